@@ -1,0 +1,31 @@
+"""Forecasting with pretrained language models, as ordinary sktime forecasters.
+
+The public names load on first use: ``import sktime_llm`` imports neither torch nor
+sktime.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+from sktime_llm._version import __version__
+
+if TYPE_CHECKING:
+    from sktime_llm.evaluation import compare_forecasters
+    from sktime_llm.forecasting.calf import CALFForecaster
+
+__all__ = ["CALFForecaster", "__version__", "compare_forecasters"]
+
+_HOME_OF = {
+    "CALFForecaster": "sktime_llm.forecasting.calf",
+    "compare_forecasters": "sktime_llm.evaluation",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

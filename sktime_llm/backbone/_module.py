@@ -1,0 +1,189 @@
+"""The backbone as a network sees it."""
+
+import copy
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import MODEL_FOR_MASKED_LM_MAPPING
+
+from sktime_llm.backbone.adapters import Tuning, inject_lora
+from sktime_llm.backbone.architecture import layer_norm_names, position_embedding_names
+from sktime_llm.backbone.loading import BackboneSource, load_frozen
+from sktime_llm.errors import InputError
+
+
+class Backbone(nn.Module):
+    """A language model without words: embeddings in, hidden states out.
+
+    The interface that every kind of backbone keeps; a subclass sets the attributes and
+    ``_hidden_states``.
+
+    Attributes
+    ----------
+    hidden_size : int
+        Width of the tokens.
+    n_heads : int
+        Attention heads.
+    n_layers : int
+        Layers that run.
+    max_tokens : int or None
+        Longest input, None if there is no limit.
+    is_causal : bool
+        Whether a token sees only those before it.
+    vocabulary_key : hashable
+        Equal for backbones with the same word embeddings.
+    """
+
+    hidden_size: int
+    n_heads: int
+    n_layers: int
+    max_tokens: int | None
+    is_causal: bool
+    vocabulary_key: Hashable
+
+    def forward(
+        self, inputs_embeds: Tensor, attention_mask: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        """Run the layers.
+
+        Parameters
+        ----------
+        inputs_embeds : Tensor of shape (batch, token, hidden_size)
+            What stands in the place of word embeddings.
+        attention_mask : Tensor of shape (batch, token), optional
+            1 at tokens to attend to, 0 at padding.
+
+        Returns
+        -------
+        tuple of n_layers + 1 Tensors of shape (batch, token, hidden_size)
+            The embedding output and the state after each layer; where the model has a
+            final layer norm, the last state is after it.
+        """
+        n_tokens = inputs_embeds.shape[1]
+        if self.max_tokens is not None and n_tokens > self.max_tokens:
+            raise InputError(
+                f"got {n_tokens} tokens, but this backbone has only {self.max_tokens} "
+                "positions. Choose a backbone with more, or with rotary positions "
+                "(Llama, Qwen), or forecast fewer variates at once."
+            )
+        return self._hidden_states(inputs_embeds, attention_mask)
+
+    def _hidden_states(
+        self, inputs_embeds: Tensor, attention_mask: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        raise NotImplementedError
+
+    def word_embeddings(self) -> Tensor:
+        """Word embeddings, (vocabulary, hidden_size), frozen and on the CPU."""
+        raise NotImplementedError
+
+
+class LanguageModelBackbone(Backbone):
+    """The first layers of a transformers model.
+
+    What does not train is shared with every other backbone of the same source in this
+    process, is never copied by ``copy.deepcopy`` and never pickled; what trains (see
+    `tuning`) is this object's own.
+
+    Parameters
+    ----------
+    source : BackboneSource
+        The frozen weights.
+    tuning : Tuning
+        What trains.
+    """
+
+    def __init__(self, source: BackboneSource, tuning: Tuning) -> None:
+        super().__init__()
+        self.source = self.vocabulary_key = source
+        self.tuning = tuning
+        self._frozen = load_frozen(source)
+        self.model = _own_module(self._frozen.model, tuning)
+        self._shared_names = {
+            name: name.replace(".base_layer.", ".")
+            for name, parameter in self.model.named_parameters()
+            if not parameter.requires_grad
+        }
+        config = self.model.config
+        self.hidden_size = config.hidden_size
+        self.n_heads = config.num_attention_heads
+        self.n_layers = config.num_hidden_layers
+        self.is_causal = type(config) not in MODEL_FOR_MASKED_LM_MAPPING
+        has_table = bool(position_embedding_names(self._frozen.model))
+        self.max_tokens = config.max_position_embeddings if has_table else None
+
+    def _hidden_states(
+        self, inputs_embeds: Tensor, attention_mask: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        return self.model(
+            inputs_embeds=inputs_embeds,
+            attention_mask=attention_mask,
+            output_hidden_states=True,
+        ).hidden_states
+
+    def word_embeddings(self) -> Tensor:
+        """Word embeddings, (vocabulary, hidden_size), frozen and on the CPU."""
+        return self._frozen.word_embeddings
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        """Move what trains; what is shared is looked up where it goes to."""
+        shared = [self.model.get_parameter(name) for name in self._shared_names]
+        probe = fn(shared[0].new_empty(0))
+        for parameter in shared:
+            parameter.data = parameter.new_empty(0)
+        super()._apply(fn, recurse)
+        tensors = self._frozen.tensors_on(probe.device)
+        for name, parameter in zip(self._shared_names, shared, strict=True):
+            parameter.data = tensors[self._shared_names[name]].to(probe.dtype)
+        return self
+
+    def trained_state(self) -> dict[str, Tensor]:
+        """Give what trains, by name."""
+        return {
+            name: parameter.detach()
+            for name, parameter in self.model.named_parameters()
+            if name not in self._shared_names
+        }
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        like = next(self.model.parameters()).new_empty(0)
+        state = self.trained_state()
+        return _rebuild, (self.source, self.tuning, state, like, self.training)
+
+
+def _own_module(frozen: nn.Module, tuning: Tuning) -> Any:
+    """Give a module whose frozen parameters share their storage with `frozen`."""
+    trained = set()
+    if tuning.layer_norms:
+        trained |= set(layer_norm_names(frozen))
+    if tuning.position_embeddings:
+        trained |= set(position_embedding_names(frozen))
+    # deepcopy takes what the memo holds instead of copying it
+    memo = {
+        id(parameter): nn.Parameter(
+            parameter.data.clone() if name in trained else parameter.data,
+            requires_grad=False,
+        )
+        for name, parameter in frozen.named_parameters()
+    }
+    model = copy.deepcopy(frozen, memo)
+    inject_lora(model, tuning)
+    for name, parameter in model.named_parameters():
+        if name in trained:
+            parameter.requires_grad_(True)
+    return model
+
+
+def _rebuild(
+    source: BackboneSource,
+    tuning: Tuning,
+    state: dict[str, Tensor],
+    like: Tensor,
+    training: bool,
+) -> LanguageModelBackbone:
+    with torch.random.fork_rng(devices=[]):  # LoRA draws random numbers; overwritten
+        backbone = LanguageModelBackbone(source, tuning).to(like)
+    backbone.model.load_state_dict(state, strict=False)
+    return backbone.train(training)

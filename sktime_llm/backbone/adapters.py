@@ -1,0 +1,63 @@
+"""What of a frozen backbone trains: LoRA, layer norms, position embeddings."""
+
+from dataclasses import dataclass
+
+from peft import LoraConfig, inject_adapter_in_model
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
+from sktime_llm.backbone.architecture import attention_projection_names
+from sktime_llm.errors import InputError
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Which parts of a backbone are trained; by default nothing.
+
+    Parameters
+    ----------
+    lora_rank : int, default=0
+        Rank of the LoRA adapters on the attention's query, key and value projections;
+        0 for none.
+    lora_alpha : float, default=32
+        LoRA scales its update by ``lora_alpha / lora_rank``.
+    lora_dropout : float, default=0.1
+        Dropout rate on the input of the adapters.
+    layer_norms : bool, default=False
+        Whether layer norms train.
+    position_embeddings : bool, default=False
+        Whether learned position embeddings train.
+    """
+
+    lora_rank: int = 0
+    lora_alpha: float = 32
+    lora_dropout: float = 0.1
+    layer_norms: bool = False
+    position_embeddings: bool = False
+
+
+def inject_lora(model: PreTrainedModel, tuning: Tuning) -> None:
+    """Put LoRA adapters on the attention projections, in place.
+
+    Raises
+    ------
+    InputError
+        If the rank exceeds the width of the model.
+    """
+    width = model.config.hidden_size
+    if not 0 <= tuning.lora_rank <= width:
+        raise InputError(
+            f"lora_rank={tuning.lora_rank}, expected between 0 and {width}, the width "
+            "of the backbone: an adapter of a higher rank is not low-rank."
+        )
+    if tuning.lora_rank == 0:
+        return
+    names = attention_projection_names(model)
+    config = LoraConfig(
+        r=tuning.lora_rank,
+        lora_alpha=tuning.lora_alpha,
+        lora_dropout=tuning.lora_dropout,
+        target_modules=names,
+        fan_in_fan_out=isinstance(model.get_submodule(names[0]), Conv1D),
+    )
+    inject_adapter_in_model(config, model)

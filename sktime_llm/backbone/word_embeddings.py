@@ -1,0 +1,98 @@
+"""Principal word embeddings: a vocabulary reduced to its main directions."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable
+
+import torch
+from torch import Tensor
+
+from sktime_llm.backbone._module import Backbone
+from sktime_llm.errors import InputError
+
+_ROWS_AT_ONCE = 8192
+_LOCK = threading.Lock()
+_CACHE: OrderedDict[Hashable, Tensor] = OrderedDict()
+_CACHE_SIZE = 8
+
+
+def principal_word_embeddings(backbone: Backbone, n_components: int) -> Tensor:
+    """Reduce the word embeddings of a backbone to principal ones.
+
+    The PCA is over the vocabulary axis: the samples are the ``hidden_size`` dimensions,
+    the features are the words, and the centring is per word, as in CALF [1]_. It is
+    exact, and computed once per process and vocabulary.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        The model whose vocabulary is reduced.
+    n_components : int
+        Number of principal embeddings, at most ``hidden_size - 1``: centring takes
+        one dimension away.
+
+    Returns
+    -------
+    Tensor of shape (n_components, hidden_size)
+        float32, on the CPU, sorted by the variance they explain. The sign of each is
+        such that its word of the largest weight has a positive one.
+
+    Raises
+    ------
+    InputError
+        If more components are asked for than exist, or less than one.
+
+    References
+    ----------
+    .. [1] P. Liu et al. (2025). CALF: Aligning LLMs for Time Series Forecasting via
+       Cross-modal Fine-Tuning. AAAI. arXiv 2403.07300.
+
+    Examples
+    --------
+    >>> from sktime_llm.backbone.make import BackboneChoice, make_backbone
+    >>> from sktime_llm.backbone.word_embeddings import principal_word_embeddings
+    >>> backbone = make_backbone(BackboneChoice("tiny-random"))
+    >>> principal_word_embeddings(backbone, 5).shape
+    torch.Size([5, 16])
+    """
+    most = backbone.hidden_size - 1
+    if not 1 <= n_components <= most:
+        raise InputError(
+            f"{n_components} principal word embeddings asked for, expected between 1 "
+            f"and {most}: a backbone of width {most + 1} has no more."
+        )
+    key = backbone.vocabulary_key
+    with _LOCK:
+        if key not in _CACHE:
+            _CACHE[key] = _principal_components(backbone.word_embeddings())
+        while len(_CACHE) > _CACHE_SIZE:
+            _CACHE.popitem(last=False)
+        return _CACHE[key][:n_components]
+
+
+def _principal_components(table: Tensor) -> Tensor:
+    """All ``hidden_size - 1`` components, from the small Gram matrix in float64."""
+    width = table.shape[1]
+    gram = torch.zeros(width, width, dtype=torch.float64)
+    for rows in table.split(_ROWS_AT_ONCE):
+        centred = _centre(rows)
+        gram += centred.T @ centred
+    variances, directions = torch.linalg.eigh(gram)
+    order = torch.arange(width - 1, 0, -1)
+    scores = directions[:, order] * variances[order].clamp_min(0).sqrt()
+    return (scores * _signs(table, directions[:, order])).T.float().contiguous()
+
+
+def _centre(rows: Tensor) -> Tensor:
+    rows = rows.double()
+    return rows - rows.mean(dim=1, keepdim=True)
+
+
+def _signs(table: Tensor, directions: Tensor) -> Tensor:
+    """Sign of the weight of largest size among all words, per component."""
+    largest = torch.zeros(directions.shape[1], dtype=torch.float64)
+    for rows in table.split(_ROWS_AT_ONCE):
+        weights = _centre(rows) @ directions
+        extreme = weights.gather(0, weights.abs().argmax(0, keepdim=True))[0]
+        largest = torch.where(extreme.abs() > largest.abs(), extreme, largest)
+    return largest.sign()

@@ -1,0 +1,53 @@
+"""The errors and warnings that are the package's own; a leaf that anyone may import."""
+
+
+class SktimeLLMWarning(UserWarning):
+    """Base of every warning that the package gives."""
+
+
+class ClippedParameterWarning(SktimeLLMWarning):
+    """A parameter does not fit the data or the backbone, and was clipped."""
+
+
+class ShortSeriesWarning(SktimeLLMWarning):
+    """Some of the series are shorter than a window, and were padded at their start."""
+
+
+class ConstantSeriesWarning(SktimeLLMWarning):
+    """Some of the series never change; nothing can be learned from them."""
+
+
+class TrainingInterruptedWarning(SktimeLLMWarning):
+    """Training was stopped from outside, and the best weights so far were kept."""
+
+
+class DeviceChangedWarning(SktimeLLMWarning):
+    """A saved forecaster was loaded on another device than it was made for."""
+
+
+class InputError(ValueError):
+    """Data or a parameter that the package cannot work with."""
+
+
+class SeriesTooShortError(InputError):
+    """Not one training window fits into the data."""
+
+
+class DeviceNotAvailableError(RuntimeError):
+    """The device or precision that was asked for does not exist here."""
+
+
+class BackboneNotFoundError(OSError):
+    """The pretrained model is in none of the places where it is looked for."""
+
+
+class BackboneCorruptedError(OSError):
+    """The files of a pretrained model are not what they should be."""
+
+
+class UnsupportedBackboneError(InputError):
+    """A model whose architecture cannot serve as a backbone."""
+
+
+class TrainingDivergedError(RuntimeError):
+    """The loss became infinite or NaN during training."""

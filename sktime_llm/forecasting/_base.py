@@ -1,0 +1,418 @@
+"""What all forecasters share: sktime's contract, and the way from series to forecast."""
+
+import copy
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.utils import check_random_state
+from sktime.datatypes import update_data
+from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
+
+from sktime_llm.errors import (
+    ConstantSeriesWarning,
+    DeviceChangedWarning,
+    DeviceNotAvailableError,
+    InputError,
+    ShortSeriesWarning,
+)
+from sktime_llm.forecasting._scaling import Scaling
+from sktime_llm.forecasting._series import (
+    Key,
+    cutoff_of,
+    forecast_steps,
+    last_rows,
+    split_series,
+    to_array,
+    to_frame,
+)
+from sktime_llm.forecasting._shape import choose_shape
+from sktime_llm.networks._interface import ForecastNetwork
+from sktime_llm.training.devices import resolve_device, seeded
+from sktime_llm.training.rollout import roll_forward
+from sktime_llm.training.trainer import TrainingConfig, train
+from sktime_llm.training.windows import (
+    Windows,
+    WindowShape,
+    split_windows,
+    stack_windows,
+    train_rows,
+)
+
+_MTYPES = ["pd.DataFrame", "pd-multiindex", "pd_multiindex_hier"]
+_LARGEST_SEED = 2**31 - 1
+
+
+class BaseLLMForecaster(BaseForecaster):
+    """Base of the forecasters; the only place that knows sktime's contract.
+
+    A subclass has the parameters that are read here as ``self.<name>`` in its
+    constructor, and implements `_build_network`.
+    """
+
+    _tags = {
+        "authors": ["sktime-llm developers"],
+        "maintainers": ["sktime-llm developers"],
+        "python_dependencies": ["torch", "transformers", "peft", "accelerate"],
+        "y_inner_mtype": _MTYPES,
+        "X_inner_mtype": _MTYPES,
+        "capability:multivariate": True,
+        "capability:exogenous": False,
+        "capability:insample": False,
+        "capability:pred_int": False,
+        "capability:missing_values": False,
+        "capability:update": True,
+        "capability:unequal_length": True,
+        "capability:pretrain": True,
+        "capability:random_state": True,
+        "property:randomness": "derandomized",
+        "pretrain:fitted_params": ["pretrained_network_", "pretrain_history_"],
+        "requires-fh-in-fit": False,
+        "X-y-must-have-same-index": False,
+    }
+    # the recent rows that a forecast needs are kept here, the rest is not
+    _config = {"remember_data": False}
+
+    _X_columns: list[Any] | None = None
+
+    def _build_network(self, shape: WindowShape, n_channels: int) -> ForecastNetwork:
+        """Make the untrained network, on the CPU."""
+        raise NotImplementedError
+
+    def _validation_loss(self) -> str:
+        """Name of the distance by which epochs are compared."""
+        return "mse"
+
+    # fitting
+
+    def _fit(
+        self,
+        y: pd.DataFrame,
+        X: pd.DataFrame | None = None,
+        fh: ForecastingHorizon | None = None,
+    ) -> "BaseLLMForecaster":
+        series = _read(y)
+        pretrained = getattr(self, "pretrained_network_", None)
+        if pretrained is None:
+            shape = self._choose_shape(series, fh)
+            network = self._new_network(shape, y.shape[1])
+            epochs = self.max_epochs
+        else:
+            shape = _shape_of(pretrained)
+            network = copy.deepcopy(pretrained)
+            epochs = self.fine_tune_epochs
+        self._scalings = self._make_scalings(series, shape)
+        self.history_ = self._train_on_all(network, series, self._scalings, epochs)
+        self.network_ = network.eval()
+        self.context_length_ = shape.context_length
+        self.prediction_length_ = shape.prediction_length
+        # an update trains on windows that end in new rows, and begin in these
+        self._tail = last_rows(y, shape.total)
+        return self
+
+    def _pretrain(
+        self,
+        y: pd.DataFrame,
+        X: pd.DataFrame | None = None,
+        fh: ForecastingHorizon | None = None,
+    ) -> "BaseLLMForecaster":
+        series = _read(y)
+        network = self._new_network(self._choose_shape(series, fh), y.shape[1])
+        return self._pretrain_further(network, series)
+
+    def _pretrain_update(
+        self,
+        y: pd.DataFrame,
+        X: pd.DataFrame | None = None,
+        fh: ForecastingHorizon | None = None,
+    ) -> "BaseLLMForecaster":
+        known = getattr(self, "pretrained_network_", None) or self.network_
+        return self._pretrain_further(copy.deepcopy(known), _read(y))
+
+    def _pretrain_further(
+        self, network: ForecastNetwork, series: dict[Key, np.ndarray]
+    ) -> "BaseLLMForecaster":
+        scalings = self._make_scalings(series, _shape_of(network))
+        self.pretrain_history_ = self._train_on_all(
+            network, series, scalings, self.max_epochs
+        )
+        self.pretrained_network_ = network.eval()
+        return self
+
+    def _update(
+        self,
+        y: pd.DataFrame,
+        X: pd.DataFrame | None = None,
+        update_params: bool = True,
+    ) -> "BaseLLMForecaster":
+        _check_columns(y, self._tail)
+        shape = _shape_of(self.network_)
+        before = {key: rows.index[-1] for key, rows in split_series(self._tail)}
+        known = update_data(self._tail, y)
+        series = _read(known)
+        new = {key: values for key, values in series.items() if key not in before}
+        self._scalings = {**self._scalings, **self._make_scalings(new, shape)}
+        if update_params and self.update_epochs:
+            n_new = [
+                int((rows.index > before[key]).sum()) if key in before else len(rows)
+                for key, rows in split_series(known)
+            ]
+            self._train_on_recent(series, n_new)
+        self._tail = last_rows(known, shape.total)
+        return self
+
+    def _choose_shape(
+        self, series: dict[Key, np.ndarray], fh: ForecastingHorizon | None
+    ) -> WindowShape:
+        longest_step = None
+        if fh is not None:
+            longest_step = int(np.max(fh.to_relative(self.cutoff).to_pandas()))
+        if not 0 <= self.validation_fraction < 1:
+            raise InputError(
+                f"validation_fraction={self.validation_fraction}, expected at least 0 "
+                "and below 1."
+            )
+        return choose_shape(
+            [len(values) for values in series.values()],
+            context_length=self.context_length,
+            prediction_length=self.prediction_length,
+            longest_step=longest_step,
+            validation_fraction=self.validation_fraction,
+        )
+
+    def _new_network(self, shape: WindowShape, n_channels: int) -> ForecastNetwork:
+        device = resolve_device(self.device)
+        with seeded(self._seed(), device):
+            return self._build_network(shape, n_channels).to(device)
+
+    def _backbone_seed(self) -> int:
+        """Seed of what is random and frozen; it must be the same in every process."""
+        return self.random_state if isinstance(self.random_state, int) else 0
+
+    def _seed(self) -> int:
+        return int(check_random_state(self.random_state).randint(_LARGEST_SEED))
+
+    def _make_scalings(
+        self, series: dict[Key, np.ndarray], shape: WindowShape
+    ) -> dict[Key, Scaling]:
+        """Take the statistics of each series' training part."""
+        if not self.standardize:
+            return {key: Scaling.identity(v.shape[1]) for key, v in series.items()}
+        return {
+            key: Scaling.of(values[: self._n_train_rows(len(values), shape)])
+            for key, values in series.items()
+        }
+
+    def _n_train_rows(self, n_rows: int, shape: WindowShape) -> int:
+        return train_rows(n_rows, shape, self.validation_fraction)
+
+    # training
+
+    def _train_on_all(
+        self,
+        network: ForecastNetwork,
+        series: dict[Key, np.ndarray],
+        scalings: dict[Key, Scaling],
+        max_epochs: int,
+    ) -> pd.DataFrame:
+        """Train in place on all windows of all series; give the history."""
+        if max_epochs == 0:
+            return pd.DataFrame()
+        shape = _shape_of(network)
+        _warn_short(series, shape)
+        _check_not_constant(series)
+        scaled = [
+            _pad(scalings[key].apply(values), shape.total)
+            for key, values in series.items()
+        ]
+        windows = split_windows(
+            scaled, shape, self.validation_fraction, _device_of(network)
+        )
+        return self._train(network, *windows, max_epochs)
+
+    def _train_on_recent(
+        self, series: dict[Key, np.ndarray], n_new: list[int]
+    ) -> None:
+        """Train on the windows that end in the new rows; append to the history."""
+        # a fitted copy of a forecaster may hold the same network
+        network = copy.deepcopy(self.network_)
+        shape = _shape_of(network)
+        scaled = [
+            _pad(self._scalings[key].apply(values), shape.total)
+            for key, values in series.items()
+        ]
+        starts = [
+            np.arange(max(0, len(values) - shape.total + 1 - new), len(values) - shape.total + 1)
+            for values, new in zip(scaled, n_new, strict=True)
+        ]
+        if not sum(map(len, starts)):
+            return
+        (windows,) = stack_windows(scaled, [starts], shape, _device_of(network))
+        history = self._train(network, windows, None, self.update_epochs)
+        self.network_ = network.eval()
+        self.history_ = pd.concat([self.history_, history], ignore_index=True)
+
+    def _train(
+        self,
+        network: ForecastNetwork,
+        training: Windows,
+        validation: Windows | None,
+        max_epochs: int,
+    ) -> pd.DataFrame:
+        config = TrainingConfig(
+            learning_rate=self.learning_rate,
+            max_epochs=max_epochs,
+            batch_size=self.batch_size,
+            patience=self.patience,
+            optimizer=self.optimizer,
+            weight_decay=self.weight_decay,
+            schedule=self.lr_schedule,
+            schedule_epochs=self.cosine_epochs,
+            gradient_clip=self.gradient_clip,
+            steps_per_epoch=self.steps_per_epoch,
+            validation_loss=self._validation_loss(),
+            precision=self.precision,
+            seed=self._seed(),
+            verbose=self.verbose,
+        )
+        return pd.DataFrame(train(network, training, validation, config))
+
+    # forecasting
+
+    def _predict(
+        self, fh: ForecastingHorizon, X: pd.DataFrame | None = None
+    ) -> pd.DataFrame:
+        keys, contexts, steps, times = [], [], [], []
+        for key, rows in split_series(self._tail):
+            cutoff = cutoff_of(rows.index)
+            keys.append(key)
+            steps.append(forecast_steps(fh, cutoff, key))
+            times.append(fh.to_absolute_index(cutoff))
+            values = self._scalings[key].apply(rows.to_numpy(dtype=np.float64))
+            contexts.append(_pad(values, self.context_length_)[-self.context_length_ :])
+        device = _device_of(self.network_)
+        forecasts = roll_forward(
+            self.network_,
+            torch.from_numpy(np.stack(contexts).astype(np.float32)).to(device),
+            max(int(series_steps.max()) for series_steps in steps),
+            batch_size=self.batch_size,
+            precision=self.precision,
+        )
+        values = forecasts.cpu().numpy().astype(np.float64)
+        in_units = [
+            self._scalings[key].undo(rows[series_steps - 1])
+            for key, rows, series_steps in zip(keys, values, steps, strict=True)
+        ]
+        return to_frame(in_units, keys, times, self._tail)
+
+    # input checks
+
+    def _check_X_y(  # noqa: N802
+        self, X: pd.DataFrame | None = None, y: Any = None, **kwargs: Any
+    ) -> tuple[Any, Any]:
+        """Refuse columns of X in predict that fit did not see; else as sktime."""
+        columns = list(X.columns) if isinstance(X, pd.DataFrame) else None
+        if y is not None:
+            self._X_columns = columns
+        elif columns is not None and self._X_columns is not None:
+            unseen = [name for name in columns if name not in self._X_columns]
+            if unseen:
+                raise InputError(
+                    f"X has the column(s) {unseen} in predict, which fit did not see; "
+                    f"expected {self._X_columns}. (X is not used by "
+                    f"{type(self).__name__}.)"
+                )
+        return super()._check_X_y(X=X, y=y, **kwargs)
+
+    # saving
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Keep networks on the CPU, so that any machine can load them."""
+        state = self.__dict__.copy()
+        memo: dict[int, Any] = {}
+        for name in _NETWORKS:
+            network = state.get(name)
+            if network is not None and _device_of(network).type != "cpu":
+                state[name] = copy.deepcopy(network, memo).cpu()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Put networks on the device that the parameter `device` names."""
+        self.__dict__.update(state)
+        networks = [self.__dict__[name] for name in _NETWORKS if name in self.__dict__]
+        if not networks:
+            return
+        try:
+            device = resolve_device(self.device)
+        except DeviceNotAvailableError as error:
+            warnings.warn(
+                f"a {type(self).__name__} with device={self.device!r} was loaded where "
+                f"there is none, and runs on the CPU: {error}",
+                DeviceChangedWarning,
+                stacklevel=2,
+            )
+            device = torch.device("cpu")
+        for network in networks:
+            network.to(device)
+
+
+_NETWORKS = ("network_", "pretrained_network_")
+
+
+def _read(y: pd.DataFrame) -> dict[Key, np.ndarray]:
+    return {key: to_array(rows, key) for key, rows in split_series(y)}
+
+
+def _shape_of(network: ForecastNetwork) -> WindowShape:
+    return WindowShape(network.context_length, network.prediction_length)
+
+
+def _device_of(network: ForecastNetwork) -> torch.device:
+    return next(network.parameters()).device
+
+
+def _pad(values: np.ndarray, n_rows: int) -> np.ndarray:
+    """Repeat the first row at the start until there are enough rows."""
+    missing = max(0, n_rows - len(values))
+    return np.pad(values, ((missing, 0), (0, 0)), mode="edge")
+
+
+def _warn_short(series: dict[Key, np.ndarray], shape: WindowShape) -> None:
+    short = [key for key, values in series.items() if len(values) < shape.total]
+    if short:
+        warnings.warn(
+            f"{len(short)} of {len(series)} series have fewer than the {shape.total} "
+            f"rows of a window (context {shape.context_length} and forecast "
+            f"{shape.prediction_length}), such as {short[0]!r} with "
+            f"{len(series[short[0]])}; they are padded with their first value.",
+            ShortSeriesWarning,
+            stacklevel=2,
+        )
+
+
+def _check_not_constant(series: dict[Key, np.ndarray]) -> None:
+    constant = [key for key, v in series.items() if not np.ptp(v, axis=0).any()]
+    if len(constant) == len(series):
+        values = next(iter(series.values()))
+        raise InputError(
+            f"y never changes: each of its {len(values)} rows is "
+            f"{values[0].tolist()}. Expected a series that varies; a constant one is "
+            "best forecast by sktime's NaiveForecaster."
+        )
+    if constant:
+        warnings.warn(
+            f"{len(constant)} of {len(series)} series never change, such as "
+            f"{constant[0]!r}; nothing is learned from them.",
+            ConstantSeriesWarning,
+            stacklevel=2,
+        )
+
+
+def _check_columns(y: pd.DataFrame, like: pd.DataFrame) -> None:
+    if list(y.columns) != list(like.columns):
+        raise InputError(
+            f"y has the columns {list(y.columns)} in update; fit saw "
+            f"{list(like.columns)}. Expected the same columns in the same order."
+        )

@@ -1,0 +1,31 @@
+"""Standardisation of series by the statistics of their training part."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Scaling(NamedTuple):
+    """Location and scale of one series, each of shape (channel,)."""
+
+    loc: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> "Scaling":
+        """Mean and biased standard deviation over time; scale 1 where it is zero."""
+        deviation = values.std(axis=0)
+        return cls(values.mean(axis=0), np.where(deviation > 0, deviation, 1.0))
+
+    @classmethod
+    def identity(cls, n_channels: int) -> "Scaling":
+        """Give the scaling that changes nothing."""
+        return cls(np.zeros(n_channels), np.ones(n_channels))
+
+    def apply(self, values: np.ndarray) -> np.ndarray:
+        """Standardise (time, channel)."""
+        return (values - self.loc) / self.scale
+
+    def undo(self, values: np.ndarray) -> np.ndarray:
+        """Bring (time, channel) back to the data's units."""
+        return values * self.scale + self.loc

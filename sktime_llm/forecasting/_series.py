@@ -1,0 +1,158 @@
+"""From sktime's data frames to arrays per series, and back."""
+
+from collections.abc import Hashable, Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+from sktime.forecasting.base import ForecastingHorizon
+
+from sktime_llm.errors import InputError
+
+Key = Hashable
+"""Instance of a panel or node of a hierarchy; None for a single series."""
+
+
+def split_series(frame: pd.DataFrame) -> Iterator[tuple[Key, pd.DataFrame]]:
+    """Give each series of a frame, with a plain time index, sorted by key."""
+    if not isinstance(frame.index, pd.MultiIndex):
+        yield None, frame
+        return
+    levels = list(range(frame.index.nlevels - 1))
+    by = levels if len(levels) > 1 else levels[0]
+    for key, part in frame.groupby(level=by, sort=True):
+        yield key, part.droplevel(levels)
+
+
+def to_array(series: pd.DataFrame, key: Key) -> np.ndarray:
+    """Check a series and copy it into an array of shape (time, channel), float64.
+
+    Raises
+    ------
+    InputError
+        If a value is missing or infinite, or the time index is not regular.
+    """
+    values = series.to_numpy(dtype=np.float64, copy=True)
+    bad = np.argwhere(~np.isfinite(values))
+    if len(bad):
+        row, column = bad[0]
+        raise InputError(
+            f"y{_of(key)} has {len(bad)} value(s) that are NaN or infinite, expected "
+            f"finite numbers. The first is {values[row, column]} in column "
+            f"{series.columns[column]!r} at {series.index[row]}. Replace them first, "
+            "for example by sktime.transformations.series.impute.Imputer in a pipeline."
+        )
+    _check_regular(series.index, key)
+    return values
+
+
+def cutoff_of(index: pd.Index) -> pd.Index:
+    """Give the last time of a series as an index of one element that knows its freq."""
+    last = index[-1:]
+    if isinstance(index, pd.DatetimeIndex) and last.freq is None:
+        return pd.DatetimeIndex(last, freq=_frequency(index), name=index.name)
+    return last
+
+
+def forecast_steps(
+    fh: ForecastingHorizon, cutoff: pd.Index, key: Key
+) -> np.ndarray:
+    """Steps after a series' own last time, from 1.
+
+    Raises
+    ------
+    InputError
+        If a step is not after it.
+    """
+    steps = np.asarray(fh.to_relative(cutoff).to_pandas(), dtype=np.int64)
+    if len(steps) and steps.min() < 1:
+        raise InputError(
+            f"fh asks for step {steps.min()} relative to {cutoff[0]}, the last time of "
+            f"y{_of(key)}; expected steps after it, from 1 on. In-sample forecasts are "
+            "not available."
+        )
+    return steps
+
+
+def to_frame(
+    forecasts: Sequence[np.ndarray],
+    keys: Sequence[Key],
+    times: Sequence[pd.Index],
+    like: pd.DataFrame,
+) -> pd.DataFrame:
+    """Join forecasts of shape (step, channel) to a frame with index and columns `like`.
+
+    Parameters
+    ----------
+    forecasts : sequence of array of shape (step, channel)
+        One per series.
+    keys : sequence
+        The series' keys.
+    times : sequence of pandas.Index
+        What the rows of each forecast are forecasts of.
+    like : pandas.DataFrame
+        Gives column names, index names and the kind of index.
+    """
+    values = np.concatenate(forecasts)
+    if not isinstance(like.index, pd.MultiIndex):
+        index = times[0].rename(like.index.name)
+    else:
+        tuples = [
+            (*(key if isinstance(key, tuple) else (key,)), time)
+            for key, series_times in zip(keys, times, strict=True)
+            for time in series_times
+        ]
+        index = pd.MultiIndex.from_tuples(tuples, names=like.index.names)
+    return pd.DataFrame(values, index=index, columns=like.columns)
+
+
+def last_rows(frame: pd.DataFrame, n_rows: int) -> pd.DataFrame:
+    """Copy the last rows of every series."""
+    if not isinstance(frame.index, pd.MultiIndex):
+        return frame.iloc[-n_rows:].copy()
+    levels = list(range(frame.index.nlevels - 1))
+    return frame.groupby(level=levels, sort=True).tail(n_rows).copy()
+
+
+def _check_regular(index: pd.Index, key: Key) -> None:
+    if index.has_duplicates:
+        twice = index[index.duplicated()][0]
+        raise InputError(
+            f"the time index of y{_of(key)} has {twice} more than once; expected every "
+            "time once. Aggregate the rows of one time first."
+        )
+    if isinstance(index, pd.DatetimeIndex):
+        if index.freq is None and len(index) > 1:
+            _frequency(index, key)
+        return
+    positions = index.asi8 if isinstance(index, pd.PeriodIndex) else index.to_numpy()
+    gaps = np.flatnonzero(np.diff(positions) != 1)
+    if len(gaps):
+        _raise_irregular(index, int(gaps[0]), key)
+
+
+def _frequency(index: pd.DatetimeIndex, key: Key = None) -> pd.offsets.BaseOffset:
+    """Give the frequency of an index that does not carry it."""
+    if len(index) >= 3:
+        if frequency := pd.infer_freq(index):
+            return pd.tseries.frequencies.to_offset(frequency)
+        steps = np.diff(index.asi8)
+        odd = np.flatnonzero(np.abs(steps / np.median(steps) - 1) > 0.2)
+        _raise_irregular(index, int(odd[0]) if len(odd) else 0, key)
+    if len(index) == 2:
+        return pd.tseries.frequencies.to_offset(index[1] - index[0])
+    raise InputError(
+        f"the time index of y{_of(key)} has {len(index)} time stamp(s) and no "
+        "frequency; expected at least 2, or an index with a freq."
+    )
+
+
+def _raise_irregular(index: pd.Index, at: int, key: Key) -> None:
+    raise InputError(
+        f"the time index of y{_of(key)} is not regular: {index[at + 1]} follows "
+        f"{index[at]} (rows {at} and {at + 1}); expected equal steps, of 1 for an "
+        "integer index. Resample y, for example by y.asfreq(...), and fill the gaps."
+    )
+
+
+def _of(key: Key) -> str:
+    return "" if key is None else f" (series {key!r})"

@@ -1,0 +1,56 @@
+"""Scaling of every window by its own mean and standard deviation."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+
+class Normalised(NamedTuple):
+    """A normalised window, and what undoes the normalisation."""
+
+    values: Tensor
+    loc: Tensor
+    scale: Tensor
+
+
+class InstanceNorm(nn.Module):
+    """Normalise each window and variate over time; nothing is learned or stored.
+
+    Known as RevIN without the affine part [1]_. The variance is the biased one.
+
+    Parameters
+    ----------
+    eps : float, default=1e-5
+        Added to the variance, so that constant windows stay finite.
+
+    References
+    ----------
+    .. [1] T. Kim et al. (2022). Reversible Instance Normalization for Accurate
+       Time-Series Forecasting against Distribution Shift. ICLR.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sktime_llm.layers.instance_norm import InstanceNorm
+    >>> window = torch.tensor([[[1.0], [3.0]]])
+    >>> InstanceNorm()(window).loc
+    tensor([[[2.]]])
+    """
+
+    def __init__(self, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+
+    def forward(self, context: Tensor) -> Normalised:
+        """Normalise (batch, time, channel) over time.
+
+        Returns
+        -------
+        Normalised
+            ``values`` of the shape of `context`; ``loc`` and ``scale`` of shape
+            (batch, 1, channel).
+        """
+        variance, loc = torch.var_mean(context, dim=1, correction=0, keepdim=True)
+        scale = torch.sqrt(variance + self.eps)
+        return Normalised((context - loc) / scale, loc, scale)

@@ -1,0 +1,58 @@
+"""What every forecasting network keeps, and all that training knows of one."""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+
+class ForecastOutput(NamedTuple):
+    """What a network returns.
+
+    Attributes
+    ----------
+    forecast : Tensor of shape (batch, prediction_length, n_channels)
+        In the units of the context.
+    losses : dict of str to scalar Tensor
+        Empty without a target. ``"loss"`` is what training minimises, the others are
+        its parts, unweighted, for the records.
+    """
+
+    forecast: Tensor
+    losses: dict[str, Tensor]
+
+
+class ForecastNetwork(nn.Module, ABC):
+    """A network that maps the recent past of a window to its future.
+
+    Attributes
+    ----------
+    context_length : int
+        Time steps it sees.
+    prediction_length : int
+        Time steps it forecasts at once.
+    n_channels : int
+        Variates of a window.
+    """
+
+    context_length: int
+    prediction_length: int
+    n_channels: int
+
+    @abstractmethod
+    def forward(self, context: Tensor, target: Tensor | None = None) -> ForecastOutput:
+        """Forecast, and with a target compute the losses.
+
+        Without a target only what the forecast needs is run.
+
+        Parameters
+        ----------
+        context : Tensor of shape (batch, context_length, n_channels)
+            The past.
+        target : Tensor of shape (batch, prediction_length, n_channels), optional
+            The future, in training.
+
+        Returns
+        -------
+        ForecastOutput
+        """

@@ -1,0 +1,177 @@
+"""CALF: cross-modal fine-tuning of a language model for time series."""
+
+import torch
+from torch import Tensor, nn
+
+from sktime_llm.backbone._module import Backbone
+from sktime_llm.layers.cross_modal import ConstantMemoryAttention
+from sktime_llm.layers.instance_norm import InstanceNorm, Normalised
+from sktime_llm.layers.variate_embedding import VariateEmbedding
+from sktime_llm.networks._interface import ForecastNetwork, ForecastOutput
+from sktime_llm.training.losses import DISTANCES, mase
+
+FEATURE_LOSS_DECAY = 0.8
+"""Weight of a hidden state's loss relative to the next later state's."""
+
+
+class TextualBranch(nn.Module):
+    """CALF's source branch: the series in words; it guides training only.
+
+    The cross-modal match module expresses each variate by principal word embeddings,
+    and the frozen language model reads the result.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        The same frozen layers as the temporal branch has.
+    principal_embeddings : Tensor of shape (entry, hidden_size)
+        Constant.
+    n_heads : int
+        Heads of the cross attention.
+    """
+
+    principal_embeddings: Tensor
+
+    def __init__(
+        self, backbone: Backbone, principal_embeddings: Tensor, n_heads: int
+    ) -> None:
+        super().__init__()
+        width = backbone.hidden_size
+        self.backbone = backbone
+        self.match = ConstantMemoryAttention(width, n_heads)
+        self.register_buffer("principal_embeddings", principal_embeddings)
+        self.time_projections = _projections(backbone.n_layers + 1, width)
+        self.text_projections = _projections(backbone.n_layers + 1, width)
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Give the text tokens and their hidden states, for the time tokens."""
+        text_tokens = self.match(tokens, self.principal_embeddings)
+        return text_tokens, self.backbone(text_tokens)
+
+    def feature_loss(
+        self,
+        time_states: tuple[Tensor, ...],
+        text_states: tuple[Tensor, ...],
+        distance: str,
+    ) -> Tensor:
+        """Distance of the branches' projected hidden states; later ones weigh more."""
+        last = len(time_states) - 1
+        parts = [
+            FEATURE_LOSS_DECAY ** (last - i)
+            * DISTANCES[distance](
+                self.time_projections[i](time_states[i]),
+                self.text_projections[i](text_states[i]),
+            )
+            for i in range(last + 1)
+        ]
+        return torch.stack(parts).sum()
+
+
+class CALFNetwork(ForecastNetwork):
+    """The network of CALF [1]_: variates as tokens of two branches of a language model.
+
+    Parameters
+    ----------
+    time_backbone : Backbone
+        Temporal branch; tuned by LoRA, layer norms and position embeddings.
+    textual : TextualBranch or None
+        Source branch, which guides training and never runs in a forecast. None if both
+        of its losses have no weight.
+    context_length, prediction_length, n_channels : int
+        Shape of the windows.
+    n_heads : int
+        Heads of the variate encoder.
+    d_ff : int
+        Feed-forward width of the variate encoder.
+    dropout : float
+        Dropout rate of the variate encoder.
+    task_loss : {"mae", "mse", "smooth_l1", "smape"}
+        Distance of forecast and target.
+    consistency_loss : {"mae", "mse", "smooth_l1", "smape", "mase"}
+        Distance of the two branches' forecasts.
+    feature_loss : {"mae", "mse", "smooth_l1"}
+        Distance of the two branches' projected hidden states.
+    consistency_loss_weight, feature_loss_weight : float
+        Weights of the two losses that the textual branch gives.
+    seasonal_period : int
+        Lag, in time steps, of the differences that scale ``"mase"``.
+
+    References
+    ----------
+    .. [1] P. Liu et al. (2025). CALF: Aligning LLMs for Time Series Forecasting via
+       Cross-modal Fine-Tuning. AAAI. arXiv 2403.07300.
+    """
+
+    def __init__(
+        self,
+        time_backbone: Backbone,
+        textual: TextualBranch | None,
+        *,
+        context_length: int,
+        prediction_length: int,
+        n_channels: int,
+        n_heads: int,
+        d_ff: int,
+        dropout: float,
+        task_loss: str,
+        consistency_loss: str,
+        feature_loss: str,
+        consistency_loss_weight: float,
+        feature_loss_weight: float,
+        seasonal_period: int,
+    ) -> None:
+        super().__init__()
+        width = time_backbone.hidden_size
+        self.context_length = context_length
+        self.prediction_length = prediction_length
+        self.n_channels = n_channels
+        self.norm = InstanceNorm()
+        self.embedding = VariateEmbedding(context_length, width, n_heads, d_ff, dropout)
+        self.time_backbone = time_backbone
+        self.textual = textual
+        self.head = nn.Linear(width, prediction_length)
+        self.task_loss = task_loss
+        self.consistency_loss = consistency_loss
+        self.feature_loss = feature_loss
+        self.consistency_loss_weight = consistency_loss_weight
+        self.feature_loss_weight = feature_loss_weight
+        self.seasonal_period = seasonal_period
+
+    def forward(self, context: Tensor, target: Tensor | None = None) -> ForecastOutput:
+        """Forecast by the temporal branch; with a target, run the textual one too.
+
+        See `ForecastNetwork.forward` for shapes.
+        """
+        window = self.norm(context)
+        tokens = self.embedding(window.values)
+        states = self.time_backbone(tokens)
+        forecast = self._forecast(states[-1] + tokens, window)
+        if target is None:
+            return ForecastOutput(forecast, {})
+        task = DISTANCES[self.task_loss](forecast, target)
+        if self.textual is None:
+            return ForecastOutput(forecast, {"loss": task, "task": task})
+        text_tokens, text_states = self.textual(tokens)
+        text_forecast = self._forecast(text_states[-1] + text_tokens, window)
+        consistency = self._consistency(forecast, text_forecast, context)
+        feature = self.textual.feature_loss(states, text_states, self.feature_loss)
+        loss = (
+            task
+            + self.consistency_loss_weight * consistency
+            + self.feature_loss_weight * feature
+        )
+        parts = {"task": task, "consistency": consistency, "feature": feature}
+        return ForecastOutput(forecast, {"loss": loss, **parts})
+
+    def _forecast(self, tokens: Tensor, window: Normalised) -> Tensor:
+        """(batch, channel, d_model) to (batch, time, channel), in the data's units."""
+        return self.head(tokens).transpose(1, 2) * window.scale + window.loc
+
+    def _consistency(self, forecast: Tensor, other: Tensor, context: Tensor) -> Tensor:
+        if self.consistency_loss == "mase":
+            return mase(forecast, other, context, self.seasonal_period)
+        return DISTANCES[self.consistency_loss](forecast, other)
+
+
+def _projections(n: int, width: int) -> nn.ModuleList:
+    return nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(n))

@@ -1,0 +1,359 @@
+"""The training loop that all networks share."""
+
+import logging
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
+from torch import Tensor, nn
+from torch.optim import Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
+from tqdm.auto import tqdm
+
+from sktime_llm.errors import (
+    InputError,
+    TrainingDivergedError,
+    TrainingInterruptedWarning,
+)
+from sktime_llm.networks._interface import ForecastNetwork
+from sktime_llm.training.devices import autocast, seeded
+from sktime_llm.training.losses import DISTANCES
+from sktime_llm.training.windows import Windows
+
+_log = logging.getLogger(__name__)
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "adamw": AdamW}
+SCHEDULES = ("cosine", "one-cycle", "constant")
+_FINAL_COSINE_RATE = 1e-8
+_CHECK_LOSS_EVERY = 20
+_SHOW_PROGRESS_AFTER_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How to train.
+
+    Parameters
+    ----------
+    learning_rate : float
+        Of the start for ``"cosine"``, at its peak for ``"one-cycle"``.
+    max_epochs : int
+        Most passes over the training windows.
+    batch_size : int
+        Windows a step, over all processes together.
+    patience : int, optional
+        Epochs without a better validation loss before training stops; None trains for
+        `max_epochs`. The best epoch's weights are restored in any case.
+    optimizer : {"adam", "adamw"}
+        The optimiser.
+    weight_decay : float
+        The optimiser's weight decay.
+    schedule : {"cosine", "one-cycle", "constant"}
+        Learning rate over time: ``"cosine"`` falls to 1e-8 over `schedule_epochs`,
+        epoch by epoch, and then rises again; ``"one-cycle"`` rises and falls once over
+        `max_epochs`, step by step.
+    schedule_epochs : int
+        Half a period of ``"cosine"``.
+    gradient_clip : float, optional
+        Largest norm of the gradient.
+    steps_per_epoch : int, optional
+        Bound on the steps of an epoch, each epoch then sees a random part.
+    validation_loss : str
+        A key of `sktime_llm.training.losses.DISTANCES`.
+    precision : {"auto", "float32", "bfloat16"}
+        See `sktime_llm.training.devices.autocast`.
+    seed : int
+        Of the order of windows and of dropout.
+    verbose : int
+        0 is silent; 1 shows a progress bar on a terminal or in a notebook when training
+        takes more than two seconds; 2 logs every epoch as well.
+    """
+
+    learning_rate: float
+    max_epochs: int
+    batch_size: int
+    patience: int | None = None
+    optimizer: str = "adam"
+    weight_decay: float = 0.0
+    schedule: str = "cosine"
+    schedule_epochs: int = 20
+    gradient_clip: float | None = None
+    steps_per_epoch: int | None = None
+    validation_loss: str = "mse"
+    precision: str = "auto"
+    seed: int = 0
+    verbose: int = 1
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+            if getattr(self, name) not in allowed:
+                got = getattr(self, name)
+                raise InputError(f"{name}={got!r}, expected one of {tuple(allowed)}.")
+        for name in ("max_epochs", "batch_size", "patience", "steps_per_epoch"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name}={value}, expected at least 1.")
+        if not self.learning_rate > 0:
+            raise InputError(f"learning_rate={self.learning_rate}, expected above 0.")
+
+
+EpochRecord = dict[str, float]
+
+
+def train(
+    network: ForecastNetwork,
+    training: Windows,
+    validation: Windows | None,
+    config: TrainingConfig,
+) -> list[EpochRecord]:
+    """Train a network in place, and leave it with the weights of its best epoch.
+
+    Under ``accelerate launch`` the processes share every batch; all of them end with
+    the same weights.
+
+    Parameters
+    ----------
+    network : ForecastNetwork
+        On the device to train on. Only parameters that require a gradient change.
+    training, validation : Windows
+        On the same device. Without validation windows the last epoch is the best.
+    config : TrainingConfig
+        How to train.
+
+    Returns
+    -------
+    list of dict
+        One record an epoch: ``epoch`` (from 1), ``loss`` and its parts (means over
+        training windows), ``validation_loss`` (NaN without validation),
+        ``learning_rate``, ``seconds``, and ``best``, 1 for the epoch whose weights were
+        kept.
+
+    Raises
+    ------
+    TrainingDivergedError
+        If a loss is infinite or NaN.
+    KeyboardInterrupt
+        If interrupted before the first epoch is complete. Later, the best weights so
+        far are kept and a `TrainingInterruptedWarning` says so.
+    """
+    return _Run(network, training, validation, config).fit_loop()
+
+
+@dataclass
+class _Best:
+    """The trained tensors of the best epoch so far."""
+
+    epoch: int = 0
+    loss: float = float("inf")
+    state: dict[str, Tensor] = field(default_factory=dict)
+
+
+class _Run:
+    """One training run: fit_loop, then run_epoch, train_step and validate."""
+
+    def __init__(
+        self,
+        network: ForecastNetwork,
+        training: Windows,
+        validation: Windows | None,
+        config: TrainingConfig,
+    ) -> None:
+        self.network = network
+        self.training = training
+        self.validation = validation
+        self.config = config
+        self.device = training.starts.device
+        self.trained = {n: p for n, p in network.named_parameters() if p.requires_grad}
+        # the network and the windows are already where they belong
+        self.accelerator = Accelerator(
+            device_placement=False,
+            kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+        )
+        optimizer = OPTIMIZERS[config.optimizer](
+            self.trained.values(),  # type: ignore[call-arg]
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+        )
+        self.n_steps = -(-len(training) // config.batch_size)
+        if config.steps_per_epoch is not None:
+            self.n_steps = min(self.n_steps, config.steps_per_epoch)
+        self.schedule = self._make_schedule(optimizer)
+        self.model: nn.Module = self.accelerator.prepare_model(network)
+        self.optimizer = self.accelerator.prepare_optimizer(optimizer)
+        self.order = torch.Generator().manual_seed(config.seed)
+        self.best = _Best()
+        self.records: list[EpochRecord] = []
+
+    def _make_schedule(self, optimizer: Optimizer) -> LRScheduler | None:
+        config = self.config
+        if config.schedule == "cosine":
+            rate = min(_FINAL_COSINE_RATE, config.learning_rate)
+            return CosineAnnealingLR(optimizer, config.schedule_epochs, eta_min=rate)
+        if config.schedule == "one-cycle":
+            steps = config.max_epochs * self.n_steps
+            return OneCycleLR(optimizer, config.learning_rate, total_steps=steps)
+        return None
+
+    def fit_loop(self) -> list[EpochRecord]:
+        rank = self.accelerator.process_index
+        was_training = self.network.training
+        with seeded(self.config.seed + rank, self.device), self._progress() as bar:
+            try:
+                self._run_epochs(bar)
+            except KeyboardInterrupt:
+                if not self.records:
+                    raise
+                self._warn_interrupted()
+        self._restore_best()
+        self.network.train(was_training)
+        return self.records
+
+    def _run_epochs(self, bar: "tqdm[None]") -> None:
+        for epoch in range(1, self.config.max_epochs + 1):
+            record = self.run_epoch(epoch, bar)
+            self.records.append(record)
+            loss = record["validation_loss"]
+            if self.validation is None or not len(self.validation) or (
+                loss < self.best.loss
+            ):
+                self._keep(epoch, loss)
+            bar.set_postfix(epoch=epoch, loss=record["loss"], validation=loss)
+            if self.config.verbose > 1:
+                _log.info("%s", ", ".join(f"{k} {v:.4g}" for k, v in record.items()))
+            patience = self.config.patience
+            if patience is not None and epoch - self.best.epoch >= patience:
+                break
+
+    def run_epoch(self, epoch: int, bar: "tqdm[None]") -> EpochRecord:
+        """Train one pass, then validate."""
+        started = time.perf_counter()
+        rate = self.optimizer.param_groups[0]["lr"]
+        self.network.train()
+        losses: list[dict[str, Tensor]] = []
+        sizes: list[int] = []
+        for step, (indices, share) in enumerate(self._batches(), start=1):
+            losses.append(self.train_step(indices, share))
+            sizes.append(len(indices) if share else 0)
+            if step % _CHECK_LOSS_EVERY == 0 or step == self.n_steps:
+                self._check_finite(losses, epoch)
+            bar.update()
+        if self.config.schedule == "cosine" and self.schedule is not None:
+            self.schedule.step()
+        means = self._mean_over_processes(losses, sizes)
+        return {
+            "epoch": epoch,
+            **means,
+            "validation_loss": self.validate(),
+            "learning_rate": rate,
+            "seconds": time.perf_counter() - started,
+            "best": 0,
+        }
+
+    def _batches(self) -> Iterator[tuple[Tensor, float]]:
+        """Give this process's part of every batch, and its share in the gradient.
+
+        Gradients are averaged over processes, so parts of unequal size are weighted; a
+        process without a part computes one window that does not count.
+        """
+        size, world = self.config.batch_size, self.accelerator.num_processes
+        order = torch.randperm(len(self.training), generator=self.order)
+        order = order.to(self.device)
+        for batch in order.split(size)[: self.n_steps]:
+            part = batch[self.accelerator.process_index :: world]
+            share = len(part) * world / len(batch)
+            yield (part if len(part) else batch[:1]), share
+
+    def train_step(self, indices: Tensor, share: float) -> dict[str, Tensor]:
+        """Do one step; give the losses, without waiting for the device."""
+        context, target = self.training.gather(indices)
+        with autocast(self.config.precision, self.device):
+            losses = self.model(context, target).losses
+        self.optimizer.zero_grad(set_to_none=True)
+        self.accelerator.backward(losses["loss"] * share)
+        if self.config.gradient_clip is not None:
+            self.accelerator.clip_grad_norm_(
+                self.trained.values(), self.config.gradient_clip
+            )
+        self.optimizer.step()
+        if self.config.schedule == "one-cycle" and self.schedule is not None:
+            self.schedule.step()
+        return {name: value.detach() for name, value in losses.items()}
+
+    def validate(self) -> float:
+        """Mean loss of the forecasts of all validation windows, without dropout."""
+        if self.validation is None or not len(self.validation):
+            return float("nan")
+        self.network.eval()
+        distance = DISTANCES[self.config.validation_loss]
+        rank, world = self.accelerator.process_index, self.accelerator.num_processes
+        mine = torch.arange(rank, len(self.validation), world, device=self.device)
+        total = torch.zeros((), device=self.device)
+        with torch.inference_mode(), autocast(self.config.precision, self.device):
+            for indices in mine.split(self.config.batch_size):
+                context, target = self.validation.gather(indices)
+                forecast = self.network(context).forecast.float()
+                total += distance(forecast, target) * len(indices)
+        total = self.accelerator.reduce(total, reduction="sum")
+        return float(total) / len(self.validation)
+
+    def _check_finite(self, losses: list[dict[str, Tensor]], epoch: int) -> None:
+        values = torch.stack([step["loss"] for step in losses[-_CHECK_LOSS_EVERY:]])
+        bad = (~values.isfinite()).nonzero()
+        if not len(bad):
+            return
+        first = len(losses) - len(values) + int(bad[0])
+        parts = {name: float(value) for name, value in losses[first].items()}
+        raise TrainingDivergedError(
+            f"the training loss is not finite in epoch {epoch}, step {first + 1} of "
+            f"{self.n_steps}: {parts}. Try a smaller learning_rate (got "
+            f"{self.config.learning_rate}), a gradient_clip of 1.0, or "
+            "precision='float32'; and look for extreme values in the data."
+        )
+
+    def _mean_over_processes(
+        self, losses: list[dict[str, Tensor]], sizes: list[int]
+    ) -> dict[str, float]:
+        names = list(losses[0])
+        weights = torch.tensor(sizes, dtype=torch.float32, device=self.device)
+        values = torch.stack(
+            [torch.stack([step[name] for step in losses]) for name in names]
+        ).float()
+        sums = torch.cat([values @ weights, weights.sum()[None]])
+        sums = self.accelerator.reduce(sums, reduction="sum")
+        return dict(zip(names, (sums[:-1] / sums[-1]).tolist(), strict=True))
+
+    def _keep(self, epoch: int, loss: float) -> None:
+        state = {name: value.detach().clone() for name, value in self.trained.items()}
+        self.best = _Best(epoch, loss, state)
+
+    def _restore_best(self) -> None:
+        if not self.best.state:  # no epoch had a finite validation loss
+            self._keep(len(self.records), float("nan"))
+        with torch.no_grad():
+            for name, value in self.trained.items():
+                value.copy_(self.best.state[name])
+        self.records[self.best.epoch - 1]["best"] = 1
+
+    def _warn_interrupted(self) -> None:
+        warnings.warn(
+            f"training was interrupted in epoch {len(self.records) + 1}; the weights "
+            f"of epoch {self.best.epoch}, the best so far, are kept and the "
+            "forecaster can be used.",
+            TrainingInterruptedWarning,
+            stacklevel=2,
+        )
+
+    def _progress(self) -> "tqdm[None]":
+        silent = not self.config.verbose or not self.accelerator.is_main_process
+        return tqdm(
+            total=self.config.max_epochs * self.n_steps,
+            desc="training",
+            unit="step",
+            disable=True if silent else None,  # None: off where nobody watches
+            delay=_SHOW_PROGRESS_AFTER_SECONDS,
+            leave=False,
+        )

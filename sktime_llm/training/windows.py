@@ -1,0 +1,167 @@
+"""Training windows as views of one tensor on the device."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sktime_llm.errors import SeriesTooShortError
+
+
+@dataclass(frozen=True)
+class WindowShape:
+    """Lengths of a window, in time steps."""
+
+    context_length: int
+    prediction_length: int
+
+    @property
+    def total(self) -> int:
+        """Steps of context and target together."""
+        return self.context_length + self.prediction_length
+
+
+class Windows:
+    """Windows over one or more series, gathered in batches without copying the data.
+
+    Parameters
+    ----------
+    values : Tensor of shape (time, channel)
+        All series, end to end.
+    starts : Tensor of int64 of shape (window,)
+        Rows at which windows begin; no window may reach from one series into the next.
+    shape : WindowShape
+        Lengths of context and target.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sktime_llm.training.windows import Windows, WindowShape
+    >>> windows = Windows(torch.arange(5.0)[:, None], torch.tensor([0, 2]),
+    ...                   WindowShape(2, 1))
+    >>> context, target = windows.gather(torch.tensor([1]))
+    >>> context.flatten().tolist(), target.flatten().tolist()
+    ([2.0, 3.0], [4.0])
+    """
+
+    def __init__(self, values: Tensor, starts: Tensor, shape: WindowShape) -> None:
+        self.shape = shape
+        self.starts = starts
+        self._views = values.unfold(0, shape.total, 1)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Copy some windows out, by one indexing operation.
+
+        Parameters
+        ----------
+        indices : Tensor of int64 of shape (batch,)
+            Which windows.
+
+        Returns
+        -------
+        context : Tensor of shape (batch, context_length, channel)
+        target : Tensor of shape (batch, prediction_length, channel)
+        """
+        windows = self._views[self.starts[indices]].transpose(1, 2)
+        length = self.shape.context_length
+        return windows[:, :length], windows[:, length:]
+
+
+def stack_windows(
+    series: Sequence[np.ndarray],
+    starts: Sequence[Sequence[np.ndarray]],
+    shape: WindowShape,
+    device: torch.device,
+) -> list[Windows]:
+    """Put several series on the device once, and lay windows over them.
+
+    Parameters
+    ----------
+    series : sequence of arrays of shape (time, channel)
+        Series of any lengths, with the same channels.
+    starts : sequence of sequence of array of int
+        Per set of windows and series, the rows at which windows begin.
+    shape : WindowShape
+        Lengths of a window.
+    device : torch.device
+        Where the one copy of the data is put, as float32.
+
+    Returns
+    -------
+    list of Windows
+        One per set; all are views of the same tensor.
+    """
+    offsets = np.cumsum([0, *(len(values) for values in series[:-1])])
+    values = torch.from_numpy(np.concatenate(series).astype(np.float32)).to(device)
+    flat = [
+        np.concatenate([o + at for o, at in zip(offsets, per_series, strict=True)])
+        for per_series in starts
+    ]
+    return [
+        Windows(values, torch.from_numpy(at.astype(np.int64)).to(device), shape)
+        for at in flat
+    ]
+
+
+def split_windows(
+    series: Sequence[np.ndarray],
+    shape: WindowShape,
+    validation_fraction: float,
+    device: torch.device,
+) -> tuple[Windows, Windows]:
+    """Split every series in time, then make windows of both parts.
+
+    The last part of each series is for validation: only windows whose whole target is
+    in it; their contexts may reach back into the first part. Training windows lie in
+    the first part altogether. A series too short for both only trains.
+
+    Parameters
+    ----------
+    series : sequence of arrays of shape (time, channel)
+        Series of any lengths, with the same channels.
+    shape : WindowShape
+        Lengths of a window.
+    validation_fraction : float
+        Share of each series, from its end; 0 for no validation.
+    device : torch.device
+        Where the one copy of the data is put, as float32.
+
+    Returns
+    -------
+    training, validation : Windows
+        `validation` may be empty.
+
+    Raises
+    ------
+    SeriesTooShortError
+        If there is not one training window.
+    """
+    training, validation = [], []
+    for values in series:
+        boundary = train_rows(len(values), shape, validation_fraction)
+        training.append(np.arange(max(0, boundary - shape.total + 1)))
+        first = boundary - shape.context_length
+        validation.append(np.arange(first, len(values) - shape.total + 1))
+    if not any(len(starts) for starts in training):
+        longest = max(len(values) for values in series)
+        raise SeriesTooShortError(
+            f"the longest series has {longest} rows; one window needs "
+            f"{shape.total}: context_length={shape.context_length} and "
+            f"prediction_length={shape.prediction_length}."
+        )
+    both = stack_windows(series, [training, validation], shape, device)
+    return both[0], both[1]
+
+
+def train_rows(n_rows: int, shape: WindowShape, validation_fraction: float) -> int:
+    """Count the rows of a series that are for training; all if it is too short."""
+    if validation_fraction == 0:
+        return n_rows
+    n_validation = max(shape.prediction_length, round(validation_fraction * n_rows))
+    enough = n_rows - n_validation >= shape.total
+    return n_rows - n_validation if enough else n_rows
