@@ -1,0 +1,62 @@
+# Everything here needs only Python (with its venv module) and make. Environments live
+# in the checkout and are made once; a stamp file says when one is up to date.
+
+PYTHON ?= python3
+PANDAS3 ?= 3.0.6
+PYTEST_ARGS ?=
+
+VENV := .venv
+VENV_PANDAS3 := .venv-pandas3
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-pandas3 lint format build clean
+
+help: ## Show this help
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | \
+		awk -F'|' '{ printf "make %-14s %s\n", $$1, $$2 }'
+
+demo: $(VENV)/demo.stamp ## Compare CALF with its ablations and simple baselines
+	$(BIN)/sktime-llm compare
+
+test: $(VENV)/dev.stamp ## Run the tests and doctests; more options in PYTEST_ARGS
+	$(BIN)/python -m pytest -m "not network" $(PYTEST_ARGS)
+
+test-pandas3: $(VENV_PANDAS3)/dev.stamp ## The same on pandas 3, without statsforecast
+	$(VENV_PANDAS3)/bin/python -m pytest -m "not network" $(PYTEST_ARGS)
+
+lint: $(VENV)/dev.stamp ## Check style, formatting, types and who imports whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/dev.stamp ## Format the code and fix what can be fixed automatically
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+build: $(VENV)/dev.stamp ## Build the source distribution and the wheel into dist/
+	rm -rf dist
+	$(BIN)/python -m build
+
+clean: ## Remove environments, caches and everything that was built
+	rm -rf $(VENV) $(VENV_PANDAS3) dist compare_results
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/demo.stamp: EXTRAS := all
+$(VENV)/dev.stamp: EXTRAS := all,dev
+$(VENV)/demo.stamp $(VENV)/dev.stamp: pyproject.toml constraints.txt
+	@echo "Installing into $(VENV); the first time this takes minutes"
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[$(EXTRAS)]"
+	touch $@
+
+$(VENV_PANDAS3)/dev.stamp: pyproject.toml constraints.txt
+	@echo "Installing into $(VENV_PANDAS3); the first time this takes minutes"
+	test -x $(VENV_PANDAS3)/bin/python || $(PYTHON) -m venv $(VENV_PANDAS3)
+	sed 's/^pandas==.*/pandas==$(PANDAS3)/' constraints.txt \
+		> $(VENV_PANDAS3)/constraints.txt
+	$(VENV_PANDAS3)/bin/python -m pip install -q \
+		-c $(VENV_PANDAS3)/constraints.txt -e ".[embedded,plots,dev]" pyarrow statsmodels
+	touch $@

@@ -1,0 +1,69 @@
+import ipaddress
+import socket
+from types import SimpleNamespace
+
+import pytest
+
+_network = SimpleNamespace(allowed=False)
+
+
+class NetworkBlockedError(OSError):
+    """What an attempt to leave the machine ends in, as if it were offline."""
+
+
+def _check(host):
+    if isinstance(host, bytes):
+        host = host.decode()
+    if _network.allowed or not host or host == "localhost":
+        return
+    try:
+        local = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = False
+    if not local:
+        raise NetworkBlockedError(
+            f"a test tried to reach {host!r}; mark it with @pytest.mark.network if "
+            "it really needs the internet"
+        )
+
+
+def _guard_connect(connect):
+    def guarded(self, address):
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            _check(address[0])
+        return connect(self, address)
+
+    return guarded
+
+
+def _guard_getaddrinfo(getaddrinfo):
+    def guarded(host, *args, **kwargs):
+        _check(host)
+        return getaddrinfo(host, *args, **kwargs)
+
+    return guarded
+
+
+def pytest_configure():
+    """Cut the run off from the network, doctests included; a fixture misses those."""
+    socket.socket.connect = _guard_connect(socket.socket.connect)
+    socket.socket.connect_ex = _guard_connect(socket.socket.connect_ex)
+    socket.getaddrinfo = _guard_getaddrinfo(socket.getaddrinfo)
+
+
+@pytest.fixture(autouse=True)
+def _network_for_marked_tests(request, monkeypatch):
+    allowed = request.node.get_closest_marker("network") is not None
+    monkeypatch.setattr(_network, "allowed", allowed)
+
+
+def pytest_collection_modifyitems(items):
+    """Skip the tests that need a CUDA device where there is none."""
+    gpu_tests = [item for item in items if item.get_closest_marker("gpu")]
+    if not gpu_tests:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in gpu_tests:
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
