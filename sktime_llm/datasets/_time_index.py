@@ -1,0 +1,161 @@
+"""From a column of time stamps to a regular index that sktime handles."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sktime_llm.datasets._file import TableFile
+from sktime_llm.datasets._frequency import infer_frequency, period_alias
+from sktime_llm.errors import InputError
+
+
+def read_times(table: TableFile, column: str, frequency: str | None) -> pd.Series:
+    """Read time stamps as naive datetimes, or as integers where they are integers."""
+    raw = table.frame[column]
+    texts = table.texts(column)
+    if isinstance(raw.dtype, pd.PeriodDtype):
+        return raw.dt.to_timestamp()
+    if isinstance(raw.dtype, pd.DatetimeTZDtype) or raw.dtype.kind == "M":
+        times = pd.to_datetime(raw, utc=True)
+    elif texts.str.fullmatch(r"[+-]?\d+").all():
+        return _read_integers(table, column, texts, frequency)
+    else:
+        times = _parse_dates(texts)
+    bad = times.isna()
+    if bad.any():
+        position = int(bad.idxmax())
+        table.fail(
+            column,
+            position,
+            f"cannot read {texts[position]!r} as a time stamp in the notation of "
+            f"{texts[0]!r} in {table.row(0)}. Write dates as YYYY-MM-DD or "
+            f"YYYY-MM-DD HH:MM:SS.",
+        )
+    return times.dt.tz_localize(None)
+
+
+def _parse_dates(texts: pd.Series) -> pd.Series:
+    quarters = texts.str.extract(r"^(\d{4})[ -]?Q([1-4])$")
+    if quarters.notna().all(axis=None):
+        months = (quarters[1].astype(int) * 3 - 2).map("{:02d}".format)
+        texts = quarters[0] + "-" + months
+    notations: list[dict[str, Any]] = [{"format": "ISO8601"}, {}]
+    if not texts.str.match(r"\d{4}").any():
+        # Where the year comes first, pandas would take the month for the day.
+        notations.append({"dayfirst": True})
+    attempts = []
+    with warnings.catch_warnings():
+        # pandas warns of the guesses that are made here on purpose.
+        warnings.simplefilter("ignore", UserWarning)
+        for notation in notations:
+            times = pd.to_datetime(texts, errors="coerce", utc=True, **notation)
+            if times.notna().all():
+                return times
+            attempts.append(times)
+    return min(attempts, key=lambda times: times.isna().sum())
+
+
+def _read_integers(
+    table: TableFile, column: str, texts: pd.Series, frequency: str | None
+) -> pd.Series:
+    """Read integers as such, as dates written 20200131, or as years."""
+    length = texts.str.len()
+    if (length == 8).all():
+        dates = pd.to_datetime(texts, format="%Y%m%d", errors="coerce")
+        if dates.notna().all():
+            return dates
+    if frequency is None:
+        return texts.astype("int64")
+    if (length == 4).all():
+        return pd.to_datetime(texts, format="%Y")
+    raise InputError(
+        f"{table.name}: column {column!r} holds integers such as {texts[0]!r}, but the "
+        f"frequency {frequency!r} says that they are dates. Leave the frequency out, "
+        f"or write the dates as YYYY-MM-DD."
+    )
+
+
+def choose_frequency(
+    table: TableFile, instances: dict[str, pd.Series], frequency: str | None
+) -> str:
+    """Return the frequency that was given, or else the one of the longest instance."""
+    if frequency is None:
+        by_length = sorted(instances.values(), key=len, reverse=True)
+        found = (infer_frequency(pd.DatetimeIndex(s.unique())) for s in by_length)
+        frequency = next((alias for alias in found if alias is not None), None)
+    if frequency is None:
+        first = next(iter(instances.values()))
+        stamps = ", ".join(str(stamp) for stamp in first.iloc[:4])
+        raise InputError(
+            f"{table.name}: cannot tell the time between rows from the time stamps "
+            f"{stamps}. Give the frequency, such as 'D' or 'M', or bring the data to "
+            f"regular time stamps."
+        )
+    return period_alias(frequency)
+
+
+def regular_index(
+    table: TableFile, stamps: pd.Series, frequency: str | None, instance: str
+) -> pd.Index:
+    """Turn sorted time stamps into a regular index, or say where they are not.
+
+    `frequency` is None for integers; `instance` is empty for a single series.
+    """
+    whose = f" of {instance!r}" if instance else ""
+    repeated = stamps.duplicated()
+    if repeated.any():
+        second = int(repeated.idxmax())
+        first = int((stamps == stamps[second]).idxmax())
+        raise InputError(
+            f"{table.name}: {table.row(second)} repeats the time stamp "
+            f"{stamps[second]}{whose} from {table.row(first)}; expected every time "
+            f"stamp once. Remove one of the rows, or, if the file holds several "
+            f"series, name the column that tells them apart as the id column."
+        )
+    index = _to_index(stamps, frequency)
+    following = _following(index)
+    wrong = np.flatnonzero(index[1:] != following[:-1])
+    if len(wrong):
+        at = int(wrong[0])
+        before, after = stamps.index[at], stamps.index[at + 1]
+        every = f" (frequency {frequency!r})" if frequency else ""
+        raise InputError(
+            f"{table.name}: the time stamps{whose} are not regular. After "
+            f"{stamps[before]} in {table.row(before)}, expected "
+            f"{_label(following[at])}{every}, got {stamps[after]} in "
+            f"{table.row(after)}. Fill the gap, or bring the data to regular time "
+            f"stamps."
+        )
+    return index
+
+
+def _to_index(stamps: pd.Series, frequency: str | None) -> pd.Index:
+    """Index integers as such, and dates by period, which sktime handles best.
+
+    Seasonal forecasters of sktime fail on time stamps at the start of months, and
+    panels lose the frequency of time stamps. Business days stay time stamps because
+    pandas deprecates periods of them.
+    """
+    if frequency is None:
+        return pd.Index(stamps.to_numpy(), dtype="int64")
+    times = pd.DatetimeIndex(stamps, name=None)
+    if frequency != "B":
+        return times.to_period(frequency)
+    regular = pd.date_range(times[0], periods=len(times), freq="B")
+    return regular if regular.equals(times) else times
+
+
+def _following(index: pd.Index) -> pd.Index:
+    """Return what has to come after every entry of an index."""
+    if isinstance(index, pd.DatetimeIndex):
+        return index + pd.offsets.BDay()
+    return index + 1
+
+
+def _label(stamp: object) -> str:
+    """Write a time stamp; weeks as the day in their name, which is the last."""
+    if isinstance(stamp, pd.Period) and "W-" in stamp.freqstr:
+        return str(stamp.end_time.date())
+    return str(stamp)
