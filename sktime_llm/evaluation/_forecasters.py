@@ -1,0 +1,122 @@
+"""A language model and the forecasters it has to beat."""
+
+import importlib.util
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from sktime_llm.errors import InputError
+from sktime_llm.evaluation._warnings import library_warnings_off
+
+if TYPE_CHECKING:
+    from sktime.forecasting.base import BaseForecaster
+
+# Beyond this, a seasonal AutoARIMA takes minutes where the others take a second.
+_LONGEST_ARIMA_SEASON = 24
+
+# From statsforecast: compiled, and all of them take series with zeros.
+_STATISTICAL = {
+    "auto-ets": ("StatsForecastAutoETS", "season_length"),
+    "auto-arima": ("StatsForecastAutoARIMA", "sp"),
+    "theta": ("StatsForecastAutoTheta", "season_length"),
+}
+
+
+def forecaster_names() -> list[str]:
+    """Names that `default_forecasters` knows.
+
+    Returns
+    -------
+    list of str
+        The names; the language model comes first.
+
+    Examples
+    --------
+    >>> from sktime_llm.evaluation import forecaster_names
+    >>> forecaster_names()
+    ['calf', 'naive', 'seasonal-naive', 'auto-ets', 'auto-arima', 'theta']
+    """
+    return ["calf", "naive", "seasonal-naive", *_STATISTICAL]
+
+
+def default_forecasters(
+    seasonal_period: int = 1,
+    names: Iterable[str] | None = None,
+    *,
+    backbone: str | None = None,
+    max_epochs: int | None = None,
+    random_state: int | None = None,
+    device: str | None = None,
+) -> dict[str, "BaseForecaster"]:
+    """Make the forecasters of a comparison: a language model and what it has to beat.
+
+    Parameters
+    ----------
+    seasonal_period : int, default 1
+        Steps in one season, for the forecasters that need to be told. ``"auto-arima"``
+        looks for a season only up to 24 steps, since longer ones take minutes.
+    names : iterable of str, optional
+        Which ones to make, out of `forecaster_names`. Default: all.
+    backbone, max_epochs, random_state, device : optional
+        Parameters of `CALFForecaster`. Default: its own defaults.
+
+    Returns
+    -------
+    dict
+        Forecasters by name.
+
+    Raises
+    ------
+    InputError
+        If there is no forecaster of one of the names.
+    ImportError
+        If one of them needs statsforecast, and it is not installed.
+
+    Examples
+    --------
+    >>> from sktime_llm.evaluation import default_forecasters
+    >>> list(default_forecasters(12, ["naive", "seasonal-naive"]))
+    ['naive', 'seasonal-naive']
+    """
+    names = forecaster_names() if names is None else list(names)
+    unknown = [name for name in names if name not in forecaster_names()]
+    if unknown or not names:
+        raise InputError(
+            f"Got the forecasters {', '.join(map(repr, unknown)) or 'none'}; expected "
+            f"some of {', '.join(forecaster_names())}."
+        )
+    options = {
+        "backbone": backbone,
+        "max_epochs": max_epochs,
+        "random_state": random_state,
+        "device": device,
+    }
+    given = {key: value for key, value in options.items() if value is not None}
+    with library_warnings_off():
+        return {name: _make(name, seasonal_period, given) for name in names}
+
+
+def _make(name: str, seasonal_period: int, options: dict) -> "BaseForecaster":
+    if name == "calf":
+        from sktime_llm.forecasting.calf import CALFForecaster
+
+        return CALFForecaster(**options)
+    if name in _STATISTICAL:
+        return _make_statistical(name, seasonal_period)
+    from sktime.forecasting.naive import NaiveForecaster
+
+    return NaiveForecaster(sp=seasonal_period if name == "seasonal-naive" else 1)
+
+
+def _make_statistical(name: str, seasonal_period: int) -> "BaseForecaster":
+    if importlib.util.find_spec("statsforecast") is None:
+        raise ImportError(
+            f"The forecaster {name!r} needs statsforecast. Install it with "
+            f"`pip install sktime-llm[baselines]`, or choose among the forecasters "
+            f"calf, naive and seasonal-naive."
+        )
+    import sktime.forecasting.statsforecast as module
+
+    if name == "auto-arima" and seasonal_period > _LONGEST_ARIMA_SEASON:
+        seasonal_period = 1
+    class_name, parameter = _STATISTICAL[name]
+    return getattr(module, class_name)(**{parameter: seasonal_period})

@@ -1,0 +1,30 @@
+"""Which warnings of other libraries reach a user."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def library_warnings_off(prefix: str = "") -> Iterator[None]:
+    """Keep what libraries tell their developers from a user; pass on the rest.
+
+    Warnings are recorded rather than filtered, because sktime and statsmodels put
+    filters of their own in front while they run.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for_developers = (
+        FutureWarning,
+        DeprecationWarning,
+        PendingDeprecationWarning,
+        ResourceWarning,
+    )
+    messages = {
+        (str(one.message), one.category)
+        for one in caught
+        if not issubclass(one.category, for_developers)
+    }
+    for message, category in sorted(messages, key=str):
+        warnings.warn(prefix + message, category, stacklevel=3)

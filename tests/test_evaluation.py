@@ -1,0 +1,424 @@
+"""Comparison of forecasters: folds, scores, failures."""
+
+import importlib.util
+import re
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from sktime.forecasting.base import BaseForecaster
+from sktime.forecasting.naive import NaiveForecaster
+
+from sktime_llm.datasets import Dataset, load_dataset
+from sktime_llm.errors import InputError, SktimeLLMWarning
+from sktime_llm.evaluation import (
+    compare_forecasters,
+    default_forecasters,
+    forecaster_names,
+    mean_scores,
+)
+
+
+class Repeat(BaseForecaster):
+    """Forecast `value` always, after doing what `behaviour` says in fit."""
+
+    _tags = {"capability:multivariate": True, "y_inner_mtype": "pd.DataFrame"}
+    _config = {"remember_data": False}
+
+    def __init__(self, value=0.0, behaviour="fit"):
+        self.value = value
+        self.behaviour = behaviour
+        super().__init__()
+        self._y = self._X = None
+
+    def _fit(self, y, X, fh):
+        self._columns = y.columns
+        if self.behaviour == "fail":
+            raise KeyError("no such thing")
+        if self.behaviour == "warn":
+            warnings.warn("look out", SktimeLLMWarning, stacklevel=2)
+            warnings.warn("an internal matter", FutureWarning, stacklevel=2)
+        return self
+
+    def _predict(self, fh, X):
+        index = fh.get_expected_pred_idx(y=None, cutoff=self.cutoff)
+        return pd.DataFrame(self.value, index=index, columns=self._columns)
+
+
+def naive():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return NaiveForecaster()
+
+
+def months(values, name="y"):
+    index = pd.period_range("2000-01", periods=len(values), freq="M")
+    return pd.Series(np.asarray(values, dtype=float), index=index, name=name)
+
+
+@pytest.fixture
+def small():
+    values = np.random.default_rng(0).normal(size=30).cumsum()
+    return Dataset("small", months(values), seasonal_period=2, horizon=3)
+
+
+def mase_of_naive(values, horizon, n_folds, season):
+    scores = []
+    for fold in range(n_folds, 0, -1):
+        end = len(values) - (fold - 1) * horizon
+        train, test = values[: end - horizon], values[end - horizon : end]
+        scale = np.abs(train[season:] - train[:-season]).mean()
+        scores.append(np.abs(test - train[-1]).mean() / scale)
+    return np.mean(scores)
+
+
+# ----------------------------------------------------------------------------- scores
+
+
+def test_scores_are_those_of_hand(small):
+    scores = compare_forecasters(small, {"naive": naive()}, n_folds=4)
+    values = small.y.to_numpy()
+    assert scores.loc[0, "MASE"] == pytest.approx(mase_of_naive(values, 3, 4, 2))
+    tests, lasts = values[18:].reshape(4, 3), values[17:-3:3, None]
+    assert scores.loc[0, "MAE"] == pytest.approx(np.abs(tests - lasts).mean())
+    smape = 2 * np.abs(tests - lasts) / (np.abs(tests) + np.abs(lasts))
+    assert scores.loc[0, "sMAPE"] == pytest.approx(smape.mean())
+
+
+def test_columns_and_order(small):
+    other = Dataset("other", months(np.arange(20.0)), seasonal_period=1, horizon=2)
+    forecasters = {"far": Repeat(1e6), "naive": naive(), "farther": Repeat(1e7)}
+    scores = compare_forecasters([small, other], forecasters)
+    assert list(scores.columns) == [
+        "dataset",
+        "forecaster",
+        "n_variates",
+        "MASE",
+        "sMAPE",
+        "MAE",
+        "fit_seconds",
+        "predict_seconds",
+        "error",
+    ]
+    assert scores["dataset"].tolist() == ["small"] * 3 + ["other"] * 3
+    assert scores["forecaster"].tolist() == ["naive", "far", "farther"] * 2
+    assert (scores[["fit_seconds", "predict_seconds"]] > 0).all(axis=None)
+    assert (scores["error"] == "").all()
+
+
+def test_last_fold_ends_with_the_data(small):
+    _, forecasts = compare_forecasters(small, {"naive": naive()}, return_forecasts=True)
+    assert list(forecasts.columns) == [
+        "dataset",
+        "forecaster",
+        "id",
+        "time",
+        "variate",
+        "truth",
+        "forecast",
+    ]
+    assert forecasts["time"].tolist() == list(small.y.index[-3:])
+    assert forecasts["truth"].tolist() == small.y.tolist()[-3:]
+    assert (forecasts["forecast"] == small.y.iloc[-4]).all()
+    assert set(forecasts["id"]) == {""}
+    assert set(forecasts["variate"]) == {"y"}
+
+
+def test_variates_are_forecast_one_by_one():
+    y = pd.DataFrame({"a": months(np.arange(20.0)), "b": months(np.arange(20.0) * -3)})
+    scores, forecasts = compare_forecasters(
+        y, {"naive": naive()}, horizon=2, seasonal_period=1, return_forecasts=True
+    )
+    assert scores.loc[0, "n_variates"] == 2
+    assert scores.loc[0, "MASE"] == pytest.approx(1.5)
+    assert scores.loc[0, "MAE"] == pytest.approx((1.5 + 4.5) / 2)
+    last = forecasts.set_index(["variate", "time"])["forecast"]
+    assert last.loc["a"].tolist() == [17.0, 17.0]
+    assert last.loc["b"].tolist() == [-51.0, -51.0]
+
+
+def test_panel_of_unequal_lengths():
+    rng = np.random.default_rng(1)
+    long, short = rng.normal(size=30).cumsum(), rng.normal(size=22).cumsum()
+    y = pd.concat(
+        {"long": months(long).to_frame(), "short": months(short).to_frame()},
+        names=["id", "time"],
+    )
+    scores, forecasts = compare_forecasters(
+        y, {"naive": naive()}, horizon=3, seasonal_period=2, return_forecasts=True
+    )
+    expected = [mase_of_naive(values, 3, 3, 2) for values in (long, short)]
+    assert scores.loc[0, "MASE"] == pytest.approx(np.mean(expected))
+    assert len(forecasts) == 6
+    last = forecasts[forecasts["id"] == "short"]
+    assert last["time"].tolist() == list(months(short).index[-3:])
+    assert last["truth"].tolist() == short[-3:].tolist()
+
+
+def test_pandas_data_take_their_season_from_the_index():
+    y = months(np.tile(np.arange(12.0), 6))
+    scores = compare_forecasters(
+        y, lambda season: {str(season): naive()}, horizon=3, n_folds=1
+    )
+    assert scores.loc[0, "forecaster"] == "12"
+    assert scores.loc[0, "dataset"] == "y"
+    given = compare_forecasters(
+        y, lambda season: {str(season): naive()}, horizon=3, seasonal_period=4
+    )
+    assert given.loc[0, "forecaster"] == "4"
+
+
+def test_horizon_and_season_of_a_dataset_can_be_replaced(small):
+    seasons = []
+
+    def make(season):
+        seasons.append(season)
+        return {"naive": naive()}
+
+    _, forecasts = compare_forecasters(
+        small, make, horizon=5, seasonal_period=7, n_folds=1, return_forecasts=True
+    )
+    assert len(forecasts) == 5
+    assert seasons == [7]
+    assert (small.horizon, small.seasonal_period) == (3, 2)
+
+
+def test_forecasters_themselves_are_not_fitted(small):
+    forecaster = naive()
+    compare_forecasters(small, {"naive": forecaster})
+    assert not forecaster.is_fitted
+
+
+def test_progress_counts_every_step(small):
+    steps = []
+    other = Dataset("other", small.y, 2, 3)
+    compare_forecasters(
+        [small, other],
+        {"a": Repeat(), "b": Repeat(1.0)},
+        progress=lambda *step: steps.append(step),
+    )
+    assert steps == [
+        (0, 4, "small: a"),
+        (1, 4, "small: b"),
+        (2, 4, "other: a"),
+        (3, 4, "other: b"),
+        (4, 4, "done"),
+    ]
+
+
+def test_warnings_for_developers_are_kept_back_and_others_named(small):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        compare_forecasters(small, {"loud": Repeat(behaviour="warn"), "naive": naive()})
+    assert [(one.category, str(one.message)) for one in caught] == [
+        (SktimeLLMWarning, "loud on small: look out")
+    ]
+
+
+# --------------------------------------------------------------------------- failures
+
+
+@pytest.mark.parametrize(
+    ("forecaster", "reason"),
+    [
+        (Repeat(behaviour="fail"), "KeyError: 'no such thing'"),
+        (Repeat(np.nan), "missing or infinite"),
+        (Repeat(np.inf), "infin"),
+    ],
+)
+def test_failure_is_raised_or_recorded(small, forecaster, reason):
+    forecasters = {"bad": forecaster, "naive": naive()}
+    with pytest.raises(RuntimeError, match=r"'bad'.*'small'") as caught:
+        compare_forecasters(small, forecasters)
+    assert reason in str(caught.value)
+    assert caught.value.__cause__ is not None
+
+    scores, forecasts = compare_forecasters(
+        small, forecasters, on_error="record", return_forecasts=True
+    )
+    assert scores["forecaster"].tolist() == ["naive", "bad"]
+    assert scores["error"].tolist()[0] == ""
+    assert reason in scores["error"].tolist()[1]
+    assert np.isfinite(scores.loc[0, "MASE"])
+    assert scores.loc[1, ["MASE", "sMAPE", "MAE", "fit_seconds"]].isna().all()
+    assert set(forecasts["forecaster"]) == {"naive"}
+
+
+def test_when_all_fail_there_are_no_forecasts(small):
+    bad = {"bad": Repeat(behaviour="fail")}
+    scores, forecasts = compare_forecasters(
+        small, bad, on_error="record", return_forecasts=True
+    )
+    assert len(scores) == 1
+    assert forecasts.empty
+    assert "forecast" in forecasts.columns
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"n_folds": 10}, "'small' is too short: of 30 .* leave 0 .* at least 3"),
+        ({"horizon": 9, "seasonal_period": 3}, "leave 3 to train on, .* at least 4"),
+        ({"horizon": 10}, "too short"),
+        ({"seasonal_period": 21}, "leave 21 .* at least 22"),
+        ({"horizon": 0}, "horizon must be a positive integer; got 0"),
+        ({"horizon": 2.5}, "horizon must be a positive integer; got 2.5"),
+        ({"n_folds": 0}, "number of folds must be a positive integer; got 0"),
+        ({"seasonal_period": 0}, "seasonal period must be a positive integer"),
+        ({"on_error": "ignore"}, "'ignore'; expected 'raise' or 'record'"),
+    ],
+)
+def test_parameters_out_of_range(small, change, words):
+    with pytest.raises(InputError, match=words):
+        compare_forecasters(small, {"naive": naive()}, **change)
+
+
+def test_shortest_series_of_a_panel_decides():
+    parts = {"a": months(np.arange(40.0)), "b": months(np.arange(7.0))}
+    y = pd.concat({key: part.to_frame() for key, part in parts.items()})
+    with pytest.raises(InputError, match="of 7 time points"):
+        compare_forecasters(y, {"naive": naive()}, horizon=2, seasonal_period=1)
+
+
+def test_pandas_data_need_a_horizon(small):
+    with pytest.raises(InputError, match="Give the horizon"):
+        compare_forecasters(small.y, {"naive": naive()})
+
+
+def test_data_without_a_name_of_their_own(small):
+    for data in ([], [small, small]):
+        with pytest.raises(InputError, match="at least one, each with its own name"):
+            compare_forecasters(data, {"naive": naive()})
+
+
+@pytest.mark.parametrize("forecasters", [{}, [naive()], lambda season: None])
+def test_forecasters_must_have_names(small, forecasters):
+    with pytest.raises(InputError, match="expected forecasters by name"):
+        compare_forecasters(small, forecasters)
+
+
+# ---------------------------------------------------------------- default forecasters
+
+
+def test_unknown_forecaster_names_the_known_ones():
+    with pytest.raises(InputError, match=r"'arima'.*auto-ets, auto-arima"):
+        default_forecasters(12, ["naive", "arima"])
+    with pytest.raises(InputError, match="none; expected some of calf"):
+        default_forecasters(12, [])
+
+
+def test_without_statsforecast_the_error_names_the_extra(monkeypatch):
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *args: None if name == "statsforecast" else find_spec(name, *args),
+    )
+    with pytest.raises(ImportError, match=re.escape("sktime-llm[baselines]")):
+        default_forecasters(12, ["naive", "theta"])
+    assert list(default_forecasters(12, ["naive"])) == ["naive"]
+
+
+def test_season_reaches_the_forecasters():
+    pytest.importorskip("statsforecast")
+    names = [name for name in forecaster_names() if name != "calf"]
+    made = default_forecasters(24, names)
+    assert list(made) == names
+    assert made["naive"].sp == 1
+    assert made["seasonal-naive"].sp == 24
+    assert made["auto-ets"].season_length == 24
+    assert made["auto-arima"].sp == 24
+    assert made["theta"].season_length == 24
+
+
+def test_auto_arima_looks_for_no_long_season():
+    pytest.importorskip("statsforecast")
+    made = default_forecasters(25, ["auto-arima", "auto-ets"])
+    assert made["auto-arima"].sp == 1
+    assert made["auto-ets"].season_length == 25
+
+
+@pytest.mark.parametrize("n_variates", [1, 2])
+def test_statistical_forecasters_run(n_variates):
+    pytest.importorskip("statsforecast")
+    y = load_dataset("us_change").y.iloc[-60:, :n_variates]
+    names = [name for name in forecaster_names() if name != "calf"]
+    with warnings.catch_warnings():
+        # statsforecast says where its optimiser did not converge.
+        warnings.simplefilter("ignore", UserWarning)
+        scores = compare_forecasters(
+            y, lambda season: default_forecasters(season, names), horizon=4, n_folds=1
+        )
+    assert sorted(scores["forecaster"]) == sorted(names)
+    assert np.isfinite(scores["MASE"]).all()
+
+
+def test_calf_takes_its_options():
+    options = {"backbone": "tiny-random", "max_epochs": 1, "random_state": 0}
+    forecaster = default_forecasters(12, ["calf"], **options)["calf"]
+    assert {key: forecaster.get_params()[key] for key in options} == options
+    assert forecaster.get_params()["device"] == type(forecaster)().device
+
+
+def test_calf_runs(small):
+    scores, forecasts = compare_forecasters(
+        small,
+        default_forecasters(
+            2, ["calf", "naive"], backbone="tiny-random", max_epochs=1, random_state=0
+        ),
+        n_folds=1,
+        return_forecasts=True,
+    )
+    assert np.isfinite(scores["MASE"]).all()
+    assert forecasts.groupby("forecaster").size().to_dict() == {"calf": 3, "naive": 3}
+
+
+# ------------------------------------------------------------------------ mean scores
+
+
+def make_scores(**columns):
+    scores = pd.DataFrame(
+        {
+            "dataset": ["one", "one", "two", "two", "many", "many"],
+            "forecaster": ["a", "b"] * 3,
+            "n_variates": [1, 1, 1, 1, 5, 5],
+            "MASE": [1.0, 2.0, 3.0, 1.0, 50.0, 60.0],
+            "sMAPE": [0.1, 0.2, 0.3, 0.1, 0.5, 0.6],
+            "error": [""] * 6,
+        }
+    )
+    return scores.assign(**columns)
+
+
+def test_mean_is_over_univariate_data_sets_only():
+    means = mean_scores(make_scores())
+    assert means["forecaster"].tolist() == ["b", "a"]
+    assert means["MASE"].tolist() == [1.5, 2.0]
+    assert means["sMAPE"].tolist() == pytest.approx([0.15, 0.2])
+    assert means["n_datasets"].tolist() == [2, 2]
+    assert means["n_failed"].tolist() == [0, 0]
+
+
+def test_a_failure_leaves_no_mean():
+    scores = make_scores(
+        MASE=[1.0, np.nan, 3.0, 1.0, 50.0, 60.0], error=["", "Error: x", *[""] * 4]
+    )
+    means = mean_scores(scores)
+    assert means["forecaster"].tolist() == ["a", "b"]
+    assert np.isnan(means.loc[1, "MASE"])
+    assert means["n_failed"].tolist() == [0, 1]
+
+
+def test_mean_without_univariate_data_sets_is_empty():
+    means = mean_scores(make_scores(n_variates=2))
+    assert means.empty
+    assert "MASE" in means.columns
+
+
+def test_importing_needs_no_torch():
+    import subprocess
+    import sys
+
+    code = "import sys, sktime_llm.evaluation; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
