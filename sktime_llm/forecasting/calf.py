@@ -19,9 +19,166 @@ _POINTWISE = ("mae", "mse", "smooth_l1")
 
 
 class CALFForecaster(BaseLLMForecaster):
-    """Forecaster that fine-tunes a pretrained language model across modalities.
+    """CALF: forecast by a language model, fine-tuned across modalities.
 
-    TODO
+    Each variate of a window becomes one token; the first layers of a pretrained
+    language model, adapted by LoRA, read the tokens, and a linear head forecasts. In
+    training, a second, frozen copy of the same layers reads the series expressed in
+    words (principal word embeddings), and the two copies are held together by a loss on
+    their hidden states and one on their forecasts [1]_. A forecast runs the first copy
+    only.
+
+    One network is trained on all series of a panel or hierarchy. Frozen weights of the
+    language model are loaded once per process and shared; what is saved, cloned and
+    pickled are the trained weights.
+
+    Parameters
+    ----------
+    context_length : int, optional
+        Time steps the network sees. None takes half of what the longest series leaves
+        beside forecast and validation, at most 96. A longer one than fits is clipped,
+        with a warning.
+    prediction_length : int, optional
+        Time steps forecast at once; longer horizons are forecast by rolling forward.
+        None takes the largest step of `fh` in fit, or 24, at most a quarter of the
+        longest series.
+    backbone : str, default="sentence-transformers/all-MiniLM-L6-v2"
+        The language model: a name on the Hugging Face Hub, such as the published
+        ``"openai-community/gpt2"``; a local folder in the Hub's layout; or, for tests,
+        ``"tiny-random"`` (an encoder) and ``"tiny-random-decoder"``. Any encoder or
+        decoder of transformers, with safetensors weights.
+    backbone_mode : str, default="pretrained"
+        ``"pretrained"``, or an ablation that shows what the language model is worth:
+        ``"random"``, the same architecture with random frozen weights; ``"none"``, no
+        model; ``"attention"`` or ``"transformer"``, one layer trained from scratch.
+    n_backbone_layers : int, optional
+        Layers kept. None keeps the first six, as published, or all if there are fewer.
+    revision : str, optional
+        Branch, tag or commit of the backbone on the Hub.
+    lora_rank : int, default=8
+        Rank of the LoRA adapters on the attention's query, key and value projections; 0
+        for none.
+    lora_alpha : float, default=32
+        The adapters are scaled by ``lora_alpha / lora_rank``.
+    lora_dropout : float, default=0.1
+        Dropout rate on the adapters' input.
+    n_principal_embeddings : int, optional
+        Number of principal word embeddings. None takes 500, as published, or one less
+        than the width of the backbone, which is all there are. More than there are is
+        clipped, with a warning.
+    n_heads : int, optional
+        Attention heads of the variate encoder and the cross attention. None takes the
+        backbone's number.
+    d_ff : int, default=2048
+        Feed-forward width of the variate encoder.
+    dropout : float, default=0.1
+        Dropout rate of the variate encoder.
+    task_loss : {"mae", "mse", "smooth_l1", "smape"}, default="mae"
+        Distance of forecast and truth. For M4 the published losses are ``"smape"``,
+        consistency ``"mase"``, feature ``"smooth_l1"``, with ``standardize=False``.
+    consistency_loss : {"mae", "mse", "smooth_l1", "smape", "mase"}, default="mae"
+        Distance of the two copies' forecasts.
+    feature_loss : {"mae", "mse", "smooth_l1"}, default="mae"
+        Distance of the two copies' projected hidden states.
+    consistency_loss_weight : float, default=1.0
+        Weight of `consistency_loss`. The published few-shot setting is 0 for this and
+        the next; the second copy is then not made at all.
+    feature_loss_weight : float, default=0.01
+        Weight of `feature_loss`.
+    seasonal_period : int, default=1
+        Time steps of a season, for ``consistency_loss="mase"`` only.
+    learning_rate : float, default=5e-4
+        Learning rate at its highest.
+    max_epochs : int, default=100
+        Most passes over the training windows.
+    batch_size : int, default=256
+        Windows a step, and series computed at once in predict.
+    patience : int or None, default=10
+        Epochs without a lower validation loss before training stops. The weights of the
+        best epoch are kept in any case.
+    validation_fraction : float, default=0.1
+        Share of each series, from its end, that chooses the epoch and is not trained
+        on; at least `prediction_length` rows. 0 for none: then the last epoch is kept.
+    optimizer : {"adam", "adamw"}, default="adam"
+        Optimiser.
+    weight_decay : float, default=0.0
+        Weight decay of the optimiser.
+    lr_schedule : {"cosine", "one-cycle", "constant"}, default="cosine"
+        Learning rate over time.
+    cosine_epochs : int, default=20
+        Epochs in which the cosine schedule falls to 1e-8; then it rises again.
+    gradient_clip : float, optional
+        Largest norm of the gradient.
+    steps_per_epoch : int, optional
+        Bound on the steps of an epoch, which then sees a random part of the windows.
+    standardize : bool, default=True
+        Whether each series is standardised by its training part before training, so
+        that all count alike in the loss.
+    fine_tune_epochs : int, default=0
+        Epochs that `fit` trains after `pretrain`; 0 forecasts zero-shot.
+    update_epochs : int, default=1
+        Epochs that `update` trains, on the windows that end in the new rows.
+    random_state : int, RandomState instance or None, default=None
+        Seed. The same one gives the same forecasts on the same machine; the process's
+        random state is left as it was.
+    device : str, default="auto"
+        ``"auto"`` is a GPU if there is one, else the CPU; or ``"cpu"``, ``"cuda"``,
+        ``"cuda:1"``, ``"mps"``.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        What is computed in; ``"auto"`` is bfloat16 on GPUs that have it. Weights are
+        always float32.
+    verbose : int, default=1
+        0 is silent; 1 shows a progress bar on a terminal if training takes more than
+        two seconds; 2 also logs every epoch to the logger ``sktime_llm``.
+
+    Attributes
+    ----------
+    network_ : CALFNetwork
+        The trained network.
+    history_ : pandas.DataFrame
+        One row per epoch: losses, learning rate, seconds, and which was the best.
+    context_length_, prediction_length_ : int
+        Lengths in use.
+    pretrained_network_, pretrain_history_
+        After `pretrain`: what every later fit starts from, and how it was trained.
+
+    Raises
+    ------
+    InputError
+        In fit, if data or a parameter cannot be.
+    SeriesTooShortError
+        In fit, if not one training window fits.
+    BackboneNotFoundError
+        In fit, if the backbone is neither on this machine nor on the Hub.
+    DeviceNotAvailableError
+        In fit, if the device does not exist.
+    TrainingDivergedError
+        In fit, if the loss is not finite.
+
+    Notes
+    -----
+    Departures from the published method: the default backbone is a 22 M parameter
+    encoder instead of GPT-2; the forecast that is validated is computed without
+    dropout. Everything else, for ``backbone="openai-community/gpt2"``, is as published.
+
+    In parallel threads two fits share PyTorch's random numbers and are not
+    reproducible; in processes (``backend="loky"``) they are. On a GPU, tune with
+    ``backend=None``: every worker of loky loads a backbone of its own.
+
+    References
+    ----------
+    .. [1] P. Liu et al. (2025). CALF: Aligning LLMs for Time Series Forecasting via
+       Cross-modal Fine-Tuning. AAAI. arXiv 2403.07300.
+
+    Examples
+    --------
+    >>> from sktime.datasets import load_airline
+    >>> from sktime_llm import CALFForecaster
+    >>> y = load_airline()
+    >>> forecaster = CALFForecaster(backbone="tiny-random", max_epochs=1)
+    >>> y_pred = forecaster.fit(y, fh=[1, 2, 3]).predict()
+    >>> len(y_pred)
+    3
     """
 
     def __init__(

@@ -1,0 +1,205 @@
+"""Long-term forecasting under the published protocol.
+
+ETTh1: 12 months to train, 4 to validate, 4 to test; standardised by the statistics of
+the training part; every test window counts; errors on standardised data. Exchange:
+70 / 10 / 20 %.
+
+    python benchmarks/long_term.py --method calf --dataset ETTh1 --horizon 96 \
+        --data-dir DATA
+
+A run that is already in the results file, with the same settings, is not repeated.
+"""
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import time
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from sktime_llm import CALFForecaster
+from sktime_llm.training.devices import resolve_device
+from sktime_llm.training.rollout import roll_forward
+from sktime_llm.training.windows import Windows, WindowShape
+
+RESULTS = Path(__file__).parent / "results"
+REFERENCE = {  # published MSE and MAE of CALF with GPT-2, arXiv 2403.07300
+    ("calf", "ETTh1", 96): (0.369, 0.389),
+    ("calf", "ETTh1", 192): (0.427, 0.423),
+    ("calf", "ETTh1", 336): (0.456, 0.436),
+    ("calf", "ETTh1", 720): (0.479, 0.467),
+}
+_ETT_HOURS = 30 * 24
+
+
+def read_etth1(data_dir: Path) -> tuple[pd.DataFrame, int, int]:
+    """Give the table, and the rows at which validation and test begin."""
+    table = pd.read_csv(data_dir / "ETTh1.csv", index_col="date", parse_dates=True)
+    table = table.asfreq("h").iloc[: 20 * _ETT_HOURS]
+    return table, 12 * _ETT_HOURS, 16 * _ETT_HOURS
+
+
+def read_exchange(data_dir: Path) -> tuple[pd.DataFrame, int, int]:
+    """Give the table, and the rows at which validation and test begin."""
+    table = pd.read_csv(data_dir / "exchange_rate.txt.gz", header=None)
+    n = len(table)
+    return table, int(0.7 * n), n - int(0.2 * n)
+
+
+DATASETS = {"ETTh1": read_etth1, "Exchange": read_exchange}
+
+
+def make_forecaster(args: argparse.Namespace, horizon: int, fraction: float):
+    """Give the forecaster with the published settings of long-term forecasting."""
+    return CALFForecaster(
+        context_length=args.context_length,
+        prediction_length=horizon,
+        backbone=args.backbone,
+        backbone_mode=args.backbone_mode,
+        learning_rate=args.learning_rate,
+        batch_size=args.batch_size,
+        max_epochs=args.epochs,
+        patience=10,
+        validation_fraction=fraction,
+        consistency_loss_weight=args.consistency_loss_weight,
+        feature_loss_weight=args.feature_loss_weight,
+        random_state=args.seed,
+        device=args.device,
+        precision=args.precision,
+        verbose=2,
+    )
+
+
+def test_errors(forecaster, table, train_end: int, test_start: int) -> dict:
+    """MSE and MAE over every test window, on data standardised by the training part."""
+    train = table.iloc[:train_end].to_numpy()
+    values = (table.to_numpy() - train.mean(0)) / train.std(0)
+    shape = WindowShape(forecaster.context_length_, forecaster.prediction_length_)
+    device = resolve_device(forecaster.device)
+    rows = torch.from_numpy(
+        values[test_start - shape.context_length :].astype(np.float32)
+    ).to(device)
+    starts = torch.arange(len(rows) - shape.total + 1, device=device)
+    windows = Windows(rows, starts, shape)
+    squared = absolute = 0.0
+    for indices in starts.split(256):
+        context, target = windows.gather(indices)
+        forecast = roll_forward(
+            forecaster.network_,
+            context,
+            shape.prediction_length,
+            batch_size=256,
+            precision=forecaster.precision,
+        )
+        squared += float((forecast - target).square().mean()) * len(indices)
+        absolute += float((forecast - target).abs().mean()) * len(indices)
+    n = len(starts)
+    return {"test_windows": n, "mse": squared / n, "mae": absolute / n}
+
+
+def run(args: argparse.Namespace, horizon: int, settings: dict) -> dict:
+    """Train and test once; give a record that says how."""
+    table, train_end, test_start = DATASETS[args.dataset](args.data_dir)
+    fraction = 1 - train_end / test_start
+    forecaster = make_forecaster(args, horizon, fraction)
+    started = time.perf_counter()
+    forecaster.fit(table.iloc[:test_start])
+    seconds = time.perf_counter() - started
+    history = forecaster.history_
+    return {
+        **settings,
+        **test_errors(forecaster, table, train_end, test_start),
+        "best_epoch": int(history.loc[history["best"] == 1, "epoch"].iloc[0]),
+        "epochs_run": len(history),
+        "fit_seconds": round(seconds, 1),
+        "history": history.round(6).to_dict("list"),
+        **provenance(),
+    }
+
+
+def provenance() -> dict:
+    """What a number depends on beside its settings."""
+    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=False)
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "command": "python benchmarks/" + " ".join([Path(sys.argv[0]).name, *_argv()]),
+        "commit": commit.stdout.strip(),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "machine": gpu or f"{platform.machine()} CPU, {torch.get_num_threads()} threads",
+        "versions": {p: version(p) for p in ("torch", "transformers", "peft")},
+    }
+
+
+def _argv() -> list[str]:
+    """Arguments without the folder of the data, which is nobody else's."""
+    out = sys.argv[1:]
+    if "--data-dir" in out:
+        out[out.index("--data-dir") + 1] = "DATA"
+    return out
+
+
+def main() -> None:
+    """Run every horizon that is not in the results yet, and print all of them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--method", choices=["calf"], default="calf")
+    parser.add_argument("--dataset", choices=list(DATASETS), default="ETTh1")
+    parser.add_argument("--horizon", type=int, nargs="+", default=[96])
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--context-length", type=int, default=96)
+    parser.add_argument("--backbone", default="sentence-transformers/all-MiniLM-L6-v2")
+    parser.add_argument("--backbone-mode", default="pretrained")
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--learning-rate", type=float, default=5e-4)
+    parser.add_argument("--batch-size", type=int, default=256)
+    parser.add_argument("--consistency-loss-weight", type=float, default=1.0)
+    parser.add_argument("--feature-loss-weight", type=float, default=0.01)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--results", type=Path, default=RESULTS / "long_term.jsonl")
+    args = parser.parse_args()
+    args.results.parent.mkdir(parents=True, exist_ok=True)
+    ignored = ("horizon", "data_dir", "results")
+    common = {k: v for k, v in vars(args).items() if k not in ignored}
+    for horizon in args.horizon:
+        settings = {**common, "horizon": horizon}
+        record = find(args.results, settings)
+        if record is None:
+            record = run(args, horizon, settings)
+            with args.results.open("a") as stream:
+                stream.write(json.dumps(record) + "\n")
+        report(record)
+
+
+def find(results: Path, settings: dict) -> dict | None:
+    """Give the record of a run with these settings, if there is one."""
+    lines = results.read_text().splitlines() if results.exists() else []
+    records = (json.loads(line) for line in lines)
+    return next((r for r in records if settings.items() <= r.items()), None)
+
+
+def report(record: dict) -> None:
+    """Print one result beside the published one."""
+    key = (record["method"], record["dataset"], record["horizon"])
+    published = REFERENCE.get(key)
+    beside = f" (published {published[0]} / {published[1]})" if published else ""
+    print(
+        f"{record['method']} {record['dataset']} L={record['context_length']} "
+        f"H={record['horizon']} seed {record['seed']}: MSE {record['mse']:.4f} "
+        f"MAE {record['mae']:.4f}{beside}; {record['test_windows']} test windows, "
+        f"best epoch {record['best_epoch']} of {record['epochs_run']}, "
+        f"{record['fit_seconds']:.0f} s on {record['machine']}",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

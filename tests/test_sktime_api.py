@@ -1,0 +1,11 @@
+"""sktime's own contract, through its own suite."""
+
+import pytest
+from sktime.utils.estimator_checks import check_estimator, parametrize_with_checks
+
+from sktime_llm import CALFForecaster
+
+
+@parametrize_with_checks([CALFForecaster])
+def test_sktime_contract(obj, test_name):
+    check_estimator(obj, tests_to_run=test_name, raise_exceptions=True)
