@@ -132,7 +132,7 @@ def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenize
 
 
 def count_layers(config: PreTrainedConfig, n_layers: int | None) -> int:
-    """Number of layers to keep.
+    """Check the number of layers to keep.
 
     Raises
     ------

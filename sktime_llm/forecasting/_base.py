@@ -1,4 +1,4 @@
-"""What all forecasters share: sktime's contract, and the way from series to forecast."""
+"""What all forecasters share: sktime's contract, from series to forecast."""
 
 import copy
 import warnings
@@ -232,9 +232,7 @@ class BaseLLMForecaster(BaseForecaster):
         )
         return self._train(network, *windows, max_epochs)
 
-    def _train_on_recent(
-        self, series: dict[Key, np.ndarray], n_new: list[int]
-    ) -> None:
+    def _train_on_recent(self, series: dict[Key, np.ndarray], n_new: list[int]) -> None:
         """Train on the windows that end in the new rows; append to the history."""
         # a fitted copy of a forecaster may hold the same network
         network = copy.deepcopy(self.network_)
@@ -244,7 +242,10 @@ class BaseLLMForecaster(BaseForecaster):
             for key, values in series.items()
         ]
         starts = [
-            np.arange(max(0, len(values) - shape.total + 1 - new), len(values) - shape.total + 1)
+            np.arange(
+                max(0, len(values) - shape.total + 1 - new),
+                len(values) - shape.total + 1,
+            )
             for values, new in zip(scaled, n_new, strict=True)
         ]
         if not sum(map(len, starts)):
@@ -309,7 +310,7 @@ class BaseLLMForecaster(BaseForecaster):
 
     # input checks
 
-    def _check_X_y(  # noqa: N802
+    def _check_X_y(
         self, X: pd.DataFrame | None = None, y: Any = None, **kwargs: Any
     ) -> tuple[Any, Any]:
         """Refuse columns of X in predict that fit did not see; else as sktime."""

@@ -53,10 +53,8 @@ def cutoff_of(index: pd.Index) -> pd.Index:
     return last
 
 
-def forecast_steps(
-    fh: ForecastingHorizon, cutoff: pd.Index, key: Key
-) -> np.ndarray:
-    """Steps after a series' own last time, from 1.
+def forecast_steps(fh: ForecastingHorizon, cutoff: pd.Index, key: Key) -> np.ndarray:
+    """Count steps from a series' own last time.
 
     Raises
     ------

@@ -1,5 +1,6 @@
 """Devices, precision and random seeds, without silent substitutes."""
 
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
@@ -16,8 +17,9 @@ def resolve_device(device: str) -> torch.device:
     Parameters
     ----------
     device : str
-        ``"auto"`` for the first of a CUDA GPU, Apple's MPS and the CPU that there is;
-        or the name of a device, such as ``"cpu"`` or ``"cuda:1"``.
+        ``"auto"`` for the first of a CUDA GPU, Apple's MPS and the CPU that there is
+        (under ``accelerate launch``, the GPU of the process); or the name of a device,
+        such as ``"cpu"`` or ``"cuda:1"``.
 
     Raises
     ------
@@ -52,7 +54,11 @@ def resolve_device(device: str) -> torch.device:
 
 
 def _best_device() -> torch.device:
-    return torch.device(next(d for d in ("cuda", "mps", "cpu") if _count(d)))
+    best = next(kind for kind in ("cuda", "mps", "cpu") if _count(kind))
+    rank = os.environ.get("LOCAL_RANK")
+    return (
+        torch.device(best, int(rank)) if best == "cuda" and rank else torch.device(best)
+    )
 
 
 def _count(device_type: str) -> int:

@@ -206,7 +206,10 @@ class _Run:
                 self._run_epochs(bar)
             except KeyboardInterrupt:
                 if not self.records:
-                    raise
+                    raise KeyboardInterrupt(
+                        "training was interrupted before the first epoch was complete; "
+                        "the forecaster is not fitted"
+                    ) from None
                 self._warn_interrupted()
         self._restore_best()
         self.network.train(was_training)
@@ -217,8 +220,10 @@ class _Run:
             record = self.run_epoch(epoch, bar)
             self.records.append(record)
             loss = record["validation_loss"]
-            if self.validation is None or not len(self.validation) or (
-                loss < self.best.loss
+            if (
+                self.validation is None
+                or not len(self.validation)
+                or (loss < self.best.loss)
             ):
                 self._keep(epoch, loss)
             bar.set_postfix(epoch=epoch, loss=record["loss"], validation=loss)

@@ -1,0 +1,69 @@
+import pytest
+import torch
+
+from sktime_llm.errors import DeviceNotAvailableError, InputError
+from sktime_llm.training import devices
+from sktime_llm.training.devices import autocast, resolve_device, seeded
+
+CPU = torch.device("cpu")
+
+
+def test_auto_takes_the_cpu_where_there_is_nothing_else(monkeypatch):
+    monkeypatch.setattr(devices, "_count", lambda kind: int(kind == "cpu"))
+    assert resolve_device("auto") == CPU
+
+
+def test_auto_prefers_cuda(monkeypatch):
+    monkeypatch.setattr(devices, "_count", lambda kind: 1)
+    assert resolve_device("auto").type == "cuda"
+
+
+def test_auto_takes_the_gpu_of_the_process(monkeypatch):
+    monkeypatch.setattr(devices, "_count", lambda kind: 2)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert resolve_device("auto") == torch.device("cuda", 1)
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:x", "", "tpu"])
+def test_unknown_device(name):
+    with pytest.raises(InputError, match="expected 'auto', 'cpu', 'cuda'"):
+        resolve_device(name)
+
+
+def test_absent_device_is_not_replaced(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(DeviceNotAvailableError, match=r"'cuda:1'.* finds 0 device"):
+        resolve_device("cuda:1")
+
+
+def test_unknown_precision():
+    with pytest.raises(InputError, match="float16"):
+        autocast("float16", CPU)
+
+
+def test_precision_that_the_device_lacks(monkeypatch):
+    monkeypatch.setattr(devices, "_has_bfloat16", lambda device: False)
+    with pytest.raises(DeviceNotAvailableError, match=r"bfloat16.*does not have it"):
+        autocast("bfloat16", CPU)
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)]
+)
+def test_precision_is_what_is_computed_in(precision, dtype):
+    with autocast(precision, CPU):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+
+
+def test_auto_precision_on_the_cpu_is_float32():
+    with autocast("auto", CPU):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+
+
+def test_seeded_leaves_the_outside_as_it_was():
+    before = torch.get_rng_state()
+    with seeded(3, CPU):
+        first = torch.rand(3)
+    assert torch.equal(torch.get_rng_state(), before)
+    with seeded(3, CPU):
+        assert torch.equal(torch.rand(3), first)

@@ -1,0 +1,50 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from sktime_llm.training.trainer import train
+
+from .toy import make_config, make_network, make_windows
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory):
+    """What two processes under ``accelerate launch`` end with."""
+    out = tmp_path_factory.mktemp("two_processes")
+    # what `accelerate launch` runs for several processes, without its need of MPI on CPU
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    launch += ["--nproc-per-node=2", "--module", "tests.training.two_processes"]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "ACCELERATE_USE_CPU": "true",
+        "GLOO_SOCKET_IFNAME": "lo",
+    }
+    subprocess.run(
+        [*launch, str(out)], check=True, cwd=ROOT, env=environment, timeout=250
+    )
+    return [torch.load(out / f"{rank}.pt") for rank in (0, 1)]
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_result_of_one(processes):
+    network = make_network()
+    history = train(network, *make_windows(), make_config(batch_size=7))
+    for result in processes:
+        torch.testing.assert_close(result["weight"], network.linear.weight.detach())
+        losses = [r["validation_loss"] for r in history]
+        assert result["losses"] == pytest.approx(losses, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_calf_trains_to_the_same_weights_in_both_processes(processes):
+    first, second = (result["calf"] for result in processes)
+    assert list(first) == list(second)
+    assert all(torch.equal(first[name], second[name]) for name in first)

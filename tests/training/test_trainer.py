@@ -1,0 +1,267 @@
+import copy
+import logging
+import warnings
+
+import pytest
+import torch
+
+from sktime_llm.errors import (
+    InputError,
+    TrainingDivergedError,
+    TrainingInterruptedWarning,
+)
+from sktime_llm.training import trainer
+from sktime_llm.training.trainer import train
+
+from .toy import SHAPE, make_config, make_network, make_windows
+
+
+def state_of(network):
+    return {k: v.clone() for k, v in network.state_dict().items()}
+
+
+def run(config=None, *, network=None, windows=None):
+    network = network or make_network()
+    history = train(network, *(windows or make_windows()), config or make_config())
+    return network, history
+
+
+def test_training_learns():
+    _, history = run(make_config(max_epochs=30))
+    assert history[-1]["validation_loss"] < 0.2 * history[0]["validation_loss"]
+    assert history[-1]["loss"] < history[0]["loss"]
+
+
+def test_history_is_complete():
+    _, history = run(make_config(max_epochs=3))
+    assert [r["epoch"] for r in history] == [1, 2, 3]
+    losses = ["loss", "task", "validation_loss"]
+    assert list(history[0]) == ["epoch", *losses, "learning_rate", "seconds", "best"]
+    assert sum(r["best"] for r in history) == 1
+
+
+def test_validation_loss_is_the_error_without_dropout():
+    network, history = run(network=make_network(dropout=0.5))
+    best = next(r for r in history if r["best"])
+    _, validation = make_windows()
+    context, target = validation.gather(torch.arange(len(validation)))
+    error = (network.eval()(context).forecast - target).square().mean()
+    assert best["validation_loss"] == pytest.approx(error.item(), rel=1e-5)
+
+
+def test_the_best_epoch_is_restored():
+    # too high a learning rate: validation gets worse after a while
+    network, history = run(make_config(learning_rate=0.5, max_epochs=15))
+    losses = [r["validation_loss"] for r in history]
+    best = losses.index(min(losses))
+    assert best < len(losses) - 1
+    assert history[best]["best"] == 1
+    shorter, _ = run(
+        make_config(learning_rate=0.5, max_epochs=best + 1), network=make_network()
+    )
+    assert torch.equal(network.linear.weight, shorter.linear.weight)
+
+
+def test_patience_stops_training():
+    _, history = run(make_config(learning_rate=0.5, max_epochs=50, patience=3))
+    best = next(r["epoch"] for r in history if r["best"])
+    assert len(history) == best + 3 < 50
+
+
+def test_without_validation_the_last_epoch_counts():
+    windows = make_windows(validation_fraction=0.0)
+    _, history = run(make_config(max_epochs=4, patience=1), windows=windows)
+    assert len(history) == 4
+    assert history[-1]["best"] == 1
+    assert history[-1]["validation_loss"] != history[-1]["validation_loss"]  # NaN
+
+
+def test_frozen_tensors_do_not_change():
+    network, _ = run(make_config(weight_decay=0.1, optimizer="adamw"))
+    assert torch.equal(network.frozen, torch.ones(3))
+
+
+def test_the_same_seed_gives_the_same_weights():
+    one, other, third = (
+        run(make_config(seed=seed), network=make_network(dropout=0.3))[0]
+        for seed in (1, 1, 2)
+    )
+    assert torch.equal(one.linear.weight, other.linear.weight)
+    assert not torch.equal(one.linear.weight, third.linear.weight)
+
+
+def test_the_random_state_outside_is_untouched():
+    before = torch.get_rng_state()
+    run(network=make_network(dropout=0.3))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_an_epoch_sees_every_window_once():
+    seen = []
+    windows = make_windows()
+    gather = windows[0].gather
+    windows[0].gather = lambda i: seen.append(i) or gather(i)
+    run(make_config(max_epochs=2, batch_size=7), windows=windows)
+    n = len(windows[0])
+    epochs = torch.cat(seen).split(n)
+    assert all(torch.equal(e.sort().values, torch.arange(n)) for e in epochs)
+    assert not torch.equal(epochs[0], epochs[1])
+
+
+def test_steps_per_epoch_bounds_an_epoch():
+    windows = make_windows()
+    calls = []
+    gather = windows[0].gather
+    windows[0].gather = lambda i: calls.append(len(i)) or gather(i)
+    run(make_config(max_epochs=3, batch_size=4, steps_per_epoch=2), windows=windows)
+    assert calls == [4] * 6
+
+
+def test_cosine_falls_epoch_by_epoch():
+    config = make_config(max_epochs=5, schedule="cosine", schedule_epochs=4)
+    rates = [r["learning_rate"] for r in run(config)[1]]
+    assert rates[0] == 0.02
+    assert rates == sorted(rates, reverse=True)
+    assert rates[4] == pytest.approx(1e-8)
+
+
+def test_one_cycle_rises_and_falls():
+    config = make_config(max_epochs=10, schedule="one-cycle")
+    rates = [r["learning_rate"] for r in run(config)[1]]
+    top = rates.index(max(rates))
+    assert 0 < top < 9
+    assert rates[9] < rates[0] < rates[top]
+
+
+def test_constant_rate():
+    rates = {r["learning_rate"] for r in run(make_config(schedule="constant"))[1]}
+    assert rates == {0.02}
+
+
+def test_gradient_clipping_bounds_the_step():
+    # plain gradients of any size make Adam's first step the learning rate; a clip
+    # far below Adam's epsilon makes it smaller
+    start = make_network()
+    config = make_config(max_epochs=1, steps_per_epoch=1, gradient_clip=1e-12)
+    network, _ = run(config, network=copy.deepcopy(start))
+    step = (network.linear.weight - start.linear.weight).abs().max()
+    assert 0 < step < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("optimizer", "sgd", r"optimizer='sgd', expected one of \('adam', 'adamw'\)"),
+        ("schedule", "linear", "schedule='linear', expected one of"),
+        ("max_epochs", 0, "max_epochs=0, expected at least 1"),
+        ("batch_size", -1, "batch_size=-1, expected at least 1"),
+        ("patience", 0, "patience=0, expected at least 1"),
+        ("learning_rate", 0.0, "learning_rate=0.0, expected above 0"),
+    ],
+)
+def test_bad_settings(name, value, message):
+    with pytest.raises(InputError, match=message):
+        make_config(**{name: value})
+
+
+def test_a_loss_that_is_not_finite_names_epoch_and_step():
+    network = make_network()
+    forward, calls = network.forward, []
+
+    def broken(context, target=None):
+        out = forward(context, target)
+        if target is not None:
+            calls.append(1)
+            if len(calls) == 9:  # 6 steps an epoch: the third of the second
+                out.losses["loss"] = out.losses["loss"] * float("nan")
+        return out
+
+    network.forward = broken
+    with pytest.raises(TrainingDivergedError, match="epoch 2, step 3 of 6"):
+        run(network=network)
+
+
+def interrupt_in_step(monkeypatch, step):
+    counter = []
+    original = trainer._Run.train_step
+
+    def interrupted(self, indices, share):
+        counter.append(1)
+        if len(counter) == step:
+            raise KeyboardInterrupt
+        return original(self, indices, share)
+
+    monkeypatch.setattr(trainer._Run, "train_step", interrupted)
+
+
+def test_interrupt_keeps_the_best_weights_and_says_so(monkeypatch):
+    interrupt_in_step(monkeypatch, 15)
+    with pytest.warns(TrainingInterruptedWarning, match=r"in epoch 3; .* epoch 2"):
+        network, history = run()
+    monkeypatch.undo()
+    expected, _ = run(make_config(max_epochs=2))
+    assert len(history) == 2
+    assert torch.equal(network.linear.weight, expected.linear.weight)
+
+
+def test_interrupt_before_the_first_epoch_is_passed_on(monkeypatch):
+    interrupt_in_step(monkeypatch, 3)
+    with pytest.raises(KeyboardInterrupt, match="before the first epoch"):
+        run()
+
+
+def test_progress_bar_is_shown_and_can_be_silenced(monkeypatch, capsys):
+    monkeypatch.setattr(trainer, "_SHOW_PROGRESS_AFTER_SECONDS", 0)
+    shown = []
+    bar = trainer.tqdm
+
+    def spy(*args, **kwargs):
+        shown.append(kwargs["disable"])
+        return bar(*args, **{**kwargs, "disable": kwargs["disable"] is True})
+
+    monkeypatch.setattr(trainer, "tqdm", spy)
+    run(make_config(verbose=0))
+    assert capsys.readouterr().err == ""
+    run(make_config(verbose=1))
+    assert shown == [True, None]
+    assert "training" in capsys.readouterr().err
+
+
+def test_verbose_logs_every_epoch(caplog):
+    with caplog.at_level(logging.INFO, logger="sktime_llm"):
+        run(make_config(verbose=2, max_epochs=3))
+    assert len(caplog.records) == 3
+    assert "validation_loss" in caplog.text
+
+
+def test_bfloat16_trains_float32_weights():
+    network, history = run(make_config(precision="bfloat16", max_epochs=20))
+    assert network.linear.weight.dtype == torch.float32
+    assert history[-1]["validation_loss"] < history[0]["validation_loss"]
+    exact, _ = run(make_config(max_epochs=20))
+    assert not torch.equal(network.linear.weight, exact.linear.weight)
+
+
+def test_mode_of_the_network_is_left_as_it_was():
+    network = make_network().eval()
+    run(network=network)
+    assert not network.training
+
+
+def test_no_warnings_in_an_ordinary_run():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run()
+
+
+@pytest.mark.gpu
+def test_cuda_gives_what_the_cpu_gives():
+    windows = make_windows()
+    cuda = torch.device("cuda")
+    for w in windows:
+        w.starts, w._views = w.starts.to(cuda), w._views.to(cuda)
+    config = make_config(precision="float32")
+    on_gpu, _ = run(config, network=make_network().to(cuda), windows=windows)
+    on_cpu, _ = run(config)
+    torch.testing.assert_close(on_gpu.linear.weight.cpu(), on_cpu.linear.weight)
+    assert SHAPE.total == 6

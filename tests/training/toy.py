@@ -1,0 +1,49 @@
+"""A network and data small enough to reason about."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from sktime_llm.networks._interface import ForecastNetwork, ForecastOutput
+from sktime_llm.training.trainer import TrainingConfig
+from sktime_llm.training.windows import WindowShape, split_windows
+
+SHAPE = WindowShape(context_length=4, prediction_length=2)
+
+
+class LinearNetwork(ForecastNetwork):
+    """A linear map of the context, with a frozen tensor and dropout beside it."""
+
+    def __init__(self, dropout=0.0, n_channels=1):
+        super().__init__()
+        self.context_length = SHAPE.context_length
+        self.prediction_length = SHAPE.prediction_length
+        self.n_channels = n_channels
+        self.linear = nn.Linear(SHAPE.context_length, SHAPE.prediction_length)
+        self.dropout = nn.Dropout(dropout)
+        self.frozen = nn.Parameter(torch.ones(3), requires_grad=False)
+
+    def forward(self, context, target=None):
+        out = self.linear(self.dropout(context).transpose(1, 2)).transpose(1, 2)
+        if target is None:
+            return ForecastOutput(out, {})
+        loss = (out - target).square().mean()
+        return ForecastOutput(out, {"loss": loss, "task": loss})
+
+
+def make_network(seed=0, **kwargs):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return LinearNetwork(**kwargs)
+
+
+def make_windows(n_rows=60, validation_fraction=0.2):
+    rng = np.random.default_rng(0)
+    t = np.arange(n_rows)
+    values = np.sin(t / 3)[:, None] + 0.05 * rng.normal(size=(n_rows, 1))
+    return split_windows([values], SHAPE, validation_fraction, torch.device("cpu"))
+
+
+def make_config(**kwargs):
+    settings = {"learning_rate": 0.02, "max_epochs": 5, "batch_size": 8, "verbose": 0}
+    return TrainingConfig(**{**settings, **kwargs})

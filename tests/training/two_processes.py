@@ -1,0 +1,35 @@
+"""Run under ``accelerate launch``: train, and save what each process ends with."""
+
+import sys
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+from sktime.datasets import load_airline
+
+from sktime_llm import CALFForecaster
+from sktime_llm.training.trainer import train
+from tests.training.toy import make_config, make_network, make_windows
+
+
+def train_linear():
+    network = make_network(seed=PartialState(cpu=True).process_index)  # only rank 0's counts
+    # batches of 7: the parts of two processes are not equally long
+    history = train(network, *make_windows(), make_config(batch_size=7))
+    return network.linear.weight.detach(), [r["validation_loss"] for r in history]
+
+
+def train_calf():
+    forecaster = CALFForecaster(
+        backbone="tiny-random", max_epochs=2, d_ff=16, random_state=0, device="cpu"
+    )
+    return forecaster.fit(load_airline(), fh=[1, 2]).network_.state_dict()
+
+
+if __name__ == "__main__":
+    weight, losses = train_linear()
+    rank = PartialState().process_index
+    torch.save(
+        {"weight": weight, "losses": losses, "calf": train_calf()},
+        Path(sys.argv[1]) / f"{rank}.pt",
+    )
