@@ -16,7 +16,7 @@ from sktime_llm.evaluation import (
     compare_forecasters,
     default_forecasters,
     forecaster_names,
-    mean_scores,
+    mean_mase,
 )
 
 
@@ -384,7 +384,6 @@ def make_scores(**columns):
             "forecaster": ["a", "b"] * 3,
             "n_variates": [1, 1, 1, 1, 5, 5],
             "MASE": [1.0, 2.0, 3.0, 1.0, 50.0, 60.0],
-            "sMAPE": [0.1, 0.2, 0.3, 0.1, 0.5, 0.6],
             "error": [""] * 6,
         }
     )
@@ -392,10 +391,9 @@ def make_scores(**columns):
 
 
 def test_mean_is_over_univariate_data_sets_only():
-    means = mean_scores(make_scores())
+    means = mean_mase(make_scores())
     assert means["forecaster"].tolist() == ["b", "a"]
     assert means["MASE"].tolist() == [1.5, 2.0]
-    assert means["sMAPE"].tolist() == pytest.approx([0.15, 0.2])
     assert means["n_datasets"].tolist() == [2, 2]
     assert means["n_failed"].tolist() == [0, 0]
 
@@ -404,14 +402,14 @@ def test_a_failure_leaves_no_mean():
     scores = make_scores(
         MASE=[1.0, np.nan, 3.0, 1.0, 50.0, 60.0], error=["", "Error: x", *[""] * 4]
     )
-    means = mean_scores(scores)
+    means = mean_mase(scores)
     assert means["forecaster"].tolist() == ["a", "b"]
     assert np.isnan(means.loc[1, "MASE"])
     assert means["n_failed"].tolist() == [0, 1]
 
 
 def test_mean_without_univariate_data_sets_is_empty():
-    means = mean_scores(make_scores(n_variates=2))
+    means = mean_mase(make_scores(n_variates=2))
     assert means.empty
     assert "MASE" in means.columns
 

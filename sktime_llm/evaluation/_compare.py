@@ -321,8 +321,8 @@ def _join(parts: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(filled, ignore_index=True)[columns]
 
 
-def mean_scores(scores: pd.DataFrame) -> pd.DataFrame:
-    """Average the scores of each forecaster over the univariate data sets.
+def mean_mase(scores: pd.DataFrame) -> pd.DataFrame:
+    """Average the MASE of each forecaster over the univariate data sets.
 
     Parameters
     ----------
@@ -333,16 +333,16 @@ def mean_scores(scores: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row per forecaster, the best one first: ``forecaster``, ``MASE``,
-        ``sMAPE``, ``n_datasets`` and ``n_failed``. A forecaster that failed on a data
-        set has no mean, since it would be one over other data than the rest.
+        ``n_datasets`` and ``n_failed``. A forecaster that failed on a data set has no
+        mean, since it would be one over other data than the rest.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> from sktime_llm.evaluation import mean_scores
+    >>> from sktime_llm.evaluation import mean_mase
     >>> scores = pd.DataFrame({"forecaster": ["a", "b", "a", "b"]})
-    >>> scores = scores.assign(n_variates=1, MASE=[1, 2, 3, 1], sMAPE=0.1, error="")
-    >>> mean_scores(scores)[["forecaster", "MASE"]]
+    >>> scores = scores.assign(n_variates=1, MASE=[1, 2, 3, 1], error="")
+    >>> mean_mase(scores)[["forecaster", "MASE"]]
       forecaster  MASE
     0          b   1.5
     1          a   2.0
@@ -352,7 +352,6 @@ def mean_scores(scores: pd.DataFrame) -> pd.DataFrame:
     groups = univariate.assign(failed=failed).groupby("forecaster", sort=False)
     means = groups.agg(
         MASE=("MASE", lambda values: values.mean(skipna=False)),
-        sMAPE=("sMAPE", lambda values: values.mean(skipna=False)),
         n_datasets=("MASE", "size"),
         n_failed=("failed", "sum"),
     )

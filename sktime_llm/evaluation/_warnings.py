@@ -27,4 +27,4 @@ def library_warnings_off(prefix: str = "") -> Iterator[None]:
         if not issubclass(one.category, for_developers)
     }
     for message, category in sorted(messages, key=str):
-        warnings.warn(prefix + message, category, stacklevel=3)
+        warnings.warn(prefix + message, category, stacklevel=5)
