@@ -1,8 +1,12 @@
 import ipaddress
+import os
 import socket
 from types import SimpleNamespace
 
 import pytest
+
+# Most tests use tiny networks, in which threads only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 _network = SimpleNamespace(allowed=False)
 
