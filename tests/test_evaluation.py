@@ -11,7 +11,15 @@ from sktime.forecasting.base import BaseForecaster
 from sktime.forecasting.naive import NaiveForecaster
 
 from sktime_llm.datasets import Dataset, load_dataset
-from sktime_llm.errors import InputError, SktimeLLMWarning
+from sktime_llm.errors import (
+    BackboneCorruptedError,
+    BackboneNotFoundError,
+    DeviceNotAvailableError,
+    InputError,
+    SktimeLLMWarning,
+    TrainingInterruptedWarning,
+    UnsupportedBackboneError,
+)
 from sktime_llm.evaluation import (
     compare_forecasters,
     default_forecasters,
@@ -34,6 +42,10 @@ class Repeat(BaseForecaster):
 
     def _fit(self, y, X, fh):
         self._columns = y.columns
+        if isinstance(self.behaviour, type):
+            raise self.behaviour("of no use")
+        if self.behaviour == "interrupt":
+            warnings.warn("stopped", TrainingInterruptedWarning, stacklevel=2)
         if self.behaviour == "fail":
             raise KeyError("no such thing")
         if self.behaviour == "warn":
@@ -245,6 +257,27 @@ def test_failure_is_raised_or_recorded(small, forecaster, reason):
     assert set(forecasts["forecaster"]) == {"naive"}
 
 
+@pytest.mark.parametrize("on_error", ["raise", "record"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        BackboneCorruptedError,
+        BackboneNotFoundError,
+        DeviceNotAvailableError,
+        UnsupportedBackboneError,
+    ],
+)
+def test_what_would_fail_on_all_data_ends_the_comparison(small, error, on_error):
+    with pytest.raises(error, match="of no use"):
+        compare_forecasters(small, {"bad": Repeat(behaviour=error)}, on_error=on_error)
+
+
+def test_interrupted_training_ends_the_comparison(small):
+    forecasters = {"slow": Repeat(behaviour="interrupt")}
+    with pytest.raises(KeyboardInterrupt, match="stopped"):
+        compare_forecasters(small, forecasters, on_error="record")
+
+
 def test_when_all_fail_there_are_no_forecasts(small):
     bad = {"bad": Repeat(behaviour="fail")}
     scores, forecasts = compare_forecasters(
@@ -322,7 +355,7 @@ def test_without_statsforecast_the_error_names_the_extra(monkeypatch):
 
 def test_season_reaches_the_forecasters():
     pytest.importorskip("statsforecast")
-    names = [name for name in forecaster_names() if name != "calf"]
+    names = [name for name in forecaster_names() if "calf" not in name]
     made = default_forecasters(24, names)
     assert list(made) == names
     assert made["naive"].sp == 1
@@ -343,7 +376,7 @@ def test_auto_arima_looks_for_no_long_season():
 def test_statistical_forecasters_run(n_variates):
     pytest.importorskip("statsforecast")
     y = load_dataset("us_change").y.iloc[-60:, :n_variates]
-    names = [name for name in forecaster_names() if name != "calf"]
+    names = [name for name in forecaster_names() if "calf" not in name]
     with warnings.catch_warnings():
         # statsforecast says where its optimiser did not converge.
         warnings.simplefilter("ignore", UserWarning)
@@ -359,6 +392,18 @@ def test_calf_takes_its_options():
     forecaster = default_forecasters(12, ["calf"], **options)["calf"]
     assert {key: forecaster.get_params()[key] for key in options} == options
     assert forecaster.get_params()["device"] == type(forecaster)().device
+
+
+def test_ablations_of_calf_are_made_when_asked_for():
+    pytest.importorskip("statsforecast")
+    assert not {"calf-no-llm", "calf-random-llm"} & set(default_forecasters(12))
+    made = default_forecasters(12, ["calf", "calf-random-llm", "calf-no-llm"])
+    modes = {name: one.get_params()["backbone_mode"] for name, one in made.items()}
+    assert modes == {
+        "calf": "pretrained",
+        "calf-random-llm": "random",
+        "calf-no-llm": "none",
+    }
 
 
 def test_calf_runs(small):

@@ -87,7 +87,7 @@ def choose_frequency(
         frequency = next((alias for alias in found if alias is not None), None)
     if frequency is None:
         first = next(iter(instances.values()))
-        stamps = ", ".join(str(stamp) for stamp in first.iloc[:4])
+        stamps = ", ".join(map(format_time, first.iloc[:4]))
         raise InputError(
             f"{table.name}: cannot tell the time between rows from the time stamps "
             f"{stamps}. Give the frequency, such as 'D' or 'M', or bring the data to "
@@ -110,9 +110,9 @@ def regular_index(
         first = int((stamps == stamps[second]).idxmax())
         raise InputError(
             f"{table.name}: {table.row(second)} repeats the time stamp "
-            f"{stamps[second]}{whose} from {table.row(first)}; expected every time "
-            f"stamp once. Remove one of the rows, or, if the file holds several "
-            f"series, name the column that tells them apart as the id column."
+            f"{format_time(stamps[second])}{whose} from {table.row(first)}; expected "
+            f"every time stamp once. Remove one of the rows, or, if the file holds "
+            f"several series, name the column that tells them apart as the id column."
         )
     index = _to_index(stamps, frequency)
     following = _following(index)
@@ -123,8 +123,8 @@ def regular_index(
         every = f" (frequency {frequency!r})" if frequency else ""
         raise InputError(
             f"{table.name}: the time stamps{whose} are not regular. After "
-            f"{stamps[before]} in {table.row(before)}, expected "
-            f"{_label(following[at])}{every}, got {stamps[after]} in "
+            f"{format_time(stamps[before])} in {table.row(before)}, expected "
+            f"{format_time(following[at])}{every}, got {format_time(stamps[after])} in "
             f"{table.row(after)}. Fill the gap, or bring the data to regular time "
             f"stamps."
         )
@@ -154,8 +154,29 @@ def _following(index: pd.Index) -> pd.Index:
     return index + 1
 
 
-def _label(stamp: object) -> str:
-    """Write a time stamp; weeks as the day in their name, which is the last."""
+def format_time(stamp: object) -> str:
+    """Write a time stamp the way it stands in a file.
+
+    Parameters
+    ----------
+    stamp : object
+        An entry of a time index: a period, a time stamp or an integer.
+
+    Returns
+    -------
+    str
+        The time without what goes without saying; a week is the day that it is named
+        after, which is its last.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sktime_llm.datasets import format_time
+    >>> format_time(pd.Timestamp("2020-01-05"))
+    '2020-01-05'
+    >>> format_time(pd.Period("2020-01-05", freq="W-SUN"))
+    '2020-01-05'
+    """
     if isinstance(stamp, pd.Period) and "W-" in stamp.freqstr:
         return str(stamp.end_time.date())
-    return str(stamp)
+    return str(stamp).removesuffix(" 00:00:00")

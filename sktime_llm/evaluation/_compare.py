@@ -8,7 +8,13 @@ import numpy as np
 import pandas as pd
 
 from sktime_llm.datasets import Dataset, infer_seasonal_period
-from sktime_llm.errors import InputError
+from sktime_llm.errors import (
+    BackboneCorruptedError,
+    BackboneNotFoundError,
+    DeviceNotAvailableError,
+    InputError,
+    UnsupportedBackboneError,
+)
 from sktime_llm.evaluation._forecasters import default_forecasters
 from sktime_llm.evaluation._warnings import library_warnings_off
 
@@ -19,6 +25,14 @@ Forecasters = Mapping[str, "BaseForecaster"]
 Progress = Callable[[int, int, str], None]
 
 _METRICS = ["MASE", "sMAPE", "MAE"]
+
+# What is missing or broken for one data set is so for all of them.
+_SETUP_ERRORS = (
+    BackboneCorruptedError,
+    BackboneNotFoundError,
+    DeviceNotAvailableError,
+    UnsupportedBackboneError,
+)
 
 
 @overload
@@ -83,7 +97,8 @@ def compare_forecasters(
         Number of folds.
     on_error : {"raise", "record"}, default "raise"
         Whether a forecaster that fails ends the comparison, or gets a row without
-        scores and with the reason in the column ``error``.
+        scores and with the reason in the column ``error``. A language model or device
+        that cannot be used ends it in any case.
     return_forecasts : bool, default False
         Whether to return the forecasts of the last fold too.
     progress : callable, optional
@@ -109,6 +124,10 @@ def compare_forecasters(
         If the data are too short, or a parameter is out of its range.
     RuntimeError
         If a forecaster fails and `on_error` is ``"raise"``; its own error is the cause.
+    BackboneNotFoundError, BackboneCorruptedError, UnsupportedBackboneError
+        If the language model cannot be used.
+    DeviceNotAvailableError
+        If the device does not exist.
 
     Examples
     --------
@@ -227,6 +246,8 @@ def _evaluate(
     try:
         with library_warnings_off(f"{name} on {dataset.name}: "):
             folds = _run_folds(dataset, forecaster, n_folds)
+    except _SETUP_ERRORS:
+        raise
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         if on_error == "raise":

@@ -2,7 +2,7 @@
 
 import importlib.util
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sktime_llm.errors import InputError
 from sktime_llm.evaluation._warnings import library_warnings_off
@@ -21,21 +21,34 @@ _STATISTICAL = {
 }
 
 
+# CALF as it is, and ablations that show what the language model in it is worth.
+_BACKBONE_MODES = {
+    "calf": "pretrained",
+    "calf-random-llm": "random",
+    "calf-no-llm": "none",
+}
+
+_DEFAULT_NAMES = ["calf", "naive", "seasonal-naive", *_STATISTICAL]
+
+
 def forecaster_names() -> list[str]:
     """Names that `default_forecasters` knows.
 
     Returns
     -------
     list of str
-        The names; the language model comes first.
+        The names: first those it makes by default, then CALF with a random language
+        model and without any, which it makes when asked to.
 
     Examples
     --------
     >>> from sktime_llm.evaluation import forecaster_names
-    >>> forecaster_names()
+    >>> forecaster_names()[:6]
     ['calf', 'naive', 'seasonal-naive', 'auto-ets', 'auto-arima', 'theta']
+    >>> forecaster_names()[6:]
+    ['calf-random-llm', 'calf-no-llm']
     """
-    return ["calf", "naive", "seasonal-naive", *_STATISTICAL]
+    return list(dict.fromkeys([*_DEFAULT_NAMES, *_BACKBONE_MODES]))
 
 
 def default_forecasters(
@@ -46,6 +59,7 @@ def default_forecasters(
     max_epochs: int | None = None,
     random_state: int | None = None,
     device: str | None = None,
+    verbose: int | None = None,
 ) -> dict[str, "BaseForecaster"]:
     """Make the forecasters of a comparison: a language model and what it has to beat.
 
@@ -55,8 +69,9 @@ def default_forecasters(
         Steps in one season, for the forecasters that need to be told. ``"auto-arima"``
         looks for a season only up to 24 steps, since longer ones take minutes.
     names : iterable of str, optional
-        Which ones to make, out of `forecaster_names`. Default: all.
-    backbone, max_epochs, random_state, device : optional
+        Which ones to make, out of `forecaster_names`. Default: all but the ablations of
+        CALF.
+    backbone, max_epochs, random_state, device, verbose : optional
         Parameters of `CALFForecaster`. Default: its own defaults.
 
     Returns
@@ -77,7 +92,7 @@ def default_forecasters(
     >>> list(default_forecasters(12, ["naive", "seasonal-naive"]))
     ['naive', 'seasonal-naive']
     """
-    names = forecaster_names() if names is None else list(names)
+    names = _DEFAULT_NAMES if names is None else list(names)
     unknown = [name for name in names if name not in forecaster_names()]
     if unknown or not names:
         raise InputError(
@@ -89,17 +104,18 @@ def default_forecasters(
         "max_epochs": max_epochs,
         "random_state": random_state,
         "device": device,
+        "verbose": verbose,
     }
     given = {key: value for key, value in options.items() if value is not None}
     with library_warnings_off():
         return {name: _make(name, seasonal_period, given) for name in names}
 
 
-def _make(name: str, seasonal_period: int, options: dict) -> "BaseForecaster":
-    if name == "calf":
+def _make(name: str, seasonal_period: int, options: dict[str, Any]) -> "BaseForecaster":
+    if name in _BACKBONE_MODES:
         from sktime_llm.forecasting.calf import CALFForecaster
 
-        return CALFForecaster(**options)
+        return CALFForecaster(backbone_mode=_BACKBONE_MODES[name], **options)
     if name in _STATISTICAL:
         return _make_statistical(name, seasonal_period)
     from sktime.forecasting.naive import NaiveForecaster

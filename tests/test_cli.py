@@ -1,0 +1,427 @@
+"""The command ``sktime-llm``."""
+
+import re
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sktime.forecasting.naive import NaiveForecaster
+
+import sktime_llm.evaluation
+from sktime_llm import __version__
+from sktime_llm.cli import main
+from sktime_llm.datasets import dataset_names, load_dataset
+from sktime_llm.errors import BackboneNotFoundError, ShortSeriesWarning
+from sktime_llm.evaluation import forecaster_names
+
+NAIVE = ["--forecasters", "naive", "seasonal-naive"]
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def run(capsys):
+    """Run the command; return its exit code, standard output and standard error."""
+
+    def run(*arguments):
+        code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def sales(tmp_path):
+    """A CSV file with two series of 40 months each."""
+    dates = pd.date_range("2015-01-01", periods=40, freq="MS")
+    rng = np.random.default_rng(0)
+    frame = pd.concat(
+        [
+            pd.DataFrame({"store": store, "date": dates, "units": rng.poisson(50, 40)})
+            for store in ("north", "east")
+        ]
+    ).assign(price=lambda frame: frame["units"] / 7 + 1)
+    path = tmp_path / "sales.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+class Failing(NaiveForecaster):
+    def _fit(self, y, X, fh):
+        raise ValueError("cannot do this")
+
+
+class Loud(NaiveForecaster):
+    def _fit(self, y, X, fh):
+        warnings.warn("rather short", ShortSeriesWarning, stacklevel=2)
+        return super()._fit(y, X, fh)
+
+
+class WithoutBackbone(NaiveForecaster):
+    def _fit(self, y, X, fh):
+        raise BackboneNotFoundError("no such language model; install it")
+
+
+@pytest.fixture
+def with_calf(monkeypatch):
+    """Put another forecaster in the place of CALF."""
+
+    def replace(forecaster_class):
+        def make(seasonal_period, names=None, **options):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return {"calf": forecaster_class(), "naive": NaiveForecaster()}
+
+        monkeypatch.setattr(sktime_llm.evaluation, "default_forecasters", make)
+
+    return replace
+
+
+# -------------------------------------------------------------------------- arguments
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"sktime-llm {__version__}\n"
+
+
+def test_help_names_all_there_is(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "1000")  # no name is broken at its hyphen
+    with pytest.raises(SystemExit) as stop:
+        main(["compare", "--help"])
+    assert stop.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for name in [*dataset_names(), *forecaster_names()]:
+        assert name in text
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys\n"
+        "from sktime_llm.cli import main\n"
+        "try:\n"
+        "    main(['compare', '--help'])\n"
+        "except SystemExit:\n"
+        "    heavy = {'torch', 'sktime', 'pandas', 'transformers', 'matplotlib'}\n"
+        "    assert not heavy & set(sys.modules)\n"
+        "    sys.exit(7)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=Path(sktime_llm.__file__).parents[1],
+    )
+    assert done.returncode == 7, done.stderr
+    assert "--time-column" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["forecast"],
+        ["compare", "--folds", "0"],
+        ["compare", "--horizon", "-3"],
+        ["compare", "--max-epochs", "many"],
+        ["compare", "--seasonal-period", "1.5"],
+    ],
+)
+def test_arguments_that_cannot_be_parsed(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert "required" in error or "invalid" in error or "positive integer" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--time-column", "date"], ["--time-column", "FILE", "first"]),
+        (["--target", "y"], ["--target", "FILE", "first"]),
+        (["--id-column", "y"], ["--id-column", "FILE"]),
+        (["--frequency", "D"], ["--frequency", "FILE"]),
+        (["FILE"], ["sales.csv", "--time-column"]),
+        (["FILE", "--dataset", "lynx"], ["both a FILE and --dataset"]),
+        (["FILE", "--time-column", "when"], ["'when'", "'date'", "'units'"]),
+        (["FILE", "--time-column", "date"], ["repeats", "line 42", "id column"]),
+        (["nowhere.csv", "--time-column", "date"], ["no file", "nowhere.csv"]),
+        (["--dataset", "airlines"], ["'airlines'", "airline, lynx"]),
+        (["--dataset", "lynx", "--forecasters", "best"], ["'best'", "auto-arima"]),
+        (["--dataset", "lynx", "lynx", *NAIVE], ["its own name"]),
+        (["--dataset", "shampoo_sales", "--horizon", "12", *NAIVE], ["too short"]),
+    ],
+)
+def test_user_errors_are_one_paragraph(run, sales, arguments, words):
+    arguments = [str(sales) if one == "FILE" else one for one in arguments]
+    code, out, err = run("compare", "--quiet", *arguments)
+    assert code == 2
+    assert out == ""
+    assert err.startswith("sktime-llm: error: ")
+    assert err.count("\n") == 1
+    for word in words:
+        assert word in err
+
+
+def test_a_file_without_season_needs_a_horizon(run, tmp_path):
+    path = tmp_path / "steps.csv"
+    path.write_text("step,y\n" + "".join(f"{i},{i % 5}\n" for i in range(40)))
+    arguments = ["compare", path, "--time-column", "step", "--no-plot", *NAIVE]
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert "--horizon" in err
+    code, out, _ = run(*arguments, "--horizon", "1")
+    assert code == 0
+    assert "horizon 1, seasonal period 1" in out
+
+
+@pytest.mark.parametrize("module", ["statsforecast", "matplotlib"])
+def test_missing_extras_are_named_before_anything_runs(run, monkeypatch, module):
+    import importlib.util
+
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *args: None if name == module else find_spec(name, *args),
+    )
+    code, out, err = run("compare", "--dataset", "lynx", "--forecasters", "theta")
+    extra = {"statsforecast": "baselines", "matplotlib": "plots"}[module]
+    assert (code, out) == (2, "")
+    assert f"pip install sktime-llm[{extra}]" in err
+    assert "[1/1]" not in err
+
+
+def test_output_that_is_no_folder(run, tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    code, _, err = run("compare", "--dataset", "lynx", "--output", "taken", *NAIVE)
+    assert code == 2
+    assert "'taken'" in err
+    assert "--output" in err
+
+
+# -------------------------------------------------------------------------------- runs
+
+
+def test_shipped_data_sets(run, tmp_path):
+    code, out, err = run("compare", "--dataset", "airline", "us_change", *NAIVE)
+    assert code == 0
+    airline = "airline: 3 folds, horizon 12, seasonal period 12\n"
+    us_change = "us_change: 3 folds, horizon 8, seasonal period 4, 5 variates\n"
+    assert out.index(airline) < out.index(us_change)
+    table = out[out.index(airline) : out.index(us_change)]
+    assert table.index("seasonal-naive  1.213") < table.index("naive           2.468")
+    assert "mean MASE over the univariate data sets (1):" in out
+    assert err.splitlines() == [
+        "[1/4] airline: naive",
+        "[2/4] airline: seasonal-naive",
+        "[3/4] us_change: naive",
+        "[4/4] us_change: seasonal-naive",
+    ]
+    folder = tmp_path / "compare_results"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "forecasts.csv",
+        "forecasts.png",
+        "results.csv",
+    ]
+    assert (folder / "forecasts.png").read_bytes().startswith(b"\x89PNG")
+    results = pd.read_csv(folder / "results.csv")
+    assert len(results) == 4
+    assert results.loc[0, "MASE"] == pytest.approx(1.213, abs=1e-3)
+    forecasts = pd.read_csv(folder / "forecasts.csv")
+    assert len(forecasts) == 2 * (12 + 5 * 8)
+    airline = forecasts[forecasts["dataset"] == "airline"]
+    assert airline["time"].iloc[0] == "1960-01"
+    assert (
+        airline["truth"].iloc[:12].tolist() == load_dataset("airline").y[-12:].tolist()
+    )
+
+
+def test_without_arguments_all_data_sets_are_compared(run, monkeypatch):
+    seen = []
+
+    def stop(datasets, *args, **options):
+        seen.extend(dataset.name for dataset in datasets)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sktime_llm.evaluation, "compare_forecasters", stop)
+    code, _, err = run("compare")
+    assert seen == dataset_names()
+    assert code == 130
+    assert "interrupted" in err
+
+
+def test_options_reach_the_forecasters(run, monkeypatch):
+    seen = {}
+
+    def make(seasonal_period, **options):
+        seen.update(options, seasonal_period=seasonal_period)
+        return {}
+
+    monkeypatch.setattr(sktime_llm.evaluation, "default_forecasters", make)
+    arguments = ["compare", "--dataset", "lynx", "--forecasters", "calf", "theta"]
+    arguments += ["--seasonal-period", "5", "--backbone", "here", "--max-epochs", "3"]
+    run(*arguments, "--device", "cpu", "--random-state", "8", "--quiet")
+    assert seen == {
+        "seasonal_period": 5,
+        "names": ["calf", "theta"],
+        "backbone": "here",
+        "max_epochs": 3,
+        "device": "cpu",
+        "random_state": 8,
+        "verbose": 0,
+    }
+    run("compare", "--dataset", "lynx")
+    assert seen["seasonal_period"] == 10
+    assert seen["random_state"] == 0
+    assert {seen[key] for key in ("names", "backbone", "max_epochs", "device")} == {
+        None
+    }
+    assert seen["verbose"] is None
+
+
+def test_own_panel(run, sales):
+    arguments = ["--time-column", "date", "--id-column", "store", "--target", "units"]
+    code, out, _ = run(
+        "compare", sales, *arguments, "--horizon", "4", "--folds", "2", *NAIVE
+    )
+    assert code == 0
+    assert "sales: 2 folds, horizon 4, seasonal period 12\n" in out
+    forecasts = pd.read_csv("compare_results/forecasts.csv")
+    assert set(forecasts["id"]) == {"north", "east"}
+    assert set(forecasts["variate"]) == {"units"}
+    north = forecasts[(forecasts["id"] == "north") & (forecasts.forecaster == "naive")]
+    assert north["time"].tolist() == ["2018-01", "2018-02", "2018-03", "2018-04"]
+    expected = pd.read_csv(sales).query("store == 'north'")["units"].tolist()
+    assert north["truth"].tolist() == expected[-4:]
+    assert north["forecast"].tolist() == [expected[-5]] * 4
+
+
+def test_own_variates_without_a_univariate_summary(run, sales):
+    frame = pd.read_csv(sales).query("store == 'east'")
+    frame.to_csv(sales, index=False)
+    code, out, _ = run(
+        "compare", sales, "--time-column", "date", "--folds", "1", "--no-plot", *NAIVE
+    )
+    assert code == 0
+    assert "horizon 12, seasonal period 12, 2 variates" in out
+    assert "mean MASE" not in out
+
+
+def test_weeks_are_written_as_in_the_file(run, tmp_path):
+    dates = pd.date_range("2020-01-06", periods=20, freq="W-MON")
+    path = tmp_path / "weeks.csv"
+    pd.DataFrame({"week": dates, "y": np.arange(20)}).to_csv(path, index=False)
+    arguments = ["--time-column", "week", "--horizon", "2", "--seasonal-period", "1"]
+    code, _, _ = run("compare", path, *arguments, "--no-plot", *NAIVE)
+    assert code == 0
+    written = pd.read_csv("compare_results/forecasts.csv")["time"].unique()
+    assert written.tolist() == [str(date.date()) for date in dates[-2:]]
+
+
+def test_quiet_and_no_plot(run, tmp_path):
+    code, out, err = run(
+        "compare",
+        "--dataset",
+        "lynx",
+        "--quiet",
+        "--no-plot",
+        "--output",
+        "a/b",
+        *NAIVE,
+    )
+    assert code == 0
+    assert err == ""
+    assert "lynx" in out
+    names = sorted(path.name for path in (tmp_path / "a" / "b").iterdir())
+    assert names == ["forecasts.csv", "results.csv"]
+
+
+def test_bar_on_a_terminal(run, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    code, _, err = run("compare", "--dataset", "lynx", "--no-plot", *NAIVE)
+    assert code == 0
+    assert "lynx: seasonal-naive" in err
+    assert "[1/2]" not in err
+    assert "\r" in err
+
+
+def test_the_language_model_is_set_against_the_seasonal_naive_forecast(
+    run, monkeypatch
+):
+    def make(seasonal_period, **options):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return {
+                "calf": NaiveForecaster(),
+                "seasonal-naive": NaiveForecaster(sp=seasonal_period),
+            }
+
+    monkeypatch.setattr(sktime_llm.evaluation, "default_forecasters", make)
+    code, out, _ = run("compare", "--dataset", "airline", "--no-plot")
+    assert code == 0
+    assert "calf 2.468 versus seasonal-naive 1.213: 103 % higher" in out
+
+
+def test_failure_is_visible(run, with_calf):
+    with_calf(Failing)
+    code, out, err = run("compare", "--dataset", "airline", "lynx")
+    assert code == 1
+    assert "Traceback" not in out + err
+    assert out.count("calf failed: ValueError: cannot do this") == 2
+    assert "calf has no mean: it failed on 2 of 2" in out
+    assert re.search(r"naive +2\.468", out)
+    results = pd.read_csv("compare_results/results.csv")
+    assert results.query("forecaster == 'calf'")["error"].str.contains("cannot").all()
+
+
+def test_when_everything_fails_there_is_no_picture(run, monkeypatch, tmp_path):
+    def make(seasonal_period, **options):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return {"calf": Failing()}
+
+    monkeypatch.setattr(sktime_llm.evaluation, "default_forecasters", make)
+    code, out, _ = run("compare", "--dataset", "airline")
+    assert code == 1
+    assert "forecasts.png" not in out
+    assert not (tmp_path / "compare_results" / "forecasts.png").exists()
+
+
+def test_missing_language_model_is_a_user_error(run, with_calf):
+    with_calf(WithoutBackbone)
+    code, out, err = run("compare", "--dataset", "airline", "--quiet")
+    assert (code, out) == (2, "")
+    assert err == "sktime-llm: error: no such language model; install it\n"
+
+
+def test_warnings_are_lines(run, with_calf):
+    with_calf(Loud)
+    code, _, err = run("compare", "--dataset", "airline", "--no-plot", "--quiet")
+    assert code == 0
+    assert err == "warning: calf on airline: rather short\n"
+
+
+def test_with_calf_itself(run):
+    code, out, _ = run(
+        "compare",
+        *("--dataset", "shampoo_sales", "--folds", "1", "--no-plot"),
+        *("--forecasters", "calf", "calf-no-llm", "naive"),
+        *("--backbone", "tiny-random", "--max-epochs", "1"),
+    )
+    assert code == 0
+    results = pd.read_csv("compare_results/results.csv")
+    assert set(results["forecaster"]) == {"calf", "calf-no-llm", "naive"}
+    assert np.isfinite(results["MASE"]).all()
+    assert "calf-no-llm" in out
