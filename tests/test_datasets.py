@@ -469,6 +469,12 @@ def test_repeated_time_stamp(csv):
     assert_fails(path, "line 5", "repeats", "2020-01-02", "line 3", "id column")
 
 
+def test_forgotten_id_column(csv):
+    lines = [f"{key},{day},1" for day in days(2) for key in "ab"]
+    path = csv("id,date,y", *lines)
+    assert_fails(path, "line 3", "repeats", "id column", target="y")
+
+
 def test_repeated_time_stamp_in_a_panel(csv):
     lines = [f"{key},{day},1" for key in "ab" for day in days(3)]
     path = csv("id,date,y", *lines, "b,2020-01-01,1")

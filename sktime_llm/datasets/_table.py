@@ -8,6 +8,7 @@ import pandas as pd
 
 from sktime_llm.datasets._file import TableFile
 from sktime_llm.datasets._time_index import (
+    check_no_repeats,
     choose_frequency,
     read_times,
     regular_index,
@@ -90,6 +91,8 @@ def read_table(
     times = read_times(table, time_column, frequency)
     values = pd.DataFrame({name: _read_numbers(table, name) for name in targets})
     instances = _split_instances(table, times, id_column)
+    for instance, stamps in instances.items():
+        check_no_repeats(table, stamps, instance)
     if times.dtype.kind == "M":
         frequency = choose_frequency(table, instances, frequency)
     indices = {

@@ -77,13 +77,33 @@ def _read_integers(
     )
 
 
+def check_no_repeats(table: TableFile, stamps: pd.Series, instance: str) -> None:
+    """Raise an error if a series has a time stamp twice."""
+    repeated = stamps.duplicated()
+    if not repeated.any():
+        return
+    second = int(repeated.idxmax())
+    first = int((stamps == stamps[second]).idxmax())
+    raise InputError(
+        f"{table.name}: {table.row(second)} repeats the time stamp "
+        f"{format_time(stamps[second])}{_of(instance)} from {table.row(first)}; "
+        f"expected every time stamp once. Remove one of the rows, or, if the file "
+        f"holds several series, name the column that tells them apart as the id column."
+    )
+
+
+def _of(instance: str) -> str:
+    """Name a series of a panel; a single series has no name."""
+    return f" of {instance!r}" if instance else ""
+
+
 def choose_frequency(
     table: TableFile, instances: dict[str, pd.Series], frequency: str | None
 ) -> str:
     """Return the frequency that was given, or else the one of the longest instance."""
     if frequency is None:
         by_length = sorted(instances.values(), key=len, reverse=True)
-        found = (infer_frequency(pd.DatetimeIndex(s.unique())) for s in by_length)
+        found = (infer_frequency(pd.DatetimeIndex(stamps)) for stamps in by_length)
         frequency = next((alias for alias in found if alias is not None), None)
     if frequency is None:
         first = next(iter(instances.values()))
@@ -101,19 +121,8 @@ def regular_index(
 ) -> pd.Index:
     """Turn sorted time stamps into a regular index, or say where they are not.
 
-    `frequency` is None for integers; `instance` is empty for a single series.
+    `frequency` is None for integers.
     """
-    whose = f" of {instance!r}" if instance else ""
-    repeated = stamps.duplicated()
-    if repeated.any():
-        second = int(repeated.idxmax())
-        first = int((stamps == stamps[second]).idxmax())
-        raise InputError(
-            f"{table.name}: {table.row(second)} repeats the time stamp "
-            f"{format_time(stamps[second])}{whose} from {table.row(first)}; expected "
-            f"every time stamp once. Remove one of the rows, or, if the file holds "
-            f"several series, name the column that tells them apart as the id column."
-        )
     index = _to_index(stamps, frequency)
     following = _following(index)
     wrong = np.flatnonzero(index[1:] != following[:-1])
@@ -122,7 +131,7 @@ def regular_index(
         before, after = stamps.index[at], stamps.index[at + 1]
         every = f" (frequency {frequency!r})" if frequency else ""
         raise InputError(
-            f"{table.name}: the time stamps{whose} are not regular. After "
+            f"{table.name}: the time stamps{_of(instance)} are not regular. After "
             f"{format_time(stamps[before])} in {table.row(before)}, expected "
             f"{format_time(following[at])}{every}, got {format_time(stamps[after])} in "
             f"{table.row(after)}. Fill the gap, or bring the data to regular time "
