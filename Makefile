@@ -16,7 +16,7 @@ help: ## Show this help
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | \
 		awk -F'|' '{ printf "make %-14s %s\n", $$1, $$2 }'
 
-demo: $(VENV)/demo.stamp ## Compare CALF with its ablations and simple baselines
+demo: $(VENV)/demo.stamp ## Compare CALF with statistical forecasters on real data
 	$(BIN)/sktime-llm compare
 
 test: $(VENV)/dev.stamp ## Run the tests and doctests; more options in PYTEST_ARGS
@@ -58,5 +58,5 @@ $(VENV_PANDAS3)/dev.stamp: pyproject.toml constraints.txt
 	sed 's/^pandas==.*/pandas==$(PANDAS3)/' constraints.txt \
 		> $(VENV_PANDAS3)/constraints.txt
 	$(VENV_PANDAS3)/bin/python -m pip install -q \
-		-c $(VENV_PANDAS3)/constraints.txt -e ".[embedded,plots,dev]" pyarrow statsmodels
+		-c $(VENV_PANDAS3)/constraints.txt -e ".[embedded,plots,dev]" pyarrow
 	touch $@
