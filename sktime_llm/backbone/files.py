@@ -2,13 +2,13 @@
 
 import hashlib
 import importlib.util
+import json
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
+from huggingface_hub import HfApi, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import (
-    HfHubHTTPError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
+    GatedRepoError,
+    HFValidationError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
@@ -26,7 +26,8 @@ _PACKAGED = {
 """Import name and SHA-256 of ``model.safetensors`` of models on the package index."""
 
 _CONFIGURATION_FILES = ["*.json", "tokenizer*", "vocab.*", "merges.txt", "*.model"]
-_WEIGHT_FILES = ["model.safetensors", "model-*.safetensors"]
+_WEIGHTS = "model.safetensors"
+_WEIGHT_FILES = [_WEIGHTS, "model-*.safetensors"]
 _CONNECT_SECONDS = 5
 
 
@@ -78,15 +79,21 @@ def _checked_folder(folder: Path, name: str, weights: bool) -> Path:
     if weights and not _has_weights(folder):
         found = sorted(p.name for p in folder.iterdir())
         raise BackboneNotFoundError(
-            f"backbone={name!r} has no safetensors weights; found {found}. Pickled "
-            "weights (.bin, .pt) are never loaded: save the model again with "
+            f"backbone={name!r} has no safetensors weights, or not all; found {found}. "
+            "Pickled weights (.bin, .pt) are never loaded: save the model again with "
             "save_pretrained(), which writes model.safetensors."
         )
     return folder
 
 
 def _has_weights(folder: Path) -> bool:
-    return any(next(folder.glob(pattern), None) for pattern in _WEIGHT_FILES)
+    if (folder / _WEIGHTS).is_file():
+        return True
+    index = folder / f"{_WEIGHTS}.index.json"
+    if not index.is_file():
+        return False
+    shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+    return all((folder / shard).is_file() for shard in shards)
 
 
 def _packaged_folder(name: str, *, verify: bool) -> Path | None:
@@ -99,7 +106,7 @@ def _packaged_folder(name: str, *, verify: bool) -> Path | None:
         return None
     folder = Path(spec.submodule_search_locations[0]) / "model"
     if verify:
-        _verify(folder / "model.safetensors", sha256, module)
+        _verify(folder / _WEIGHTS, sha256, module)
     return folder
 
 
@@ -126,36 +133,45 @@ def _sha256(file: Path) -> str:
 
 
 def _from_cache(name: str, revision: str | None, weights: bool) -> Path | None:
+    # Not snapshot_download(local_files_only=True): it wants files never asked for
     try:
-        folder = Path(snapshot_download(name, revision=revision, local_files_only=True))
-    except (LocalEntryNotFoundError, ValueError):
+        config = try_to_load_from_cache(name, "config.json", revision=revision)
+    except HFValidationError:  # not a name that the Hub could have
         return None
-    complete = (folder / "config.json").is_file()
-    return folder if complete and (not weights or _has_weights(folder)) else None
+    if not isinstance(config, str):
+        return None
+    folder = Path(config).parent
+    return folder if not weights or _has_weights(folder) else None
 
 
 def _from_hub(name: str, revision: str | None, weights: bool) -> Path:
     patterns = _CONFIGURATION_FILES + (_WEIGHT_FILES if weights else [])
     try:
+        # snapshot_download asks the same, but waits for an answer without a limit
+        HfApi().model_info(name, revision=revision, timeout=_CONNECT_SECONDS)
         folder = snapshot_download(
             name,
             revision=revision,
             allow_patterns=patterns,
             etag_timeout=_CONNECT_SECONDS,
         )
-    except (RepositoryNotFoundError, RevisionNotFoundError, ValueError) as error:
+    except GatedRepoError as error:
+        raise BackboneNotFoundError(
+            f"backbone={name!r} is gated: accept its terms on "
+            f"https://huggingface.co/{name}, then log in with `hf auth login`."
+        ) from error
+    except (
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+        HFValidationError,
+    ) as error:
         at = f" at revision {revision!r}" if revision else ""
         raise BackboneNotFoundError(
             f"backbone={name!r}{at}: no such model. Expected a local folder, a model "
             f"name on the Hugging Face Hub such as {DEFAULT_BACKBONE!r} or "
             f"'openai-community/gpt2', or 'tiny-random'. The Hub said: {error}"
         ) from error
-    except (
-        LocalEntryNotFoundError,
-        OfflineModeIsEnabled,
-        HfHubHTTPError,
-        OSError,
-    ) as error:
+    except Exception as error:  # the HTTP client's errors are none of Python's own
         raise BackboneNotFoundError(_offline_message(name, error)) from error
     return _checked_folder(Path(folder), name, weights)
 
@@ -168,8 +184,8 @@ def _offline_message(name: str, error: Exception) -> str:
     )
     return (
         f"backbone={name!r} is not on this machine and could not be fetched from the "
-        f"Hugging Face Hub ({type(error).__name__}). Three ways out: (1) {package}; "
-        f"(2) on a machine with a network run `hf download {name}` and copy its cache "
-        "here (HF_HOME says where it is); (3) pass backbone= the path of a folder "
-        "written by save_pretrained()."
+        f"Hugging Face Hub ({type(error).__name__}: {error}). Three ways out: "
+        f"(1) {package}; (2) on a machine with a network run `hf download {name}` and "
+        "copy its cache here (HF_HOME says where it is); (3) pass backbone= the path "
+        "of a folder written by save_pretrained()."
     )
