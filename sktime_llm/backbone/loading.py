@@ -1,5 +1,6 @@
 """Frozen pretrained weights, read once per process and shared by everyone."""
 
+import copy
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
@@ -21,10 +23,18 @@ from transformers.utils import logging as transformers_logging
 
 from sktime_llm.backbone.files import locate_backbone
 from sktime_llm.backbone.tiny import TINY_CONFIGS, make_tiny, make_tiny_tokenizer
-from sktime_llm.errors import InputError, UnsupportedBackboneError
+from sktime_llm.errors import (
+    BackboneCorruptedError,
+    BackboneNotFoundError,
+    InputError,
+    UnsupportedBackboneError,
+)
 
 PUBLISHED_LAYERS = 6
 """Layers that CALF and BALM-TSF keep of GPT-2."""
+
+_NEEDED = ("num_hidden_layers", "num_attention_heads", "vocab_size")
+_VOCABULARY_FILES = ("tokenizer.json", "vocab.*", "*.model")
 
 
 @dataclass(frozen=True)
@@ -69,13 +79,13 @@ class FrozenModel:
 
     def tensors_on(self, device: torch.device) -> dict[str, Tensor]:
         """Give the weights by name, on a device; one copy per device and process."""
-        if device not in self._on_device:
-            with _LOCK:
+        with _LOCK:
+            if device not in self._on_device:
                 self._on_device[device] = {
                     name: tensor.detach().to(device)
                     for name, tensor in self.model.named_parameters()
                 }
-        return self._on_device[device]
+            return self._on_device[device]
 
 
 _LOCK = threading.RLock()
@@ -112,10 +122,17 @@ def clear_backbone_cache() -> None:
 def load_config(name: str, revision: str | None = None) -> PreTrainedConfig:
     """Read the configuration of a model; no weights are needed."""
     if name in TINY_CONFIGS:
-        return TINY_CONFIGS[name]
+        return copy.deepcopy(TINY_CONFIGS[name])
     folder = locate_backbone(name, revision=revision, weights=False)
-    config = AutoConfig.from_pretrained(folder)
-    if config.is_encoder_decoder or not hasattr(config, "num_hidden_layers"):
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise UnsupportedBackboneError(
+            f"backbone={name!r} has a config.json that transformers cannot read, or "
+            "only by running code that comes with the model, which is never done. "
+            f"transformers said: {str(error).strip().splitlines()[0]}"
+        ) from error
+    if config.is_encoder_decoder or not all(hasattr(config, a) for a in _NEEDED):
         raise UnsupportedBackboneError(
             f"backbone={name!r} is a {config.model_type!r} model; expected an encoder "
             "(such as BERT) or a decoder (such as GPT-2, Llama, Qwen) of text."
@@ -128,7 +145,12 @@ def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenize
     if name in TINY_CONFIGS:
         return make_tiny_tokenizer()
     folder = locate_backbone(name, revision=revision, weights=False)
-    return AutoTokenizer.from_pretrained(folder, use_fast=True)
+    if not any(next(folder.glob(pattern), None) for pattern in _VOCABULARY_FILES):
+        raise BackboneNotFoundError(
+            f"backbone={name!r} has no tokenizer in {folder}; expected a file such as "
+            "tokenizer.json, as the tokenizer's save_pretrained() writes it."
+        )
+    return AutoTokenizer.from_pretrained(folder, use_fast=True, trust_remote_code=False)
 
 
 def count_layers(config: PreTrainedConfig, n_layers: int | None) -> int:
@@ -164,16 +186,41 @@ def _load(source: BackboneSource) -> FrozenModel:
 
 def _random_model(config: PreTrainedConfig, seed: int) -> PreTrainedModel:
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        # not torch.manual_seed, which would seed the GPUs too
+        torch.default_generator.manual_seed(seed)
         return AutoModel.from_config(config, dtype=torch.float32)
 
 
 def _pretrained_model(source: BackboneSource) -> PreTrainedModel:
     folder = locate_backbone(source.name, revision=source.revision)
-    with _quiet_transformers():
-        return AutoModel.from_pretrained(
-            folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+    try:
+        with _quiet_transformers():
+            model, report = AutoModel.from_pretrained(
+                folder,
+                dtype=torch.float32,
+                use_safetensors=True,
+                trust_remote_code=False,
+                ignore_mismatched_sizes=True,  # they are in the report
+                output_loading_info=True,
+            )
+    except SafetensorError as error:
+        raise BackboneCorruptedError(
+            f"the weights of backbone={source.name!r} in {folder} cannot be read "
+            f"({error}). Delete them and fetch or save the model again."
+        ) from error
+    # transformers would give random values to what is not in the file
+    found_wrong = [
+        *report["missing_keys"],
+        *(key[0] for key in report["mismatched_keys"]),
+    ]
+    absent = sorted(name for name in found_wrong if not name.startswith("pooler."))
+    if absent:
+        raise BackboneCorruptedError(
+            f"the weights of backbone={source.name!r} in {folder} lack, or have in "
+            f"another shape, {len(absent)} of the tensors that its config.json asks "
+            f"for: {', '.join(absent[:3])}... Fetch or save the model again."
         )
+    return model
 
 
 @contextmanager
@@ -202,9 +249,8 @@ def _truncate(model: PreTrainedModel, n_layers: int) -> PreTrainedModel:
     return model
 
 
-def _freeze(model: PreTrainedModel) -> FrozenModel:
-    words: Any = model.get_input_embeddings()
-    table = words.weight.detach()
+def _freeze(model: Any) -> FrozenModel:
+    table = model.get_input_embeddings().weight.detach()
     if table.shape[1] != model.config.hidden_size:
         raise UnsupportedBackboneError(
             f"{type(model).__name__} has word embeddings of width {table.shape[1]} and "

@@ -1,6 +1,8 @@
 """``tiny-random``: models of a few thousand parameters, made on the spot."""
 
+import copy
 import string
+from typing import Any
 
 import torch
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
@@ -21,6 +23,8 @@ _VOCABULARY = {
     token: i for i, token in enumerate([*_SPECIAL_TOKENS, *dict.fromkeys(_CHARACTERS)])
 }
 _WIDTH, _HEADS, _LAYERS, _POSITIONS = 16, 2, 2, 512
+_SEED = 1_617_042_024
+"""Hardly anyone's random_state, which would make an ablation's weights the same."""
 
 TINY_CONFIGS: dict[str, PreTrainedConfig] = {
     "tiny-random": BertConfig(
@@ -49,10 +53,11 @@ TINY_CONFIGS: dict[str, PreTrainedConfig] = {
 
 def make_tiny(name: str) -> PreTrainedModel:
     """Make a tiny model; always the same weights, whatever the random state."""
-    model_class = BertModel if name == "tiny-random" else GPT2Model
+    model_class: Any = BertModel if name == "tiny-random" else GPT2Model
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return model_class(TINY_CONFIGS[name])
+        # not torch.manual_seed, which would seed the GPUs too
+        torch.default_generator.manual_seed(_SEED)
+        return model_class(copy.deepcopy(TINY_CONFIGS[name]))
 
 
 def make_tiny_tokenizer() -> PreTrainedTokenizerBase:
