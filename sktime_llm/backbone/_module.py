@@ -9,7 +9,11 @@ from torch import Tensor, nn
 from transformers import MODEL_FOR_MASKED_LM_MAPPING
 
 from sktime_llm.backbone.adapters import Tuning, inject_lora
-from sktime_llm.backbone.architecture import layer_norm_names, position_embedding_names
+from sktime_llm.backbone.architecture import (
+    count_positions,
+    layer_norm_names,
+    position_embedding_names,
+)
 from sktime_llm.backbone.loading import BackboneSource, load_frozen
 from sktime_llm.errors import InputError
 
@@ -111,8 +115,8 @@ class LanguageModelBackbone(Backbone):
         self.n_heads = config.num_attention_heads
         self.n_layers = config.num_hidden_layers
         self.is_causal = type(config) not in MODEL_FOR_MASKED_LM_MAPPING
-        has_table = bool(position_embedding_names(self._frozen.model))
-        self.max_tokens = config.max_position_embeddings if has_table else None
+        self.max_tokens = count_positions(self._frozen.model)
+        self.eval()  # as the frozen model is
 
     def _hidden_states(
         self, inputs_embeds: Tensor, attention_mask: Tensor | None
@@ -168,7 +172,7 @@ def _own_module(frozen: nn.Module, tuning: Tuning) -> Any:
         )
         for name, parameter in frozen.named_parameters()
     }
-    model = copy.deepcopy(frozen, memo)
+    model: Any = copy.deepcopy(frozen, memo)
     inject_lora(model, tuning)
     for name, parameter in model.named_parameters():
         if name in trained:

@@ -1,6 +1,9 @@
 """What the parts of a transformers model are called, across architectures."""
 
+from typing import Any
+
 from torch import nn
+from transformers import PreTrainedModel
 
 from sktime_llm.errors import UnsupportedBackboneError
 
@@ -37,6 +40,17 @@ def position_embedding_names(model: nn.Module) -> list[str]:
         if isinstance(module, nn.Embedding)
         and name.rpartition(".")[2] in _POSITION_EMBEDDINGS
     ]
+
+
+def count_positions(model: PreTrainedModel) -> int | None:
+    """Longest input, in tokens, of learned positions; None where they are rotary."""
+    names = position_embedding_names(model)
+    if not names:
+        return None
+    table: Any = model.get_submodule(names[0].rpartition(".")[0])
+    # RoBERTa and MPNet keep the entries up to that of the padding token free
+    free = 0 if table.padding_idx is None else table.padding_idx + 1
+    return int(model.config.max_position_embeddings) - free
 
 
 def attention_projection_names(model: nn.Module) -> list[str]:
