@@ -67,7 +67,7 @@ def principal_word_embeddings(backbone: Backbone, n_components: int) -> Tensor:
             _CACHE[key] = _principal_components(backbone.word_embeddings())
         while len(_CACHE) > _CACHE_SIZE:
             _CACHE.popitem(last=False)
-        return _CACHE[key][:n_components]
+        return _CACHE[key][:n_components].clone()
 
 
 def _principal_components(table: Tensor) -> Tensor:
@@ -75,24 +75,24 @@ def _principal_components(table: Tensor) -> Tensor:
     width = table.shape[1]
     gram = torch.zeros(width, width, dtype=torch.float64)
     for rows in table.split(_ROWS_AT_ONCE):
-        centred = _centre(rows)
-        gram += centred.T @ centred
+        centred = rows.to(torch.float64, copy=True)
+        centred -= centred.mean(dim=1, keepdim=True)
+        gram.addmm_(centred.T, centred)
     variances, directions = torch.linalg.eigh(gram)
     order = torch.arange(width - 1, 0, -1)
     scores = directions[:, order] * variances[order].clamp_min(0).sqrt()
     return (scores * _signs(table, directions[:, order])).T.float().contiguous()
 
 
-def _centre(rows: Tensor) -> Tensor:
-    rows = rows.double()
-    return rows - rows.mean(dim=1, keepdim=True)
-
-
 def _signs(table: Tensor, directions: Tensor) -> Tensor:
     """Sign of the weight of largest size among all words, per component."""
-    largest = torch.zeros(directions.shape[1], dtype=torch.float64)
+    across = directions.T.contiguous()  # sums to 0, so words need no centring
+    coarse = across.float()
+    largest = torch.zeros(len(across), dtype=torch.float64)
     for rows in table.split(_ROWS_AT_ONCE):
-        weights = _centre(rows) @ directions
-        extreme = weights.gather(0, weights.abs().argmax(0, keepdim=True))[0]
-        largest = torch.where(extreme.abs() > largest.abs(), extreme, largest)
+        # float32 finds the two words that can be the largest, float64 decides
+        weights = coarse @ rows.T
+        for words in (weights.argmax(dim=1), weights.argmin(dim=1)):
+            extreme = (rows[words].double() * across).sum(dim=1)
+            largest = torch.where(extreme.abs() > largest.abs(), extreme, largest)
     return largest.sign()
