@@ -1,6 +1,7 @@
 """What of a frozen backbone trains: LoRA, layer norms, position embeddings."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from peft import LoraConfig, inject_adapter_in_model
 from transformers import PreTrainedModel
@@ -53,9 +54,10 @@ def inject_lora(model: PreTrainedModel, tuning: Tuning) -> None:
     if tuning.lora_rank == 0:
         return
     names = attention_projection_names(model)
+    alpha: Any = tuning.lora_alpha  # peft declares an int, and works with any number
     config = LoraConfig(
         r=tuning.lora_rank,
-        lora_alpha=tuning.lora_alpha,
+        lora_alpha=alpha,
         lora_dropout=tuning.lora_dropout,
         target_modules=names,
         fan_in_fan_out=isinstance(model.get_submodule(names[0]), Conv1D),
