@@ -133,7 +133,8 @@ def provenance() -> dict:
         "command": "python benchmarks/" + " ".join([Path(sys.argv[0]).name, *_argv()]),
         "commit": commit.stdout.strip(),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": gpu or f"{platform.machine()} CPU, {torch.get_num_threads()} threads",
+        "machine": gpu
+        or f"{platform.machine()} CPU, {torch.get_num_threads()} threads",
         "versions": {p: version(p) for p in ("torch", "transformers", "peft")},
     }
 

@@ -77,6 +77,11 @@ class BaseLLMForecaster(BaseForecaster):
 
     _X_columns: list[Any] | None = None
 
+    def __init__(self) -> None:
+        super().__init__()
+        # sktime makes these only if remember_data is on at this point
+        self._y = self._X = None
+
     def _build_network(self, shape: WindowShape, n_channels: int) -> ForecastNetwork:
         """Make the untrained network, on the CPU."""
         raise NotImplementedError

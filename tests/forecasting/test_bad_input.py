@@ -1,0 +1,172 @@
+"""Each kind of bad input, and what the message says."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sktime_llm.backbone import files
+from sktime_llm.errors import (
+    BackboneNotFoundError,
+    ClippedParameterWarning,
+    ConstantSeriesWarning,
+    DeviceNotAvailableError,
+    InputError,
+    SeriesTooShortError,
+    ShortSeriesWarning,
+)
+
+from .common import each_forecaster, make_panel, make_series
+
+
+def series_with(value, row=7, column=0):
+    y = make_series(n_columns=2)
+    y.iloc[row, column] = value
+    return y
+
+
+@each_forecaster
+class TestData:
+    def test_missing_value(self, make):
+        with pytest.raises(ValueError, match=r"cannot handle missing data"):
+            make().fit(series_with(np.nan))
+
+    def test_infinite_value(self, make):
+        with pytest.raises(InputError, match=r"1 value.*inf in column 'y1' at 2000-10"):
+            make().fit(series_with(np.inf, row=9, column=1))
+
+    def test_infinite_value_in_a_panel_names_the_series(self, make):
+        y = make_panel()
+        y.loc["s1"] = np.where(np.arange(30)[:, None] == 3, -np.inf, y.loc["s1"])
+        with pytest.raises(InputError, match=r"series 's1'.*-inf in column 'y0'"):
+            make().fit(y)
+
+    def test_constant_series(self, make):
+        y = make_series() * 0 + 4
+        with pytest.raises(InputError, match=r"each of its 60 rows is \[4.0\]"):
+            make().fit(y)
+
+    def test_some_constant_series(self, make):
+        y = make_panel()
+        y.loc["s2"] = 1.0
+        with pytest.warns(ConstantSeriesWarning, match=r"1 of 3 series.*'s2'"):
+            forecast = make().fit(y).predict(fh=[1])
+        assert np.isfinite(forecast.to_numpy()).all()
+
+    def test_one_row(self, make):
+        with pytest.raises(SeriesTooShortError, match=r"has 1 row\(s\), expected at"):
+            make().fit(make_series(n_rows=1))
+
+    def test_too_short_to_train(self, make):
+        with pytest.raises(SeriesTooShortError, match=r"has 3 row\(s\).* least 4:"):
+            make(prediction_length=3).fit(make_series(n_rows=3))
+
+    def test_shorter_than_the_context(self, make):
+        message = r"context_length=50 does not fit.* has 30 rows.*clipped to 12"
+        with pytest.warns(ClippedParameterWarning, match=message):
+            forecaster = make(context_length=50).fit(make_series(n_rows=30))
+        assert forecaster.context_length_ == 12
+        assert len(forecaster.predict(fh=[1, 2])) == 2
+
+    def test_short_series_in_a_panel(self, make):
+        y = make_panel(lengths=(40, 6))
+        message = r"1 of 2 series have fewer than the 11 rows.*'s1' with 6"
+        with pytest.warns(ShortSeriesWarning, match=message):
+            forecast = make().fit(y).predict(fh=[1])
+        assert len(forecast) == 2
+
+    def test_text_column(self, make):
+        y = make_series().assign(y0="text")
+        with pytest.raises(TypeError):
+            make().fit(y)
+
+    @pytest.mark.parametrize("kind", ["period", "datetime", "int"])
+    def test_irregular_index(self, make, kind):
+        index = {
+            "period": pd.period_range("2000-01", periods=61, freq="M"),
+            "datetime": pd.date_range("2000-01-01", periods=61, freq="D"),
+            "int": pd.Index(np.arange(61)),
+        }[kind]
+        y = make_series(index=index.delete(20))
+        message = r"not regular: .* follows .* \(rows 19 and 20\)"
+        with pytest.raises(InputError, match=message):
+            make().fit(y)
+
+    def test_duplicate_times(self, make):
+        y = make_series()
+        y.index = y.index[:-1].append(y.index[-2:-1])
+        with pytest.raises((InputError, TypeError), match=r"more than once|monoton"):
+            make().fit(y)
+
+    def test_other_columns_in_update(self, make):
+        y = make_series(n_columns=2)
+        forecaster = make().fit(y[:50])
+        message = r"\['y0', 'other'\] in update; fit saw \['y0', 'y1'\]"
+        with pytest.raises(InputError, match=message):
+            forecaster.update(y[50:].rename(columns={"y1": "other"}))
+
+    def test_a_column_of_X_that_fit_did_not_see(self, make):
+        y, X = make_series(), make_series(n_columns=2)
+        forecaster = make().fit(y[:50], X=X[["y0"]][:50])
+        with pytest.raises(InputError, match=r"\['y1'\] in predict.*expected \['y0'\]"):
+            forecaster.predict(fh=[1], X=X[50:51])
+
+
+@each_forecaster
+class TestHorizon:
+    def test_past(self, make):
+        with pytest.raises(NotImplementedError, match="in-sample"):
+            make().fit(make_series()).predict(fh=[-1, 1])
+
+    def test_past_of_one_series_of_a_panel(self, make):
+        y = make_panel(lengths=(40, 30))
+        time = y.index.get_level_values(1).min() + 40
+        early = make_panel(lengths=(45, 30))
+        forecaster = make().fit(early)
+        fh = pd.PeriodIndex([time + 5])
+        assert len(forecaster.predict(fh=fh)) == 2
+        with pytest.raises(NotImplementedError, match="in-sample"):
+            forecaster.predict(fh=pd.PeriodIndex([time]))
+
+
+@each_forecaster
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"context_length": 0}, "context_length=0, expected at least 1"),
+        ({"context_length": -3}, "context_length=-3, expected at least 1"),
+        ({"prediction_length": 0}, "prediction_length=0, expected at least 1"),
+        ({"backbone_mode": "llm"}, "backbone_mode='llm', expected one of"),
+        ({"n_backbone_layers": 7}, "n_backbone_layers=7, expected between 1 and the 2"),
+        ({"validation_fraction": 1.0}, "validation_fraction=1.0, expected at least 0"),
+        ({"learning_rate": -1.0}, "learning_rate=-1.0, expected above 0"),
+        ({"batch_size": 0}, "batch_size=0, expected at least 1"),
+        ({"precision": "half"}, "precision='half', expected one of"),
+        ({"device": "gpu"}, "device='gpu' is not a device; expected 'auto'"),
+        ({"lr_schedule": "step"}, "schedule='step', expected one of"),
+    ],
+)
+def test_bad_parameters(make, parameters, message):
+    with pytest.raises(InputError, match=message):
+        make(**parameters).fit(make_series())
+
+
+@each_forecaster
+def test_absent_cuda(make, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(DeviceNotAvailableError, match="device='cuda' was asked for"):
+        make(device="cuda").fit(make_series())
+
+
+@each_forecaster
+def test_unknown_backbone_without_a_network(make, monkeypatch):
+    def offline(*args, **kwargs):
+        raise files.LocalEntryNotFoundError("offline")
+
+    monkeypatch.setattr(files, "snapshot_download", offline)
+    with pytest.raises(BackboneNotFoundError, match=r"'no/such-model'.*Three ways out"):
+        make(backbone="no/such-model").fit(make_series())
+
+
+@each_forecaster
+def test_a_constructor_checks_nothing(make):
+    make(context_length=-1, backbone="no/such", device="nowhere")

@@ -1,0 +1,85 @@
+"""What only CALF has."""
+
+import pytest
+
+from sktime_llm.errors import ClippedParameterWarning, InputError
+
+from .common import FORECASTERS, make_series
+
+make = FORECASTERS["calf"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"lora_rank": 17}, "lora_rank=17, expected between 0 and 16"),
+        ({"lora_rank": -1}, "lora_rank=-1, expected between 0 and 16"),
+        ({"n_heads": 3}, "n_heads=3, expected a divisor of 16"),
+        ({"n_principal_embeddings": 0}, "0 principal word embeddings asked for"),
+        ({"task_loss": "mase"}, "task_loss='mase', expected one of"),
+        ({"consistency_loss": "x"}, "consistency_loss='x', expected one of"),
+        ({"feature_loss": "smape"}, "feature_loss='smape', expected one of"),
+        (
+            {"consistency_loss": "mase", "seasonal_period": 8},
+            "seasonal_period=8, expected between 1 and 7",
+        ),
+    ],
+)
+def test_bad_parameters(parameters, message):
+    with pytest.raises(InputError, match=message):
+        make(**parameters).fit(make_series())
+
+
+def test_more_principal_embeddings_than_there_are():
+    with pytest.warns(ClippedParameterWarning, match="=500, but .* width 16 .* 15"):
+        forecaster = make(n_principal_embeddings=500).fit(make_series())
+    assert len(forecaster.network_.textual.principal_embeddings) == 15
+
+
+def test_all_principal_embeddings_by_default():
+    forecaster = make().fit(make_series())
+    assert len(forecaster.network_.textual.principal_embeddings) == 15
+
+
+def test_few_shot_setting_makes_no_textual_branch():
+    settings = {"consistency_loss_weight": 0.0, "feature_loss_weight": 0.0}
+    forecaster = make(**settings).fit(make_series())
+    assert forecaster.network_.textual is None
+    assert "consistency" not in forecaster.history_
+
+
+def test_m4_setting():
+    forecaster = make(
+        task_loss="smape",
+        consistency_loss="mase",
+        feature_loss="smooth_l1",
+        seasonal_period=4,
+        standardize=False,
+    ).fit(make_series())
+    history = forecaster.history_
+    assert history["task"].between(0, 200).all()
+    assert history["validation_loss"].between(0, 200).all()
+    assert (history["loss"] > history["task"]).all()
+    assert forecaster.predict(fh=[1]).notna().all(axis=None)
+
+
+@pytest.mark.parametrize("mode", ["random", "none", "attention", "transformer"])
+def test_ablations_train_and_forecast(mode):
+    y = make_series()
+    forecaster = make(backbone_mode=mode).fit(y)
+    forecast = forecaster.predict(fh=[1, 2, 3])
+    pretrained = make().fit(y).predict(fh=[1, 2, 3])
+    assert forecast.notna().all(axis=None)
+    assert not forecast.equals(pretrained)
+
+
+def test_no_lora():
+    forecaster = make(lora_rank=0).fit(make_series())
+    names = [n for n, _ in forecaster.network_.named_parameters()]
+    assert not any("lora" in name for name in names)
+
+
+def test_history_has_the_parts_of_the_loss():
+    history = make().fit(make_series()).history_
+    total = history["task"] + history["consistency"] + 0.01 * history["feature"]
+    assert history["loss"].tolist() == pytest.approx(total.tolist(), rel=1e-5)

@@ -1,0 +1,189 @@
+"""From series of every kind to forecasts of the right rows and sizes."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sktime.datasets import load_airline, load_hierarchical_sales_toydata, load_longley
+from sktime.forecasting.base import ForecastingHorizon
+
+from .common import each_forecaster, make_panel, make_series
+
+INDEXES = {
+    "range": pd.RangeIndex(60),
+    "range from 5": pd.RangeIndex(5, 65),
+    "int": pd.Index(np.arange(10, 70)),
+    "period": pd.period_range("2000-01", periods=60, freq="Q"),
+    "datetime": pd.date_range("2000-01-01", periods=60, freq="D"),
+    "datetime without freq": pd.DatetimeIndex(
+        pd.date_range("2000-01-01", periods=60, freq="h").tolist()
+    ),
+    "month starts without freq": pd.DatetimeIndex(
+        pd.date_range("2000-01-01", periods=60, freq="MS").tolist()
+    ),
+}
+
+
+@each_forecaster
+@pytest.mark.parametrize("index", INDEXES.values(), ids=INDEXES)
+@pytest.mark.parametrize("n_columns", [1, 2])
+def test_every_index_type(make, index, n_columns):
+    y = make_series(n_columns=n_columns, index=index)
+    forecast = make().fit(y.iloc[:55]).predict(fh=[1, 2, 5])
+    expected = y.index[[55, 56, 59]]
+    assert list(forecast.index) == list(expected)
+    assert type(forecast.index) is type(expected) or isinstance(index, pd.RangeIndex)
+    assert list(forecast.columns) == list(y.columns)
+    assert (forecast.dtypes == np.float64).all()
+    assert np.isfinite(forecast.to_numpy()).all()
+
+
+@each_forecaster
+def test_forecasts_are_better_than_the_mean(make):
+    y = make_series(n_rows=200, n_columns=2)
+    forecaster = make(max_epochs=40, learning_rate=1e-2, patience=None)
+    forecast = forecaster.fit(y[:-3]).predict(fh=[1, 2, 3])
+    error = (forecast - y[-3:]).abs().to_numpy().mean()
+    of_mean = (y[-3:] - y[:-3].mean()).abs().to_numpy().mean()
+    assert error < 0.6 * of_mean
+
+
+@each_forecaster
+@pytest.mark.parametrize("fh", [1, [3], [2, 5], [5, 2], [1, 2, 3, 4, 5, 6, 7, 8]])
+def test_a_horizon_with_gaps_is_a_part_of_the_whole(make, fh):
+    forecaster = make().fit(make_series())
+    whole = forecaster.predict(fh=np.arange(1, 9))
+    part = forecaster.predict(fh=fh)
+    steps = np.sort(np.atleast_1d(fh))
+    pd.testing.assert_frame_equal(part, whole.iloc[steps - 1], check_freq=False)
+
+
+@each_forecaster
+def test_relative_and_absolute_horizons_agree(make):
+    y = make_series()
+    forecaster = make().fit(y[:-5])
+    relative = forecaster.predict(fh=[1, 4])
+    absolute = forecaster.predict(
+        fh=ForecastingHorizon(y.index[[-5, -2]], is_relative=False)
+    )
+    pd.testing.assert_frame_equal(relative, absolute, check_freq=False)
+
+
+@each_forecaster
+def test_fh_in_fit_or_in_predict(make):
+    y = make_series()
+    in_fit = make().fit(y, fh=[1, 2]).predict()
+    in_predict = make().fit(y).predict(fh=[1, 2])
+    pd.testing.assert_frame_equal(in_fit, in_predict)
+
+
+@each_forecaster
+def test_prediction_length_follows_fh(make):
+    y = make_series()
+    given = {"prediction_length": None, "context_length": None}
+    assert make(**given).fit(y, fh=[2, 7]).prediction_length_ == 7
+    assert make(**given).fit(y, fh=[100]).prediction_length_ == 15  # a quarter of 60
+    assert make(**given).fit(y).prediction_length_ == 15
+    assert make(**given).fit(y[:40]).prediction_length_ == 10
+
+
+@each_forecaster
+def test_series_keeps_its_name(make):
+    y = load_airline()
+    forecast = make().fit(y).predict(fh=[1])
+    assert isinstance(forecast, pd.Series)
+    assert forecast.name == y.name
+
+
+@each_forecaster
+def test_a_wide_frame(make):
+    _, y = load_longley()
+    forecast = make(context_length=3, prediction_length=1, validation_fraction=0).fit(y)
+    assert list(forecast.predict(fh=[1, 2]).columns) == list(y.columns)
+
+
+@each_forecaster
+def test_units_do_not_matter(make):
+    y = make_series(n_columns=2)
+    plain = make().fit(y).predict(fh=[1, 2, 3])
+    scaled = make().fit(1000 * y - 5).predict(fh=[1, 2, 3])
+    np.testing.assert_allclose(scaled, 1000 * plain - 5, rtol=1e-3)
+
+
+@each_forecaster
+def test_variates_keep_their_columns(make):
+    y = make_series(n_columns=2)
+    y["y1"] += 1000
+    forecast = make().fit(y).predict(fh=[1, 2])
+    assert (forecast["y0"] < 100).all()
+    assert (forecast["y1"] > 900).all()
+
+
+# panels and hierarchies
+
+
+@each_forecaster
+@pytest.mark.parametrize("n_columns", [1, 2])
+def test_one_network_for_a_panel(make, n_columns):
+    y = make_panel(n_columns=n_columns)
+    forecaster = make().fit(y)
+    assert not hasattr(forecaster, "forecasters_")  # not one per series
+    forecast = forecaster.predict(fh=[1, 3])
+    ends = {key: rows.index[-1][1] for key, rows in y.groupby(level=0)}
+    expected = [(key, end + step) for key, end in ends.items() for step in (1, 3)]
+    assert list(forecast.index) == expected
+    assert forecast.index.names == y.index.names
+
+
+@each_forecaster
+def test_each_series_of_a_panel_is_forecast_from_its_own_past(make):
+    y = make_panel(lengths=(40, 40, 40))
+    forecaster = make().fit(y)
+    forecast = forecaster.predict(fh=[1, 2])
+    for i, level in enumerate((10, 20, 30)):
+        assert ((forecast.loc[f"s{i}"] - level).abs() < 6).to_numpy().all()
+    other = y.copy()
+    other.loc["s1"] = other.loc["s1"].to_numpy()[::-1]
+    changed = make().fit(y)
+    changed._tail.loc["s1"] = changed._tail.loc["s1"].to_numpy()[::-1]
+    difference = (changed.predict(fh=[1, 2]) - forecast).abs().groupby(level=0).max()
+    assert (difference["y0"] > 0).tolist() == [False, True, False]
+
+
+@each_forecaster
+def test_a_ragged_panel_has_a_cutoff_per_series(make):
+    y = make_panel(lengths=(40, 30, 25))
+    forecast = make().fit(y).predict(fh=[1])
+    lengths = y.groupby(level=0).size()
+    first = y.index.get_level_values(1).min()
+    assert list(forecast.index.get_level_values(1)) == [first + n for n in lengths]
+
+
+@each_forecaster
+def test_an_absolute_horizon_on_a_ragged_panel(make):
+    y = make_panel(lengths=(40, 39))
+    time = y.index.get_level_values(1).max() + 2
+    fh = ForecastingHorizon(pd.PeriodIndex([time]), is_relative=False)
+    forecaster = make().fit(y)
+    forecast = forecaster.predict(fh=fh)
+    assert list(forecast.index) == [("s0", time), ("s1", time)]
+    by_steps = forecaster.predict(fh=[2, 3])
+    assert forecast.iloc[0, 0] == by_steps.loc[("s0", time), "y0"]
+    assert forecast.iloc[1, 0] == by_steps.loc[("s1", time), "y0"]
+
+
+@each_forecaster
+def test_a_panel_with_datetimes_without_freq(make):
+    y = make_panel(lengths=(30, 30))
+    y = y.reset_index().assign(time=lambda d: d["time"].dt.to_timestamp())
+    y = y.set_index(["series", "time"])
+    forecast = make().fit(y).predict(fh=[1])
+    assert (forecast.index.get_level_values(1) == pd.Timestamp("2002-07-01")).all()
+
+
+@each_forecaster
+def test_a_hierarchy(make):
+    y = load_hierarchical_sales_toydata()
+    forecast = make(max_epochs=1).fit(y).predict(fh=[1, 2])
+    assert forecast.index.names == y.index.names
+    assert len(forecast) == 2 * len(y.index.droplevel(-1).unique())
+    assert np.isfinite(forecast.to_numpy()).all()

@@ -1,0 +1,135 @@
+"""The forecasters inside sktime's own tools."""
+
+import numpy as np
+import pytest
+from sklearn.preprocessing import StandardScaler
+from sktime.benchmarking.forecasting import ForecastingBenchmark
+from sktime.forecasting.compose import TransformedTargetForecaster
+from sktime.forecasting.model_evaluation import evaluate
+from sktime.forecasting.model_selection import ForecastingGridSearchCV
+from sktime.forecasting.naive import NaiveForecaster
+from sktime.forecasting.trend import PolynomialTrendForecaster
+from sktime.performance_metrics.forecasting import MeanAbsoluteError
+from sktime.split import ExpandingWindowSplitter, SlidingWindowSplitter
+from sktime.transformations.series.adapt import TabularToSeriesAdaptor
+from sktime.transformations.series.detrend import Deseasonalizer, Detrender
+from sktime.transformations.series.impute import Imputer
+
+from .common import each_forecaster, make_panel, make_series
+
+FH = [1, 2, 3]
+CV = ExpandingWindowSplitter(fh=FH, initial_window=50, step_length=3)
+
+
+@each_forecaster
+def test_grid_search(make):
+    grid = {"learning_rate": [1e-4, 1e-2], "lora_rank": [2, 4]}
+    search = ForecastingGridSearchCV(
+        make(), CV, grid, MeanAbsoluteError(), error_score="raise", backend=None
+    )
+    y = make_series()
+    forecast = search.fit(y).predict(fh=FH)
+    assert len(search.cv_results_) == 4
+    assert (
+        search.best_params_
+        == search.cv_results_.sort_values("rank_test_MeanAbsoluteError")["params"].iloc[
+            0
+        ]
+    )
+    best = make(**search.best_params_).fit(y).predict(fh=FH)
+    np.testing.assert_allclose(forecast, best, rtol=1e-6)
+
+
+@each_forecaster
+@pytest.mark.parametrize("strategy", ["refit", "update", "no-update_params"])
+def test_evaluate(make, strategy):
+    results = evaluate(
+        make(),
+        CV,
+        make_series(),
+        strategy=strategy,
+        scoring=MeanAbsoluteError(),
+        error_score="raise",
+        return_data=True,
+    )
+    assert len(results) == 3
+    assert np.isfinite(results["test_MeanAbsoluteError"]).all()
+    for predicted, true in zip(results["y_pred"], results["y_test"], strict=True):
+        assert list(predicted.index) == list(true.index)
+
+
+@each_forecaster
+def test_evaluate_in_parallel_is_the_same(make):
+    serial, parallel = (
+        evaluate(
+            make(),
+            CV,
+            make_series(),
+            scoring=MeanAbsoluteError(),
+            error_score="raise",
+            backend=backend,
+        )
+        for backend in (None, "loky")
+    )
+    column = "test_MeanAbsoluteError"
+    np.testing.assert_allclose(serial[column], parallel[column], rtol=1e-5)
+
+
+@each_forecaster
+@pytest.mark.parametrize("transform", ["detrend", "deseasonalize", "scale", "all"])
+def test_pipelines(make, transform):
+    steps = {
+        "detrend": Detrender(PolynomialTrendForecaster(degree=1)),
+        "deseasonalize": Deseasonalizer(sp=12),
+        "scale": TabularToSeriesAdaptor(StandardScaler()),
+    }
+    chosen = steps if transform == "all" else {transform: steps[transform]}
+    pipeline = TransformedTargetForecaster([*chosen.items(), ("forecast", make())])
+    y = make_series() + np.arange(60)[:, None]
+    forecast = pipeline.fit(y[:57]).predict(fh=FH)
+    assert list(forecast.index) == list(y.index[57:])
+    error = (forecast - y[57:]).abs().to_numpy().max()
+    assert error < 20  # in the data's units, the trend included
+
+
+@each_forecaster
+def test_imputer_in_a_pipeline(make):
+    y = make_series()
+    y.iloc[[5, 20, 21]] = np.nan
+    forecast = (Imputer("linear") * make()).fit(y).predict(fh=FH)
+    assert forecast.notna().all(axis=None)
+
+
+@each_forecaster
+def test_residuals_of_unseen_rows(make):
+    y = make_series()
+    forecaster = make().fit(y[:57], fh=FH)
+    residuals = forecaster.predict_residuals(y[57:])
+    np.testing.assert_allclose(residuals, y[57:] - forecaster.predict())
+
+
+@each_forecaster
+def test_benchmark_without_a_failed_experiment(make, tmp_path):
+    benchmark = ForecastingBenchmark()
+    benchmark.add_estimator(make(), "llm")
+    benchmark.add_estimator(NaiveForecaster(), "naive")
+    splitter = SlidingWindowSplitter(fh=FH, window_length=50, step_length=7)
+    benchmark.add_task(make_series, splitter, [MeanAbsoluteError()], task_id="toy")
+    results = benchmark.run(str(tmp_path / "results.csv"))
+    assert not getattr(benchmark, "failed_experiments", None)
+    assert sorted(results["model_id"]) == ["llm", "naive"]
+
+
+@each_forecaster
+def test_parameters(make):
+    forecaster = make()
+    parameters = forecaster.get_params()
+    assert type(forecaster)(**parameters).get_params() == parameters
+    assert forecaster.set_params(max_epochs=7).get_params()["max_epochs"] == 7
+    assert forecaster.clone().get_params() == forecaster.get_params()
+
+
+@each_forecaster
+def test_fitted_parameters(make):
+    fitted = make().fit(make_panel()).get_fitted_params()
+    assert {"network", "history", "context_length", "prediction_length"} <= set(fitted)

@@ -1,0 +1,330 @@
+"""Seeds, pretraining, updates, copies, and what is saved."""
+
+import copy
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from joblib import Parallel, delayed
+from sktime.base import load
+
+from sktime_llm.backbone import loading
+from sktime_llm.errors import DeviceChangedWarning, TrainingInterruptedWarning
+from sktime_llm.forecasting import _base
+from sktime_llm.training import trainer
+
+from .common import each_forecaster, make_panel, make_series
+
+FH = [1, 2, 3, 4]
+
+
+def weights(network):
+    return {k: v.clone() for k, v in network.state_dict().items()}
+
+
+def numpy_random_state():
+    return np.random.get_state()[1].copy()  # noqa: NPY002
+
+
+def same_weights(a, b):
+    return all(torch.equal(a[k], b[k]) for k in a)
+
+
+# seeds
+
+
+@each_forecaster
+def test_the_seed_decides(make):
+    y = make_series()
+    one, same, other = (
+        make(random_state=seed).fit(y).predict(fh=FH) for seed in (0, 0, 1)
+    )
+    pd.testing.assert_frame_equal(one, same)
+    assert not one.equals(other)
+
+
+@each_forecaster
+def test_a_random_state_object_is_a_seed(make):
+    y = make_series()
+    one, same = (
+        make(random_state=np.random.RandomState(3)).fit(y).predict(fh=FH)
+        for _ in range(2)
+    )
+    pd.testing.assert_frame_equal(one, same)
+
+
+@each_forecaster
+def test_random_states_outside_are_untouched(make):
+    torch_state, numpy_state = torch.get_rng_state(), numpy_random_state()
+    make().fit(make_series()).predict(fh=FH)
+    assert torch.equal(torch.get_rng_state(), torch_state)
+    assert (numpy_random_state() == numpy_state).all()
+
+
+@each_forecaster
+def test_refit_is_a_fresh_start(make):
+    y = make_series()
+    once = make().fit(y).predict(fh=FH)
+    twice = make().fit(make_series(seed=5)).fit(y).predict(fh=FH)
+    pd.testing.assert_frame_equal(once, twice)
+
+
+@each_forecaster
+def test_predict_does_not_change_the_forecaster(make):
+    forecaster = make().fit(make_series())
+    before, attributes = weights(forecaster.network_), set(vars(forecaster))
+    one, other = forecaster.predict(fh=FH), forecaster.predict(fh=FH)
+    pd.testing.assert_frame_equal(one, other)
+    assert same_weights(before, forecaster.network_.state_dict())
+    assert set(vars(forecaster)) == attributes
+    assert not forecaster.network_.training
+
+
+# pretraining
+
+
+@each_forecaster
+def test_zero_shot_keeps_the_pretrained_weights(make):
+    forecaster = make().pretrain(make_panel())
+    before = weights(forecaster.pretrained_network_)
+    forecaster.fit(make_series(seed=9))
+    assert same_weights(before, forecaster.network_.state_dict())
+    assert forecaster.history_.empty
+    assert len(forecaster.pretrain_history_) == 2
+    assert forecaster.predict(fh=FH).notna().all(axis=None)
+
+
+@each_forecaster
+def test_zero_shot_forecasts_in_the_units_of_the_new_series(make):
+    forecaster = make().pretrain(make_panel()).fit(make_series(level=1e4))
+    assert forecaster.predict(fh=FH)["y0"].between(9_900, 10_100).all()
+
+
+@each_forecaster
+def test_fine_tuning_leaves_the_pretrained_weights(make):
+    forecaster = make(fine_tune_epochs=1).pretrain(make_panel())
+    before = weights(forecaster.pretrained_network_)
+    first = forecaster.fit(make_series(seed=9)).predict(fh=FH)
+    assert same_weights(before, forecaster.pretrained_network_.state_dict())
+    assert not same_weights(before, forecaster.network_.state_dict())
+    # nothing leaks into a second fit
+    again = forecaster.fit(make_series(seed=9)).predict(fh=FH)
+    pd.testing.assert_frame_equal(first, again)
+
+
+@each_forecaster
+def test_pretraining_goes_on_from_where_it_was(make):
+    forecaster = make().pretrain(make_panel())
+    first = weights(forecaster.pretrained_network_)
+    forecaster.pretrain(make_panel(lengths=(30, 30)))
+    fresh = make().pretrain(make_panel(lengths=(30, 30)))
+    assert not same_weights(first, forecaster.pretrained_network_.state_dict())
+    assert not same_weights(
+        weights(fresh.pretrained_network_), forecaster.pretrained_network_.state_dict()
+    )
+
+
+@each_forecaster
+def test_a_clone_keeps_pretrained_weights_of_its_own(make):
+    forecaster = make().pretrain(make_panel())
+    clone = forecaster.clone()
+    assert clone.pretrained_network_ is not forecaster.pretrained_network_
+    y = make_series(seed=9)
+    pd.testing.assert_frame_equal(
+        clone.fit(y).predict(fh=FH), forecaster.fit(y).predict(fh=FH)
+    )
+
+
+# updating
+
+
+@each_forecaster
+@pytest.mark.parametrize("n_columns", [1, 2])
+def test_update_moves_the_context(make, n_columns):
+    y = make_series(n_columns=n_columns)
+    forecaster = make().fit(y[:50])
+    before = weights(forecaster.network_)
+    old = forecaster.predict(fh=FH)
+    forecaster.update(y[50:53], update_params=False)
+    new = forecaster.predict(fh=FH)
+    assert list(new.index) == [time + 3 for time in old.index]
+    assert same_weights(before, forecaster.network_.state_dict())
+    # the forecast is that of the same network on the last rows
+    forecaster.update(y[53:54], update_params=False)
+    rows = forecaster._tail.iloc[-8:]
+    pd.testing.assert_frame_equal(rows, y[46:54], check_freq=False)
+
+
+@each_forecaster
+def test_overlapping_rows_count_once(make):
+    y = make_series()
+    one = make().fit(y[:50]).update(y[50:55], update_params=False)
+    overlapping = make().fit(y[:50]).update(y[45:55], update_params=False)
+    pd.testing.assert_frame_equal(one.predict(fh=FH), overlapping.predict(fh=FH))
+
+
+@each_forecaster
+def test_update_trains_on_the_new_rows(make):
+    y = make_series()
+    forecaster = make().fit(y[:50])
+    before, epochs = weights(forecaster.network_), len(forecaster.history_)
+    forecaster.update(y[50:55])
+    assert not same_weights(before, forecaster.network_.state_dict())
+    assert len(forecaster.history_) == epochs + 1
+
+
+@each_forecaster
+def test_no_epochs_no_training_in_update(make):
+    y = make_series()
+    forecaster = make(update_epochs=0).fit(y[:50])
+    before = weights(forecaster.network_)
+    forecaster.update(y[50:55])
+    assert same_weights(before, forecaster.network_.state_dict())
+
+
+@each_forecaster
+def test_update_of_a_panel_with_a_new_series(make):
+    y = make_panel(lengths=(40, 40))
+    more = make_panel(lengths=(44, 44, 20))
+    new = more[~more.index.isin(y.index)]
+    forecaster = make().fit(y).update(new)
+    forecast = forecaster.predict(fh=[1])
+    assert forecast.index.get_level_values(0).tolist() == ["s0", "s1", "s2"]
+    last = more.groupby(level=0).tail(1).index
+    assert list(forecast.index) == [(key, time + 1) for key, time in last]
+
+
+@each_forecaster
+def test_updating_a_copy_leaves_the_original(make):
+    y = make_series()
+    forecaster = make().fit(y[:50])
+    before = weights(forecaster.network_)
+    copy.deepcopy(forecaster).update(y[50:])
+    copy.copy(forecaster).update(y[50:])
+    assert same_weights(before, forecaster.network_.state_dict())
+
+
+# copies and files
+
+
+@each_forecaster
+@pytest.mark.parametrize("n_columns", [1, 2])
+def test_copies_forecast_the_same(make, n_columns, tmp_path):
+    forecaster = make().fit(make_series(n_columns=n_columns))
+    expected = forecaster.predict(fh=FH)
+    forecaster.save(tmp_path / "forecaster")
+    copies = {
+        "deepcopy": copy.deepcopy(forecaster),
+        "pickle": pickle.loads(pickle.dumps(forecaster)),
+        "save": load(str(tmp_path / "forecaster")),
+    }
+    for copied in copies.values():
+        pd.testing.assert_frame_equal(copied.predict(fh=FH), expected)
+
+
+@each_forecaster
+def test_copies_train_on_the_same(make):
+    y = make_series()
+    forecaster = make().fit(y[:50])
+    copied = pickle.loads(pickle.dumps(forecaster))
+    a, b = (f.update(y[50:]).predict(fh=FH) for f in (forecaster, copied))
+    pd.testing.assert_frame_equal(a, b)
+
+
+@each_forecaster
+def test_loky_workers_give_the_same(make):
+    y = make_series()
+    expected = make().fit(y, fh=FH).predict()
+
+    def fit_predict(forecaster):
+        return forecaster.fit(y, fh=FH).predict()
+
+    (found,) = Parallel(n_jobs=2, backend="loky")([delayed(fit_predict)(make())])
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-5)
+
+
+@each_forecaster
+def test_a_second_fit_reads_nothing_from_disk(make, monkeypatch):
+    y = make_series()
+    make().fit(y)
+
+    def read(*args):
+        raise AssertionError("read from disk again")
+
+    monkeypatch.setattr(loading, "_load", read)
+    make().fit(y).predict(fh=FH)
+
+
+@each_forecaster
+def test_two_forecasters_on_one_backbone_do_not_disturb_each_other(make):
+    y = make_series()
+    alone = make().fit(y)
+    expected = alone.predict(fh=FH)
+    make(random_state=7, learning_rate=0.1).fit(make_series(seed=4))
+    pd.testing.assert_frame_equal(alone.predict(fh=FH), expected)
+    pd.testing.assert_frame_equal(make().fit(y).predict(fh=FH), expected)
+
+
+@each_forecaster
+def test_loading_where_the_device_is_absent(make, monkeypatch):
+    forecaster = make().fit(make_series())
+    expected = forecaster.predict(fh=FH)
+    forecaster.device = "cuda"
+    saved = pickle.dumps(forecaster)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.warns(DeviceChangedWarning, match="device='cuda' was loaded where"):
+        loaded = pickle.loads(saved)
+    pd.testing.assert_frame_equal(loaded.predict(fh=FH), expected)
+
+
+@pytest.mark.gpu
+@each_forecaster
+def test_trained_on_a_gpu_loaded_on_the_cpu(make, monkeypatch):
+    forecaster = make(device="auto").fit(make_series())
+    assert _base._device_of(forecaster.network_).type == "cuda"
+    expected = forecaster.predict(fh=FH)
+    saved = pickle.dumps(forecaster)
+    assert _base._device_of(copy.deepcopy(forecaster).network_).type == "cuda"
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    loaded = pickle.loads(saved)
+    assert _base._device_of(loaded.network_).type == "cpu"
+    pd.testing.assert_frame_equal(loaded.predict(fh=FH), expected, rtol=0.05)
+
+
+# interrupts
+
+
+def interrupt_in_epoch(monkeypatch, epoch):
+    run_epoch = trainer._Run.run_epoch
+
+    def interrupted(self, number, bar):
+        if number == epoch:
+            raise KeyboardInterrupt
+        return run_epoch(self, number, bar)
+
+    monkeypatch.setattr(trainer._Run, "run_epoch", interrupted)
+
+
+@each_forecaster
+def test_interrupted_fit_can_be_used(make, monkeypatch):
+    interrupt_in_epoch(monkeypatch, 2)
+    with pytest.warns(TrainingInterruptedWarning, match="can be used"):
+        forecaster = make().fit(make_series())
+    assert forecaster.is_fitted
+    assert forecaster.predict(fh=FH).notna().all(axis=None)
+
+
+@each_forecaster
+def test_interrupted_before_an_epoch_it_is_not_fitted(make, monkeypatch):
+    interrupt_in_epoch(monkeypatch, 1)
+    forecaster = make()
+    with pytest.raises(KeyboardInterrupt, match="not fitted"):
+        forecaster.fit(make_series())
+    assert not forecaster.is_fitted
+    monkeypatch.undo()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        forecaster.fit(make_series()).predict(fh=FH)
