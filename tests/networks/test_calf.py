@@ -1,0 +1,636 @@
+"""CALF's network against plain formulas written from its specification."""
+
+import itertools
+
+import pytest
+import torch
+from torch import nn
+from transformers import BertConfig, BertModel, GPT2Config, GPT2Model
+
+from sktime_llm import CALFForecaster
+from sktime_llm.backbone.loading import load_frozen
+from sktime_llm.training.windows import WindowShape
+from tests.reference import calf as reference
+
+B, L, H, M, K = 3, 7, 4, 5, 6
+WIDTH, BACKBONE_HEADS, N_HEADS, N_LAYERS = 16, 2, 4, 2
+TINY = ["tiny-random", "tiny-random-decoder"]
+M4 = {
+    "task_loss": "smape",
+    "consistency_loss": "mase",
+    "feature_loss": "smooth_l1",
+    "seasonal_period": 2,
+}
+LOSSES = {
+    "long-term": {},
+    "M4": M4,
+    "other": {
+        "task_loss": "mse",
+        "consistency_loss": "smooth_l1",
+        "feature_loss": "mse",
+        "consistency_loss_weight": 0.3,
+        "feature_loss_weight": 2.0,
+    },
+    "percent": {"task_loss": "smooth_l1", "consistency_loss": "smape"},
+}
+
+close = torch.testing.assert_close
+
+
+def exact(actual, expected):
+    close(actual, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory):
+    """Models of three layers whose every weight counts, in the Hub's layout.
+
+    Those of ``tiny-random`` are small, its biases zero and its layer norms plain.
+    """
+    size = {"vocab_size": 40, "pad_token_id": 0}
+    models = {
+        "bert": BertModel(
+            BertConfig(
+                hidden_size=WIDTH,
+                num_hidden_layers=N_LAYERS + 1,
+                num_attention_heads=BACKBONE_HEADS,
+                intermediate_size=24,
+                max_position_embeddings=32,
+                **size,
+            )
+        ),
+        "gpt2": GPT2Model(
+            GPT2Config(
+                n_embd=WIDTH,
+                n_layer=N_LAYERS + 1,
+                n_head=BACKBONE_HEADS,
+                n_inner=24,
+                n_positions=32,
+                bos_token_id=1,
+                eos_token_id=2,
+                **size,
+            )
+        ),
+    }
+    generator = torch.Generator().manual_seed(1)
+    for name, model in models.items():
+        shake(model.parameters(), generator)
+        models[name] = tmp_path_factory.mktemp(name)
+        model.save_pretrained(models[name])
+    return models
+
+
+@pytest.fixture(params=[*TINY, "bert", "gpt2"])
+def backbone(request):
+    """Parameters that choose the backbone."""
+    if request.param in TINY:
+        return {"backbone": request.param}
+    folder = request.getfixturevalue("folders")[request.param]
+    return {"backbone": str(folder), "n_backbone_layers": N_LAYERS}
+
+
+def shake(parameters, generator):
+    with torch.no_grad():
+        for p in parameters:
+            noise = torch.empty_like(p).normal_(std=0.3, generator=generator)
+            p.add_(noise)
+
+
+def build(backbone="tiny-random", n_channels=M, **params):
+    """The network as the forecaster makes it, in training mode as in training."""
+    settings = {"d_ff": 24, "n_heads": N_HEADS, "n_principal_embeddings": K}
+    if isinstance(backbone, dict):
+        params = {**backbone, **params}
+    else:
+        params = {"backbone": backbone, **params}
+    forecaster = CALFForecaster(**{**settings, **params})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return forecaster._build_network(WindowShape(L, H), n_channels).train()
+
+
+def build_exact(backbone, **params):
+    """In float64 without dropout; no trained tensor is zero, one or symmetric."""
+    network = build(backbone, **params).double().eval()
+    shake(trained(network).values(), torch.Generator().manual_seed(2))
+    return network
+
+
+def trained(network):
+    return {n: p for n, p in network.named_parameters() if p.requires_grad}
+
+
+def frozen(network):
+    return {n: p for n, p in network.named_parameters() if not p.requires_grad}
+
+
+def weights_of(network):
+    """Copies by name; those that train can be differentiated by."""
+    copies = {n: t.clone() for n, t in network.state_dict().items()}
+    for name in trained(network):
+        copies[name].requires_grad_(True)
+    return copies
+
+
+def settings_of(network, **settings):
+    is_bert = type(network.time_backbone.model) is BertModel
+    renamed = {
+        "consistency_loss_weight": "lambda_output",
+        "feature_loss_weight": "lambda_feature",
+    }
+    return reference.Settings(
+        backbone="bert" if is_bert else "gpt2",
+        n_layers=N_LAYERS,
+        backbone_heads=BACKBONE_HEADS,
+        n_heads=N_HEADS,
+        backbone_eps=1e-12 if is_bert else 1e-5,
+        **{renamed.get(name, name): value for name, value in settings.items()},
+    )
+
+
+@torch.no_grad()
+def expected_branches(network, context, **settings):
+    settings = settings_of(network, **settings)
+    return reference.forward(network.state_dict(), context, settings)
+
+
+@torch.no_grad()
+def expected_losses(network, context, target, **settings):
+    settings = settings_of(network, **settings)
+    return reference.losses(network.state_dict(), context, target, settings)
+
+
+def make_data(batch=B, dtype=torch.float64, n_channels=M):
+    """Windows and variates on levels and scales of their own."""
+    generator = torch.Generator().manual_seed(3)
+    rows = torch.randn(
+        batch, L + H, n_channels, generator=generator, dtype=torch.float64
+    )
+    rows = (
+        rows * (1 + torch.arange(n_channels)) + 2 * torch.arange(batch)[:, None, None]
+    )
+    return rows[:, :L].to(dtype), rows[:, L:].to(dtype)
+
+
+def capture(network, *names):
+    """What the modules of these names return, one entry a call."""
+    outputs = {name: [] for name in names}
+    for name in names:
+        network.get_submodule(name).register_forward_hook(
+            lambda _, __, output, name=name: outputs[name].append(output)
+        )
+    return outputs
+
+
+def count_calls(network):
+    calls = {name: 0 for name, _ in network.named_modules()}
+
+    def count(name):
+        calls[name] += 1
+
+    for name, module in network.named_modules():
+        module.register_forward_hook(lambda *_, name=name: count(name))
+    return calls
+
+
+def no_dropout(network):
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        elif isinstance(module, nn.MultiheadAttention):
+            module.dropout = 0.0
+    return network
+
+
+# what it computes
+
+
+@pytest.mark.parametrize("with_gradient", [True, False])
+def test_forecast_is_the_reference(backbone, with_gradient):
+    network = build_exact(backbone)
+    context, _ = make_data()
+    with torch.set_grad_enabled(with_gradient):
+        out = network(context)
+    time, _ = expected_branches(network, context)
+    assert out.forecast.shape == (B, H, M)
+    assert out.losses == {}
+    exact(out.forecast, time.forecast)
+
+
+def test_every_state_of_both_branches_is_the_reference(backbone):
+    network = build_exact(backbone)
+    seen = capture(
+        network, "embedding", "time_backbone", "textual", "textual.backbone", "head"
+    )
+    context, target = make_data()
+    network(context, target)
+    time, text = expected_branches(network, context)
+
+    exact(seen["embedding"], [time.tokens])
+    (states,) = seen["time_backbone"]
+    assert len(states) == N_LAYERS + 1
+    exact(states, tuple(time.states))
+
+    ((tokens, states),) = seen["textual"]
+    exact(tokens, text.tokens)
+    exact(states, tuple(text.states))
+    exact(seen["textual.backbone"], [states])
+
+    exact(
+        [out.transpose(1, 2) for out in seen["head"]],
+        [time.normed_forecast, text.normed_forecast],
+    )
+
+
+@pytest.mark.parametrize("losses", LOSSES.values(), ids=LOSSES)
+def test_losses_are_the_reference(backbone, losses):
+    network = build_exact(backbone, **losses)
+    context, target = make_data()
+    out = network(context, target)
+    expected = expected_losses(network, context, target, **losses)
+    assert set(out.losses) == set(expected._fields)
+    for name, value in expected._asdict().items():
+        exact(out.losses[name], value)
+
+
+@pytest.mark.parametrize("losses", [LOSSES["long-term"], M4], ids=["long-term", "M4"])
+def test_gradients_are_the_reference(backbone, losses):
+    network = build_exact(backbone, **losses)
+    context, target = make_data()
+    network(context, target).losses["loss"].backward()
+
+    weights = weights_of(network)
+    names = list(trained(network))
+    expected = torch.autograd.grad(
+        reference.losses(weights, context, target, settings_of(network, **losses)).loss,
+        [weights[name] for name in names],
+    )
+    for name, gradient in zip(names, expected, strict=True):
+        close(
+            network.get_parameter(name).grad,
+            gradient,
+            rtol=1e-9,
+            atol=1e-11,
+            msg=lambda m, name=name: f"{name}: {m}",
+        )
+
+
+def test_training_differs_from_evaluation_by_dropout_only(backbone):
+    network = build_exact(backbone)
+    context, target = make_data()
+    expected = network(context, target)
+    network.train()
+    once, again = (network(context, target) for _ in range(2))
+    assert not torch.allclose(once.forecast, again.forecast)
+    assert once.losses["feature"] != again.losses["feature"]
+    no_dropout(network)
+    exact(network(context, target), expected)
+
+
+def test_in_float32_it_is_the_reference_up_to_rounding(backbone):
+    network = build(backbone).eval()
+    shake(trained(network).values(), torch.Generator().manual_seed(2))
+    context, target = make_data(dtype=torch.float32)
+    losses = network(context, target).losses
+    expected = expected_losses(network.double(), context.double(), target.double())
+    for name, value in expected._asdict().items():
+        close(losses[name].double(), value, rtol=1e-4, atol=1e-5)
+
+
+def test_lora_alpha_over_rank_scales_the_adapters(backbone):
+    network = build_exact(backbone, lora_rank=3, lora_alpha=5)
+    context, _ = make_data()
+    time, _ = expected_branches(network, context, lora_scale=5 / 3)
+    exact(network(context).forecast, time.forecast)
+
+
+def test_untrained_adapters_change_nothing(backbone):
+    network = build(backbone).double().eval()
+    tokens = torch.randn(B, M, WIDTH, dtype=torch.float64)
+    exact(network.time_backbone(tokens), network.textual.backbone(tokens))
+
+
+def test_one_variate(backbone):
+    network = build_exact(backbone, n_channels=1)
+    context, target = make_data(n_channels=1)
+    expected = expected_losses(network, context, target)
+    exact(network(context, target).losses["loss"], expected.loss)
+
+
+def test_forecast_with_and_without_target_is_the_same(backbone):
+    network = build(backbone).eval()
+    context, target = make_data(dtype=torch.float32)
+    assert torch.equal(network(context).forecast, network(context, target).forecast)
+
+
+def test_windows_of_a_batch_do_not_see_each_other(backbone):
+    network = build_exact(backbone)
+    seen = capture(network, "textual")
+    context, target = make_data()
+    together = network(context, target).forecast
+    alone = [
+        network(c[None], t[None]).forecast for c, t in zip(context, target, strict=True)
+    ]
+    exact(together, torch.cat(alone))
+    (tokens, _), *others = seen["textual"]
+    exact(tokens, torch.cat([t for t, _ in others]))
+
+
+def test_forecast_follows_level_and_scale(backbone):
+    # exactly but for the epsilon of the normalisation
+    network = build_exact(backbone)
+    context, _ = make_data()
+    moved = network(1e3 * context - 7e4).forecast
+    close(moved, 1e3 * network(context).forecast - 7e4, rtol=1e-4, atol=1e-2)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_only_a_decoder_hides_later_variates(name):
+    network = build_exact(name)
+    tokens = torch.randn(1, M, WIDTH, dtype=torch.float64)
+    changed = tokens.clone()
+    changed[:, -1] += 1
+    first, second = (network.time_backbone(t)[-1][:, 0] for t in (tokens, changed))
+    assert torch.equal(first, second) == (name == "tiny-random-decoder")
+
+
+def test_principal_embeddings_are_the_reference(backbone):
+    network = build(backbone)
+    words = network.textual.backbone.word_embeddings().double()
+    actual = network.textual.principal_embeddings
+    expected = reference.principal_embeddings(words, K)
+    signs = (actual.double() * expected).sum(dim=1, keepdim=True).sign()
+    assert actual.shape == (K, WIDTH)
+    close(actual.double(), signs * expected, rtol=1e-5, atol=1e-6)
+
+
+# what trains
+
+
+def expected_names(name):
+    """Every tensor that trains, in full."""
+    layers = range(N_LAYERS)
+    if name == "tiny-random":
+        position = "embeddings.position_embeddings.weight"
+        adapted = [
+            f"encoder.layer.{i}.attention.self.{p}"
+            for i in layers
+            for p in ("query", "key", "value")
+        ]
+        norms = ["embeddings.LayerNorm"]
+        for i in layers:
+            norms += [
+                f"encoder.layer.{i}.attention.output.LayerNorm",
+                f"encoder.layer.{i}.output.LayerNorm",
+            ]
+    else:
+        position = "wpe.weight"
+        adapted = [f"h.{i}.attn.c_attn" for i in layers]
+        norms = [f"h.{i}.ln_{j}" for i in layers for j in (1, 2)] + ["ln_f"]
+    branch = [
+        position,
+        *[f"{n}.lora_{x}.default.weight" for n in adapted for x in "AB"],
+        *with_bias(norms),
+    ]
+    encoder = [
+        "self_attn.in_proj_weight",
+        "self_attn.in_proj_bias",
+        *with_bias(["self_attn.out_proj", "linear1", "linear2", "norm1", "norm2"]),
+    ]
+    return {
+        "time branch": {f"time_backbone.model.{n}" for n in branch},
+        "text branch": {f"textual.backbone.model.{position}"},
+        "embedding": {
+            *with_bias(["embedding.embed"]),
+            *(f"embedding.encoder.{n}" for n in encoder),
+        },
+        "cross attention": with_bias(
+            f"textual.match.{p}" for p in ("query", "key", "value", "output")
+        ),
+        "head": with_bias(["head"]),
+        "projections": {
+            f"textual.{branch}_projections.{i}.weight"
+            for branch in ("time", "text")
+            for i in range(N_LAYERS + 1)
+        },
+    }
+
+
+def with_bias(names):
+    return {f"{n}.{kind}" for n in names for kind in ("weight", "bias")}
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_exactly_these_tensors_train(name):
+    network = build_exact(name)
+    expected = set().union(*expected_names(name).values())
+    assert set(trained(network)) == expected
+    context, target = make_data()
+    network(context, target).losses["loss"].backward()
+    with_gradient = {n for n, p in network.named_parameters() if p.grad is not None}
+    assert with_gradient == expected
+    # softmax does not see what all keys have in common
+    invisible = "textual.match.key.bias"
+    for n in expected - {invisible}:
+        assert network.get_parameter(n).grad.abs().max() > 1e-7, n
+    assert network.get_parameter(invisible).grad.abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_steps_change_what_trains_and_not_a_bit_else(name):
+    network = build(name)
+    cached = load_frozen(network.time_backbone.source)
+    pretrained = [*cached.model.state_dict().values(), cached.word_embeddings]
+    pretrained_before = [t.clone() for t in pretrained]
+    constant = {**frozen(network), **dict(network.named_buffers())}
+    constant_before = {n: t.clone() for n, t in constant.items()}
+    before = {n: t.detach().clone() for n, t in trained(network).items()}
+
+    optimizer = torch.optim.Adam(trained(network).values(), lr=1e-2)
+    context, target = make_data(dtype=torch.float32)
+    for _ in range(4):
+        optimizer.zero_grad()
+        network(context, target).losses["loss"].backward()
+        optimizer.step()
+
+    assert "textual.principal_embeddings" in constant
+    now = dict(itertools.chain(network.named_parameters(), network.named_buffers()))
+    for n, tensor in constant_before.items():
+        assert torch.equal(now[n], tensor), n
+    assert all(map(torch.equal, pretrained, pretrained_before))
+    names = expected_names(name)
+    for n in set().union(*names.values()) - {"textual.match.key.bias"}:
+        changed = now[n] != before[n]
+        if "position" in n or "wpe" in n:
+            assert changed[:M].all(), n
+            assert not changed[M:].any(), n
+        else:
+            assert changed.float().mean() > 0.5, n
+
+
+@pytest.mark.parametrize("moved", [False, True])
+@pytest.mark.parametrize("name", TINY)
+def test_both_branches_share_frozen_storage(name, moved):
+    network = build(name)
+    if moved:
+        network = network.to("cpu").float()
+    cached = load_frozen(network.time_backbone.source)
+    shared = {n: p.data_ptr() for n, p in cached.model.named_parameters()}
+    own = {n: p.data_ptr() for n, p in trained(network).items()}
+    assert not set(own.values()) & set(shared.values())
+    assert len(set(own.values())) == len(own)
+    branches = ("time_backbone.model.", "textual.backbone.model.")
+    sharing = {branch: set() for branch in branches}
+    for branch in branches:
+        for n, p in frozen(network).items():
+            if n.startswith(branch):
+                plain = n.removeprefix(branch).replace(".base_layer.", ".")
+                assert p.data_ptr() == shared[plain], n
+                sharing[branch].add(plain)
+    assert all(n.startswith(branches) for n in frozen(network))
+    # all that the text branch has but position embeddings, and all of the time
+    # branch's matrices
+    assert len(sharing[branches[1]]) == len(shared) - 1
+    matrices = {n for n, p in cached.model.named_parameters() if p.ndim == 2}
+    positions = {n for n in matrices if "position" in n or "wpe" in n}
+    assert len(positions) == 1
+    assert matrices - positions <= sharing[branches[0]]
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_both_branches_start_from_the_pretrained_weights(name):
+    network = build(name)
+    cached = load_frozen(network.time_backbone.source).model.state_dict()
+    for branch in (network.time_backbone, network.textual.backbone):
+        own = branch.model.state_dict()
+        plain = {n.replace(".base_layer.", "."): t for n, t in own.items()}
+        assert all(torch.equal(plain[n], cached[n]) for n in cached)
+        extra = set(plain) - set(cached)
+        assert all(".lora_" in n for n in extra)
+        assert bool(extra) == (branch is network.time_backbone)
+
+
+# what runs
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_a_forecast_runs_the_temporal_branch_only(name):
+    network = build(name).eval()
+    calls = count_calls(network)
+    context, target = make_data(dtype=torch.float32)
+    network(context)
+    assert calls["time_backbone"] == calls["embedding"] == calls["head"] == 1
+    textual = [n for n in calls if n.split(".")[0] == "textual"]
+    assert "textual.match" in textual
+    assert "textual.time_projections.0" in textual
+    assert {n: calls[n] for n in textual if calls[n]} == {}
+
+    network(context, target)
+    assert calls["textual"] == calls["textual.backbone"] == 1
+    assert calls["textual.match"] == 1
+    assert calls["time_backbone"] == 2  # one more
+    assert calls["head"] == 3
+    for projections in ("time_projections", "text_projections"):
+        for i in range(N_LAYERS + 1):
+            assert calls[f"textual.{projections}.{i}"] == 1
+
+
+@pytest.mark.parametrize("batch", [1, 9])
+@pytest.mark.parametrize("name", TINY)
+def test_a_step_projects_the_principal_embeddings_once(name, batch):
+    network = build(name)
+    rows = {"key": [], "value": []}
+    for projection, shapes in rows.items():
+        getattr(network.textual.match, projection).register_forward_hook(
+            lambda _, args, out, shapes=shapes: shapes.append(
+                (tuple(args[0].shape), tuple(out.shape))
+            )
+        )
+    network(*make_data(batch, torch.float32)).losses["loss"].backward()
+    assert rows == {p: [((K, WIDTH), (K, WIDTH))] for p in ("key", "value")}
+
+
+# how the forecaster makes it
+
+
+@pytest.mark.parametrize(
+    ("consistency", "feature"), [(0.0, 0.0), (1.0, 0.0), (0.0, 0.01)]
+)
+def test_a_textual_branch_is_built_only_if_a_loss_needs_it(consistency, feature):
+    network = build(
+        consistency_loss_weight=consistency, feature_loss_weight=feature
+    ).eval()
+    context, target = make_data(dtype=torch.float32)
+    out = network(context, target)
+    if consistency or feature:
+        assert network.textual is not None
+        expected = (
+            out.losses["task"]
+            + consistency * out.losses["consistency"]
+            + feature * out.losses["feature"]
+        )
+        close(out.losses["loss"], expected)
+        return
+    assert network.textual is None
+    assert not [n for n in network.state_dict() if "textual" in n]
+    assert set(out.losses) == {"loss", "task"}
+    assert out.losses["loss"] == out.losses["task"]
+    close(out.losses["task"], reference.mae(out.forecast, target))
+
+
+def test_without_textual_branch_the_forecast_is_the_reference(backbone):
+    weights = {"consistency_loss_weight": 0.0, "feature_loss_weight": 0.0}
+    full = build_exact(backbone)
+    network = build_exact(backbone, **weights)
+    state = full.state_dict()
+    network.load_state_dict({n: state[n] for n in network.state_dict()})
+    context, target = make_data()
+    time, _ = expected_branches(full, context)
+    out = network(context, target)
+    exact(out.forecast, time.forecast)
+    exact(out.losses["loss"], reference.mae(time.forecast, target))
+
+
+def test_published_settings_are_the_defaults():
+    network = build(n_heads=None, d_ff=2048, n_principal_embeddings=None)
+    encoder = network.embedding.encoder
+    assert encoder.linear1.out_features == 2048
+    assert encoder.self_attn.num_heads == BACKBONE_HEADS
+    assert network.textual.match.n_heads == BACKBONE_HEADS
+    assert network.textual.principal_embeddings.shape == (WIDTH - 1, WIDTH)
+    rates = {m.p for m in network.modules() if isinstance(m, nn.Dropout)}
+    assert rates == {0.1}
+    assert encoder.self_attn.dropout == 0.1
+    modules = dict(network.named_modules())
+    rates = [
+        getattr(m, "p", 0)
+        for n, m in modules.items()
+        if n.endswith(".default") and "lora_dropout" in n
+    ]
+    assert rates == [0.1] * 3 * N_LAYERS
+    adapters = [p for n, p in trained(network).items() if "lora_A" in n]
+    assert {p.shape[0] for p in adapters} == {8}
+    assert network.consistency_loss_weight == 1
+    assert network.feature_loss_weight == 0.01
+    names = ("task_loss", "consistency_loss", "feature_loss")
+    assert {getattr(network, n) for n in names} == {"mae"}
+    published = {
+        "lora_alpha": 32,
+        "optimizer": "adam",
+        "learning_rate": 5e-4,
+        "lr_schedule": "cosine",
+        "cosine_epochs": 20,
+        "batch_size": 256,
+        "max_epochs": 100,
+        "patience": 10,
+        "d_ff": 2048,
+    }
+    params = CALFForecaster().get_params()
+    assert {n: params[n] for n in published} == published

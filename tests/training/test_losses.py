@@ -1,0 +1,184 @@
+import numpy as np
+import pytest
+import torch
+from sktime.performance_metrics.forecasting import (
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanAbsoluteScaledError,
+    MeanSquaredError,
+)
+
+from sktime_llm.errors import InputError
+from sktime_llm.training.losses import DISTANCES, check_distance, mase, smape
+
+BATCH, CONTEXT, HORIZON, CHANNELS = 3, 12, 4, 2
+
+
+def make_arrays():
+    rng = np.random.default_rng(0)
+    level = np.array([1.0, -20.0])  # of both signs, and errors below and above 1
+    forecast, target = (
+        level + 2 * rng.normal(size=(BATCH, HORIZON, CHANNELS)) for _ in range(2)
+    )
+    context = level + rng.normal(size=(BATCH, CONTEXT, CHANNELS))
+    return forecast, target, context
+
+
+def loop_over(forecast, target):
+    return zip(forecast.ravel().tolist(), target.ravel().tolist(), strict=True)
+
+
+def plain_smooth_l1(f, t):
+    return 0.5 * (f - t) ** 2 if abs(f - t) < 1 else abs(f - t) - 0.5
+
+
+PLAIN = {
+    "mae": lambda f, t: abs(f - t),
+    "mse": lambda f, t: (f - t) ** 2,
+    "smooth_l1": plain_smooth_l1,
+    "smape": lambda f, t: 200 * abs(f - t) / (abs(f) + abs(t)),
+}
+
+
+def plain_mase(forecast, target, context, lag):
+    ratios = []
+    for b in range(BATCH):
+        for c in range(CHANNELS):
+            x = context[b, :, c]
+            scale = np.mean([abs(x[i] - x[i - lag]) for i in range(lag, len(x))])
+            ratios += [
+                abs(forecast[b, h, c] - target[b, h, c]) / scale for h in range(HORIZON)
+            ]
+    return np.mean(ratios)
+
+
+def tensors(*arrays):
+    return [torch.tensor(a) for a in arrays]
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_distances_element_by_element(name):
+    forecast, target, _ = make_arrays()
+    values = [PLAIN[name](f, t) for f, t in loop_over(forecast, target)]
+    actual = DISTANCES[name](*tensors(forecast, target))
+    assert actual.shape == ()
+    assert actual.item() == pytest.approx(np.mean(values), rel=1e-12)
+
+
+def test_distances_are_all_checked():
+    assert set(DISTANCES) == set(PLAIN)
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_distances_are_symmetric_and_zero_at_equality(name):
+    forecast, target, _ = (torch.tensor(a) for a in make_arrays())
+    distance = DISTANCES[name]
+    assert distance(forecast, target) == distance(target, forecast) > 0
+    assert distance(target, target) == 0
+
+
+@pytest.mark.parametrize("lag", [1, 4, CONTEXT - 1])
+def test_mase_element_by_element(lag):
+    arrays = make_arrays()
+    actual = mase(*tensors(*arrays), lag)
+    assert actual.item() == pytest.approx(plain_mase(*arrays, lag), rel=1e-12)
+
+
+def test_the_season_of_mase_is_one_step_by_default():
+    arrays = tensors(*make_arrays())
+    assert mase(*arrays) == mase(*arrays, 1) != mase(*arrays, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "metric", "factor"),
+    [
+        ("mae", MeanAbsoluteError(), 1),
+        ("mse", MeanSquaredError(), 1),
+        # sktime's is a fraction from 0 to 2, M4's a percentage from 0 to 200
+        ("smape", MeanAbsolutePercentageError(symmetric=True), 100),
+    ],
+)
+def test_agrees_with_sktime(name, metric, factor):
+    forecast, target, _ = make_arrays()
+    theirs = np.mean([metric(t, f) for t, f in zip(target, forecast, strict=True)])
+    ours = DISTANCES[name](*tensors(forecast, target)).item()
+    assert ours == pytest.approx(factor * theirs, rel=1e-12)
+
+
+@pytest.mark.parametrize("lag", [1, 4])
+def test_mase_agrees_with_sktime(lag):
+    forecast, target, context = make_arrays()
+    metric = MeanAbsoluteScaledError(sp=lag)
+    theirs = np.mean(
+        [
+            metric(target[b], forecast[b], y_train=context[b], sp=lag)
+            for b in range(BATCH)
+        ]
+    )
+    ours = mase(*tensors(forecast, target, context), lag)
+    assert ours.item() == pytest.approx(theirs, rel=1e-12)
+
+
+def test_smape_by_hand():
+    forecast = torch.tensor([0.0, 0.0, 1.0, 3.0, -2.0], requires_grad=True)
+    target = torch.tensor([0.0, 5.0, -1.0, 3.0, -6.0])
+    # nothing to miss, missed whole, of the other sign, hit, halfway
+    loss = smape(forecast, target)
+    assert loss.item() == pytest.approx((0 + 200 + 200 + 0 + 100) / 5)
+    loss.backward()
+    assert forecast.grad.isfinite().all()
+
+
+def test_smape_of_zeros_is_zero():
+    zeros = torch.zeros(2, 3, 1, requires_grad=True)
+    loss = smape(zeros, torch.zeros(2, 3, 1))
+    loss.backward()
+    assert loss == 0
+    assert torch.equal(zeros.grad, torch.zeros(2, 3, 1))
+
+
+def test_mase_adds_nothing_for_constant_contexts():
+    forecast, target, context = tensors(*make_arrays())
+    forecast.requires_grad_()
+    context[1, :, 0] = 7.0
+    loss = mase(forecast, target, context)
+    loss.backward()
+    errors = (forecast - target).abs().detach()
+    scales = context.diff(dim=1).abs().mean(dim=1)
+    ratios = [
+        errors[b, :, c] / scales[b, c]
+        for b in range(BATCH)
+        for c in range(CHANNELS)
+        if (b, c) != (1, 0)
+    ]
+    # the mean is still over all
+    expected = torch.cat(ratios).sum() / errors.numel()
+    torch.testing.assert_close(loss.detach(), expected)
+    assert forecast.grad.isfinite().all()
+    assert not forecast.grad[1, :, 0].any()
+
+
+def test_mase_of_constant_contexts_only_is_zero():
+    forecast, target, _ = tensors(*make_arrays())
+    assert mase(forecast, target, torch.ones(BATCH, CONTEXT, CHANNELS)) == 0
+
+
+def test_a_season_is_constant_if_it_repeats():
+    context = torch.tensor([1.0, 5.0, 3.0] * 4)[None, :, None]
+    forecast, target = torch.zeros(1, 2, 1), torch.ones(1, 2, 1)
+    assert mase(forecast, target, context, 3) == 0
+    assert mase(forecast, target, context, 1) > 0
+
+
+@pytest.mark.parametrize("name", [*PLAIN])
+def test_gradients_by_finite_differences(name):
+    forecast, target, _ = tensors(*make_arrays())
+    forecast.requires_grad_()
+    assert torch.autograd.gradcheck(lambda f: DISTANCES[name](f, target), (forecast,))
+
+
+def test_an_unknown_distance_is_refused_with_the_choices():
+    check_distance("mae", "task_loss", ("mae", "mse"))
+    message = r"task_loss='rmse', expected one of \('mae', 'mse'\)"
+    with pytest.raises(InputError, match=message):
+        check_distance("rmse", "task_loss", ("mae", "mse"))
