@@ -128,9 +128,7 @@ def load_config(name: str, revision: str | None = None) -> PreTrainedConfig:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise UnsupportedBackboneError(
-            f"backbone={name!r} has a config.json that transformers cannot read, or "
-            "only by running code that comes with the model, which is never done. "
-            f"transformers said: {str(error).strip().splitlines()[0]}"
+            _unreadable(name, "config.json", error)
         ) from error
     if config.is_encoder_decoder or not all(hasattr(config, a) for a in _NEEDED):
         raise UnsupportedBackboneError(
@@ -150,7 +148,20 @@ def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenize
             f"backbone={name!r} has no tokenizer in {folder}; expected a file such as "
             "tokenizer.json, as the tokenizer's save_pretrained() writes it."
         )
-    return AutoTokenizer.from_pretrained(folder, use_fast=True, trust_remote_code=False)
+    try:
+        return AutoTokenizer.from_pretrained(
+            folder, use_fast=True, trust_remote_code=False
+        )
+    except (ImportError, OSError, ValueError) as error:
+        raise UnsupportedBackboneError(_unreadable(name, "tokenizer", error)) from error
+
+
+def _unreadable(name: str, what: str, error: Exception) -> str:
+    return (
+        f"backbone={name!r} has a {what} that transformers cannot read, or only by "
+        "running code that comes with the model, which is never done. transformers "
+        f"said: {str(error).strip().splitlines()[0]}"
+    )
 
 
 def count_layers(config: PreTrainedConfig, n_layers: int | None) -> int:
