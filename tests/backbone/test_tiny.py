@@ -1,0 +1,73 @@
+"""The models and the tokenizer that are made on the spot."""
+
+import string
+
+import pytest
+import torch
+
+from sktime_llm.backbone.loading import load_config, load_tokenizer
+from sktime_llm.backbone.make import BackboneChoice, make_backbone
+from sktime_llm.backbone.tiny import TINY_CONFIGS, make_tiny
+
+NAMES = ["tiny-random", "tiny-random-decoder"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tiny_models(name):
+    assert sorted(TINY_CONFIGS) == NAMES
+    backbone = make_backbone(BackboneChoice(name))
+    assert backbone.is_causal == (name == "tiny-random-decoder")
+    assert (backbone.hidden_size, backbone.n_heads, backbone.n_layers) == (16, 2, 2)
+    assert backbone.max_tokens == 512
+    n_parameters = sum(p.numel() for p in backbone.parameters())
+    assert n_parameters + backbone.word_embeddings().numel() < 20_000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tiny_models_are_always_the_same(name):
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(1)
+        one = make_tiny(name).state_dict()
+        torch.default_generator.manual_seed(2)
+        two = make_tiny(name).state_dict()
+    assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_character_is_a_token(name):
+    tokenizer = load_tokenizer(name)
+    text = string.ascii_lowercase + string.digits + string.punctuation + " "
+    ids = tokenizer(text)["input_ids"]
+    assert len(ids) == len(set(ids)) == len(text)
+    assert tokenizer.unk_token_id not in ids
+    assert "".join(tokenizer.convert_ids_to_tokens(ids)) == text
+    assert max(ids) < len(tokenizer) == load_config(name).vocab_size
+
+
+def test_numbers_round_trip():
+    tokenizer = load_tokenizer("tiny-random")
+    ids = tokenizer("up -1.25, 3e7")["input_ids"]
+    assert tokenizer.convert_ids_to_tokens(ids) == list("up -1.25, 3e7")
+    assert tokenizer.decode(ids).replace(" ", "") == "up-1.25,3e7"
+
+
+def test_other_characters_are_unknown():
+    tokenizer = load_tokenizer("tiny-random")
+    ids = tokenizer("aÄ\n")["input_ids"]
+    assert ids[0] != tokenizer.unk_token_id
+    assert ids[1:] == [tokenizer.unk_token_id] * 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_padding(name):
+    tokenizer = load_tokenizer(name)
+    batch = tokenizer(["12", "1234"], padding=True, return_tensors="pt")
+    assert tokenizer.pad_token_id == load_config(name).pad_token_id == 0
+    assert batch["attention_mask"].tolist() == [[1, 1, 0, 0], [1, 1, 1, 1]]
+    assert batch["input_ids"][0, 2:].tolist() == [0, 0]
+    assert torch.equal(batch["input_ids"][0, :2], batch["input_ids"][1, :2])
+    # the padding makes no difference
+    backbone = make_backbone(BackboneChoice(name))
+    words = backbone.word_embeddings()[batch["input_ids"]]
+    padded = backbone(words, batch["attention_mask"])[-1][0, :2]
+    torch.testing.assert_close(padded, backbone(words[:1, :2])[-1][0])
