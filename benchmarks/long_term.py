@@ -66,6 +66,7 @@ def make_forecaster(args: argparse.Namespace, horizon: int, fraction: float):
         learning_rate=args.learning_rate,
         batch_size=args.batch_size,
         max_epochs=args.epochs,
+        cosine_epochs=args.cosine_epochs,
         patience=10,
         validation_fraction=fraction,
         consistency_loss_weight=args.consistency_loss_weight,
@@ -158,6 +159,7 @@ def main() -> None:
     parser.add_argument("--backbone", default="sentence-transformers/all-MiniLM-L6-v2")
     parser.add_argument("--backbone-mode", default="pretrained")
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--cosine-epochs", type=int, default=10)
     parser.add_argument("--learning-rate", type=float, default=5e-4)
     parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--consistency-loss-weight", type=float, default=1.0)

@@ -28,7 +28,7 @@ from sktime_llm.forecasting._series import (
     to_array,
     to_frame,
 )
-from sktime_llm.forecasting._shape import choose_shape
+from sktime_llm.forecasting._shape import choose_shape, validation_share
 from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.training.devices import resolve_device, seeded
 from sktime_llm.training.rollout import roll_forward
@@ -43,6 +43,8 @@ from sktime_llm.training.windows import (
 
 _MTYPES = ["pd.DataFrame", "pd-multiindex", "pd_multiindex_hier"]
 _LARGEST_SEED = 2**31 - 1
+_LEAST_BATCH, _LARGEST_BATCH = 16, 256
+_STEPS_OF_AN_EPOCH = 32
 
 
 class BaseLLMForecaster(BaseForecaster):
@@ -174,13 +176,8 @@ class BaseLLMForecaster(BaseForecaster):
         longest_step = None
         if fh is not None:
             longest_step = int(np.max(fh.to_relative(self.cutoff).to_pandas()))
-        if not 0 <= self.validation_fraction < 1:
-            raise InputError(
-                f"validation_fraction={self.validation_fraction}, expected at least 0 "
-                "and below 1."
-            )
         return choose_shape(
-            [len(values) for values in series.values()],
+            _longest(series),
             context_length=self.context_length,
             prediction_length=self.prediction_length,
             longest_step=longest_step,
@@ -205,13 +202,18 @@ class BaseLLMForecaster(BaseForecaster):
         """Take the statistics of each series' training part."""
         if not self.standardize:
             return {key: Scaling.identity(v.shape[1]) for key, v in series.items()}
+        share = self._validation_share(series, shape)
         return {
-            key: Scaling.of(values[: self._n_train_rows(len(values), shape)])
+            key: Scaling.of(values[: train_rows(len(values), shape, share)])
             for key, values in series.items()
         }
 
-    def _n_train_rows(self, n_rows: int, shape: WindowShape) -> int:
-        return train_rows(n_rows, shape, self.validation_fraction)
+    def _validation_share(
+        self, series: dict[Key, np.ndarray], shape: WindowShape
+    ) -> float:
+        return validation_share(
+            _longest(series), shape.prediction_length, self.validation_fraction
+        )
 
     # training
 
@@ -232,9 +234,8 @@ class BaseLLMForecaster(BaseForecaster):
             _pad(scalings[key].apply(values), shape.total)
             for key, values in series.items()
         ]
-        windows = split_windows(
-            scaled, shape, self.validation_fraction, _device_of(network)
-        )
+        share = self._validation_share(series, shape)
+        windows = split_windows(scaled, shape, share, _device_of(network))
         return self._train(network, *windows, max_epochs)
 
     def _train_on_recent(self, series: dict[Key, np.ndarray], n_new: list[int]) -> None:
@@ -270,7 +271,7 @@ class BaseLLMForecaster(BaseForecaster):
         config = TrainingConfig(
             learning_rate=self.learning_rate,
             max_epochs=max_epochs,
-            batch_size=self.batch_size,
+            batch_size=self.batch_size or _default_batch_size(len(training)),
             patience=self.patience,
             optimizer=self.optimizer,
             weight_decay=self.weight_decay,
@@ -303,7 +304,7 @@ class BaseLLMForecaster(BaseForecaster):
             self.network_,
             torch.from_numpy(np.stack(contexts).astype(np.float32)).to(device),
             max(int(series_steps.max()) for series_steps in steps),
-            batch_size=self.batch_size,
+            batch_size=self.batch_size or _LARGEST_BATCH,
             precision=self.precision,
         )
         values = forecasts.cpu().numpy().astype(np.float64)
@@ -369,6 +370,15 @@ _NETWORKS = ("network_", "pretrained_network_")
 
 def _read(y: pd.DataFrame) -> dict[Key, np.ndarray]:
     return {key: to_array(rows, key) for key, rows in split_series(y)}
+
+
+def _longest(series: dict[Key, np.ndarray]) -> int:
+    return max(len(values) for values in series.values())
+
+
+def _default_batch_size(n_windows: int) -> int:
+    """Make some 32 steps an epoch, of 16 to the published 256 windows."""
+    return min(_LARGEST_BATCH, max(_LEAST_BATCH, n_windows // _STEPS_OF_AN_EPOCH))
 
 
 def _shape_of(network: ForecastNetwork) -> WindowShape:

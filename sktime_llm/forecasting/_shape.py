@@ -1,7 +1,6 @@
 """How long context and forecast of a window are, given the data."""
 
 import warnings
-from collections.abc import Sequence
 
 from sktime_llm.errors import (
     ClippedParameterWarning,
@@ -10,50 +9,48 @@ from sktime_llm.errors import (
 )
 from sktime_llm.training.windows import WindowShape
 
-MOST_CONTEXT = 96
 MOST_PREDICTION = 24
+LEAST_CONTEXT, MOST_CONTEXT = 24, 96
+DEFAULT_VALIDATION, LEAST_VALIDATION_WINDOWS = 0.1, 32
 
 
 def choose_shape(
-    n_rows: Sequence[int],
+    longest: int,
     *,
     context_length: int | None,
     prediction_length: int | None,
     longest_step: int | None,
-    validation_fraction: float,
+    validation_fraction: float | None,
 ) -> WindowShape:
     """Choose the lengths of a window.
 
     Parameters
     ----------
-    n_rows : sequence of int
-        Lengths of the series; the longest counts.
+    longest : int
+        Rows of the longest series.
     context_length, prediction_length : int, optional
         As the user set them. A context that does not fit is clipped, with a warning.
     longest_step : int, optional
         Largest step of the forecasting horizon, where it is known.
-    validation_fraction : float
-        Share of the series that is kept for validation.
+    validation_fraction : float, optional
+        As the user set it.
 
     Raises
     ------
     InputError
-        If a length is not positive.
+        If a length is not positive, or the fraction is not one.
     SeriesTooShortError
         If no window fits, whatever the context.
     """
-    for name, value in (
-        ("context_length", context_length),
-        ("prediction_length", prediction_length),
-    ):
-        if value is not None and value < 1:
-            raise InputError(f"{name}={value}, expected at least 1, or None.")
-    longest = max(n_rows)
+    _check_positive("context_length", context_length)
+    _check_positive("prediction_length", prediction_length)
     if prediction_length is None:
         prediction_length = _default_prediction(longest, longest_step)
-    room = _room(longest, prediction_length, validation_fraction)
+    share = validation_share(longest, prediction_length, validation_fraction)
+    room = _room(longest, prediction_length, share)
     if context_length is None:
-        return WindowShape(_default_context(room), prediction_length)
+        wanted = _default_context(prediction_length)
+        return WindowShape(min(wanted, _half(room)), prediction_length)
     if context_length > room:
         clipped = _half(room)
         warnings.warn(
@@ -67,7 +64,44 @@ def choose_shape(
     return WindowShape(context_length, prediction_length)
 
 
-def _room(longest: int, prediction_length: int, validation_fraction: float) -> int:
+def validation_share(
+    longest: int, prediction_length: int, validation_fraction: float | None
+) -> float:
+    """Decide how much of a series is for validation.
+
+    Parameters
+    ----------
+    longest : int
+        Rows of the longest series.
+    prediction_length : int
+        Rows of a target.
+    validation_fraction : float, optional
+        As the user set it. None is a tenth where that makes at least 32 windows, else
+        nothing: so few windows choose an epoch by chance, and a short series needs its
+        last rows to train on.
+
+    Raises
+    ------
+    InputError
+        If the fraction is not at least 0 and below 1.
+    """
+    if validation_fraction is None:
+        n_windows = round(DEFAULT_VALIDATION * longest) - prediction_length + 1
+        return DEFAULT_VALIDATION if n_windows >= LEAST_VALIDATION_WINDOWS else 0.0
+    if not 0 <= validation_fraction < 1:
+        raise InputError(
+            f"validation_fraction={validation_fraction}, expected at least 0 and below "
+            "1, or None."
+        )
+    return validation_fraction
+
+
+def _check_positive(name: str, value: int | None) -> None:
+    if value is not None and value < 1:
+        raise InputError(f"{name}={value}, expected at least 1, or None.")
+
+
+def _room(longest: int, prediction_length: int, share: float) -> int:
     """Longest context with which at least one training window fits."""
     if longest < prediction_length + 1:
         raise SeriesTooShortError(
@@ -76,9 +110,7 @@ def _room(longest: int, prediction_length: int, validation_fraction: float) -> i
             f"{prediction_length} to forecast. Set a shorter prediction_length: longer "
             "horizons are forecast by rolling forward."
         )
-    n_validation = 0
-    if validation_fraction > 0:
-        n_validation = max(prediction_length, round(validation_fraction * longest))
+    n_validation = max(prediction_length, round(share * longest)) if share else 0
     room = longest - n_validation - prediction_length
     return room if room >= 1 else longest - prediction_length
 
@@ -88,8 +120,9 @@ def _default_prediction(longest: int, longest_step: int | None) -> int:
     return max(1, min(wanted, longest // 4))
 
 
-def _default_context(room: int) -> int:
-    return min(MOST_CONTEXT, _half(room))
+def _default_context(prediction_length: int) -> int:
+    """Twice the forecast, as published for M4, but at most 96, as for ETT."""
+    return min(MOST_CONTEXT, max(LEAST_CONTEXT, 2 * prediction_length))
 
 
 def _half(room: int) -> int:

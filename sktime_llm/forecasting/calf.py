@@ -35,9 +35,9 @@ class CALFForecaster(BaseLLMForecaster):
     Parameters
     ----------
     context_length : int, optional
-        Time steps the network sees. None takes half of what the longest series leaves
-        beside forecast and validation, at most 96. A longer one than fits is clipped,
-        with a warning.
+        Time steps the network sees. None takes twice `prediction_length`, but at least
+        24 and at most 96, and at most half of what the longest series leaves beside
+        forecast and validation. One that does not fit is clipped, with a warning.
     prediction_length : int, optional
         Time steps forecast at once; longer horizons are forecast by rolling forward.
         None takes the largest step of `fh` in fit, or 24, at most a quarter of the
@@ -89,16 +89,20 @@ class CALFForecaster(BaseLLMForecaster):
         Time steps of a season, for ``consistency_loss="mase"`` only.
     learning_rate : float, default=5e-4
         Learning rate at its highest.
-    max_epochs : int, default=100
-        Most passes over the training windows.
-    batch_size : int, default=256
-        Windows a step, and series computed at once in predict.
+    max_epochs : int, default=20
+        Most passes over the training windows; by default one fall of the cosine
+        schedule. Published: 100, with a patience of 10.
+    batch_size : int, optional
+        Windows a step, and series computed at once in predict. None is one 32nd of the
+        training windows, at least 16 and at most the published 256.
     patience : int or None, default=10
         Epochs without a lower validation loss before training stops. The weights of the
         best epoch are kept in any case.
-    validation_fraction : float, default=0.1
+    validation_fraction : float, optional
         Share of each series, from its end, that chooses the epoch and is not trained
         on; at least `prediction_length` rows. 0 for none: then the last epoch is kept.
+        None is 0.1 where that makes at least 32 validation windows of the longest
+        series, else 0.
     optimizer : {"adam", "adamw"}, default="adam"
         Optimiser.
     weight_decay : float, default=0.0
@@ -203,10 +207,10 @@ class CALFForecaster(BaseLLMForecaster):
         feature_loss_weight: float = 0.01,
         seasonal_period: int = 1,
         learning_rate: float = 5e-4,
-        max_epochs: int = 100,
-        batch_size: int = 256,
+        max_epochs: int = 20,
+        batch_size: int | None = None,
         patience: int | None = 10,
-        validation_fraction: float = 0.1,
+        validation_fraction: float | None = None,
         optimizer: str = "adam",
         weight_decay: float = 0.0,
         lr_schedule: str = "cosine",

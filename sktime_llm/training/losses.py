@@ -38,7 +38,7 @@ def mase(
         What is compared.
     context : Tensor of shape (batch, context_length, n_channels)
         Scales each window and variate by its mean absolute seasonal difference; those
-        whose context never changes do not count.
+        whose context never changes add nothing to the mean.
     seasonal_period : int, default=1
         Lag of the difference, in time steps.
 

