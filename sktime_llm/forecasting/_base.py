@@ -271,7 +271,7 @@ class BaseLLMForecaster(BaseForecaster):
         config = TrainingConfig(
             learning_rate=self.learning_rate,
             max_epochs=max_epochs,
-            batch_size=self.batch_size or _default_batch_size(len(training)),
+            batch_size=_given(self.batch_size, _default_batch_size(len(training))),
             patience=self.patience,
             optimizer=self.optimizer,
             weight_decay=self.weight_decay,
@@ -304,7 +304,7 @@ class BaseLLMForecaster(BaseForecaster):
             self.network_,
             torch.from_numpy(np.stack(contexts).astype(np.float32)).to(device),
             max(int(series_steps.max()) for series_steps in steps),
-            batch_size=self.batch_size or _LARGEST_BATCH,
+            batch_size=_given(self.batch_size, _LARGEST_BATCH),
             precision=self.precision,
         )
         values = forecasts.cpu().numpy().astype(np.float64)
@@ -373,7 +373,11 @@ def _read(y: pd.DataFrame) -> dict[Key, np.ndarray]:
 
 
 def _longest(series: dict[Key, np.ndarray]) -> int:
-    return max(len(values) for values in series.values())
+    return max((len(values) for values in series.values()), default=0)
+
+
+def _given(value: int | None, default: int) -> int:
+    return default if value is None else value
 
 
 def _default_batch_size(n_windows: int) -> int:

@@ -281,8 +281,8 @@ class CALFForecaster(BaseLLMForecaster):
             position_embeddings=True,
         )
         time_backbone = make_backbone(choice, tuning)
-        n_heads = self.n_heads or time_backbone.n_heads
-        if time_backbone.hidden_size % n_heads:
+        n_heads = time_backbone.n_heads if self.n_heads is None else self.n_heads
+        if n_heads < 1 or time_backbone.hidden_size % n_heads:
             raise InputError(
                 f"n_heads={n_heads}, expected a divisor of {time_backbone.hidden_size},"
                 " the width of the backbone."

@@ -61,10 +61,10 @@ class TestData:
             make(prediction_length=3).fit(make_series(n_rows=3))
 
     def test_shorter_than_the_context(self, make):
-        message = r"context_length=50 does not fit.* has 30 rows.*clipped to 12"
+        message = r"context_length=50 does not fit.* has 30 rows.*clipped to 14"
         with pytest.warns(ClippedParameterWarning, match=message):
             forecaster = make(context_length=50).fit(make_series(n_rows=30))
-        assert forecaster.context_length_ == 12
+        assert forecaster.context_length_ == 14
         assert len(forecaster.predict(fh=[1, 2])) == 2
 
     def test_short_series_in_a_panel(self, make):

@@ -15,6 +15,7 @@ make = FORECASTERS["calf"]
         ({"lora_rank": 17}, "lora_rank=17, expected between 0 and 16"),
         ({"lora_rank": -1}, "lora_rank=-1, expected between 0 and 16"),
         ({"n_heads": 3}, "n_heads=3, expected a divisor of 16"),
+        ({"n_heads": 0}, "n_heads=0, expected a divisor of 16"),
         ({"n_principal_embeddings": 0}, "0 principal word embeddings asked for"),
         ({"task_loss": "mase"}, "task_loss='mase', expected one of"),
         ({"consistency_loss": "x"}, "consistency_loss='x', expected one of"),
@@ -55,6 +56,7 @@ def test_m4_setting():
         feature_loss="smooth_l1",
         seasonal_period=4,
         standardize=False,
+        validation_fraction=0.2,
     ).fit(make_series())
     history = forecaster.history_
     assert history["task"].between(0, 200).all()
