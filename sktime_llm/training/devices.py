@@ -112,7 +112,13 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
     PyTorch's generators are the process's: fits in parallel threads disturb each other;
     in processes they do not.
     """
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
+    on_cuda = device.type == "cuda"
+    with torch.random.fork_rng(devices=[device] if on_cuda else []):
+        # not torch.manual_seed, which would seed every GPU
+        torch.default_generator.manual_seed(seed)
+        if on_cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        elif device.type == "mps":
+            torch.mps.manual_seed(seed)
         yield
