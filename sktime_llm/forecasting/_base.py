@@ -321,9 +321,9 @@ class BaseLLMForecaster(BaseForecaster):
     ) -> tuple[Any, Any]:
         """Refuse columns of X in predict that fit did not see; else as sktime."""
         columns = list(X.columns) if isinstance(X, pd.DataFrame) else None
-        if y is not None:
+        if not self.is_fitted:
             self._X_columns = columns
-        elif columns is not None and self._X_columns is not None:
+        elif y is None and columns is not None and self._X_columns is not None:
             unseen = [name for name in columns if name not in self._X_columns]
             if unseen:
                 raise InputError(
