@@ -121,15 +121,15 @@ def run(args: argparse.Namespace, horizon: int, settings: dict) -> dict:
         "epochs_run": len(history),
         "fit_seconds": round(seconds, 1),
         "history": history.round(6).to_dict("list"),
-        **provenance(),
+        **provenance(resolve_device(args.device)),
     }
 
 
-def provenance() -> dict:
+def provenance(device: torch.device) -> dict:
     """What a number depends on beside its settings."""
-    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     commit = subprocess.run(git, capture_output=True, text=True, check=False)
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {
         "command": "python benchmarks/" + " ".join([Path(sys.argv[0]).name, *_argv()]),
         "commit": commit.stdout.strip(),
@@ -179,6 +179,8 @@ def main() -> None:
             record = run(args, horizon, settings)
             with args.results.open("a") as stream:
                 stream.write(json.dumps(record) + "\n")
+        else:
+            print(f"recorded {record['date']} at {record['commit']}:", end=" ")
         report(record)
 
 

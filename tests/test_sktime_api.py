@@ -1,6 +1,5 @@
 """sktime's own contract, through its own suite."""
 
-import pytest
 from sktime.utils.estimator_checks import check_estimator, parametrize_with_checks
 
 from sktime_llm import CALFForecaster

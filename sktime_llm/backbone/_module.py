@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from sktime_llm.backbone.architecture import (
     position_embedding_names,
 )
 from sktime_llm.backbone.loading import BackboneSource, load_frozen
-from sktime_llm.errors import InputError
+from sktime_llm.errors import BackboneCorruptedError, InputError
 
 
 class Backbone(nn.Module):
@@ -101,7 +102,8 @@ class LanguageModelBackbone(Backbone):
 
     def __init__(self, source: BackboneSource, tuning: Tuning) -> None:
         super().__init__()
-        self.source = self.vocabulary_key = source
+        self.source = source
+        self.vocabulary_key = replace(source, n_layers=None)
         self.tuning = tuning
         self._frozen = load_frozen(source)
         self.model = _own_module(self._frozen.model, tuning)
@@ -154,7 +156,8 @@ class LanguageModelBackbone(Backbone):
     def __reduce__(self) -> tuple[Any, ...]:
         like = next(self.model.parameters()).new_empty(0)
         state = self.trained_state()
-        return _rebuild, (self.source, self.tuning, state, like, self.training)
+        frozen = self._frozen.fingerprint
+        return _rebuild, (self.source, self.tuning, state, frozen, like, self.training)
 
 
 def _own_module(frozen: nn.Module, tuning: Tuning) -> Any:
@@ -184,10 +187,25 @@ def _rebuild(
     source: BackboneSource,
     tuning: Tuning,
     state: dict[str, Tensor],
+    frozen: str,
     like: Tensor,
     training: bool,
 ) -> LanguageModelBackbone:
     with torch.random.fork_rng(devices=[]):  # LoRA draws random numbers; overwritten
         backbone = LanguageModelBackbone(source, tuning).to(like)
-    backbone.model.load_state_dict(state, strict=False)
+    if backbone._frozen.fingerprint != frozen:
+        raise BackboneCorruptedError(
+            f"the weights of backbone={source.name!r} are not those that this "
+            f"forecaster was trained with: they have the fingerprint "
+            f"{backbone._frozen.fingerprint}, expected {frozen}. Restore them, or pin "
+            "a revision and fit again."
+        )
+    missing, unexpected = backbone.model.load_state_dict(state, strict=False)
+    lost = sorted(set(missing) - set(backbone._shared_names)) + unexpected
+    if lost:
+        raise BackboneCorruptedError(
+            f"the saved weights of backbone={source.name!r} do not fit these versions "
+            f"of transformers and peft: {', '.join(lost[:3])}... Install those that "
+            "the forecaster was saved with, or fit again."
+        )
     return backbone.train(training)

@@ -1,11 +1,13 @@
 """Frozen pretrained weights, read once per process and shared by everyone."""
 
 import copy
+import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -76,6 +78,14 @@ class FrozenModel:
     model: PreTrainedModel
     word_embeddings: Tensor
     _on_device: dict[torch.device, dict[str, Tensor]] = field(default_factory=dict)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the weights that are kept, word embeddings apart."""
+        digest = hashlib.sha256()
+        for tensor in self.model.parameters():
+            digest.update(tensor.detach().numpy().tobytes())
+        return digest.hexdigest()
 
     def tensors_on(self, device: torch.device) -> dict[str, Tensor]:
         """Give the weights by name, on a device; one copy per device and process."""
@@ -268,6 +278,7 @@ def _freeze(model: Any) -> FrozenModel:
             f"a hidden size of {model.config.hidden_size}; expected the same width."
         )
     model.set_input_embeddings(nn.Identity())
+    model.config.use_cache = False  # no decoder generates here
     if getattr(model, "pooler", None) is not None:
         model.pooler = None
     return FrozenModel(model.requires_grad_(False).eval(), table)

@@ -1,6 +1,7 @@
 """What all forecasters share: sktime's contract, from series to forecast."""
 
 import copy
+import numbers
 import warnings
 from typing import Any
 
@@ -12,6 +13,7 @@ from sktime.datatypes import update_data
 from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 
 from sktime_llm.errors import (
+    ClippedParameterWarning,
     ConstantSeriesWarning,
     DeviceChangedWarning,
     DeviceNotAvailableError,
@@ -22,7 +24,8 @@ from sktime_llm.forecasting._scaling import Scaling
 from sktime_llm.forecasting._series import (
     Key,
     cutoff_of,
-    forecast_steps,
+    forecast_times,
+    frequency_of,
     last_rows,
     split_series,
     to_array,
@@ -77,7 +80,7 @@ class BaseLLMForecaster(BaseForecaster):
     # the recent rows that a forecast needs are kept here, the rest is not
     _config = {"remember_data": False}
 
-    _X_columns: list[Any] | None = None
+    _X_columns: list[Any] = []
 
     def __init__(self) -> None:
         super().__init__()
@@ -104,14 +107,20 @@ class BaseLLMForecaster(BaseForecaster):
         pretrained = getattr(self, "pretrained_network_", None)
         if pretrained is None:
             shape = self._choose_shape(series, fh)
+            _check_not_constant(series)
             network = self._new_network(shape, y.shape[1])
             epochs = self.max_epochs
         else:
             shape = _shape_of(pretrained)
             network = copy.deepcopy(pretrained)
             epochs = self.fine_tune_epochs
+        _warn_short(series, shape)
         self._scalings = self._make_scalings(series, shape)
-        self.history_ = self._train_on_all(network, series, self._scalings, epochs)
+        if pretrained is not None and epochs == 0:
+            self.history_ = pd.DataFrame()
+        else:
+            self.history_ = self._train_on_all(network, series, self._scalings, epochs)
+        self._frequency = frequency_of(y)
         self.network_ = network.eval()
         self.context_length_ = shape.context_length
         self.prediction_length_ = shape.prediction_length
@@ -126,7 +135,10 @@ class BaseLLMForecaster(BaseForecaster):
         fh: ForecastingHorizon | None = None,
     ) -> "BaseLLMForecaster":
         series = _read(y)
-        network = self._new_network(self._choose_shape(series, fh), y.shape[1])
+        shape = self._choose_shape(series, fh)
+        _check_not_constant(series)
+        _warn_short(series, shape)
+        network = self._new_network(shape, y.shape[1])
         return self._pretrain_further(network, series)
 
     def _pretrain_update(
@@ -160,24 +172,31 @@ class BaseLLMForecaster(BaseForecaster):
         known = update_data(self._tail, y)
         series = _read(known)
         new = {key: values for key, values in series.items() if key not in before}
-        self._scalings = {**self._scalings, **self._make_scalings(new, shape)}
+        if new:
+            self._scalings = {**self._scalings, **self._make_scalings(new, shape)}
+        # before training, so that an interrupted one leaves rows and cutoff in step
+        self._tail = last_rows(known, shape.total)
         if update_params and self.update_epochs:
             n_new = [
                 int((rows.index > before[key]).sum()) if key in before else len(rows)
                 for key, rows in split_series(known)
             ]
             self._train_on_recent(series, n_new)
-        self._tail = last_rows(known, shape.total)
         return self
 
     def _choose_shape(
         self, series: dict[Key, np.ndarray], fh: ForecastingHorizon | None
     ) -> WindowShape:
         longest_step = None
+        if fh is not None and not fh.is_relative and self.cutoff is None:
+            raise InputError(
+                "pretrain was given an absolute fh, expected a relative one, such as "
+                "[1, 2, 3]: a panel to pretrain on has no single last time."
+            )
         if fh is not None:
             longest_step = int(np.max(fh.to_relative(self.cutoff).to_pandas()))
         return choose_shape(
-            _longest(series),
+            _lengths(series),
             context_length=self.context_length,
             prediction_length=self.prediction_length,
             longest_step=longest_step,
@@ -191,7 +210,8 @@ class BaseLLMForecaster(BaseForecaster):
 
     def _backbone_seed(self) -> int:
         """Seed of what is random and frozen; it must be the same in every process."""
-        return self.random_state if isinstance(self.random_state, int) else 0
+        seed = self.random_state
+        return int(seed) if isinstance(seed, numbers.Integral) else 0
 
     def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(_LARGEST_SEED))
@@ -212,7 +232,7 @@ class BaseLLMForecaster(BaseForecaster):
         self, series: dict[Key, np.ndarray], shape: WindowShape
     ) -> float:
         return validation_share(
-            _longest(series), shape.prediction_length, self.validation_fraction
+            _lengths(series), shape.prediction_length, self.validation_fraction
         )
 
     # training
@@ -225,18 +245,22 @@ class BaseLLMForecaster(BaseForecaster):
         max_epochs: int,
     ) -> pd.DataFrame:
         """Train in place on all windows of all series; give the history."""
-        if max_epochs == 0:
-            return pd.DataFrame()
         shape = _shape_of(network)
-        _warn_short(series, shape)
-        _check_not_constant(series)
         scaled = [
             _pad(scalings[key].apply(values), shape.total)
             for key, values in series.items()
         ]
         share = self._validation_share(series, shape)
         windows = split_windows(scaled, shape, share, _device_of(network))
-        return self._train(network, *windows, max_epochs)
+        if share and not len(windows[1]):
+            warnings.warn(
+                f"validation_fraction={self.validation_fraction} leaves no window to "
+                f"train on; the longest series has {max(_lengths(series))} rows. All "
+                f"{max_epochs} epochs are trained, on all rows.",
+                ClippedParameterWarning,
+                stacklevel=2,
+            )
+        return self._train(network, *windows, max_epochs).assign(stage="fit")
 
     def _train_on_recent(self, series: dict[Key, np.ndarray], n_new: list[int]) -> None:
         """Train on the windows that end in the new rows; append to the history."""
@@ -258,6 +282,7 @@ class BaseLLMForecaster(BaseForecaster):
             return
         (windows,) = stack_windows(scaled, [starts], shape, _device_of(network))
         history = self._train(network, windows, None, self.update_epochs)
+        history = history.assign(stage="update")
         self.network_ = network.eval()
         self.history_ = pd.concat([self.history_, history], ignore_index=True)
 
@@ -292,11 +317,15 @@ class BaseLLMForecaster(BaseForecaster):
         self, fh: ForecastingHorizon, X: pd.DataFrame | None = None
     ) -> pd.DataFrame:
         keys, contexts, steps, times = [], [], [], []
+        known: dict[Any, tuple[np.ndarray, pd.Index]] = {}
         for key, rows in split_series(self._tail):
-            cutoff = cutoff_of(rows.index)
+            end = rows.index[-1]
+            if end not in known:  # most panels have one last time, or few
+                cutoff = cutoff_of(rows.index, self._frequency)
+                known[end] = forecast_times(fh, cutoff, key)
             keys.append(key)
-            steps.append(forecast_steps(fh, cutoff, key))
-            times.append(fh.to_absolute_index(cutoff))
+            steps.append(known[end][0])
+            times.append(known[end][1])
             values = self._scalings[key].apply(rows.to_numpy(dtype=np.float64))
             contexts.append(_pad(values, self.context_length_)[-self.context_length_ :])
         device = _device_of(self.network_)
@@ -320,10 +349,10 @@ class BaseLLMForecaster(BaseForecaster):
         self, X: pd.DataFrame | None = None, y: Any = None, **kwargs: Any
     ) -> tuple[Any, Any]:
         """Refuse columns of X in predict that fit did not see; else as sktime."""
-        columns = list(X.columns) if isinstance(X, pd.DataFrame) else None
+        columns = list(X.columns) if isinstance(X, pd.DataFrame) else []
         if not self.is_fitted:
             self._X_columns = columns
-        elif y is None and columns is not None and self._X_columns is not None:
+        elif y is None:
             unseen = [name for name in columns if name not in self._X_columns]
             if unseen:
                 raise InputError(
@@ -372,8 +401,8 @@ def _read(y: pd.DataFrame) -> dict[Key, np.ndarray]:
     return {key: to_array(rows, key) for key, rows in split_series(y)}
 
 
-def _longest(series: dict[Key, np.ndarray]) -> int:
-    return max((len(values) for values in series.values()), default=0)
+def _lengths(series: dict[Key, np.ndarray]) -> list[int]:
+    return [len(values) for values in series.values()]
 
 
 def _given(value: int | None, default: int) -> int:

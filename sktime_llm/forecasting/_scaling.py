@@ -13,9 +13,12 @@ class Scaling(NamedTuple):
 
     @classmethod
     def of(cls, values: np.ndarray) -> "Scaling":
-        """Mean and biased standard deviation over time; scale 1 where it is zero."""
-        deviation = values.std(axis=0)
-        return cls(values.mean(axis=0), np.where(deviation > 0, deviation, 1.0))
+        """Mean and biased standard deviation over time; scale 1 where it is zero.
+
+        A deviation that is only rounding of the mean is zero.
+        """
+        loc, deviation = values.mean(axis=0), values.std(axis=0)
+        return cls(loc, np.where(deviation > 1e-9 * np.abs(loc), deviation, 1.0))
 
     @classmethod
     def identity(cls, n_channels: int) -> "Scaling":

@@ -45,21 +45,44 @@ def to_array(series: pd.DataFrame, key: Key) -> np.ndarray:
     return values
 
 
-def cutoff_of(index: pd.Index) -> pd.Index:
+def frequency_of(frame: pd.DataFrame) -> pd.offsets.BaseOffset | None:
+    """Give the frequency of a frame's datetimes, from its longest series.
+
+    None for other kinds of index, which do not need one, and where there is no series
+    of two rows to tell it.
+    """
+    longest = max((rows.index for _, rows in split_series(frame)), key=len)
+    if not isinstance(longest, pd.DatetimeIndex):
+        return None
+    if longest.freq is not None or len(longest) < 2:
+        return longest.freq
+    return _infer_frequency(longest)
+
+
+def cutoff_of(index: pd.Index, frequency: pd.offsets.BaseOffset | None) -> pd.Index:
     """Give the last time of a series as an index of one element that knows its freq."""
     last = index[-1:]
     if isinstance(index, pd.DatetimeIndex) and last.freq is None:
-        return pd.DatetimeIndex(last, freq=_frequency(index), name=index.name)
+        return pd.DatetimeIndex(last, freq=frequency, name=index.name)
     return last
 
 
-def forecast_steps(fh: ForecastingHorizon, cutoff: pd.Index, key: Key) -> np.ndarray:
-    """Count steps from a series' own last time.
+def forecast_times(
+    fh: ForecastingHorizon, cutoff: pd.Index, key: Key
+) -> tuple[np.ndarray, pd.Index]:
+    """Count the horizon from a series' own last time.
+
+    Returns
+    -------
+    steps : array of int
+        Steps after the last time, from 1.
+    times : pandas.Index
+        What is forecast at each step.
 
     Raises
     ------
     InputError
-        If a step is not after it.
+        If a step is not after the last time.
     """
     steps = np.asarray(fh.to_relative(cutoff).to_pandas(), dtype=np.int64)
     if len(steps) and steps.min() < 1:
@@ -68,7 +91,7 @@ def forecast_steps(fh: ForecastingHorizon, cutoff: pd.Index, key: Key) -> np.nda
             f"y{_of(key)}; expected steps after it, from 1 on. In-sample forecasts are "
             "not available."
         )
-    return steps
+    return steps, fh.to_absolute_index(cutoff)
 
 
 def to_frame(
@@ -119,33 +142,30 @@ def _check_regular(index: pd.Index, key: Key) -> None:
             "time once. Aggregate the rows of one time first."
         )
     if isinstance(index, pd.DatetimeIndex):
-        if index.freq is None and len(index) > 1:
-            _frequency(index, key)
+        if index.freq is None and len(index) >= 3:
+            _infer_frequency(index, key)
         return
-    positions = index.asi8 if isinstance(index, pd.PeriodIndex) else index.to_numpy()
-    gaps = np.flatnonzero(np.diff(positions) != 1)
+    if isinstance(index, pd.PeriodIndex):
+        positions, step = index.asi8, index.freq.n
+    else:
+        positions, step = index.to_numpy(), 1
+    gaps = np.flatnonzero(np.diff(positions) != step)
     if len(gaps):
-        _raise_irregular(index, int(gaps[0]), key)
+        raise _irregular(index, int(gaps[0]), key)
 
 
-def _frequency(index: pd.DatetimeIndex, key: Key = None) -> pd.offsets.BaseOffset:
-    """Give the frequency of an index that does not carry it."""
-    if len(index) >= 3:
-        if frequency := pd.infer_freq(index):
-            return pd.tseries.frequencies.to_offset(frequency)
-        steps = np.diff(index.asi8)
-        odd = np.flatnonzero(np.abs(steps / np.median(steps) - 1) > 0.2)
-        _raise_irregular(index, int(odd[0]) if len(odd) else 0, key)
+def _infer_frequency(index: pd.DatetimeIndex, key: Key = None) -> pd.offsets.BaseOffset:
+    """Infer the frequency of at least two datetimes that do not carry it."""
     if len(index) == 2:
         return pd.tseries.frequencies.to_offset(index[1] - index[0])
-    raise InputError(
-        f"the time index of y{_of(key)} has {len(index)} time stamp(s) and no "
-        "frequency; expected at least 2, or an index with a freq."
-    )
+    if frequency := pd.infer_freq(index):
+        return pd.tseries.frequencies.to_offset(frequency)
+    steps = np.diff(index.asi8)
+    raise _irregular(index, int(np.abs(steps / np.median(steps) - 1).argmax()), key)
 
 
-def _raise_irregular(index: pd.Index, at: int, key: Key) -> None:
-    raise InputError(
+def _irregular(index: pd.Index, at: int, key: Key) -> InputError:
+    return InputError(
         f"the time index of y{_of(key)} is not regular: {index[at + 1]} follows "
         f"{index[at]} (rows {at} and {at + 1}); expected equal steps, of 1 for an "
         "integer index. Resample y, for example by y.asfreq(...), and fill the gaps."

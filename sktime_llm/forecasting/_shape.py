@@ -1,6 +1,7 @@
 """How long context and forecast of a window are, given the data."""
 
 import warnings
+from collections.abc import Sequence
 
 from sktime_llm.errors import (
     ClippedParameterWarning,
@@ -15,7 +16,7 @@ DEFAULT_VALIDATION, LEAST_VALIDATION_WINDOWS = 0.1, 32
 
 
 def choose_shape(
-    longest: int,
+    n_rows: Sequence[int],
     *,
     context_length: int | None,
     prediction_length: int | None,
@@ -26,8 +27,8 @@ def choose_shape(
 
     Parameters
     ----------
-    longest : int
-        Rows of the longest series.
+    n_rows : sequence of int
+        Lengths of the series.
     context_length, prediction_length : int, optional
         As the user set them. A context that does not fit is clipped, with a warning.
     longest_step : int, optional
@@ -42,11 +43,12 @@ def choose_shape(
     SeriesTooShortError
         If no window fits, whatever the context.
     """
+    longest = max(n_rows)
     _check_positive("context_length", context_length)
     _check_positive("prediction_length", prediction_length)
     if prediction_length is None:
         prediction_length = _default_prediction(longest, longest_step)
-    share = validation_share(longest, prediction_length, validation_fraction)
+    share = validation_share(n_rows, prediction_length, validation_fraction)
     room = _room(longest, prediction_length, share)
     if context_length is None:
         wanted = _default_context(prediction_length)
@@ -65,20 +67,20 @@ def choose_shape(
 
 
 def validation_share(
-    longest: int, prediction_length: int, validation_fraction: float | None
+    n_rows: Sequence[int], prediction_length: int, validation_fraction: float | None
 ) -> float:
-    """Decide how much of a series is for validation.
+    """Decide how much of every series is for validation.
 
     Parameters
     ----------
-    longest : int
-        Rows of the longest series.
+    n_rows : sequence of int
+        Lengths of the series.
     prediction_length : int
         Rows of a target.
     validation_fraction : float, optional
-        As the user set it. None is a tenth where that makes at least 32 windows, else
-        nothing: so few windows choose an epoch by chance, and a short series needs its
-        last rows to train on.
+        As the user set it. None is a tenth where that makes at least 32 windows over
+        all series, else nothing: so few windows choose an epoch by chance, and a short
+        series needs its last rows to train on.
 
     Raises
     ------
@@ -86,7 +88,10 @@ def validation_share(
         If the fraction is not at least 0 and below 1.
     """
     if validation_fraction is None:
-        n_windows = round(DEFAULT_VALIDATION * longest) - prediction_length + 1
+        n_windows = sum(
+            max(0, round(DEFAULT_VALIDATION * n) - prediction_length + 1)
+            for n in n_rows
+        )
         return DEFAULT_VALIDATION if n_windows >= LEAST_VALIDATION_WINDOWS else 0.0
     if not 0 <= validation_fraction < 1:
         raise InputError(

@@ -101,8 +101,8 @@ class CALFForecaster(BaseLLMForecaster):
     validation_fraction : float, optional
         Share of each series, from its end, that chooses the epoch and is not trained
         on; at least `prediction_length` rows. 0 for none: then the last epoch is kept.
-        None is 0.1 where that makes at least 32 validation windows of the longest
-        series, else 0.
+        None is 0.1 where that makes at least 32 validation windows over all series,
+        else 0.
     optimizer : {"adam", "adamw"}, default="adam"
         Optimiser.
     weight_decay : float, default=0.0
@@ -119,12 +119,14 @@ class CALFForecaster(BaseLLMForecaster):
         Whether each series is standardised by its training part before training, so
         that all count alike in the loss.
     fine_tune_epochs : int, default=0
-        Epochs that `fit` trains after `pretrain`; 0 forecasts zero-shot.
+        Epochs that `fit` trains after `pretrain`; 0 forecasts zero-shot, until an
+        `update` trains.
     update_epochs : int, default=1
         Epochs that `update` trains, on the windows that end in the new rows.
     random_state : int, RandomState instance or None, default=None
-        Seed. The same one gives the same forecasts on the same machine; the process's
-        random state is left as it was.
+        Seed. The same integer gives the same forecasts on the same machine; a
+        RandomState moves on from fit to fit. The process's random state is left as it
+        was.
     device : str, default="auto"
         ``"auto"`` is a GPU if there is one, else the CPU; or ``"cpu"``, ``"cuda"``,
         ``"cuda:1"``, ``"mps"``.
@@ -140,7 +142,8 @@ class CALFForecaster(BaseLLMForecaster):
     network_ : CALFNetwork
         The trained network.
     history_ : pandas.DataFrame
-        One row per epoch: losses, learning rate, seconds, and which was the best.
+        One row per epoch: losses, learning rate, seconds, which was the best, and
+        whether of ``stage`` ``"fit"`` or ``"update"``.
     context_length_, prediction_length_ : int
         Lengths in use.
     pretrained_network_, pretrain_history_
@@ -161,9 +164,13 @@ class CALFForecaster(BaseLLMForecaster):
 
     Notes
     -----
-    Departures from the published method: the default backbone is a 22 M parameter
-    encoder instead of GPT-2; the forecast that is validated is computed without
-    dropout. Everything else, for ``backbone="openai-community/gpt2"``, is as published.
+    The network and its losses are the published ones, whatever the parameters' values.
+    Where the defaults differ from the published settings: `backbone` is a 22 M
+    parameter encoder instead of GPT-2; `max_epochs` is 20 instead of 100; `batch_size`
+    depends on the data instead of 256; `context_length` depends on the horizon instead
+    of 96; short data is trained on without validation; and validation is computed
+    without dropout. The published long-term setting is ``context_length=96,
+    batch_size=256, max_epochs=100, backbone="openai-community/gpt2"``.
 
     In parallel threads two fits share PyTorch's random numbers and are not
     reproducible; in processes (``backend="loky"``) they are. On a GPU, tune with
@@ -266,6 +273,11 @@ class CALFForecaster(BaseLLMForecaster):
 
     def _build_network(self, shape: WindowShape, n_channels: int) -> CALFNetwork:
         self._check_losses(shape)
+        for name in ("dropout", "lora_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(
+                    f"{name}={getattr(self, name)}, expected at least 0 and below 1."
+                )
         choice = BackboneChoice(
             name=self.backbone,
             revision=self.revision,
@@ -292,13 +304,17 @@ class CALFForecaster(BaseLLMForecaster):
             text_backbone = make_backbone(choice, Tuning(position_embeddings=True))
             k = self._n_principal(text_backbone)
             embeddings = principal_word_embeddings(text_backbone, k)
-            textual = TextualBranch(text_backbone, embeddings, n_heads)
+            textual = TextualBranch(
+                text_backbone,
+                embeddings,
+                n_heads,
+                compare_features=self.feature_loss_weight != 0,
+            )
         return CALFNetwork(
             time_backbone,
             textual,
             context_length=shape.context_length,
             prediction_length=shape.prediction_length,
-            n_channels=n_channels,
             n_heads=n_heads,
             d_ff=self.d_ff,
             dropout=self.dropout,

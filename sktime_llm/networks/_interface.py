@@ -11,7 +11,7 @@ class ForecastOutput(NamedTuple):
 
     Attributes
     ----------
-    forecast : Tensor of shape (batch, prediction_length, n_channels)
+    forecast : Tensor of shape (batch, prediction_length, channel)
         In the units of the context.
     losses : dict of str to scalar Tensor
         Empty without a target. ``"loss"`` is what training minimises, the others are
@@ -31,13 +31,10 @@ class ForecastNetwork(nn.Module, ABC):
         Time steps it sees.
     prediction_length : int
         Time steps it forecasts at once.
-    n_channels : int
-        Variates of a window.
     """
 
     context_length: int
     prediction_length: int
-    n_channels: int
 
     @abstractmethod
     def forward(self, context: Tensor, target: Tensor | None = None) -> ForecastOutput:
@@ -47,9 +44,9 @@ class ForecastNetwork(nn.Module, ABC):
 
         Parameters
         ----------
-        context : Tensor of shape (batch, context_length, n_channels)
+        context : Tensor of shape (batch, context_length, channel)
             The past.
-        target : Tensor of shape (batch, prediction_length, n_channels), optional
+        target : Tensor of shape (batch, prediction_length, channel), optional
             The future, in training.
 
         Returns

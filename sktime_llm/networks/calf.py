@@ -28,20 +28,28 @@ class TextualBranch(nn.Module):
         Constant.
     n_heads : int
         Heads of the cross attention.
+    compare_features : bool, default=True
+        Whether there is a feature loss, which has projections of its own.
     """
 
     principal_embeddings: Tensor
 
     def __init__(
-        self, backbone: Backbone, principal_embeddings: Tensor, n_heads: int
+        self,
+        backbone: Backbone,
+        principal_embeddings: Tensor,
+        n_heads: int,
+        *,
+        compare_features: bool = True,
     ) -> None:
         super().__init__()
         width = backbone.hidden_size
         self.backbone = backbone
         self.match = ConstantMemoryAttention(width, n_heads)
         self.register_buffer("principal_embeddings", principal_embeddings)
-        self.time_projections = _projections(backbone.n_layers + 1, width)
-        self.text_projections = _projections(backbone.n_layers + 1, width)
+        n_states = backbone.n_layers + 1 if compare_features else 0
+        self.time_projections = _projections(n_states, width)
+        self.text_projections = _projections(n_states, width)
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Give the text tokens and their hidden states, for the time tokens."""
@@ -77,8 +85,8 @@ class CALFNetwork(ForecastNetwork):
     textual : TextualBranch or None
         Source branch, which guides training and never runs in a forecast. None if both
         of its losses have no weight.
-    context_length, prediction_length, n_channels : int
-        Shape of the windows.
+    context_length, prediction_length : int
+        Shape of the windows; they may have any number of variates.
     n_heads : int
         Heads of the variate encoder.
     d_ff : int
@@ -109,7 +117,6 @@ class CALFNetwork(ForecastNetwork):
         *,
         context_length: int,
         prediction_length: int,
-        n_channels: int,
         n_heads: int,
         d_ff: int,
         dropout: float,
@@ -124,7 +131,6 @@ class CALFNetwork(ForecastNetwork):
         width = time_backbone.hidden_size
         self.context_length = context_length
         self.prediction_length = prediction_length
-        self.n_channels = n_channels
         self.norm = InstanceNorm()
         self.embedding = VariateEmbedding(context_length, width, n_heads, d_ff, dropout)
         self.time_backbone = time_backbone
@@ -151,16 +157,17 @@ class CALFNetwork(ForecastNetwork):
         task = DISTANCES[self.task_loss](forecast, target)
         if self.textual is None:
             return ForecastOutput(forecast, {"loss": task, "task": task})
+        loss, parts = task, {"task": task}
         text_tokens, text_states = self.textual(tokens)
-        text_forecast = self._forecast(text_states[-1] + text_tokens, window)
-        consistency = self._consistency(forecast, text_forecast, context)
-        feature = self.textual.feature_loss(states, text_states, self.feature_loss)
-        loss = (
-            task
-            + self.consistency_loss_weight * consistency
-            + self.feature_loss_weight * feature
-        )
-        parts = {"task": task, "consistency": consistency, "feature": feature}
+        if self.consistency_loss_weight:
+            other = self._forecast(text_states[-1] + text_tokens, window)
+            parts["consistency"] = self._consistency(forecast, other, context)
+            loss = loss + self.consistency_loss_weight * parts["consistency"]
+        if self.feature_loss_weight:
+            parts["feature"] = self.textual.feature_loss(
+                states, text_states, self.feature_loss
+            )
+            loss = loss + self.feature_loss_weight * parts["feature"]
         return ForecastOutput(forecast, {"loss": loss, **parts})
 
     def _forecast(self, tokens: Tensor, window: Normalised) -> Tensor:

@@ -1,6 +1,7 @@
 """The training loop that all networks share."""
 
 import logging
+import math
 import time
 import warnings
 from collections.abc import Iterator
@@ -8,8 +9,9 @@ from dataclasses import dataclass, field
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
 from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 from tqdm.auto import tqdm
@@ -93,12 +95,17 @@ class TrainingConfig:
             if getattr(self, name) not in allowed:
                 got = getattr(self, name)
                 raise InputError(f"{name}={got!r}, expected one of {tuple(allowed)}.")
-        for name in ("max_epochs", "batch_size", "patience", "steps_per_epoch"):
+        counts = ("max_epochs", "batch_size", "patience", "steps_per_epoch")
+        for name in (*counts, "schedule_epochs"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name}={value}, expected at least 1.")
-        if not self.learning_rate > 0:
-            raise InputError(f"learning_rate={self.learning_rate}, expected above 0.")
+        for name in ("learning_rate", "gradient_clip"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise InputError(f"{name}={value}, expected above 0.")
+        if not self.weight_decay >= 0:
+            raise InputError(f"weight_decay={self.weight_decay}, expected at least 0.")
 
 
 EpochRecord = dict[str, float]
@@ -183,11 +190,25 @@ class _Run:
         if config.steps_per_epoch is not None:
             self.n_steps = min(self.n_steps, config.steps_per_epoch)
         self.schedule = self._make_schedule(optimizer)
-        self.model: nn.Module = self.accelerator.prepare_model(network)
-        self.optimizer = self.accelerator.prepare_optimizer(optimizer)
-        self.order = torch.Generator().manual_seed(config.seed)
+        self.model: nn.Module = network
+        self.optimizer = optimizer
+        # every process has to draw the same order of windows
+        self.seed = broadcast_object_list([config.seed])[0]
+        self.order = torch.Generator().manual_seed(self.seed)
+        if self.accelerator.num_processes > 1:
+            self._distribute()
         self.best = _Best()
         self.records: list[EpochRecord] = []
+
+    def _distribute(self) -> None:
+        if self.accelerator.mixed_precision != "no":
+            raise InputError(
+                f"accelerate was started with mixed_precision="
+                f"{self.accelerator.mixed_precision!r}, expected 'no': the parameter "
+                "`precision` decides what is computed in."
+            )
+        self.model = self.accelerator.prepare_model(self.network)
+        self.optimizer = self.accelerator.prepare_optimizer(self.optimizer)
 
     def _make_schedule(self, optimizer: Optimizer) -> LRScheduler | None:
         config = self.config
@@ -202,14 +223,14 @@ class _Run:
     def fit_loop(self) -> list[EpochRecord]:
         rank = self.accelerator.process_index
         was_training = self.network.training
-        with seeded(self.config.seed + rank, self.device), self._progress() as bar:
+        with seeded(self.seed + rank, self.device), self._progress() as bar:
             try:
                 self._run_epochs(bar)
             except KeyboardInterrupt:
                 if not self.records:
                     raise KeyboardInterrupt(
                         "training was interrupted before the first epoch was complete; "
-                        "the forecaster is not fitted"
+                        "nothing of it is kept"
                     ) from None
                 self._warn_interrupted()
         self._restore_best()
@@ -221,6 +242,7 @@ class _Run:
             record = self.run_epoch(epoch, bar)
             self.records.append(record)
             loss = record["validation_loss"]
+            self._check_epoch(epoch, loss)
             if (
                 self.validation is None
                 or not len(self.validation)
@@ -279,11 +301,9 @@ class _Run:
         with autocast(self.config.precision, self.device):
             losses = self.model(context, target).losses
         self.optimizer.zero_grad(set_to_none=True)
-        self.accelerator.backward(losses["loss"] * share)
+        (losses["loss"] * share).backward()
         if self.config.gradient_clip is not None:
-            self.accelerator.clip_grad_norm_(
-                self.trained.values(), self.config.gradient_clip
-            )
+            clip_grad_norm_(self.trained.values(), self.config.gradient_clip)
         self.optimizer.step()
         if self.config.schedule == "one-cycle" and self.schedule is not None:
             self.schedule.step()
@@ -320,6 +340,18 @@ class _Run:
             "precision='float32'; and look for extreme values in the data."
         )
 
+    def _check_epoch(self, epoch: int, validation_loss: float) -> None:
+        """Refuse weights that the last step of an epoch has made useless."""
+        weights_finite = all(p.isfinite().all() for p in self.trained.values())
+        validated = self.validation is not None and len(self.validation) > 0
+        if weights_finite and not (validated and not math.isfinite(validation_loss)):
+            return
+        raise TrainingDivergedError(
+            f"after epoch {epoch} the weights or the validation loss "
+            f"({validation_loss}) are not finite. Try a smaller learning_rate (got "
+            f"{self.config.learning_rate}) or a gradient_clip of 1.0."
+        )
+
     def _mean_over_processes(
         self, losses: list[dict[str, Tensor]], sizes: list[int]
     ) -> dict[str, float]:
@@ -337,8 +369,6 @@ class _Run:
         self.best = _Best(epoch, loss, state)
 
     def _restore_best(self) -> None:
-        if not self.best.state:  # no epoch had a finite validation loss
-            self._keep(len(self.records), float("nan"))
         with torch.no_grad():
             for name, value in self.trained.items():
                 value.copy_(self.best.state[name])
@@ -348,7 +378,7 @@ class _Run:
         warnings.warn(
             f"training was interrupted in epoch {len(self.records) + 1}; the weights "
             f"of epoch {self.best.epoch}, the best so far, are kept and the "
-            "forecaster can be used.",
+            "network can be used.",
             TrainingInterruptedWarning,
             stacklevel=2,
         )

@@ -200,7 +200,7 @@ def test_attributes(kind, make, folders):
     backbone = make(kind, 2)
     attributes = backbone.hidden_size, backbone.n_heads, backbone.n_layers
     assert attributes == (16, 4, 2)
-    assert backbone.vocabulary_key == BackboneSource(folders[kind], n_layers=2)
+    assert backbone.vocabulary_key == BackboneSource(folders[kind])
     assert make(kind, 2).vocabulary_key == backbone.vocabulary_key
     assert len({backbone.vocabulary_key, make("tiny-random").vocabulary_key}) == 2
 

@@ -76,7 +76,7 @@ class TestData:
 
     def test_text_column(self, make):
         y = make_series().assign(y0="text")
-        with pytest.raises(TypeError):
+        with pytest.raises(TypeError, match="not support categorical features in endo"):
             make().fit(y)
 
     @pytest.mark.parametrize("kind", ["period", "datetime", "int"])
@@ -97,6 +97,33 @@ class TestData:
         with pytest.raises((InputError, TypeError), match=r"more than once|monoton"):
             make().fit(y)
 
+    def test_one_late_stamp_is_named(self, make):
+        stamps = pd.date_range("2000-01-01", periods=60, freq="h").to_series()
+        stamps.iloc[40] += pd.Timedelta(minutes=1)
+        y = make_series(index=pd.DatetimeIndex(stamps))
+        with pytest.raises(InputError, match=r"\(rows (39 and 40|40 and 41)\)"):
+            make().fit(y)
+
+    def test_rounding_is_not_variation(self, make):
+        y = make_panel()
+        y.loc["s2"] = 0.1
+        with pytest.warns(ConstantSeriesWarning):
+            forecaster = make().fit(y)
+        assert forecaster._scalings["s2"].scale[0] == 1.0
+
+    def test_no_room_for_validation(self, make):
+        with pytest.warns(ClippedParameterWarning, match=r"=0.5 leaves no window.* 11"):
+            make(context_length=4, prediction_length=5, validation_fraction=0.5).fit(
+                make_series(n_rows=11)
+            )
+
+    def test_absolute_horizon_in_pretrain(self, make):
+        fh = pd.PeriodIndex(["2010-01"], freq="M")
+        with pytest.raises(
+            InputError, match=r"an absolute fh, expected a relative one"
+        ):
+            make(prediction_length=None).pretrain(make_panel(), fh=fh)
+
     def test_other_columns_in_update(self, make):
         y = make_series(n_columns=2)
         forecaster = make().fit(y[:50])
@@ -109,6 +136,11 @@ class TestData:
         forecaster = make().fit(y[:50], X=X[["y0"]][:50])
         with pytest.raises(InputError, match=r"\['y1'\] in predict.*expected \['y0'\]"):
             forecaster.predict(fh=[1], X=X[50:51])
+
+    def test_X_that_fit_did_not_see_at_all(self, make):
+        forecaster = make().fit(make_series()[:50])
+        with pytest.raises(InputError, match=r"\['y0'\] in predict.*expected \[\]"):
+            forecaster.predict(fh=[1], X=make_series()[50:51])
 
 
 @each_forecaster
@@ -140,6 +172,11 @@ class TestHorizon:
         ({"validation_fraction": 1.0}, "validation_fraction=1.0, expected at least 0"),
         ({"learning_rate": -1.0}, "learning_rate=-1.0, expected above 0"),
         ({"batch_size": 0}, "batch_size=0, expected at least 1"),
+        ({"max_epochs": 0}, "max_epochs=0, expected at least 1"),
+        ({"cosine_epochs": 0}, "schedule_epochs=0, expected at least 1"),
+        ({"gradient_clip": -1.0}, "gradient_clip=-1.0, expected above 0"),
+        ({"weight_decay": -1.0}, "weight_decay=-1.0, expected at least 0"),
+        ({"dropout": 2.0}, "dropout=2.0, expected at least 0 and below 1"),
         ({"precision": "half"}, "precision='half', expected one of"),
         ({"device": "gpu"}, "device='gpu' is not a device; expected 'auto'"),
         ({"lr_schedule": "step"}, "schedule='step', expected one of"),

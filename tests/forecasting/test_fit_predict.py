@@ -6,6 +6,8 @@ import pytest
 from sktime.datasets import load_airline, load_hierarchical_sales_toydata, load_longley
 from sktime.forecasting.base import ForecastingHorizon
 
+from sktime_llm.errors import ConstantSeriesWarning, ShortSeriesWarning
+
 from .common import each_forecaster, make_panel, make_series
 
 INDEXES = {
@@ -13,6 +15,11 @@ INDEXES = {
     "range from 5": pd.RangeIndex(5, 65),
     "int": pd.Index(np.arange(10, 70)),
     "period": pd.period_range("2000-01", periods=60, freq="Q"),
+    "period of 15 minutes": pd.period_range("2000-01-01", periods=60, freq="15min"),
+    "period of 2 months": pd.period_range("2000-01", periods=60, freq="2M"),
+    "business days": pd.DatetimeIndex(
+        pd.bdate_range("2000-01-03", periods=60).tolist()
+    ),
     "datetime": pd.date_range("2000-01-01", periods=60, freq="D"),
     "datetime without freq": pd.DatetimeIndex(
         pd.date_range("2000-01-01", periods=60, freq="h").tolist()
@@ -178,6 +185,28 @@ def test_a_panel_with_datetimes_without_freq(make):
     y = y.set_index(["series", "time"])
     forecast = make().fit(y).predict(fh=[1])
     assert (forecast.index.get_level_values(1) == pd.Timestamp("2002-07-01")).all()
+
+
+@each_forecaster
+def test_short_series_of_a_panel_take_the_frequency_of_the_longest(make):
+    times = pd.date_range("2000-01-01", periods=40, freq="MS")
+    parts = {
+        "long": make_series(40, index=times),
+        "short": make_series(2, index=times[:2]),
+    }
+    parts["one"] = make_series(1, index=times[:1])
+    y = pd.concat(parts, names=["series", "time"])
+    with pytest.warns(ShortSeriesWarning), pytest.warns(ConstantSeriesWarning):
+        forecast = make().fit(y).predict(fh=[1])
+    ends = [times[-1] + times.freq, times[1], times[2]]
+    assert sorted(forecast.index.get_level_values(1)) == sorted(ends)
+
+
+@each_forecaster
+def test_a_panel_of_short_series_is_validated(make):
+    y = make_panel(lengths=[60] * 12)
+    history = make(validation_fraction=None).fit(y).history_
+    assert history["validation_loss"].notna().all()
 
 
 @each_forecaster

@@ -12,7 +12,7 @@ def choose(n_rows, **kwargs):
         "longest_step": None,
         "validation_fraction": 0.1,
     }
-    shape = choose_shape(n_rows, **{**defaults, **kwargs})
+    shape = choose_shape([n_rows], **{**defaults, **kwargs})
     return shape.context_length, shape.prediction_length
 
 
@@ -59,7 +59,12 @@ def test_a_clipped_context_leaves_windows_to_train_and_to_validate(n_rows):
     ],
 )
 def test_who_is_validated(longest, given, share):
-    assert validation_share(longest, 11, given) == share
+    assert validation_share([longest], 11, given) == share
+
+
+def test_the_windows_of_a_panel_count_together():
+    assert validation_share([200] * 50, 12, None) == 0.1
+    assert validation_share([200] * 2, 12, None) == 0.0
 
 
 def test_nothing_fits():

@@ -8,11 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from joblib import Parallel, delayed
 from sktime.base import load
 
 from sktime_llm.backbone import loading
-from sktime_llm.errors import DeviceChangedWarning, TrainingInterruptedWarning
+from sktime_llm.errors import (
+    BackboneCorruptedError,
+    DeviceChangedWarning,
+    TrainingInterruptedWarning,
+)
 from sktime_llm.forecasting import _base
 from sktime_llm.training import trainer
 
@@ -174,6 +179,7 @@ def test_update_trains_on_the_new_rows(make):
     forecaster.update(y[50:55])
     assert not same_weights(before, forecaster.network_.state_dict())
     assert len(forecaster.history_) == epochs + 1
+    assert forecaster.history_["stage"].tolist() == ["fit"] * epochs + ["update"]
 
 
 @each_forecaster
@@ -294,6 +300,34 @@ def test_trained_on_a_gpu_loaded_on_the_cpu(make, monkeypatch):
     pd.testing.assert_frame_equal(loaded.predict(fh=FH), expected, rtol=0.05)
 
 
+@each_forecaster
+def test_weights_of_another_backbone_are_refused(make, tmp_path):
+    from transformers import AutoModel, BertConfig
+
+    config = BertConfig(
+        vocab_size=50, hidden_size=16, num_hidden_layers=1, num_attention_heads=2
+    )
+    AutoModel.from_config(config).save_pretrained(tmp_path)
+    saved = pickle.dumps(make(backbone=str(tmp_path)).fit(make_series()))
+    pickle.loads(saved)
+    AutoModel.from_config(config).save_pretrained(tmp_path)
+    loading.clear_backbone_cache()
+    with pytest.raises(BackboneCorruptedError, match="not those that this forecaster"):
+        pickle.loads(saved)
+
+
+@each_forecaster
+def test_environment_of_accelerate_does_not_decide_the_precision(make, monkeypatch):
+    y = make_series()
+    expected = make().fit(y).predict(fh=FH)
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    AcceleratorState._reset_state(reset_partial_state=True)
+    forecaster = make().fit(y)
+    AcceleratorState._reset_state(reset_partial_state=True)
+    assert "forward" not in vars(forecaster.network_)
+    pd.testing.assert_frame_equal(forecaster.predict(fh=FH), expected)
+
+
 # interrupts
 
 
@@ -318,10 +352,25 @@ def test_interrupted_fit_can_be_used(make, monkeypatch):
 
 
 @each_forecaster
+def test_interrupted_update_takes_the_rows_in(make, monkeypatch):
+    y = make_series()
+    forecaster = make().fit(y[:50])
+    before = weights(forecaster.network_)
+    interrupt_in_epoch(monkeypatch, 1)
+    with pytest.raises(KeyboardInterrupt):
+        forecaster.update(y[50:53])
+    monkeypatch.undo()
+    assert same_weights(before, forecaster.network_.state_dict())
+    assert list(forecaster.predict(fh=[1]).index) == [y.index[53]]
+    forecaster.update(y[53:54])
+    assert list(forecaster.predict(fh=[1]).index) == [y.index[54]]
+
+
+@each_forecaster
 def test_interrupted_before_an_epoch_it_is_not_fitted(make, monkeypatch):
     interrupt_in_epoch(monkeypatch, 1)
     forecaster = make()
-    with pytest.raises(KeyboardInterrupt, match="not fitted"):
+    with pytest.raises(KeyboardInterrupt, match="nothing of it is kept"):
         forecaster.fit(make_series())
     assert not forecaster.is_fitted
     monkeypatch.undo()

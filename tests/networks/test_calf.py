@@ -569,12 +569,15 @@ def test_a_textual_branch_is_built_only_if_a_loss_needs_it(consistency, feature)
     ).eval()
     context, target = make_data(dtype=torch.float32)
     out = network(context, target)
+    assert ("consistency" in out.losses) == bool(consistency)
+    assert ("feature" in out.losses) == bool(feature)
     if consistency or feature:
         assert network.textual is not None
+        assert bool(len(network.textual.time_projections)) == bool(feature)
         expected = (
             out.losses["task"]
-            + consistency * out.losses["consistency"]
-            + feature * out.losses["feature"]
+            + consistency * out.losses.get("consistency", 0)
+            + feature * out.losses.get("feature", 0)
         )
         close(out.losses["loss"], expected)
         return
@@ -627,8 +630,6 @@ def test_published_settings_are_the_defaults():
         "learning_rate": 5e-4,
         "lr_schedule": "cosine",
         "cosine_epochs": 20,
-        "batch_size": 256,
-        "max_epochs": 100,
         "patience": 10,
         "d_ff": 2048,
     }

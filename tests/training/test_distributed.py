@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 def processes(tmp_path_factory):
     """What two processes under ``accelerate launch`` end with."""
     out = tmp_path_factory.mktemp("two_processes")
-    # what `accelerate launch` runs for several processes, without its need of MPI on CPU
+    # what `accelerate launch` runs for several processes, less its need of MPI on CPU
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     launch += ["--nproc-per-node=2", "--module", "tests.training.two_processes"]
     environment = {

@@ -13,7 +13,7 @@ from sktime_llm.errors import (
 from sktime_llm.training import trainer
 from sktime_llm.training.trainer import train
 
-from .toy import SHAPE, make_config, make_network, make_windows
+from .toy import make_config, make_network, make_windows
 
 
 def state_of(network):
@@ -181,6 +181,14 @@ def test_a_loss_that_is_not_finite_names_epoch_and_step():
         run(network=network)
 
 
+def test_weights_that_the_last_step_ruins_are_refused():
+    config = make_config(
+        learning_rate=1e38, max_epochs=1, steps_per_epoch=1, schedule="constant"
+    )
+    with pytest.raises(TrainingDivergedError, match="after epoch 1 the weights or"):
+        run(config)
+
+
 def interrupt_in_step(monkeypatch, step):
     counter = []
     original = trainer._Run.train_step
@@ -206,7 +214,9 @@ def test_interrupt_keeps_the_best_weights_and_says_so(monkeypatch):
 
 def test_interrupt_before_the_first_epoch_is_passed_on(monkeypatch):
     interrupt_in_step(monkeypatch, 3)
-    with pytest.raises(KeyboardInterrupt, match="before the first epoch"):
+    with pytest.raises(
+        KeyboardInterrupt, match=r"before the first epoch.*nothing of it"
+    ):
         run()
 
 
@@ -264,4 +274,3 @@ def test_cuda_gives_what_the_cpu_gives():
     on_gpu, _ = run(config, network=make_network().to(cuda), windows=windows)
     on_cpu, _ = run(config)
     torch.testing.assert_close(on_gpu.linear.weight.cpu(), on_cpu.linear.weight)
-    assert SHAPE.total == 6
