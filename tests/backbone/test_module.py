@@ -2,9 +2,11 @@
 
 import copy
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModel
 
@@ -16,7 +18,7 @@ from sktime_llm.backbone.loading import (
     load_frozen,
 )
 from sktime_llm.backbone.make import BackboneChoice, make_backbone
-from sktime_llm.errors import InputError
+from sktime_llm.errors import BackboneCorruptedError, InputError
 
 KINDS = ["bert", "gpt2", "llama", "qwen3"]
 FINAL_NORM = {"gpt2": "ln_f", "llama": "norm", "qwen3": "norm"}
@@ -201,7 +203,7 @@ def test_attributes(kind, make, folders):
     attributes = backbone.hidden_size, backbone.n_heads, backbone.n_layers
     assert attributes == (16, 4, 2)
     assert backbone.vocabulary_key == BackboneSource(folders[kind])
-    assert make(kind, 2).vocabulary_key == backbone.vocabulary_key
+    assert make(kind, 3).vocabulary_key == backbone.vocabulary_key
     assert len({backbone.vocabulary_key, make("tiny-random").vocabulary_key}) == 2
 
 
@@ -351,6 +353,51 @@ def test_pickle_reads_the_weights_again(kind, make):
     one, two = frozen_parameters(backbone), frozen_parameters(restored)
     assert all(one[name].data_ptr() != two[name].data_ptr() for name in one)
     assert same(backbone, restored)
+
+
+def test_pickle_refuses_other_weights(save_model):
+    folder = Path(save_model("gpt2"))
+    backbone = make_backbone(BackboneChoice(str(folder)), EVERYTHING)
+    expected = load_frozen(backbone.source).fingerprint
+    data = pickle.dumps(backbone)
+    weights = load_file(folder / "model.safetensors")
+    weights["h.0.mlp.c_fc.bias"][0] += 1
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    clear_backbone_cache()
+    found = load_frozen(backbone.source).fingerprint
+    message = rf"are not those .*trained with.*fingerprint {found}, expected {expected}"
+    with pytest.raises(BackboneCorruptedError, match=message):
+        pickle.loads(data)
+
+
+@pytest.mark.parametrize("change", ["lack", "add"])
+def test_copy_refuses_trained_weights_that_do_not_fit(make, monkeypatch, change):
+    backbone = make("gpt2", tuning=EVERYTHING)
+    state = backbone.trained_state()
+    name = "wpe.weight"
+    if change == "lack":
+        del state[name]
+    else:
+        state[name := "h.0.adapter"] = torch.zeros(1)
+    monkeypatch.setattr(backbone, "trained_state", lambda: state)
+    message = rf"saved weights .*do not fit .*peft: {name}\.\.\."
+    with pytest.raises(BackboneCorruptedError, match=message):
+        copy.deepcopy(backbone)
+
+
+def test_fingerprint(make, folders):
+    prints = {
+        load_frozen(BackboneSource(name, n_layers=n, random_seed=seed)).fingerprint
+        for name in (folders["gpt2"], "tiny-random")
+        for n in (1, 2)
+        for seed in (None, 0, 1)
+    }
+    assert len(prints) == 12
+    source = BackboneSource("tiny-random")
+    one = load_frozen(source).fingerprint
+    train(make("tiny-random", tuning=EVERYTHING))
+    clear_backbone_cache()
+    assert load_frozen(source).fingerprint == one
 
 
 def test_backbone_outlives_the_cache(make):
