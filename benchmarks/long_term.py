@@ -57,7 +57,10 @@ DATASETS = {"ETTh1": read_etth1, "Exchange": read_exchange}
 
 
 def make_forecaster(args: argparse.Namespace, horizon: int, fraction: float):
-    """Give the forecaster with the published settings of long-term forecasting."""
+    """Give the forecaster, by default with settings that reach the target on a CPU.
+
+    Published: batches of 256, up to 100 epochs, a cosine of 20 epochs.
+    """
     return CALFForecaster(
         context_length=args.context_length,
         prediction_length=horizon,
@@ -158,10 +161,10 @@ def main() -> None:
     parser.add_argument("--context-length", type=int, default=96)
     parser.add_argument("--backbone", default="sentence-transformers/all-MiniLM-L6-v2")
     parser.add_argument("--backbone-mode", default="pretrained")
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--cosine-epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--cosine-epochs", type=int, default=6)
     parser.add_argument("--learning-rate", type=float, default=5e-4)
-    parser.add_argument("--batch-size", type=int, default=256)
+    parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--consistency-loss-weight", type=float, default=1.0)
     parser.add_argument("--feature-loss-weight", type=float, default=0.01)
     parser.add_argument("--seed", type=int, default=0)
