@@ -11,25 +11,19 @@ A run that is already in the results file, with the same settings, is not repeat
 """
 
 import argparse
-import json
-import platform
-import subprocess
-import sys
 import time
-from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from _records import RESULTS, append, find, provenance
 
 from sktime_llm import CALFForecaster
 from sktime_llm.training.devices import resolve_device
 from sktime_llm.training.rollout import roll_forward
 from sktime_llm.training.windows import Windows, WindowShape
 
-RESULTS = Path(__file__).parent / "results"
 REFERENCE = {  # published MSE and MAE of CALF with GPT-2, arXiv 2403.07300
     ("calf", "ETTh1", 96): (0.369, 0.389),
     ("calf", "ETTh1", 192): (0.427, 0.423),
@@ -128,29 +122,6 @@ def run(args: argparse.Namespace, horizon: int, settings: dict) -> dict:
     }
 
 
-def provenance(device: torch.device) -> dict:
-    """What a number depends on beside its settings."""
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False)
-    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
-    return {
-        "command": "python benchmarks/" + " ".join([Path(sys.argv[0]).name, *_argv()]),
-        "commit": commit.stdout.strip(),
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": gpu
-        or f"{platform.machine()} CPU, {torch.get_num_threads()} threads",
-        "versions": {p: version(p) for p in ("torch", "transformers", "peft")},
-    }
-
-
-def _argv() -> list[str]:
-    """Arguments without the folder of the data, which is nobody else's."""
-    out = sys.argv[1:]
-    if "--data-dir" in out:
-        out[out.index("--data-dir") + 1] = "DATA"
-    return out
-
-
 def main() -> None:
     """Run every horizon that is not in the results yet, and print all of them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -172,7 +143,6 @@ def main() -> None:
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--results", type=Path, default=RESULTS / "long_term.jsonl")
     args = parser.parse_args()
-    args.results.parent.mkdir(parents=True, exist_ok=True)
     ignored = ("horizon", "data_dir", "results")
     common = {k: v for k, v in vars(args).items() if k not in ignored}
     for horizon in args.horizon:
@@ -180,18 +150,10 @@ def main() -> None:
         record = find(args.results, settings)
         if record is None:
             record = run(args, horizon, settings)
-            with args.results.open("a") as stream:
-                stream.write(json.dumps(record) + "\n")
+            append(args.results, record)
         else:
             print(f"recorded {record['date']} at {record['commit']}:", end=" ")
         report(record)
-
-
-def find(results: Path, settings: dict) -> dict | None:
-    """Give the record of a run with these settings, if there is one."""
-    lines = results.read_text().splitlines() if results.exists() else []
-    records = (json.loads(line) for line in lines)
-    return next((r for r in records if settings.items() <= r.items()), None)
 
 
 def report(record: dict) -> None:

@@ -1,0 +1,52 @@
+"""Results files: one JSON object per line, with all that a number depends on."""
+
+import json
+import platform
+import subprocess
+import sys
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def find(results: Path, settings: dict) -> dict | None:
+    """Give the record of a run with these settings, if there is one."""
+    lines = results.read_text().splitlines() if results.exists() else []
+    records = (json.loads(line) for line in lines)
+    return next((r for r in records if settings.items() <= r.items()), None)
+
+
+def append(results: Path, record: dict) -> None:
+    """Add a record to the end of a results file, which need not exist yet."""
+    results.parent.mkdir(parents=True, exist_ok=True)
+    with results.open("a") as stream:
+        stream.write(json.dumps(record) + "\n")
+
+
+def provenance(
+    device: torch.device, packages: tuple[str, ...] = ("torch", "transformers", "peft")
+) -> dict:
+    """What a number depends on beside its settings."""
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=False)
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+    return {
+        "command": "python benchmarks/" + " ".join([Path(sys.argv[0]).name, *_argv()]),
+        "commit": commit.stdout.strip(),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "machine": gpu
+        or f"{platform.machine()} CPU, {torch.get_num_threads()} threads",
+        "versions": {package: version(package) for package in packages},
+    }
+
+
+def _argv() -> list[str]:
+    """Arguments without the folder of the data, which is nobody else's."""
+    out = sys.argv[1:]
+    if "--data-dir" in out:
+        out[out.index("--data-dir") + 1] = "DATA"
+    return out
