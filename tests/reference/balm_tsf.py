@@ -1,0 +1,246 @@
+"""BALM-TSF in plain formulas: slow, obvious, float64, one series at a time.
+
+Statistics are NumPy and exact; the rest is only tensor arithmetic, so that gradients
+can be taken. A matrix has one token a row. `weights` are tensors by these names:
+``prompts`` (Q, D), ``word_embeddings`` (vocabulary, D), ``patch_embedding.weight``
+(d_model, patch_length, 3), ``projection``, ``head``, ``log_temperature``, and
+``backbone`` with the names of its model.
+"""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from tests.reference.calf import BACKBONES, instance_norm, linear, mse, part
+
+START_TEMPERATURE = 0.07
+
+
+# statistics of one window
+
+
+class Statistics(NamedTuple):
+    minimum: float
+    maximum: float
+    median: float
+    trend: int
+    lags: list
+
+
+def statistics(window, n_lags):
+    """`window` is (time,), normalised; the rank of lags needs no tolerance here."""
+    window = np.asarray(window, dtype=np.float64)
+    change = window[-1] - window[0]
+    return Statistics(
+        minimum=window.min(),
+        maximum=window.max(),
+        median=median(window),
+        trend=0 if change == 0 else int(math.copysign(1, change)),
+        lags=top_lags(window, n_lags),
+    )
+
+
+def median(window):
+    """The middle value, or the mean of the two in the middle."""
+    ordered, middle = sorted(window), len(window) // 2
+    if len(window) % 2 == 1:
+        return ordered[middle]
+    return (ordered[middle - 1] + ordered[middle]) / 2
+
+
+def autocorrelation(window, lag):
+    """Circular, not normalised, as irfft(X * conj(X)) is; without rounding."""
+    exact = [Fraction(float(value)) for value in window]
+    return sum(exact[t] * exact[(t + lag) % len(exact)] for t in range(len(exact)))
+
+
+def top_lags(window, n_lags):
+    """The lags of highest autocorrelation, highest first, of equal ones the smaller.
+
+    Lag 0 tells nothing, and lag L - k nothing that lag k does not.
+    """
+    available = range(1, len(window) // 2 + 1)
+    ranked = sorted(available, key=lambda lag: (-autocorrelation(window, lag), lag))
+    return ranked[:n_lags]
+
+
+# the network, on one series
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Sizes that the weights do not tell, and what the method leaves open.
+
+    Parameters
+    ----------
+    prompts_first : bool
+        [prompts; text] or [text; prompts].
+    read : str
+        The text embedding is the states "last" or those at the "prompts".
+    balance_eps : float
+        Added to both variances of the scaling.
+    """
+
+    backbone: str  # "bert" or "gpt2"
+    n_layers: int
+    backbone_heads: int
+    backbone_eps: float
+    patch_length: int = 16
+    patch_stride: int = 8
+    d_ff: int = 128
+    prompts_first: bool = True
+    read: str = "last"
+    balance_eps: float = 1e-5
+    alignment_weight: float = 1.0
+
+
+class Embeddings(NamedTuple):
+    """Of one series, or of a batch if stacked; text before and after balancing."""
+
+    series: torch.Tensor
+    unbalanced_text: torch.Tensor
+    text: torch.Tensor
+    series_scale: torch.Tensor
+    text_scale: torch.Tensor
+
+
+class Losses(NamedTuple):
+    mse: torch.Tensor
+    alignment: torch.Tensor
+    loss: torch.Tensor
+
+
+def patches(series, patch_length, patch_stride):
+    """(time,) to (patch, patch_length), the last value repeated for one stride."""
+    padded = torch.cat([series, series[-1].repeat(patch_stride)])
+    starts = range(0, len(padded) - patch_length + 1, patch_stride)
+    return torch.stack([padded[start : start + patch_length] for start in starts])
+
+
+def prompt_length(n_patches, prediction_length, context_length):
+    return max(1, min(n_patches, n_patches * prediction_length // context_length))
+
+
+def patch_embedding(kernel, rows):
+    """A convolution over patches, the first next to the last; `kernel` is (out, in, 3).
+
+    The three taps see the patch before, the patch itself and the patch after.
+    """
+    n_patches = len(rows)
+    return torch.stack(
+        [
+            kernel[:, :, 0] @ rows[(p - 1) % n_patches]
+            + kernel[:, :, 1] @ rows[p]
+            + kernel[:, :, 2] @ rows[(p + 1) % n_patches]
+            for p in range(n_patches)
+        ]
+    )
+
+
+def embed_series(weights, series, settings):
+    rows = patches(series, settings.patch_length, settings.patch_stride)
+    embedded = patch_embedding(weights["patch_embedding.weight"], rows)
+    return linear(weights, "projection", embedded)
+
+
+def embed_text(weights, token_ids, settings):
+    """`token_ids` of one text, without padding."""
+    prompts, words = weights["prompts"], weights["word_embeddings"][token_ids]
+    n_prompts, n_words = len(prompts), len(words)
+    order = [prompts, words] if settings.prompts_first else [words, prompts]
+    language_model = BACKBONES[settings.backbone]
+    states = language_model(
+        part(weights, "backbone"), torch.cat(order), settings, lora_scale=None
+    )[-1]
+    if settings.read == "prompts" and settings.prompts_first:
+        return states[:n_prompts]
+    return states[n_words:]  # the last ones, at whatever tokens they are
+
+
+def token_scale(tokens, eps):
+    """Standard deviation over the tokens, per feature; the biased one."""
+    centred = tokens - tokens.sum(dim=0) / len(tokens)
+    return ((centred**2).sum(dim=0) / len(tokens) + eps) ** 0.5
+
+
+def balance(text, series, eps):
+    """Divide the text by how much more it varies than the series."""
+    return text / (token_scale(text, eps) / token_scale(series, eps))
+
+
+def embed(weights, series, token_ids, settings):
+    """Embeddings of one normalised series and its text."""
+    eps = settings.balance_eps
+    t = embed_series(weights, series, settings)
+    e = embed_text(weights, token_ids, settings)
+    return Embeddings(
+        t, e, balance(e, t, eps), token_scale(t, eps), token_scale(e, eps)
+    )
+
+
+def head(weights, text, series, d_ff):
+    """Tokens one after the other, of each its first features."""
+    features = [value for token in text for value in token[:d_ff]]
+    features += [value for token in series for value in token[:d_ff]]
+    return weights["head.weight"] @ torch.stack(features) + weights["head.bias"]
+
+
+# the network, on a batch
+
+
+def forward(weights, contexts, token_ids, settings):
+    """Forecast every variate of every window of (batch, time, variate).
+
+    `token_ids` has one text for each: a list of windows of lists of variates.
+
+    Returns the forecast and the stacked embeddings, variates of a window in a row.
+    """
+    forecasts, embeddings = [], []
+    for context, texts in zip(contexts, token_ids, strict=True):
+        normed, loc, scale = instance_norm(context)
+        of_window = []
+        for variate, text in enumerate(texts):
+            embedded = embed(weights, normed[:, variate], text, settings)
+            normed_forecast = head(
+                weights, embedded.text, embedded.series, settings.d_ff
+            )
+            of_window.append(normed_forecast * scale[variate] + loc[variate])
+            embeddings.append(embedded)
+        forecasts.append(torch.stack(of_window, dim=1))
+    stacked = [torch.stack(tensors) for tensors in zip(*embeddings, strict=True)]
+    return torch.stack(forecasts), Embeddings(*stacked)
+
+
+# losses
+
+
+def unit(vector):
+    return vector / (vector**2).sum() ** 0.5
+
+
+def similarity(embeddings):
+    """Cosine of every series (row) with every text (column), over all tokens' means."""
+    queries = [unit(tokens.mean(dim=0)) for tokens in embeddings.series]
+    keys = [unit(tokens.mean(dim=0)) for tokens in embeddings.text]
+    return torch.stack(
+        [torch.stack([(query * key).sum() for key in keys]) for query in queries]
+    )
+
+
+def info_nce(similarities, temperature):
+    """- log of the share of a series' own text among all texts, on average."""
+    powers = torch.exp(similarities / temperature)
+    shares = [powers[i, i] / powers[i].sum() for i in range(len(powers))]
+    return -sum(torch.log(share) for share in shares) / len(shares)
+
+
+def losses(weights, contexts, targets, token_ids, settings):
+    forecast, embeddings = forward(weights, contexts, token_ids, settings)
+    error = mse(forecast, targets)
+    temperature = torch.exp(weights["log_temperature"])
+    alignment = info_nce(similarity(embeddings), temperature)
+    return Losses(error, alignment, error + settings.alignment_weight * alignment)
