@@ -51,3 +51,7 @@ class UnsupportedBackboneError(InputError):
 
 class TrainingDivergedError(RuntimeError):
     """The loss became infinite or NaN during training."""
+
+
+class DescriptionError(RuntimeError):
+    """A series could not be put into words; the message says which one and why."""
