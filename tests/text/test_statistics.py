@@ -1,0 +1,157 @@
+"""Statistics of windows against plain formulas written from their definition."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from sktime_llm.layers.instance_norm import InstanceNorm
+from sktime_llm.text.statistics import WindowStatistics, window_statistics
+from tests.reference import balm_tsf as reference
+
+N_LAGS = 5
+DTYPES = [torch.float32, torch.float64]
+TIED = {
+    "alternating": [1, -1] * 12,
+    "period three": [0, 0, 1] * 8,
+    "period four": [3, 1, -2, 0] * 9,
+    "one peak": [5] + 23 * [0],
+    "one peak, odd": 11 * [1] + [2] + 11 * [1],
+    "two peaks": [0, 0, 4, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0],
+    "ties in the middle of the rank": [2, 0, 1, 0, 0, 1, 0, 2, 0, 0, 0, 0],
+    "symmetric": [0, 1, 2, 3, 4, 3, 2, 1],
+}
+
+
+def random_windows(length, batch=8):
+    windows = torch.from_numpy(
+        np.random.default_rng(length).normal(size=(batch, length))
+    )
+    return InstanceNorm()(windows[..., None]).values[..., 0]
+
+
+def assert_is_reference(windows, n_lags=N_LAGS):
+    actual = window_statistics(windows, n_lags)
+    expected = [reference.statistics(window, n_lags) for window in windows.numpy()]
+    assert actual.lags.tolist() == [s.lags for s in expected]
+    assert actual.trend.tolist() == [s.trend for s in expected]
+    for name in ("minimum", "maximum", "median"):
+        value = torch.tensor([getattr(s, name) for s in expected], dtype=torch.float64)
+        # the mean of two values is rounded once in the precision of the window
+        torch.testing.assert_close(getattr(actual, name), value.to(windows.dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("length", [10, 11, 24, 37, 96])
+def test_random_windows(length, dtype):
+    assert_is_reference(random_windows(length).to(dtype))
+
+
+@pytest.mark.parametrize("n_lags", [0, 1, 3, 12, 40])
+def test_number_of_lags(n_lags):
+    windows = random_windows(24)
+    assert window_statistics(windows, n_lags).lags.shape == (8, min(n_lags, 12))
+    assert_is_reference(windows, n_lags)
+
+
+@pytest.mark.parametrize("length", range(1, 12))
+def test_short_windows_have_fewer_lags(length):
+    windows = random_windows(length)
+    lags = window_statistics(windows, N_LAGS).lags
+    assert lags.shape == (8, min(N_LAGS, length // 2))
+    assert_is_reference(windows)
+
+
+def test_what_it_returns():
+    windows = random_windows(24, batch=3).float()
+    actual = window_statistics(windows, 2)
+    assert isinstance(actual, WindowStatistics)
+    assert actual._fields == ("minimum", "maximum", "median", "trend", "lags")
+    for name in ("minimum", "maximum", "median"):
+        assert getattr(actual, name).shape == (3,)
+        assert getattr(actual, name).dtype == torch.float32
+    assert actual.trend.shape == (3,)
+    assert actual.lags.dtype == torch.int64
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("value", [0.0, 0.3, -7.0, 1e6])
+def test_constant_windows_are_flat(value, dtype):
+    windows = torch.full((2, 30), value, dtype=dtype)
+    for w in (windows, InstanceNorm()(windows[..., None]).values[..., 0]):
+        actual = window_statistics(w, N_LAGS)
+        assert actual.trend.tolist() == [0, 0]
+        assert actual.lags.tolist() == 2 * [[1, 2, 3, 4, 5]]
+        assert actual.minimum.equal(w[:, 0])
+        assert actual.maximum.equal(w[:, 0])
+        torch.testing.assert_close(actual.median, w[:, 0])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("window", TIED.values(), ids=TIED)
+def test_of_equal_autocorrelations_the_smaller_lag_is_first(window, dtype):
+    windows = torch.tensor(
+        np.array([window, window[::-1], np.roll(window, 3)]), dtype=dtype
+    )
+    assert_is_reference(windows)
+    # normalised, equal products are equal still
+    assert_is_reference(InstanceNorm()(windows[..., None]).values[..., 0])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("period", [6, 24])
+def test_multiples_of_the_period_are_in_order(period, dtype):
+    # equal but for the rounding of the sine itself
+    steps = torch.arange(20 * period, dtype=torch.float64)
+    windows = torch.stack([torch.sin(2 * math.pi * steps / period + p) for p in (0, 1)])
+    lags = window_statistics(windows.to(dtype), N_LAGS).lags
+    assert lags.tolist() == 2 * [[k * period for k in range(1, N_LAGS + 1)]]
+
+
+def test_order_is_by_autocorrelation():
+    # four peaks that meet each other at lags 1, 3 and 7, with products 12, 6 and 2
+    window = torch.zeros(1, 40, dtype=torch.float64)
+    window[0, [0, 1]] = torch.tensor([4.0, 3.0], dtype=torch.float64)
+    window[0, [4]] = 2.0
+    expected = reference.top_lags(window[0].numpy(), 3)
+    assert expected == [1, 4, 3]  # 4 * 3, 4 * 2, 3 * 2
+    assert window_statistics(window, 3).lags.tolist() == [expected]
+
+
+@pytest.mark.parametrize(
+    ("window", "trend"),
+    [([0, 5, 1], 1), ([0, -5, -1], -1), ([2, 9, 2], 0), ([2, 2 + 1e-5], 1), ([4], 0)],
+)
+def test_trend_is_of_the_last_minus_the_first(window, trend):
+    windows = torch.tensor([window], dtype=torch.float64)
+    assert window_statistics(windows, N_LAGS).trend.tolist() == [trend]
+
+
+@pytest.mark.parametrize(
+    ("window", "median"),
+    [([7, 1, 3], 3), ([7, 1, 3, 4], 3.5), ([1, 2], 1.5), ([2], 2), ([0, 0, 9, 9], 4.5)],
+)
+def test_median_is_the_mean_of_the_middle_values(window, median):
+    windows = torch.tensor([window], dtype=torch.float32)
+    assert window_statistics(windows, N_LAGS).median.tolist() == [median]
+
+
+def test_windows_of_a_batch_do_not_see_each_other():
+    # of very different scale, so that a tolerance must be each window's own
+    scales = torch.tensor([1e-6, 1.0, 1e6, 0.0], dtype=torch.float64)
+    windows = scales[:, None] * random_windows(24, batch=4)
+    together = window_statistics(windows, N_LAGS)
+    alone = [window_statistics(window[None], N_LAGS) for window in windows]
+    for name in WindowStatistics._fields:
+        expected = torch.cat([getattr(statistics, name) for statistics in alone])
+        assert getattr(together, name).equal(expected)
+    assert_is_reference(windows)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_windows_are_left_as_they_are(dtype):
+    windows = random_windows(24).to(dtype)
+    before = windows.clone()
+    window_statistics(windows, N_LAGS)
+    assert windows.equal(before)
