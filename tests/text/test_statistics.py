@@ -48,6 +48,14 @@ def test_random_windows(length, dtype):
     assert_is_reference(random_windows(length).to(dtype))
 
 
+@pytest.mark.parametrize("level", [-1e3, 1e4])
+def test_level_does_not_hide_the_lags(level):
+    windows = random_windows(24)
+    assert_is_reference(windows + level)
+    actual = window_statistics(windows + level, N_LAGS).lags
+    assert actual.equal(window_statistics(windows, N_LAGS).lags)
+
+
 @pytest.mark.parametrize("n_lags", [0, 1, 3, 12, 40])
 def test_number_of_lags(n_lags):
     windows = random_windows(24)
@@ -110,7 +118,7 @@ def test_multiples_of_the_period_are_in_order(period, dtype):
 
 
 def test_order_is_by_autocorrelation():
-    # four peaks that meet each other at lags 1, 3 and 7, with products 12, 6 and 2
+    # three peaks, of which each two meet at a lag of their own
     window = torch.zeros(1, 40, dtype=torch.float64)
     window[0, [0, 1]] = torch.tensor([4.0, 3.0], dtype=torch.float64)
     window[0, [4]] = 2.0
