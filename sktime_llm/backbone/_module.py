@@ -6,16 +6,19 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import MODEL_FOR_MASKED_LM_MAPPING
+from transformers import MODEL_FOR_MASKED_LM_MAPPING, PreTrainedTokenizerBase
 
 from sktime_llm.backbone.adapters import Tuning, inject_lora
 from sktime_llm.backbone.architecture import (
     count_positions,
+    first_position,
     layer_norm_names,
     position_embedding_names,
 )
-from sktime_llm.backbone.loading import BackboneSource, load_frozen
+from sktime_llm.backbone.loading import BackboneSource, load_frozen, load_tokenizer
+from sktime_llm.backbone.prefix import states_after_prefix
 from sktime_llm.errors import BackboneCorruptedError, InputError
 
 
@@ -80,9 +83,39 @@ class Backbone(nn.Module):
     ) -> tuple[Tensor, ...]:
         raise NotImplementedError
 
-    def word_embeddings(self) -> Tensor:
-        """Word embeddings, (vocabulary, hidden_size), frozen and on the CPU."""
+    def states_after(
+        self, prefix: Tensor, prefix_mask: Tensor, inputs_embeds: Tensor
+    ) -> Tensor:
+        """Last states of tokens that read a prefix, which does not read them.
+
+        No gradient flows through the prefix of a language model.
+
+        Parameters
+        ----------
+        prefix : Tensor of shape (batch, prefix token, hidden_size)
+            Embedded text, padded at its end.
+        prefix_mask : Tensor of shape (batch, prefix token)
+            1 at tokens, 0 at padding.
+        inputs_embeds : Tensor of shape (batch, token, hidden_size)
+            The tokens that follow.
+
+        Returns
+        -------
+        Tensor of shape (batch, token, hidden_size)
+        """
         raise NotImplementedError
+
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """Give the tokenizer that the word embeddings belong to."""
+        raise NotImplementedError
+
+    def word_embeddings(self, device: torch.device | str = "cpu") -> Tensor:
+        """Word embeddings, (vocabulary, hidden_size), frozen, one copy per device."""
+        raise NotImplementedError
+
+    def embed(self, token_ids: Tensor) -> Tensor:
+        """(..., token) of int to (..., token, hidden_size)."""
+        return F.embedding(token_ids.long(), self.word_embeddings(token_ids.device))
 
 
 class LanguageModelBackbone(Backbone):
@@ -118,6 +151,7 @@ class LanguageModelBackbone(Backbone):
         self.n_layers = config.num_hidden_layers
         self.is_causal = type(config) not in MODEL_FOR_MASKED_LM_MAPPING
         self.max_tokens = count_positions(self._frozen.model)
+        self._first_position = first_position(self._frozen.model)
         self.eval()  # as the frozen model is
 
     def _hidden_states(
@@ -129,9 +163,26 @@ class LanguageModelBackbone(Backbone):
             output_hidden_states=True,
         ).hidden_states
 
-    def word_embeddings(self) -> Tensor:
-        """Word embeddings, (vocabulary, hidden_size), frozen and on the CPU."""
-        return self._frozen.word_embeddings
+    def states_after(
+        self, prefix: Tensor, prefix_mask: Tensor, inputs_embeds: Tensor
+    ) -> Tensor:
+        """Last states of tokens that read a prefix, which does not read them."""
+        return states_after_prefix(
+            self.model,
+            prefix,
+            prefix_mask,
+            inputs_embeds,
+            is_causal=self.is_causal,
+            first_position=self._first_position,
+        )
+
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """Give the tokenizer of the model."""
+        return load_tokenizer(self.source.name, self.source.revision)
+
+    def word_embeddings(self, device: torch.device | str = "cpu") -> Tensor:
+        """Word embeddings, (vocabulary, hidden_size), frozen, one copy per device."""
+        return self._frozen.word_embeddings_on(torch.device(device))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
         """Move what trains; what is shared is looked up where it goes to."""

@@ -1,10 +1,13 @@
 """Backbones without a language model, to see what the language model is worth."""
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from sktime_llm.backbone._module import Backbone
+from sktime_llm.backbone.loading import load_tokenizer
 
 
 class StandInBackbone(Backbone):
@@ -17,8 +20,10 @@ class StandInBackbone(Backbone):
 
     Parameters
     ----------
+    name, revision : str
+        The language model, for its tokenizer.
     config : transformers.PreTrainedConfig
-        Configuration of the language model, for its width, heads and vocabulary.
+        Its configuration, for its width, heads and vocabulary.
     layer : nn.Module or None
         The layer, (batch, token, hidden_size) to the same, taking
         ``attention_mask=``; None for no layer at all.
@@ -36,9 +41,16 @@ class StandInBackbone(Backbone):
     vocabulary_key: tuple[int, int, int]
 
     def __init__(
-        self, config: PreTrainedConfig, layer: nn.Module | None, random_seed: int
+        self,
+        name: str,
+        revision: str | None,
+        config: PreTrainedConfig,
+        layer: nn.Module | None,
+        random_seed: int,
     ) -> None:
         super().__init__()
+        self.name = name
+        self.revision = revision
         self.layer = layer
         self.hidden_size = config.hidden_size
         self.n_heads = config.num_attention_heads
@@ -52,12 +64,36 @@ class StandInBackbone(Backbone):
             return (inputs_embeds,)
         return inputs_embeds, self.layer(inputs_embeds, attention_mask=attention_mask)
 
-    def word_embeddings(self) -> Tensor:
-        """Random word embeddings, (vocabulary, hidden_size), on the CPU."""
-        vocabulary_size, width, seed = self.vocabulary_key
-        generator = torch.Generator().manual_seed(seed)
-        table = torch.empty(vocabulary_size, width)
-        return table.normal_(std=0.02, generator=generator)
+    def states_after(
+        self, prefix: Tensor, prefix_mask: Tensor, inputs_embeds: Tensor
+    ) -> Tensor:
+        """Last states of tokens that read a prefix; its own are of no use to one layer.
+
+        Without a layer nobody reads anything.
+        """
+        n_tokens = inputs_embeds.shape[1]
+        both = torch.cat([prefix, inputs_embeds], dim=1)
+        mask = torch.cat(
+            [prefix_mask, prefix_mask.new_ones(len(both), n_tokens)], dim=1
+        )
+        return self._hidden_states(both, mask)[-1][:, -n_tokens:]
+
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """Give the tokenizer of the language model that is replaced."""
+        return load_tokenizer(self.name, self.revision)
+
+    def word_embeddings(self, device: torch.device | str = "cpu") -> Tensor:
+        """Random word embeddings, (vocabulary, hidden_size), one copy per device."""
+        return _random_table(*self.vocabulary_key, torch.device(device))
+
+
+@lru_cache(maxsize=4)
+def _random_table(
+    vocabulary_size: int, width: int, seed: int, device: torch.device
+) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    table = torch.empty(vocabulary_size, width)
+    return table.normal_(std=0.02, generator=generator).to(device)
 
 
 class AttentionLayer(nn.Module):

@@ -44,13 +44,21 @@ def position_embedding_names(model: nn.Module) -> list[str]:
 
 def count_positions(model: PreTrainedModel) -> int | None:
     """Longest input, in tokens, of learned positions; None where they are rotary."""
+    if not position_embedding_names(model):
+        return None
+    return int(model.config.max_position_embeddings) - first_position(model)
+
+
+def first_position(model: PreTrainedModel) -> int:
+    """Number of the first token's position, as the model counts them.
+
+    RoBERTa and MPNet keep the entries up to that of the padding token free.
+    """
     names = position_embedding_names(model)
     if not names:
-        return None
+        return 0
     table: Any = model.get_submodule(names[0].rpartition(".")[0])
-    # RoBERTa and MPNet keep the entries up to that of the padding token free
-    free = 0 if table.padding_idx is None else table.padding_idx + 1
-    return int(model.config.max_position_embeddings) - free
+    return 0 if table.padding_idx is None else table.padding_idx + 1
 
 
 def attention_projection_names(model: nn.Module) -> list[str]:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import torch
@@ -78,6 +78,7 @@ class FrozenModel:
     model: PreTrainedModel
     word_embeddings: Tensor
     _on_device: dict[torch.device, dict[str, Tensor]] = field(default_factory=dict)
+    _words_on_device: dict[torch.device, Tensor] = field(default_factory=dict)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -96,6 +97,13 @@ class FrozenModel:
                     for name, tensor in self.model.named_parameters()
                 }
             return self._on_device[device]
+
+    def word_embeddings_on(self, device: torch.device) -> Tensor:
+        """Give the word embeddings, on a device; one copy per device and process."""
+        with _LOCK:
+            if device not in self._words_on_device:
+                self._words_on_device[device] = self.word_embeddings.to(device)
+            return self._words_on_device[device]
 
 
 _LOCK = threading.RLock()
@@ -127,6 +135,7 @@ def clear_backbone_cache() -> None:
     """
     with _LOCK:
         _CACHE.clear()
+        load_tokenizer.cache_clear()
 
 
 def load_config(name: str, revision: str | None = None) -> PreTrainedConfig:
@@ -148,8 +157,9 @@ def load_config(name: str, revision: str | None = None) -> PreTrainedConfig:
     return config
 
 
+@lru_cache(maxsize=_CACHE_SIZE)
 def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerBase:
-    """Read the fast tokenizer of a model."""
+    """Read the fast tokenizer of a model; the last four are kept."""
     if name in TINY_CONFIGS:
         return make_tiny_tokenizer()
     folder = locate_backbone(name, revision=revision, weights=False)

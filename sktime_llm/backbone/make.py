@@ -86,4 +86,6 @@ def make_backbone(choice: BackboneChoice, tuning: Tuning | None = None) -> Backb
         layer = AttentionLayer(width, n_heads)
     elif choice.mode == "transformer":
         layer = TransformerLayer(width, n_heads)
-    return StandInBackbone(config, layer, choice.random_seed)
+    return StandInBackbone(
+        choice.name, choice.revision, config, layer, choice.random_seed
+    )
