@@ -1,9 +1,13 @@
 """What every forecasting network keeps, and all that training knows of one."""
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from torch import Tensor, nn
+
+
+Features: TypeAlias = dict[str, Tensor]
+"""What is computed of a batch of windows once, (batch, ...), by name."""
 
 
 class ForecastOutput(NamedTuple):
@@ -37,7 +41,12 @@ class ForecastNetwork(nn.Module, ABC):
     prediction_length: int
 
     @abstractmethod
-    def forward(self, context: Tensor, target: Tensor | None = None) -> ForecastOutput:
+    def forward(
+        self,
+        context: Tensor,
+        target: Tensor | None = None,
+        features: Features | None = None,
+    ) -> ForecastOutput:
         """Forecast, and with a target compute the losses.
 
         Without a target only what the forecast needs is run.
@@ -48,8 +57,27 @@ class ForecastNetwork(nn.Module, ABC):
             The past.
         target : Tensor of shape (batch, prediction_length, channel), optional
             The future, in training.
+        features : dict of str to Tensor, optional
+            What `window_features` gave for these windows; without it the network
+            computes it.
 
         Returns
         -------
         ForecastOutput
         """
+
+    def window_features(self, context: Tensor) -> Features:
+        """Give what training never changes of windows, computed once for each.
+
+        Parameters
+        ----------
+        context : Tensor of shape (batch, context_length, channel)
+            The past.
+
+        Returns
+        -------
+        dict of str to Tensor of shape (batch, ...)
+            `features` of `forward`. Integers may differ in their last dimension
+            from call to call; -1 is their padding.
+        """
+        return {}

@@ -7,7 +7,7 @@ from sktime_llm.backbone._module import Backbone
 from sktime_llm.layers.cross_modal import ConstantMemoryAttention
 from sktime_llm.layers.instance_norm import InstanceNorm, Normalised
 from sktime_llm.layers.variate_embedding import VariateEmbedding
-from sktime_llm.networks._interface import ForecastNetwork, ForecastOutput
+from sktime_llm.networks._interface import Features, ForecastNetwork, ForecastOutput
 from sktime_llm.training.losses import DISTANCES, mase
 
 FEATURE_LOSS_DECAY = 0.8
@@ -143,7 +143,12 @@ class CALFNetwork(ForecastNetwork):
         self.feature_loss_weight = feature_loss_weight
         self.seasonal_period = seasonal_period
 
-    def forward(self, context: Tensor, target: Tensor | None = None) -> ForecastOutput:
+    def forward(
+        self,
+        context: Tensor,
+        target: Tensor | None = None,
+        features: Features | None = None,
+    ) -> ForecastOutput:
         """Forecast by the temporal branch; with a target, run the textual one too.
 
         See `ForecastNetwork.forward` for shapes.

@@ -13,7 +13,12 @@ from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_lis
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Adam, AdamW, Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
+from torch.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    LRScheduler,
+    OneCycleLR,
+    StepLR,
+)
 from tqdm.auto import tqdm
 
 from sktime_llm.errors import (
@@ -29,8 +34,9 @@ from sktime_llm.training.windows import Windows
 _log = logging.getLogger(__name__)
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "adamw": AdamW}
-SCHEDULES = ("cosine", "one-cycle", "constant")
+SCHEDULES = ("cosine", "one-cycle", "step", "constant")
 _FINAL_COSINE_RATE = 1e-8
+_STEP_FACTOR = 0.5
 _CHECK_LOSS_EVERY = 20
 _SHOW_PROGRESS_AFTER_SECONDS = 2.0
 
@@ -54,10 +60,10 @@ class TrainingConfig:
         The optimiser.
     weight_decay : float
         The optimiser's weight decay.
-    schedule : {"cosine", "one-cycle", "constant"}
+    schedule : {"cosine", "one-cycle", "step", "constant"}
         Learning rate over time: ``"cosine"`` falls to 1e-8 over `schedule_epochs`,
         epoch by epoch, and then rises again; ``"one-cycle"`` rises and falls once over
-        `max_epochs`, step by step.
+        `max_epochs`, step by step; ``"step"`` is halved every epoch.
     schedule_epochs : int
         Half a period of ``"cosine"``.
     gradient_clip : float, optional
@@ -197,6 +203,8 @@ class _Run:
         self.order = torch.Generator().manual_seed(self.seed)
         if self.accelerator.num_processes > 1:
             self._distribute()
+        for windows in filter(None, (training, validation)):
+            windows.describe(network)
         self.best = _Best()
         self.records: list[EpochRecord] = []
 
@@ -215,6 +223,8 @@ class _Run:
         if config.schedule == "cosine":
             rate = min(_FINAL_COSINE_RATE, config.learning_rate)
             return CosineAnnealingLR(optimizer, config.schedule_epochs, eta_min=rate)
+        if config.schedule == "step":
+            return StepLR(optimizer, step_size=1, gamma=_STEP_FACTOR)
         if config.schedule == "one-cycle":
             steps = config.max_epochs * self.n_steps
             return OneCycleLR(optimizer, config.learning_rate, total_steps=steps)
@@ -269,7 +279,7 @@ class _Run:
             if step % _CHECK_LOSS_EVERY == 0 or step == self.n_steps:
                 self._check_finite(losses, epoch)
             bar.update()
-        if self.config.schedule == "cosine" and self.schedule is not None:
+        if self.config.schedule != "one-cycle" and self.schedule is not None:
             self.schedule.step()
         means = self._mean_over_processes(losses, sizes)
         return {
@@ -299,7 +309,8 @@ class _Run:
         """Do one step; give the losses, without waiting for the device."""
         context, target = self.training.gather(indices)
         with autocast(self.config.precision, self.device):
-            losses = self.model(context, target).losses
+            features = self.training.features(indices)
+            losses = self.model(context, target, features).losses
         self.optimizer.zero_grad(set_to_none=True)
         (losses["loss"] * share).backward()
         if self.config.gradient_clip is not None:
@@ -321,7 +332,8 @@ class _Run:
         with torch.inference_mode(), autocast(self.config.precision, self.device):
             for indices in mine.split(self.config.batch_size):
                 context, target = self.validation.gather(indices)
-                forecast = self.network(context).forecast.float()
+                features = self.validation.features(indices)
+                forecast = self.network(context, features=features).forecast.float()
                 total += distance(forecast, target) * len(indices)
         total = self.accelerator.reduce(total, reduction="sum")
         return float(total) / len(self.validation)

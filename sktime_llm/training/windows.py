@@ -5,9 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from sktime_llm.errors import SeriesTooShortError
+from sktime_llm.networks._interface import Features, ForecastNetwork
+
+_DESCRIBED_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class Windows:
         self.shape = shape
         self.starts = starts
         self._views = values.unfold(0, shape.total, 1)
+        self._features: Features = {}
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -70,6 +75,28 @@ class Windows:
         windows = self._views[self.starts[indices]].transpose(1, 2)
         length = self.shape.context_length
         return windows[:, :length], windows[:, length:]
+
+    def describe(self, network: ForecastNetwork) -> None:
+        """Compute the features that a network wants of every window, once."""
+        with torch.no_grad():
+            parts = [
+                network.window_features(self.gather(indices)[0])
+                for indices in torch.arange(len(self)).split(_DESCRIBED_AT_ONCE)
+            ]
+        names = parts[0] if parts else ()
+        self._features = {n: _join([part[n] for part in parts]) for n in names}
+
+    def features(self, indices: Tensor) -> Features:
+        """Give what `describe` computed for some windows."""
+        return {name: values[indices] for name, values in self._features.items()}
+
+
+def _join(parts: list[Tensor]) -> Tensor:
+    """Join batches whose last dimension may differ, padded by -1."""
+    width = max(part.shape[-1] for part in parts)
+    return torch.cat(
+        [F.pad(part, (0, width - part.shape[-1]), value=-1) for part in parts]
+    )
 
 
 def stack_windows(

@@ -23,7 +23,7 @@ class LinearNetwork(ForecastNetwork):
         self.dropout = nn.Dropout(dropout)
         self.frozen = nn.Parameter(torch.ones(3), requires_grad=False)
 
-    def forward(self, context, target=None):
+    def forward(self, context, target=None, features=None):
         out = self.linear(self.dropout(context).transpose(1, 2)).transpose(1, 2)
         if target is None:
             return ForecastOutput(out, {})
