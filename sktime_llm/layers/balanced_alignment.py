@@ -1,0 +1,99 @@
+"""Two modalities brought to one scale and one meaning."""
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def balance(text: Tensor, series: Tensor, eps: float = 1e-5) -> Tensor:
+    """Give the tokens of the text the scale that those of the series have.
+
+    Parameters
+    ----------
+    text : Tensor of shape (batch, text token, d)
+        Divided by the ratio of the standard deviations, over tokens, of text and
+        series; per sample and feature.
+    series : Tensor of shape (batch, series token, d)
+        What gives the scale.
+    eps : float, default=1e-5
+        Added to both variances, which are the biased ones.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sktime_llm.layers.balanced_alignment import balance
+    >>> text = torch.tensor([[[1.0], [3.0]]])
+    >>> balance(text, 5 * text).flatten()
+    tensor([ 5., 15.])
+    """
+    return text * (_deviation(series, eps) / _deviation(text, eps))
+
+
+def _deviation(tokens: Tensor, eps: float) -> Tensor:
+    return torch.sqrt(tokens.var(dim=1, correction=0, keepdim=True) + eps)
+
+
+class Alignment(NamedTuple):
+    """How well texts and series of a batch match.
+
+    Attributes
+    ----------
+    series, text : Tensor of shape (batch, d)
+        Embeddings of length 1.
+    similarity : Tensor of shape (batch, batch)
+        Cosine of every series (row) with every text (column).
+    loss : scalar Tensor
+        InfoNCE.
+    """
+
+    series: Tensor
+    text: Tensor
+    similarity: Tensor
+    loss: Tensor
+
+
+class ContrastiveAlignment(nn.Module):
+    """InfoNCE between series and texts, with a learned temperature [1]_.
+
+    Each series, the query, has its own text as the positive and the texts of the other
+    series of the batch as negatives; each text is counted once.
+
+    Parameters
+    ----------
+    start_temperature : float
+        Divides similarities; learned in logarithms, so that it stays positive.
+
+    References
+    ----------
+    .. [1] A. van den Oord et al. (2018). Representation Learning with Contrastive
+       Predictive Coding. arXiv 1807.03748.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sktime_llm.layers.balanced_alignment import ContrastiveAlignment
+    >>> tokens = torch.eye(3).unsqueeze(1)
+    >>> ContrastiveAlignment(0.07)(tokens, tokens).similarity.diagonal()
+    tensor([1., 1., 1.])
+    """
+
+    def __init__(self, start_temperature: float) -> None:
+        super().__init__()
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(start_temperature)))
+
+    @property
+    def temperature(self) -> Tensor:
+        """The temperature as it is now."""
+        return self.log_temperature.exp()
+
+    def forward(self, series: Tensor, text: Tensor) -> Alignment:
+        """Compare the mean tokens; both are (batch, token, d)."""
+        series = F.normalize(series.mean(dim=1), dim=1)
+        text = F.normalize(text.mean(dim=1), dim=1)
+        similarity = series @ text.T
+        own = torch.arange(len(series), device=series.device)
+        loss = F.cross_entropy(similarity / self.temperature, own)
+        return Alignment(series, text, similarity, loss)

@@ -1,0 +1,80 @@
+"""Pieces of a series as tokens."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def count_patches(context_length: int, patch_length: int, patch_stride: int) -> int:
+    """Count the patches of a context whose end is padded by one stride.
+
+    Examples
+    --------
+    >>> from sktime_llm.layers.patch_embedding import count_patches
+    >>> count_patches(512, 16, 8)
+    64
+    """
+    return (context_length - patch_length) // patch_stride + 2
+
+
+class PatchEmbedding(nn.Module):
+    """Cut each series into overlapping patches and embed them as tokens.
+
+    The end of a series is padded by its last value for one stride [1]_. A convolution
+    of width 3 over the patches, circular at the ends, takes patches to `d_model`
+    features, and a linear map takes these to the width of the tokens.
+
+    Parameters
+    ----------
+    patch_length, patch_stride : int
+        Time steps of a patch, and between the starts of two.
+    d_model : int
+        Features of a patch before the linear map.
+    d_token : int
+        Width of the tokens.
+    dropout : float
+        Dropout rate before the linear map.
+
+    References
+    ----------
+    .. [1] Y. Nie et al. (2023). A Time Series is Worth 64 Words: Long-term Forecasting
+       with Transformers. ICLR. arXiv 2211.14730.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sktime_llm.layers.patch_embedding import PatchEmbedding
+    >>> embed = PatchEmbedding(4, 2, d_model=8, d_token=6, dropout=0.0)
+    >>> embed(torch.zeros(5, 12)).shape
+    torch.Size([5, 6, 6])
+    """
+
+    def __init__(
+        self,
+        patch_length: int,
+        patch_stride: int,
+        *,
+        d_model: int,
+        d_token: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.patch_length = patch_length
+        self.patch_stride = patch_stride
+        self.convolution = nn.Conv1d(
+            patch_length,
+            d_model,
+            kernel_size=3,
+            padding=1,
+            padding_mode="circular",
+            bias=False,
+        )
+        nn.init.kaiming_normal_(self.convolution.weight, nonlinearity="leaky_relu")
+        self.dropout = nn.Dropout(dropout)
+        self.project = nn.Linear(d_model, d_token)
+
+    def forward(self, series: Tensor) -> Tensor:
+        """(series, time) to (series, patch, d_token)."""
+        padded = F.pad(series.unsqueeze(1), (0, self.patch_stride), mode="replicate")
+        patches = padded.squeeze(1).unfold(1, self.patch_length, self.patch_stride)
+        features = self.convolution(patches.transpose(1, 2)).transpose(1, 2)
+        return self.project(self.dropout(features))

@@ -1,0 +1,253 @@
+"""BALM-TSF: series and their statistics in words, balanced and aligned."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sktime_llm.backbone._module import Backbone
+from sktime_llm.errors import InputError
+from sktime_llm.layers.balanced_alignment import (
+    Alignment,
+    ContrastiveAlignment,
+    balance,
+)
+from sktime_llm.layers.instance_norm import InstanceNorm
+from sktime_llm.layers.patch_embedding import PatchEmbedding, count_patches
+from sktime_llm.networks._interface import Features, ForecastNetwork, ForecastOutput
+from sktime_llm.text.prompts import PADDING, tokenize, write_prompts
+from sktime_llm.text.statistics import window_statistics
+
+PROMPT_ORDERS = ("text-first", "prompts-first")
+
+
+def published_prompt_length(
+    context_length: int, prediction_length: int, n_patches: int
+) -> int:
+    """Count the prompt tokens as published, but at least 2, for there to be a scale.
+
+    Examples
+    --------
+    >>> from sktime_llm.networks.balm_tsf import published_prompt_length
+    >>> published_prompt_length(512, 96, n_patches=64)
+    12
+    """
+    return max(2, min(n_patches, n_patches * prediction_length // context_length))
+
+
+class TextBranch(nn.Module):
+    """BALM-TSF's text branch: learned prompts beside the statistics of a series.
+
+    A frozen language model reads both. Equal texts of a batch are read once.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        Frozen.
+    prompt_length : int
+        Number of learned prompt tokens.
+    prompt_order : {"text-first", "prompts-first"}
+        ``"prompts-first"`` is the published order. The model's own attention connects
+        prompts and text; the embedding is the last states of a decoder, and of an
+        encoder the states of the prompts. With ``"text-first"`` the prompts follow the
+        text and read it, and the text does not read them; the embedding is the states
+        of the prompts, and no gradient is needed in the text.
+    prompt_style : {"short", "published"}
+        See `sktime_llm.text.prompts.write_prompts`.
+    n_lags : int
+        Lags in the text.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        prompt_length: int,
+        prompt_order: str,
+        prompt_style: str,
+        n_lags: int,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.prompt_order = prompt_order
+        self.prompt_style = prompt_style
+        self.n_lags = n_lags
+        self.prompts = nn.Parameter(torch.randn(prompt_length, backbone.hidden_size))
+
+    def train(self, mode: bool = True) -> "TextBranch":
+        """Set the mode; a frozen model runs without dropout in any."""
+        super().train(mode)
+        if not any(p.requires_grad for p in self.backbone.parameters()):
+            self.backbone.eval()
+        return self
+
+    def describe(self, series: Tensor) -> Tensor:
+        """Token ids of the texts of normalised series, (series, time) to (series, token).
+
+        Raises
+        ------
+        InputError
+            If a text and the prompts do not fit the positions of the backbone.
+        """
+        texts = write_prompts(window_statistics(series, self.n_lags), self.prompt_style)
+        token_ids = tokenize(texts, self.backbone.tokenizer()).to(series.device)
+        n_prompts, n_text = len(self.prompts), token_ids.shape[1]
+        most = self.backbone.max_tokens
+        if most is not None and n_prompts + n_text > most:
+            raise InputError(
+                f"a text of {n_text} tokens and {n_prompts} prompt tokens make "
+                f"{n_prompts + n_text}, but the backbone has only {most} positions. "
+                "Set a smaller prompt_length, fewer n_lags, prompt_style='short', or "
+                "choose a backbone with more positions."
+            )
+        return token_ids
+
+    def forward(self, token_ids: Tensor) -> Tensor:
+        """(series, text token) to (series, prompt_length, hidden_size)."""
+        distinct, which = token_ids.unique(dim=0, return_inverse=True)
+        return self._read(distinct)[which]
+
+    def _read(self, token_ids: Tensor) -> Tensor:
+        mask = (token_ids != PADDING).long()
+        words = self.backbone.embed(token_ids.clamp(min=0)).to(self.prompts.dtype)
+        prompts = self.prompts.expand(len(token_ids), -1, -1)
+        if self.prompt_order == "text-first":
+            return self.backbone.states_after(words, mask, prompts)
+        mask = torch.cat([mask.new_ones(prompts.shape[:2]), mask], dim=1)
+        states = self.backbone(torch.cat([prompts, words], dim=1), mask)[-1]
+        n_prompts = len(self.prompts)
+        if not self.backbone.is_causal:
+            return states[:, :n_prompts]
+        last = mask.sum(dim=1, keepdim=True) - n_prompts
+        at = last + torch.arange(n_prompts, device=mask.device)
+        return states.take_along_dim(at.unsqueeze(2), dim=1)
+
+
+class Modalities(NamedTuple):
+    """Tokens of a batch in both modalities.
+
+    Attributes
+    ----------
+    series : Tensor of shape (series, patch, hidden_size)
+        Embedded patches.
+    text : Tensor of shape (series, prompt_length, hidden_size)
+        States of the language model.
+    balanced_text : Tensor of shape (series, prompt_length, hidden_size)
+        These, at the scale of the patches.
+    alignment : Alignment
+        Of the balanced text with the series.
+    """
+
+    series: Tensor
+    text: Tensor
+    balanced_text: Tensor
+    alignment: Alignment
+
+
+class BALMTSFNetwork(ForecastNetwork):
+    """The network of BALM-TSF [1]_; every variate of a window is a series of its own.
+
+    Parameters
+    ----------
+    text : TextBranch
+        Statistics of a series in words, read by the language model.
+    context_length, prediction_length : int
+        Shape of the windows; they may have any number of variates.
+    patch_length, patch_stride : int
+        Time steps of a patch, and between the starts of two.
+    d_model : int
+        Features of a patch before it takes the width of the language model.
+    d_ff : int
+        Features of each token that the head sees, the first ones.
+    dropout : float
+        Dropout rate of patches and of the forecast.
+    alignment_weight : float
+        Weight of the contrastive loss.
+    start_temperature : float
+        Temperature of the contrastive loss before training.
+
+    References
+    ----------
+    .. [1] S. Zhou et al. (2025). BALM-TSF: Balanced Multimodal Alignment for LLM-Based
+       Time Series Forecasting. CIKM. arXiv 2509.00622.
+    """
+
+    def __init__(
+        self,
+        text: TextBranch,
+        *,
+        context_length: int,
+        prediction_length: int,
+        patch_length: int,
+        patch_stride: int,
+        d_model: int,
+        d_ff: int,
+        dropout: float,
+        alignment_weight: float,
+        start_temperature: float,
+    ) -> None:
+        super().__init__()
+        self.context_length = context_length
+        self.prediction_length = prediction_length
+        self.d_ff = d_ff
+        self.alignment_weight = alignment_weight
+        self.norm = InstanceNorm()
+        self.text = text
+        self.embedding = PatchEmbedding(
+            patch_length,
+            patch_stride,
+            d_model=d_model,
+            d_token=text.backbone.hidden_size,
+            dropout=dropout,
+        )
+        self.alignment = ContrastiveAlignment(start_temperature)
+        n_patches = count_patches(context_length, patch_length, patch_stride)
+        n_tokens = len(text.prompts) + n_patches
+        self.head = nn.Linear(n_tokens * d_ff, prediction_length)
+        self.dropout = nn.Dropout(dropout)
+
+    def window_features(self, context: Tensor) -> Features:
+        """Token ids of the texts, (batch, channel, token)."""
+        series = self.norm(context).values.transpose(1, 2)
+        token_ids = self.text.describe(series.flatten(0, 1))
+        return {"token_ids": token_ids.unflatten(0, series.shape[:2])}
+
+    def forward(
+        self,
+        context: Tensor,
+        target: Tensor | None = None,
+        features: Features | None = None,
+    ) -> ForecastOutput:
+        """Forecast; with a target, align both modalities too.
+
+        See `ForecastNetwork.forward` for shapes.
+        """
+        window = self.norm(context)
+        token_ids = (features or self.window_features(context))["token_ids"]
+        series = self.embedding(window.values.transpose(1, 2).flatten(0, 1))
+        text = balance(self.text(token_ids.flatten(0, 1)), series)
+        tokens = torch.cat([text, series], dim=1)[:, :, : self.d_ff]
+        steps = self.dropout(self.head(tokens.flatten(1)))
+        steps = steps.unflatten(0, token_ids.shape[:2]).transpose(1, 2)
+        forecast = steps * window.scale + window.loc
+        if target is None:
+            return ForecastOutput(forecast, {})
+        task = F.mse_loss(forecast, target)
+        contrast = self.alignment(series, text).loss
+        loss = task + self.alignment_weight * contrast
+        parts = {"task": task, "contrastive": contrast}
+        return ForecastOutput(forecast, {"loss": loss, **parts})
+
+    def modalities(self, context: Tensor) -> Modalities:
+        """Give both modalities of windows as the network sees them.
+
+        Parameters
+        ----------
+        context : Tensor of shape (batch, context_length, channel)
+            The past; its series are ordered by window, then by channel.
+        """
+        values = self.norm(context).values.transpose(1, 2).flatten(0, 1)
+        series, text = self.embedding(values), self.text(self.text.describe(values))
+        balanced = balance(text, series)
+        return Modalities(series, text, balanced, self.alignment(series, balanced))
