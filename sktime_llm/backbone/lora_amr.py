@@ -150,8 +150,6 @@ class LoraAmrConfig(LoraConfig):
         """Check the options."""
         for field in fields(self):
             self._check_option(field)
-        super().__post_init__()
-        self.peft_type = LoraAmrType.LORA_AMR
         _check_rank("r", self.r)
         for name, rank in (self.rank_pattern or {}).items():
             _check_rank(f"rank_pattern[{name!r}]", rank)
@@ -160,6 +158,8 @@ class LoraAmrConfig(LoraConfig):
                 f"init_lora_weights={self.init_lora_weights!r}, expected True, False "
                 'or "gaussian": in LoRA-AMR the first factors stay random.'
             )
+        super().__post_init__()
+        self.peft_type = LoraAmrType.LORA_AMR
 
     def _check_option(self, field: Field) -> None:
         if field.name in _SUPPORTED_OPTIONS:
@@ -301,22 +301,22 @@ class LoraAmrModel(LoraModel):
 
     def _create_and_replace(
         self,
-        lora_config: PeftConfig,
+        peft_config: PeftConfig,
         adapter_name: str,
         target: nn.Module,
         target_name: str,
         parent: nn.Module,
         current_key: str,
-        **kwargs: Any,
+        parameter_name: str | None = None,
     ) -> None:
         super()._create_and_replace(
-            lora_config,
+            peft_config,
             adapter_name,
             target,
             target_name,
             parent,
             current_key,
-            **kwargs,
+            parameter_name=parameter_name,
         )
         _reduce(parent.get_submodule(target_name), adapter_name, current_key)
 
