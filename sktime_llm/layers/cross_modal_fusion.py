@@ -1,0 +1,95 @@
+"""Fusion of time series with one text embedding per series."""
+
+from torch import Tensor, nn
+
+from sktime_llm.errors import InputError
+from sktime_llm.layers.grouped_query_attention import GroupedQueryAttention
+
+
+class CrossModalFusion(nn.Module):
+    """Multi-head attention from time series to texts, with residual and layer norm.
+
+    Each series attends to the texts of all series, as the text of a similar series can
+    help, too. Attention to a set does not know which text is whose: the texts could be
+    dealt anew to other series and nothing would change. So a series' own text, projected
+    to `d_model`, is added to its state in the query, as a position embedding would be.
+    This addition is ours; the method's paper leaves open what a series attends to.
+
+    Parameters
+    ----------
+    d_model : int
+        Width of the states of the series.
+    d_text : int
+        Width of the text embeddings. They are layer-normed first, as language models
+        differ in the size of their states.
+    n_heads : int
+        Number of attention heads; must divide `d_model`.
+    dropout : float, default=0.0
+        Dropout rate of what the attention adds to the states.
+
+    Raises
+    ------
+    InputError
+        If `n_heads` does not divide `d_model`.
+
+    Examples
+    --------
+    Two windows of three series:
+
+    >>> import torch
+    >>> from sktime_llm.layers.cross_modal_fusion import CrossModalFusion
+    >>> fusion = CrossModalFusion(d_model=8, d_text=32, n_heads=2)
+    >>> fusion(torch.randn(2, 3, 8), torch.randn(3, 32)).shape
+    torch.Size([2, 3, 8])
+    """
+
+    def __init__(
+        self, d_model: int, d_text: int, n_heads: int, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.text_projection = nn.Sequential(
+            nn.LayerNorm(d_text), nn.Linear(d_text, d_model)
+        )
+        self.attention = GroupedQueryAttention(d_model, n_heads)
+        self.dropout = nn.Dropout(dropout)
+        self.norm = nn.LayerNorm(d_model)
+
+    def forward(self, states: Tensor, text: Tensor) -> Tensor:
+        """Add to each series what it reads in the texts.
+
+        Parameters
+        ----------
+        states : Tensor of shape (batch, series, d_model)
+            One state per series; or (batch, series, token, d_model).
+        text : Tensor of shape (series, d_text)
+            One embedding per series. All windows share them, so they are projected once
+            per call. If the windows have texts of their own, (batch, series, d_text).
+
+        Returns
+        -------
+        Tensor of the shape of `states`
+
+        Raises
+        ------
+        InputError
+            If there is not one text per series.
+        """
+        _check_one_text_per_series(states, text)
+        own = self.text_projection(text)
+        memory = own if text.ndim == 3 else own.unsqueeze(0)
+        if states.ndim == 4:
+            own = own.unsqueeze(-2)
+        # with shared texts, the series of all windows are one sequence of queries
+        queries = (states + own).reshape(len(memory), -1, states.shape[-1])
+        mixed = self.attention(queries, memory).view(states.shape)
+        return self.norm(states + self.dropout(mixed))
+
+
+def _check_one_text_per_series(states: Tensor, text: Tensor) -> None:
+    expected = states.shape[:2] if text.ndim == 3 else states.shape[1:2]
+    if text.shape[:-1] != expected:
+        raise InputError(
+            f"text embeddings of shape {tuple(text.shape)} for states of shape "
+            f"{tuple(states.shape)}, expected one for each of the {states.shape[1]} "
+            "series: (series, d_text) or (batch, series, d_text)."
+        )

@@ -1,0 +1,229 @@
+"""A pool of learned prompts, from which each series takes those that suit it."""
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sktime_llm.errors import InputError
+
+
+class PromptSelection(NamedTuple):
+    """What a `PromptPool` gives for a batch of queries.
+
+    Attributes
+    ----------
+    tokens : Tensor of shape (..., n_selected * prompt_length, d_model)
+        The chosen prompts, weighted; to be put before the tokens of the series.
+    indices : int64 Tensor of shape (..., n_selected)
+        The chosen prompts, best first.
+    scores : Tensor of shape (..., n_prompts)
+        How well every key fits the query.
+    """
+
+    tokens: Tensor
+    indices: Tensor
+    scores: Tensor
+
+
+class PromptPool(nn.Module):
+    """Key-value pairs; a query takes the prompts whose keys fit it best.
+
+    A query q is scored against each key k by additive attention [1]_,
+    ``v^T tanh(W_q q + W_k k)``. The `n_selected` best keys give their values, each of
+    `prompt_length` tokens, times the softmax of the scores.
+
+    The softmax is over the whole pool, not over the chosen: so a key has a gradient if
+    one prompt alone is chosen, and those that were not chosen have one, too. This is
+    our choice, as is the loss that `selection_loss` computes.
+
+    Parameters
+    ----------
+    n_prompts : int
+        Size of the pool.
+    prompt_length : int
+        Tokens of one prompt.
+    d_model : int
+        Width of queries, keys and tokens.
+    n_selected : int
+        Prompts that a query takes, at most `n_prompts`.
+    d_attention : int, optional
+        Width in which query and key are compared; by default `d_model`.
+
+    Raises
+    ------
+    InputError
+        If `n_selected` is not between 1 and `n_prompts`, or `prompt_length` below 1.
+
+    References
+    ----------
+    .. [1] D. Bahdanau et al. (2015). Neural Machine Translation by Jointly Learning to
+       Align and Translate. ICLR. arXiv 1409.0473.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sktime_llm.layers.prompt_pool import PromptPool, usage_counts
+    >>> pool = PromptPool(n_prompts=8, prompt_length=3, d_model=16, n_selected=2)
+    >>> selection = pool(torch.randn(5, 16))
+    >>> selection.tokens.shape, selection.indices.shape, selection.scores.shape
+    (torch.Size([5, 6, 16]), torch.Size([5, 2]), torch.Size([5, 8]))
+    >>> int(usage_counts(selection.indices, n_prompts=8).sum())
+    10
+    """
+
+    def __init__(
+        self,
+        n_prompts: int,
+        prompt_length: int,
+        d_model: int,
+        n_selected: int,
+        d_attention: int | None = None,
+    ) -> None:
+        super().__init__()
+        _check_sizes(n_prompts, prompt_length, n_selected)
+        d_attention = d_model if d_attention is None else d_attention
+        self.n_selected = n_selected
+        self.keys = nn.Parameter(torch.randn(n_prompts, d_model))
+        self.values = nn.Parameter(torch.randn(n_prompts, prompt_length, d_model))
+        self.query_projection = nn.Linear(d_model, d_attention, bias=False)
+        self.key_projection = nn.Linear(d_model, d_attention, bias=False)
+        self.score = nn.Linear(d_attention, 1, bias=False)
+        # In the linear range of tanh, q adds the same to the score of every key, and a
+        # few keys win for all q. A wide W_q q leaves that range.
+        nn.init.normal_(self.query_projection.weight, std=4 / math.sqrt(d_model))
+        nn.init.normal_(self.key_projection.weight, std=1 / math.sqrt(d_model))
+
+    def forward(self, queries: Tensor) -> PromptSelection:
+        """Choose prompts for each query.
+
+        Parameters
+        ----------
+        queries : Tensor of shape (..., d_model)
+            One embedding for each series, of about unit variance.
+
+        Returns
+        -------
+        PromptSelection
+        """
+        scores = self.score_keys(queries)
+        indices = scores.topk(self.n_selected, dim=-1).indices
+        weights = scores.softmax(dim=-1).gather(-1, indices)
+        prompts = F.embedding(indices, self.values.flatten(1))
+        tokens = (weights.unsqueeze(-1) * prompts).unflatten(-1, self.values.shape[1:])
+        return PromptSelection(tokens.flatten(-3, -2), indices, scores)
+
+    def score_keys(self, queries: Tensor) -> Tensor:
+        """Score every key for queries (..., d_model); gives (..., n_prompts)."""
+        projected = self.query_projection(queries).unsqueeze(-2)
+        hidden = torch.tanh(projected + self.key_projection(self.keys))
+        return self.score(hidden).squeeze(-1)
+
+
+def selection_loss(scores: Tensor) -> Tensor:
+    """One minus the mutual information of series and prompt, as a share of its maximum.
+
+    With p the softmax of a series' scores, the information [1]_ is the entropy of the
+    mean p less the mean entropy of p. It is largest, and the loss 0, if each series is
+    sure of its prompt and all prompts are used equally; the loss is 1 if all series
+    have the same p, as in a pool that has collapsed.
+
+    Parameters
+    ----------
+    scores : Tensor of shape (..., n_prompts)
+        `PromptSelection.scores` of a batch, of 2 or more prompts.
+
+    Returns
+    -------
+    scalar Tensor
+
+    References
+    ----------
+    .. [1] R. Gomes, A. Krause, P. Perona (2010). Discriminative Clustering by
+       Regularized Information Maximization. NeurIPS.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sktime_llm.layers.prompt_pool import selection_loss
+    >>> selection_loss(torch.zeros(4, 2)), selection_loss(1000 * torch.eye(2))
+    (tensor(1.), tensor(0.))
+    """
+    log_p = scores.flatten(0, -2).log_softmax(dim=-1)
+    mean_p = log_p.exp().mean(dim=0)
+    entropy_of_mean = torch.special.entr(mean_p).sum()
+    mean_entropy = -(log_p.exp() * log_p).sum(dim=-1).mean()
+    return 1 - (entropy_of_mean - mean_entropy) / math.log(scores.shape[-1])
+
+
+def usage_counts(indices: Tensor, n_prompts: int) -> Tensor:
+    """How often each prompt was chosen.
+
+    Parameters
+    ----------
+    indices : int64 Tensor of any shape
+        `PromptSelection.indices`.
+    n_prompts : int
+        Size of the pool.
+
+    Returns
+    -------
+    int64 Tensor of shape (n_prompts,)
+        Counts of several batches may be added.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sktime_llm.layers.prompt_pool import usage_counts
+    >>> usage_counts(torch.tensor([[0, 2], [2, 0], [2, 3]]), n_prompts=4)
+    tensor([2, 0, 3, 1])
+    """
+    return torch.bincount(indices.flatten(), minlength=n_prompts)
+
+
+def share_in_use(counts: Tensor) -> float:
+    """Share of the pool that is in use, by the perplexity of the choices.
+
+    It is ``exp(entropy) / n_prompts`` of the counts as frequencies: 1 if all prompts are
+    chosen equally often, m / n_prompts if m prompts are and the others never. Unlike
+    the share of prompts that were chosen at least once, it does not rise by a prompt
+    chosen once among thousands.
+
+    Parameters
+    ----------
+    counts : Tensor of shape (n_prompts,)
+        From `usage_counts`.
+
+    Raises
+    ------
+    InputError
+        If no prompt was ever chosen.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sktime_llm.layers.prompt_pool import share_in_use
+    >>> round(share_in_use(torch.tensor([6, 6, 0, 0])), 4)
+    0.5
+    """
+    total = counts.sum()
+    if total == 0:
+        raise InputError(
+            "the counts are all 0, expected choices of a prompt pool: count them while "
+            "the pool runs."
+        )
+    frequencies = counts.double() / total
+    perplexity = torch.special.entr(frequencies).sum().exp()
+    return float(perplexity / len(counts))
+
+
+def _check_sizes(n_prompts: int, prompt_length: int, n_selected: int) -> None:
+    if not 1 <= n_selected <= n_prompts:
+        raise InputError(
+            f"n_selected={n_selected}, expected between 1 and n_prompts={n_prompts}: "
+            "a series takes each prompt once at most."
+        )
+    if prompt_length < 1:
+        raise InputError(f"prompt_length={prompt_length}, expected 1 token or more.")

@@ -1,0 +1,122 @@
+"""Attention over time within each series, then over the series at each time."""
+
+from torch import Tensor, nn
+
+from sktime_llm.layers.grouped_query_attention import GroupedQueryAttention
+
+
+class TimeSpaceBlock(nn.Module):
+    """Encoder block of intra-series attention, inter-series attention, feed-forward.
+
+    Intra-series attention mixes the tokens of one series; inter-series attention mixes
+    the tokens that all series have at one place. Both are grouped-query attention, and
+    each of the three parts has a residual connection and a layer norm after it.
+
+    The cost grows with ``n_series * n_tokens**2 + n_tokens * n_series**2``, the memory
+    with ``n_series * n_tokens``.
+
+    Parameters
+    ----------
+    d_model : int
+        Width of the tokens.
+    n_heads : int
+        Query heads of both attentions; must divide `d_model`.
+    n_kv_heads : int, optional
+        Key and value heads of both; must divide `n_heads`. By default `n_heads`.
+    d_ff : int, optional
+        Width of the feed-forward part; by default ``4 * d_model``.
+    dropout : float, default=0.0
+        Dropout rate of what each part adds to the tokens, and within the feed-forward
+        part. Attention weights are not dropped: torch would then keep all of them.
+    intra_series, inter_series : bool, default=True
+        Whether the block has this attention; without it, the other parts stay as they
+        are.
+
+    Raises
+    ------
+    InputError
+        If the widths or heads do not divide each other.
+
+    Examples
+    --------
+    Two windows of 207 series, each of 4 tokens:
+
+    >>> import torch
+    >>> from sktime_llm.layers.time_space import TimeSpaceBlock
+    >>> block = TimeSpaceBlock(d_model=16, n_heads=4, n_kv_heads=2)
+    >>> block(torch.randn(2, 207, 4, 16)).shape
+    torch.Size([2, 207, 4, 16])
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        n_heads: int,
+        n_kv_heads: int | None = None,
+        d_ff: int | None = None,
+        dropout: float = 0.0,
+        *,
+        intra_series: bool = True,
+        inter_series: bool = True,
+    ) -> None:
+        super().__init__()
+        d_ff = 4 * d_model if d_ff is None else d_ff
+
+        def attention(present: bool) -> "_AttentionPart | None":
+            if not present:
+                return None
+            return _AttentionPart(d_model, n_heads, n_kv_heads, dropout)
+
+        self.intra_series = attention(intra_series)
+        self.inter_series = attention(inter_series)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(d_model, d_ff),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(d_ff, d_model),
+            nn.Dropout(dropout),
+        )
+        self.norm = nn.LayerNorm(d_model)
+
+    def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Encode the tokens of all series.
+
+        Parameters
+        ----------
+        tokens : Tensor of shape (batch, series, token, d_model)
+            Tokens of each series, in the order of time. The block knows this order, and
+            that of the series, only by what the tokens say.
+        mask : bool Tensor of shape (batch, series, token), optional
+            True where a token may be attended to. The others are encoded as well, but
+            no token sees them.
+
+        Returns
+        -------
+        Tensor of shape (batch, series, token, d_model)
+        """
+        if self.intra_series is not None:
+            tokens = self.intra_series(tokens, mask)
+        if self.inter_series is not None:
+            by_token = None if mask is None else mask.transpose(1, 2)
+            tokens = self.inter_series(tokens.transpose(1, 2), by_token).transpose(1, 2)
+        return self.norm(tokens + self.feed_forward(tokens))
+
+
+class _AttentionPart(nn.Module):
+    """Attention over the last axis of tokens, residual, norm."""
+
+    def __init__(
+        self, d_model: int, n_heads: int, n_kv_heads: int | None, dropout: float
+    ) -> None:
+        super().__init__()
+        self.attention = GroupedQueryAttention(d_model, n_heads, n_kv_heads)
+        self.dropout = nn.Dropout(dropout)
+        self.norm = nn.LayerNorm(d_model)
+
+    def forward(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
+        """Attend over `token` in (batch, group, token, d_model)."""
+        sequences = tokens.flatten(0, 1)
+        mixed = self.attention(
+            sequences, mask=None if mask is None else mask.flatten(0, 1)
+        )
+        return self.norm(tokens + self.dropout(mixed).view(tokens.shape))
