@@ -1,0 +1,271 @@
+"""Numbers that say how a series behaves; missing values count nowhere."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+_CONSTANT_WITHIN = 1e-12
+"""Range of a constant series, relative to its largest value: what rounding makes."""
+
+_LEAST_PAIRS = 8
+"""Pairs of observations that an autocorrelation needs to count."""
+_LEAST_CORRELATION = 0.25
+_LEAST_PROMINENCE = 0.2
+_NEARLY_HIGHEST = 0.8
+_CLEARLY_HIGHER = 0.1
+
+_LEAST_REGIME = 10
+"""Observations in the shortest regime that is told apart."""
+_LEAST_VARIANCE_EXPLAINED = 0.2
+_LEAST_SHARPNESS = 0.6
+_MOST_SHIFTS = 2
+
+
+@dataclass(frozen=True)
+class Season:
+    """A lag at which the series, freed of its trend, resembles itself."""
+
+    lag: int
+    autocorrelation: float
+
+
+@dataclass(frozen=True)
+class LevelShift:
+    """A sudden and lasting change of the mean.
+
+    Attributes
+    ----------
+    position : float
+        Where in the span, from 0 to 1.
+    before, after : float
+        Means of the regimes on both sides.
+    """
+
+    position: float
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class Characteristics:
+    """How a series behaves, in the data's own units where not said otherwise.
+
+    Attributes
+    ----------
+    n_steps, n_observed : int
+        Length, and how many of the values are there.
+    longest_gap : int
+        Most missing values in a row.
+    mean, deviation, minimum, maximum : float
+        Of the observed values; NaN if there are none.
+    peak, trough : float
+        Where in the span the maximum and the minimum are first reached, from 0 to 1.
+    change : float
+        Rise of the least-squares line over the span.
+    trend_strength : float
+        Share of the variance that this line explains, adjusted for its two
+        coefficients, from 0 to 1.
+    recent : float
+        Mean of the last tenth of the span minus the mean, in standard deviations.
+    roughness : float
+        Root mean square of the changes from step to step, in standard deviations: near
+        0 for a smooth series, 1.4 for white noise.
+    roughness_growth : float
+        The same for the second half of the span over the first.
+    seasons : tuple of Season
+        Dominant lags, at most two, the shorter first.
+    shifts : tuple of LevelShift
+        At most two, in the order of time.
+    """
+
+    n_steps: int
+    n_observed: int
+    longest_gap: int
+    mean: float = np.nan
+    deviation: float = 0.0
+    minimum: float = np.nan
+    maximum: float = np.nan
+    peak: float = 0.0
+    trough: float = 0.0
+    change: float = 0.0
+    trend_strength: float = 0.0
+    recent: float = 0.0
+    roughness: float = 0.0
+    roughness_growth: float = 1.0
+    seasons: tuple[Season, ...] = ()
+    shifts: tuple[LevelShift, ...] = ()
+
+
+def characterise(values: Array, seasonal_period: int | None = None) -> Characteristics:
+    """Compute the characteristics of one series.
+
+    Parameters
+    ----------
+    values : ndarray of float64 of shape (time,)
+        Finite, or NaN where missing.
+    seasonal_period : int, optional
+        The lag to measure. If None, dominant lags are looked for.
+
+    Returns
+    -------
+    Characteristics
+    """
+    time = np.flatnonzero(~np.isnan(values))
+    n_steps, n_observed = len(values), len(time)
+    gap = _longest_gap(time, n_steps)
+    if n_observed == 0:
+        return Characteristics(n_steps, n_observed, gap)
+    # in units of the largest value, squares neither overflow nor vanish
+    unit = float(np.abs(values[time]).max()) or 1.0
+    observed = values[time] / unit
+    mean = float(observed.mean())
+    deviation = float(observed.std())
+    if np.ptp(observed) <= _CONSTANT_WITHIN:
+        level = unit * mean
+        return Characteristics(n_steps, n_observed, gap, level, 0.0, level, level)
+    line, strength = _trend(time, observed)
+    grid = np.full(n_steps, np.nan)
+    grid[time] = (observed - mean) / deviation
+    roughness, growth = _roughness(grid)
+    last_tenth = grid[-max(1, n_steps // 10) :]
+    recent = last_tenth[~np.isnan(last_tenth)]
+    detrended = np.full(n_steps, np.nan)
+    detrended[time] = observed - mean - line * (time - time.mean())
+    return Characteristics(
+        n_steps=n_steps,
+        n_observed=n_observed,
+        longest_gap=gap,
+        mean=unit * mean,
+        deviation=unit * deviation,
+        minimum=unit * float(observed.min()),
+        maximum=unit * float(observed.max()),
+        peak=time[observed.argmax()] / (n_steps - 1),
+        trough=time[observed.argmin()] / (n_steps - 1),
+        change=unit * line * (n_steps - 1),
+        trend_strength=strength,
+        recent=float(recent.mean()) if len(recent) else 0.0,
+        roughness=roughness,
+        roughness_growth=growth,
+        seasons=_seasons(detrended, seasonal_period),
+        shifts=_level_shifts(time / n_steps, observed, unit),
+    )
+
+
+def _longest_gap(time: NDArray[np.intp], n_steps: int) -> int:
+    edges = np.concatenate([[-1], time, [n_steps]])
+    return int(np.diff(edges).max()) - 1
+
+
+def _trend(time: NDArray[np.intp], observed: Array) -> tuple[float, float]:
+    """Slope of the least-squares line, and the share of variance that it explains."""
+    count = len(time)
+    if count < 3:
+        return 0.0, 0.0
+    centred, rest = time - time.mean(), observed - observed.mean()
+    slope = float(centred @ rest / (centred @ centred))
+    explained = slope**2 * float(centred @ centred / (rest @ rest))
+    adjusted = 1 - (1 - explained) * (count - 1) / (count - 2)
+    return slope, min(1.0, max(0.0, adjusted))
+
+
+def _roughness(grid: Array) -> tuple[float, float]:
+    """Size of the changes from step to step; and in the second half over the first."""
+    squares = np.diff(grid) ** 2
+
+    def size(part: Array) -> float:
+        known = part[~np.isnan(part)]
+        return float(np.sqrt(known.mean())) if len(known) >= _LEAST_PAIRS else 0.0
+
+    known = squares[~np.isnan(squares)]
+    whole = float(np.sqrt(known.mean())) if len(known) else 0.0
+    first, second = (size(part) for part in np.array_split(squares, 2))
+    return whole, second / first if first > 0 and second > 0 else 1.0
+
+
+def _autocorrelation(detrended: Array) -> tuple[Array, Array]:
+    """Autocorrelation at the lags up to half the span, and on how many pairs it is."""
+    observed = ~np.isnan(detrended)
+    length = len(detrended)
+    padded = 2 * length  # against wrapping round
+    spectra = np.fft.rfft([np.where(observed, detrended, 0.0), observed], padded)
+    products, pairs = np.fft.irfft(np.abs(spectra) ** 2, padded)[:, : length // 2 + 1]
+    pairs = pairs.round()
+    covariance = products / np.maximum(pairs, 1)
+    return covariance / covariance[0], pairs
+
+
+def _seasons(detrended: Array, seasonal_period: int | None) -> tuple[Season, ...]:
+    known = detrended[~np.isnan(detrended)]
+    if len(known) < _LEAST_PAIRS or np.ptp(known) <= _CONSTANT_WITHIN:
+        return ()
+    correlation, pairs = _autocorrelation(detrended)
+    if seasonal_period is not None:
+        enough = seasonal_period < len(pairs) and pairs[seasonal_period] >= _LEAST_PAIRS
+        if not enough:
+            return ()
+        return (Season(seasonal_period, float(correlation[seasonal_period])),)
+    bound = np.maximum(_LEAST_CORRELATION, 2 / np.sqrt(np.maximum(pairs, 1)))
+    valid = (pairs >= _LEAST_PAIRS) & (correlation > bound)
+    # a season first unlike itself, then alike again; a slow drift is never the latter
+    valid &= correlation - np.minimum.accumulate(correlation) > _LEAST_PROMINENCE
+    inner = correlation[1:-1]
+    valid[1:-1] &= (inner >= correlation[:-2]) & (inner >= correlation[2:])
+    lags = np.flatnonzero(valid[:-1])
+    if len(lags) == 0:
+        return ()
+    highest = lags[correlation[lags].argmax()]
+    # multiples of a season are as high as itself, so the shortest of them counts
+    high = correlation[lags] >= _NEARLY_HIGHEST * correlation[highest]
+    shortest = lags[high][0]
+    # what is clearly higher is a season of its own, as a week is besides a day
+    chosen = [shortest]
+    if correlation[highest] - correlation[shortest] > _CLEARLY_HIGHER:
+        chosen.append(highest)
+    return tuple(Season(int(lag), float(correlation[lag])) for lag in chosen)
+
+
+def _level_shifts(
+    position: Array, observed: Array, unit: float
+) -> tuple[LevelShift, ...]:
+    """Split by binary segmentation at the largest changes of the mean."""
+    total = float(((observed - observed.mean()) ** 2).sum())
+    splits: list[int] = []
+    segments = [(0, len(observed))]
+    while segments and len(splits) < _MOST_SHIFTS:
+        start, stop = segments.pop(0)
+        split = _split(observed[start:stop], total)
+        if split is not None:
+            splits.append(start + split)
+            segments += [(start, start + split), (start + split, stop)]
+    edges = [0, *sorted(splits), len(observed)]
+    levels = [
+        unit * float(observed[start:stop].mean()) for start, stop in pairwise(edges)
+    ]
+    return tuple(
+        LevelShift(float(position[edge]), before, after)
+        for edge, before, after in zip(edges[1:], levels, levels[1:], strict=False)
+    )
+
+
+def _split(part: Array, total: float) -> int | None:
+    """Where the means on both sides differ most, if that is sudden and matters."""
+    count = len(part)
+    if count < 2 * _LEAST_REGIME:
+        return None
+    left = np.arange(_LEAST_REGIME, count - _LEAST_REGIME + 1)
+    sums = np.cumsum(part)
+    means = sums[left - 1] / left, (sums[-1] - sums[left - 1]) / (count - left)
+    explained = left * (count - left) / count * (means[0] - means[1]) ** 2
+    best = int(explained.argmax())
+    if explained[best] < _LEAST_VARIANCE_EXPLAINED * total:
+        return None
+    split = int(left[best])
+    width = max(_LEAST_REGIME // 2, count // 50)
+    jump = part[split : split + width].mean() - part[split - width : split].mean()
+    # a trend or a season also has unlike means, but does not jump between them
+    sharpness = jump / (means[1][best] - means[0][best])
+    return split if sharpness >= _LEAST_SHARPNESS else None

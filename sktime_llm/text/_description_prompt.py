@@ -1,0 +1,86 @@
+"""Prompts that ask a language model to describe a series."""
+
+from string import Formatter
+
+import numpy as np
+
+from sktime_llm.errors import InputError
+from sktime_llm.text._interface import NamedSeries
+from sktime_llm.text._template import number, statistics_in_words
+
+DEFAULT_PROMPT = """\
+Describe the trend of a time series for someone who has to forecast it: level, \
+direction and strength of the trend, seasonality, volatility, peaks and troughs, \
+sudden changes. Use at most 60 words of plain English, in complete sentences. State \
+only what the numbers show, forecast nothing, and answer with the description alone.
+
+Statistics: {statistics}
+Means of {n_values} equal parts, oldest first: {values}
+
+Description:"""
+"""Prompt of the describers that ask a language model."""
+
+_FIELDS = ("name", "n_steps", "step", "statistics", "values", "n_values")
+
+
+def check_prompt(template: str) -> None:
+    """Check the fields of a prompt template.
+
+    Raises
+    ------
+    InputError
+        If the template cannot be read, has a field that is not known, or none that
+        tells of the series.
+    """
+    try:
+        fields = [field for _, field, _, _ in Formatter().parse(template)]
+    except ValueError as error:
+        raise InputError(
+            f"the prompt template cannot be read ({error}); write a brace that is "
+            "meant as such twice."
+        ) from error
+    used = {field for field in fields if field is not None}
+    unknown = sorted(used.difference(_FIELDS))
+    if unknown:
+        raise InputError(
+            f"the prompt template has the fields {unknown}; expected some of "
+            f"{list(_FIELDS)}. Write a brace that is meant as such twice."
+        )
+    if not used & {"statistics", "values"}:
+        raise InputError(
+            "the prompt template has neither {statistics} nor {values}, so the prompt "
+            "would say nothing of the series; add one of them."
+        )
+
+
+def make_prompt(template: str, series: NamedSeries, n_values: int) -> str:
+    """Fill a prompt template, which has been checked, for one series.
+
+    Parameters
+    ----------
+    template : str
+        With fields ``{name}``, ``{n_steps}``, ``{step}`` (length of a step in words, or
+        "unknown length"), ``{statistics}`` (the text of `TemplateDescriber`),
+        ``{values}`` (means of equal parts of the span) and ``{n_values}``.
+    series : NamedSeries
+        The series.
+    n_values : int
+        Number of parts; at most one per step.
+    """
+    parts = np.array_split(series.values, min(n_values, len(series.values)))
+    return template.format(
+        name=series.name,
+        n_steps=len(series.values),
+        step=series.step or "unknown length",
+        statistics=statistics_in_words(series),
+        values=", ".join(_mean(part) for part in parts),
+        n_values=len(parts),
+    )
+
+
+def _mean(part: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> str:
+    observed = part[~np.isnan(part)]
+    if len(observed) == 0:
+        return "missing"
+    # divided first: the sum of very large values would overflow
+    return number(float((observed / len(observed)).sum()))

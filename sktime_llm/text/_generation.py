@@ -1,0 +1,326 @@
+"""Descriptions by a text-generation model of transformers, on this machine."""
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sktime_llm.backbone.files import locate_backbone
+from sktime_llm.errors import (
+    BackboneCorruptedError,
+    BackboneNotFoundError,
+    DescriptionError,
+    InputError,
+    UnsupportedBackboneError,
+)
+from sktime_llm.text._description_prompt import (
+    DEFAULT_PROMPT,
+    check_prompt,
+    make_prompt,
+)
+from sktime_llm.text._interface import Describer, NamedSeries
+from sktime_llm.text._progress import progress_bar
+
+# torch and transformers take seconds to import, so the functions that need them do it
+if TYPE_CHECKING:
+    import torch
+
+_TINY = "tiny-random-decoder"
+_TINY_SEED = 2_408_014_387
+
+
+class GenerationDescriber(Describer):
+    """Ask a causal language model of transformers, on this machine.
+
+    The model is found as a backbone is: a local folder, the local Hugging Face cache,
+    or the Hub. It is read when the first series is described; the last model used stays
+    in memory and is shared by all describers, until `clear_generation_cache`.
+
+    Parameters
+    ----------
+    model : str
+        Folder, or name on the Hub, of a causal language model with safetensors weights;
+        ``"tiny-random-decoder"`` is a tiny model that writes nonsense, for tests. If
+        its tokenizer has a chat template, the prompt is sent as the user's message.
+    revision : str, optional
+        Branch, tag or commit on the Hub.
+    prompt : str, optional
+        Template of the prompt, with some of the fields ``{name}``, ``{n_steps}``,
+        ``{step}``, ``{statistics}`` (the text of `TemplateDescriber`), ``{values}``
+        (means of equal parts of the span, oldest first) and ``{n_values}``. Default is
+        `DEFAULT_PROMPT`.
+    n_values : int, default=48
+        Number of these means.
+    max_new_tokens : int, default=128
+        Longest description, in tokens; a longer one is cut off.
+    batch_size : int, default=8
+        Series described at once.
+    temperature : float, default=0.0
+        0 takes the most likely token each time, so the same series has the same text;
+        above, tokens are drawn at random.
+    random_state : int, default=0
+        Seed of these draws; the global random state stays as it is.
+    device : str, default="auto"
+        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+    dtype : str, default="auto"
+        Of the weights: ``"auto"`` is as they are saved; or ``"float32"``,
+        ``"bfloat16"``, ``"float16"``.
+    verbose : int, default=1
+        1 shows a progress bar on a terminal if it takes long, 0 shows none.
+
+    Raises
+    ------
+    BackboneNotFoundError, BackboneCorruptedError, UnsupportedBackboneError
+        By `describe`, if the model is in none of the places, is damaged, or is not a
+        causal language model. These messages call it ``backbone``.
+    InputError
+        By `describe`, if a parameter is out of range or a prompt is too long.
+    DescriptionError
+        By `describe`, if the model fails or writes nothing for a series.
+
+    Notes
+    -----
+    Code that comes with a model is never run. Source: LLM-TS Net, arXiv 2408.14387,
+    where the model is Llama2-70B; prompt and choice of model are ours.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktime_llm.text.describers import GenerationDescriber
+    >>> describer = GenerationDescriber(
+    ...     "tiny-random-decoder", prompt="trend of {values}:", max_new_tokens=8
+    ... )
+    >>> len(describer.describe([np.arange(20.0)], ["flow"]))
+    1
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        revision: str | None = None,
+        prompt: str = DEFAULT_PROMPT,
+        n_values: int = 48,
+        max_new_tokens: int = 128,
+        batch_size: int = 8,
+        temperature: float = 0.0,
+        random_state: int = 0,
+        device: str = "auto",
+        dtype: str = "auto",
+        verbose: int = 1,
+    ) -> None:
+        self.model = model
+        self.revision = revision
+        self.prompt = prompt
+        self.n_values = n_values
+        self.max_new_tokens = max_new_tokens
+        self.batch_size = batch_size
+        self.temperature = temperature
+        self.random_state = random_state
+        self.device = device
+        self.dtype = dtype
+        self.verbose = verbose
+
+    def _describe(self, series: Sequence[NamedSeries]) -> list[str]:
+        from sktime_llm.training.devices import resolve_device, seeded
+
+        self._check_parameters()
+        device = resolve_device(self.device)
+        loaded = _load_once(self.model, self.revision, self.dtype, device)
+        texts: list[str] = []
+        with (
+            progress_bar(len(series), self.verbose) as bar,
+            seeded(self.random_state, device),
+        ):
+            for start in range(0, len(series), self.batch_size):
+                batch = series[start : start + self.batch_size]
+                texts += self._describe_batch(batch, loaded)
+                bar.update(len(batch))
+        return texts
+
+    def _check_parameters(self) -> None:
+        check_prompt(self.prompt)
+        for name in ("n_values", "max_new_tokens", "batch_size"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name}={getattr(self, name)}, expected 1 or more.")
+        if self.temperature < 0:
+            raise InputError(f"temperature={self.temperature}, expected 0 or more.")
+        if self.dtype not in _DTYPES:
+            raise InputError(f"dtype={self.dtype!r}, expected one of {_DTYPES}.")
+
+    def _describe_batch(
+        self, batch: Sequence[NamedSeries], loaded: "LanguageModel"
+    ) -> list[str]:
+        prompts = [
+            loaded.as_chat(make_prompt(self.prompt, one, self.n_values))
+            for one in batch
+        ]
+        names = [one.name for one in batch]
+        encoded = loaded.tokenizer(
+            prompts,
+            add_special_tokens=not loaded.tokenizer.chat_template,
+            padding=True,
+            padding_side="left",
+            return_tensors="pt",
+        )
+        self._check_lengths(encoded["attention_mask"], batch, loaded)
+        try:
+            tokens = loaded.generate(encoded, self.max_new_tokens, self.temperature)
+        except RuntimeError as error:  # out of memory is one, too
+            raise DescriptionError(
+                f"series {names}: {self.model} failed to generate a text "
+                f"({type(error).__name__}: {error}). If memory is short, take a "
+                f"batch_size below {self.batch_size} or a smaller model."
+            ) from error
+        texts = loaded.tokenizer.batch_decode(tokens, skip_special_tokens=True)
+        return [" ".join(text.split()) for text in texts]
+
+    def _check_lengths(
+        self,
+        mask: "torch.Tensor",
+        batch: Sequence[NamedSeries],
+        loaded: "LanguageModel",
+    ) -> None:
+        positions = getattr(loaded.model.config, "max_position_embeddings", None)
+        for one, length in zip(batch, mask.sum(dim=1).tolist(), strict=True):
+            if positions is not None and length + self.max_new_tokens > positions:
+                raise InputError(
+                    f"series {one.name!r}: the prompt has {length} tokens, and "
+                    f"max_new_tokens={self.max_new_tokens} may follow, but "
+                    f"{self.model} has {positions} positions. Lower max_new_tokens or "
+                    f"n_values={self.n_values}, or give a shorter prompt."
+                )
+
+
+class LanguageModel(NamedTuple):
+    """A causal language model, ready to generate, and its tokenizer."""
+
+    model: Any
+    tokenizer: Any
+
+    def as_chat(self, prompt: str) -> str:
+        """Give the prompt as a user's message, if the model is made for chats."""
+        if not self.tokenizer.chat_template:
+            return prompt
+        return self.tokenizer.apply_chat_template(
+            [{"role": "user", "content": prompt}],
+            tokenize=False,
+            add_generation_prompt=True,
+            enable_thinking=False,  # known to some templates, ignored by the others
+        )
+
+    def generate(
+        self, encoded: Any, max_new_tokens: int, temperature: float
+    ) -> "torch.Tensor":
+        """Give the new tokens, (batch, token), of prompts padded on the left."""
+        sampling = {"temperature": temperature} if temperature > 0 else {}
+        inputs = {
+            name: encoded[name].to(self.model.device)
+            for name in ("input_ids", "attention_mask")
+        }
+        tokens = self.model.generate(
+            **inputs,
+            max_new_tokens=max_new_tokens,
+            do_sample=temperature > 0,
+            **sampling,
+        )
+        return tokens[:, inputs["input_ids"].shape[1] :]
+
+
+_DTYPES = ("auto", "float32", "bfloat16", "float16")
+_LOCK = threading.Lock()
+_LOADED: dict[tuple[Any, ...], LanguageModel] = {}
+"""The one model that was used last."""
+
+
+def clear_generation_cache() -> None:
+    """Free the memory of the language model that was used last.
+
+    Examples
+    --------
+    >>> from sktime_llm.text.describers import clear_generation_cache
+    >>> clear_generation_cache()
+    """
+    with _LOCK:
+        _LOADED.clear()
+
+
+def _load_once(
+    name: str, revision: str | None, dtype: str, device: "torch.device"
+) -> LanguageModel:
+    key = (name, revision, dtype, device)
+    with _LOCK:
+        if key not in _LOADED:
+            _LOADED.clear()  # first, as there may not be memory for two
+            _LOADED[key] = _load(*key)
+        return _LOADED[key]
+
+
+def _load(
+    name: str, revision: str | None, dtype: str, device: "torch.device"
+) -> LanguageModel:
+    from transformers import GenerationConfig
+
+    from sktime_llm.backbone.loading import load_config, load_tokenizer
+
+    config = load_config(name, revision)
+    # an encoder says that it is none; a decoder says nothing of it
+    if getattr(config, "is_decoder", True) is False:
+        raise UnsupportedBackboneError(
+            f"model={name!r} is a {config.model_type!r} model, an encoder, which "
+            "cannot write; expected a causal language model, such as GPT-2 or Llama."
+        )
+    tokenizer = load_tokenizer(name, revision)
+    if tokenizer.pad_token is None:  # any will do, as it is masked
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    model = _tiny_model(config) if name == _TINY else _pretrained(name, revision, dtype)
+    # of the model's own settings only the ends: others might draw at random
+    model.generation_config = GenerationConfig(
+        eos_token_id=model.generation_config.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return LanguageModel(model.requires_grad_(False).eval().to(device), tokenizer)
+
+
+def _tiny_model(config: Any) -> Any:
+    import torch
+    from transformers import GPT2LMHeadModel
+
+    with torch.random.fork_rng(devices=[]):
+        # not torch.manual_seed, which would seed the GPUs too
+        torch.default_generator.manual_seed(_TINY_SEED)
+        return GPT2LMHeadModel(config)
+
+
+def _pretrained(name: str, revision: str | None, dtype: str) -> Any:
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM
+
+    auto_class: Any = AutoModelForCausalLM
+    folder = locate_backbone(name, revision=revision)
+    try:
+        model, report = auto_class.from_pretrained(
+            folder,
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except SafetensorError as error:
+        raise BackboneCorruptedError(
+            f"the weights of model={name!r} in {folder} cannot be read ({error}). "
+            "Delete them and fetch or save the model again."
+        ) from error
+    except ValueError as error:  # what AutoModel says of an unknown kind
+        raise UnsupportedBackboneError(
+            f"model={name!r} is not a causal language model that transformers knows; "
+            f"expected one such as GPT-2, Llama or Qwen. transformers said: {error}"
+        ) from error
+    # transformers would give random values to what is not in the file
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise BackboneNotFoundError(
+            f"the weights of model={name!r} in {folder} lack {len(missing)} tensors of "
+            f"a causal language model: {', '.join(missing[:3])}... Expected the whole "
+            "model, with the head that writes tokens."
+        )
+    return model

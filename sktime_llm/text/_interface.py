@@ -1,0 +1,147 @@
+"""What a describer is: something that puts the trend of a series into words."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+
+from sktime_llm.errors import DescriptionError, InputError
+
+
+@dataclass(frozen=True, eq=False)
+class NamedSeries:
+    """One series, checked, with all that a describer may tell of it.
+
+    Attributes
+    ----------
+    name : Hashable
+        What errors and prompts call it.
+    values : ndarray of float64 of shape (time,)
+        In the data's own units, NaN where missing; at least one step.
+    seasonal_period : int, optional
+        Steps per season, if known.
+    step : str, optional
+        Length of a step in words, such as ``"5 minutes"``.
+    """
+
+    name: Hashable
+    values: NDArray[np.float64]
+    seasonal_period: int | None = None
+    step: str | None = None
+
+
+class Describer(BaseEstimator, ABC):
+    """Base of all describers, which turn each series into a sentence or a few.
+
+    A describer has only its parameters and no fitted state, so it can be cloned,
+    pickled and tuned by scikit-learn's and sktime's tools. A subclass writes
+    `_describe`; what goes in and what comes out is checked here.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktime_llm.text.describers import Describer
+    >>> class LengthDescriber(Describer):
+    ...     def _describe(self, series):
+    ...         return [f"{one.name} has {len(one.values)} steps." for one in series]
+    >>> LengthDescriber().describe([np.zeros(3)], ["flow"])
+    ['flow has 3 steps.']
+    """
+
+    def describe(
+        self,
+        series: Sequence[ArrayLike],
+        names: Sequence[Hashable] | None = None,
+        *,
+        seasonal_period: int | None = None,
+        step: str | None = None,
+    ) -> list[str]:
+        """Describe each series in words.
+
+        Parameters
+        ----------
+        series : sequence of array-like of shape (time,)
+            Numbers in the data's own units, NaN where missing; lengths may differ. Give
+            the training span only, or the text tells of the future.
+        names : sequence of Hashable, optional
+            One per series, for prompts and errors. Default is 0, 1, 2 and so on.
+        seasonal_period : int, optional
+            Steps per season, 2 or more. If None, a season is looked for.
+        step : str, optional
+            Length of a step in words, such as ``"5 minutes"``.
+
+        Returns
+        -------
+        list of str
+            One text per series, none of them empty.
+
+        Raises
+        ------
+        InputError
+            If a series is not one-dimensional, is empty, or holds infinite values, or
+            if there are not as many names as series, or the season is too short.
+        DescriptionError
+            If a series could not be described.
+        """
+        if seasonal_period is not None and seasonal_period < 2:
+            raise InputError(
+                f"seasonal_period={seasonal_period}, expected 2 or more steps, or None "
+                "if no season is known."
+            )
+        names = list(range(len(series))) if names is None else list(names)
+        if len(names) != len(series):
+            raise InputError(
+                f"got {len(names)} names for {len(series)} series; expected one each."
+            )
+        subjects = [
+            NamedSeries(name, _checked_values(values, name), seasonal_period, step)
+            for name, values in zip(names, series, strict=True)
+        ]
+        texts = self._describe(subjects)
+        check_texts(texts, names, origin=type(self).__name__)
+        return texts
+
+    @abstractmethod
+    def _describe(self, series: Sequence[NamedSeries]) -> list[str]:
+        """Give one text per series, or raise a `DescriptionError`."""
+
+
+def _checked_values(values: ArrayLike, name: Hashable) -> NDArray[np.float64]:
+    array = np.asarray(values)
+    if array.ndim != 1 or array.size == 0 or array.dtype.kind not in "biuf":
+        raise InputError(
+            f"series {name!r} has shape {array.shape} and dtype {array.dtype}; "
+            "expected numbers of shape (time,), at least one step."
+        )
+    if np.isinf(array).any():
+        raise InputError(
+            f"series {name!r} has {np.isinf(array).sum()} infinite values; expected "
+            "finite ones, or NaN where a value is missing."
+        )
+    return array.astype(np.float64)
+
+
+def check_texts(
+    texts: Sequence[object], names: Sequence[Hashable], *, origin: str
+) -> None:
+    """Check that there is one text per series and that it says something.
+
+    Raises
+    ------
+    DescriptionError
+        If not, with the name of the series.
+    """
+    if len(texts) != len(names):
+        raise DescriptionError(
+            f"{origin} gave {len(texts)} texts for {len(names)} series; expected one "
+            "each."
+        )
+    for name, text in zip(names, texts, strict=True):
+        if not isinstance(text, str) or not text.strip():
+            raise DescriptionError(
+                f"series {name!r}: {origin} gave {text!r}; expected a text that is not "
+                "empty."
+            )

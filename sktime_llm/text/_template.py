@@ -1,0 +1,157 @@
+"""Descriptions from a template: deterministic, offline, without a language model."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sktime_llm.text._characteristics import Characteristics, Season, characterise
+from sktime_llm.text._interface import Describer, NamedSeries
+
+_NO_TREND, _WEAK, _STRONG = 0.05, 0.3, 0.7
+_SMOOTH, _ROUGH = 0.3, 1.0
+_GROWTH = 1.5
+_FAR_FROM_MEAN = 0.5
+
+
+class TemplateDescriber(Describer):
+    """Describe a series by its statistics, in fixed words; the default.
+
+    Told are, where there is something to tell: level and range, direction and strength
+    of the trend, seasonality, volatility, where the highest and the lowest value are,
+    sudden changes of the level, where the series ends, and missing values. The same
+    series has the same text everywhere, which needs neither a language model nor a
+    network, and is under 100 word pieces for a model of the kind of BERT.
+
+    See Also
+    --------
+    GenerationDescriber : asks a language model of transformers.
+    EndpointDescriber : asks a language model behind an HTTP endpoint.
+
+    Notes
+    -----
+    Strength of the trend is the adjusted share of variance that a straight line
+    explains. Seasons are the dominant local maxima of the autocorrelation of what the
+    line leaves. Changes of the level are found by binary segmentation.
+
+    Source: LLM-TS Net, arXiv 2408.14387, has trends described by a language model of 70
+    billion parameters; describing them by a template is ours.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktime_llm.text.describers import TemplateDescriber
+    >>> season = np.tile([0.0, 5.0, 10.0, 5.0], 25)
+    >>> print(TemplateDescriber().describe([season], step="6 hours")[0])
+    100 steps of 6 hours. Mean 5, standard deviation 3.54, from 0 to 10. No trend.
+    Repeats every 4 steps, strongly. Erratic from step to step.
+    Highest at 2%, lowest at 0% of the span. Ends near the mean.
+    """
+
+    def _describe(self, series: Sequence[NamedSeries]) -> list[str]:
+        return [statistics_in_words(one) for one in series]
+
+
+def statistics_in_words(series: NamedSeries) -> str:
+    """Put the statistics of a series into a few short sentences."""
+    facts = characterise(series.values, series.seasonal_period)
+    steps = _count(facts.n_steps, "step") + (
+        f" of {series.step}" if series.step else ""
+    )
+    if facts.n_observed == 0:
+        return f"{steps}. All values are missing."
+    if facts.deviation == 0:
+        sentences = [steps, f"Constant at {number(facts.mean)}"]
+    else:
+        sentences = [steps, *_behaviour(facts, series.seasonal_period)]
+    missing = facts.n_steps - facts.n_observed
+    if missing:
+        share = max(1, round(100 * missing / facts.n_steps))
+        gap = _count(facts.longest_gap, "step")
+        sentences.append(f"{share}% missing, longest gap {gap}")
+    return ". ".join(sentences) + "."
+
+
+def _behaviour(facts: Characteristics, seasonal_period: int | None) -> list[str]:
+    return [
+        f"Mean {number(facts.mean)}, standard deviation {number(facts.deviation)}, "
+        f"from {number(facts.minimum)} to {number(facts.maximum)}",
+        _trend(facts),
+        *_seasonality(facts.seasons, seasonal_period),
+        _volatility(facts),
+        f"Highest at {_percent(facts.peak)}, lowest at {_percent(facts.trough)} of the "
+        "span",
+        *(
+            f"Level jumps from {number(shift.before)} to {number(shift.after)} at "
+            f"{_percent(shift.position)}"
+            for shift in facts.shifts
+        ),
+        _ending(facts),
+    ]
+
+
+def _trend(facts: Characteristics) -> str:
+    if facts.trend_strength < _NO_TREND:
+        return "No trend"
+    direction = "upward" if facts.change > 0 else "downward"
+    strength = _strength(facts.trend_strength).capitalize()
+    sign = "+" if facts.change > 0 else ""
+    return f"{strength} {direction} trend, {sign}{number(facts.change)} in all"
+
+
+def _seasonality(seasons: tuple[Season, ...], seasonal_period: int | None) -> list[str]:
+    if not seasons:
+        return []
+    first = seasons[0]
+    if seasonal_period is not None and first.autocorrelation < _WEAK / 2:
+        return [f"Hardly repeats every {first.lag} steps"]
+    adverb = {"weak": "weakly", "moderate": "clearly", "strong": "strongly"}
+    parts = [
+        f"every {season.lag} steps, {adverb[_strength(season.autocorrelation)]}"
+        for season in seasons
+    ]
+    return ["Repeats " + ", and ".join(parts)]
+
+
+def _volatility(facts: Characteristics) -> str:
+    if facts.roughness < _SMOOTH:
+        text = "Smooth from step to step"
+    elif facts.roughness < _ROUGH:
+        text = "Moderately volatile from step to step"
+    else:
+        text = "Erratic from step to step"
+    if facts.roughness_growth > _GROWTH:
+        return f"{text}, more so later"
+    if facts.roughness_growth < 1 / _GROWTH:
+        return f"{text}, less so later"
+    return text
+
+
+def _ending(facts: Characteristics) -> str:
+    if facts.recent > _FAR_FROM_MEAN:
+        return "Ends above the mean"
+    if facts.recent < -_FAR_FROM_MEAN:
+        return "Ends below the mean"
+    return "Ends near the mean"
+
+
+def _strength(share: float) -> str:
+    if share < _WEAK:
+        return "weak"
+    return "moderate" if share < _STRONG else "strong"
+
+
+def number(value: float) -> str:
+    """Write a number with three significant digits, and not more digits than needed."""
+    if value == 0 or 1e-4 <= abs(value) < 1e7:
+        return np.format_float_positional(
+            value, precision=3, unique=False, fractional=False, trim="-"
+        )
+    return f"{value:.2e}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}%"
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

@@ -1,0 +1,69 @@
+"""Texts on disk, by the content of the request that they answer."""
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from sktime_llm.errors import DescriptionError
+
+
+class TextCache:
+    """A folder of texts; several processes and threads may use it at once.
+
+    Each text is a file of its own, which appears in one piece or not at all.
+
+    Parameters
+    ----------
+    folder : str or Path, optional
+        Made when the first text is written. None is a cache that keeps nothing.
+    """
+
+    def __init__(self, folder: "str | os.PathLike[str] | None") -> None:
+        self.folder = None if folder is None else Path(folder).expanduser()
+
+    def get(self, request: dict[str, Any]) -> str | None:
+        """Give the text that answers a request, or None.
+
+        Raises
+        ------
+        DescriptionError
+            If there is a file, but not one of this cache.
+        """
+        if self.folder is None:
+            return None
+        file = self._file(request)
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+            return str(content["text"])
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            raise DescriptionError(
+                f"the cached description {file} cannot be read ({error!r}). Delete "
+                "this file and describe again."
+            ) from error
+
+    def put(self, request: dict[str, Any], text: str) -> None:
+        """Keep a text."""
+        if self.folder is None:
+            return
+        file = self._file(request)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        content = json.dumps({"text": text}, ensure_ascii=False)
+        handle, temporary = tempfile.mkstemp(dir=file.parent, suffix=".tmp")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                stream.write(content)
+            os.replace(temporary, file)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+
+    def _file(self, request: dict[str, Any]) -> Path:
+        assert self.folder is not None
+        content = json.dumps(request, sort_keys=True, ensure_ascii=True)
+        digest = hashlib.sha256(content.encode()).hexdigest()
+        return self.folder / digest[:2] / f"{digest}.json"
