@@ -80,7 +80,7 @@ def test_pems_sensor_ids(npz, tmp_path):
     assert list(y.columns) == ["313344", "313349"]
 
 
-@pytest.mark.parametrize("text", ["313344", "313344\n313344", "1\n2\n3"])
+@pytest.mark.parametrize("text", ["313344", "313344\n313344", "1\n2\n3", "1\n1\n2"])
 def test_pems_sensor_ids_that_do_not_fit(npz, tmp_path, text):
     ids = tmp_path / "PEMS03.txt"
     ids.write_text(text)
