@@ -155,8 +155,8 @@ def evaluate(network: PromptedForecaster, shuffled: bool = False) -> tuple[float
 def print_row(name: str, rows: list[tuple[float, ...]]) -> None:
     """Mean and, in brackets, lowest and highest of each column."""
     columns = zip(*rows, strict=True)
-    cells = [f"{np.mean(c):.2f} [{min(c):.2f}, {max(c):.2f}]" for c in columns]
-    print(f"{name:22}" + "".join(f"{cell:>20}" for cell in cells), flush=True)
+    cells = [f"{np.mean(c):.3f} [{min(c):.3f}, {max(c):.3f}]" for c in columns]
+    print(f"{name:22}" + "".join(f"{cell:>22}" for cell in cells), flush=True)
 
 
 def main() -> None:
@@ -165,7 +165,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     seeds = range(parser.parse_args().seeds)
     header = ("agreement", "AMI", "prompts", "in use", "MSE")
-    print(" " * 22 + "".join(f"{name:>20}" for name in header))
+    print(" " * 22 + "".join(f"{name:>22}" for name in header))
     print_row("untrained", [evaluate(train(0.0, s, n_steps=0)) for s in seeds])
     for weight in (0.0, 0.1, 1.0):
         networks = [train(weight, s) for s in seeds]

@@ -11,8 +11,8 @@ class CrossModalFusion(nn.Module):
 
     Each series attends to the texts of all series, as the text of a similar series can
     help, too. Attention to a set does not know which text is whose: the texts could be
-    dealt anew to other series and nothing would change. So a series' own text, projected
-    to `d_model`, is added to its state in the query, as a position embedding would be.
+    dealt anew to other series and nothing would change. So a series' own text is added
+    to its state in the query, projected to `d_model`, as a position embedding would be.
     This addition is ours; the method's paper leaves open what a series attends to.
 
     Parameters

@@ -186,10 +186,10 @@ def usage_counts(indices: Tensor, n_prompts: int) -> Tensor:
 def share_in_use(counts: Tensor) -> float:
     """Share of the pool that is in use, by the perplexity of the choices.
 
-    It is ``exp(entropy) / n_prompts`` of the counts as frequencies: 1 if all prompts are
-    chosen equally often, m / n_prompts if m prompts are and the others never. Unlike
-    the share of prompts that were chosen at least once, it does not rise by a prompt
-    chosen once among thousands.
+    It is ``exp(entropy) / n_prompts`` of the frequencies: 1 if all prompts are chosen
+    equally often, ``m / n_prompts`` if m prompts are and the others never. Unlike the
+    share of prompts that were chosen at least once, it does not rise by a prompt that
+    is chosen once among thousands.
 
     Parameters
     ----------

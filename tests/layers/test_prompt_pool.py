@@ -1,0 +1,208 @@
+import importlib.util
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from sktime_llm.errors import InputError
+from sktime_llm.layers.prompt_pool import (
+    PromptPool,
+    selection_loss,
+    share_in_use,
+    usage_counts,
+)
+from tests.reference import llm_ts_net as reference
+
+BATCH, PROMPTS, LENGTH, WIDTH, SELECTED = 7, 6, 2, 8, 3
+EXPERIMENT = Path(__file__).parents[2] / "benchmarks" / "prompt_pool.py"
+
+close = torch.testing.assert_close
+
+
+def random(*shape):
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def make_pool(n_selected=SELECTED, **kwargs):
+    torch.manual_seed(0)
+    return PromptPool(PROMPTS, LENGTH, WIDTH, n_selected, **kwargs).double()
+
+
+# selection
+
+
+@pytest.mark.parametrize("d_attention", [None, 5])
+@pytest.mark.parametrize("n_selected", [1, SELECTED, PROMPTS])
+def test_equals_the_reference(n_selected, d_attention):
+    pool = make_pool(n_selected, d_attention=d_attention)
+    queries = random(BATCH, WIDTH).requires_grad_()
+    selection = pool(queries)
+    expected = [
+        reference.prompt_pool(dict(pool.named_parameters()), query, n_selected)
+        for query in queries
+    ]
+    tokens = torch.stack([one.tokens for one in expected])
+    assert selection.tokens.shape == (BATCH, n_selected * LENGTH, WIDTH)
+    assert selection.indices.tolist() == [one.indices for one in expected]
+    close(selection.tokens, tokens, rtol=1e-12, atol=1e-12)
+    scores = torch.stack([torch.stack(one.scores) for one in expected])
+    close(selection.scores, scores, rtol=1e-12, atol=1e-12)
+
+    inputs, weights = (queries, *pool.parameters()), random(*tokens.shape)
+    for ours, theirs in zip(
+        torch.autograd.grad((selection.tokens * weights).sum(), inputs),
+        torch.autograd.grad((tokens * weights).sum(), inputs),
+        strict=True,
+    ):
+        close(ours, theirs, rtol=1e-10, atol=1e-10)
+
+
+def test_any_leading_shape():
+    pool, queries = make_pool(), random(2, 3, WIDTH)
+    selection, flat = pool(queries), pool(queries.flatten(0, 1))
+    assert selection.tokens.shape == (2, 3, SELECTED * LENGTH, WIDTH)
+    for ours, theirs in zip(selection, flat, strict=True):
+        close(ours.flatten(0, 1), theirs)
+
+
+@pytest.mark.parametrize("n_selected", [1, SELECTED])
+def test_all_keys_and_the_chosen_values_get_gradients(n_selected):
+    pool = make_pool(n_selected)
+    selection = pool(random(1, WIDTH))
+    selection.tokens.square().sum().backward()
+    assert pool.keys.grad.any(dim=1).all()
+    has_gradient = pool.values.grad.flatten(1).any(dim=1)
+    assert has_gradient.nonzero().flatten().tolist() == sorted(
+        selection.indices.flatten().tolist()
+    )
+
+
+def test_permuted_prompts_give_the_same_tokens():
+    pool, permuted, queries = make_pool(), make_pool(), random(BATCH, WIDTH)
+    order = torch.tensor([4, 1, 5, 0, 3, 2])
+    with torch.no_grad():
+        permuted.keys.copy_(pool.keys[order])
+        permuted.values.copy_(pool.values[order])
+    close(permuted(queries).tokens, pool(queries).tokens)
+    assert torch.equal(order[permuted(queries).indices], pool(queries).indices)
+
+
+def test_an_untrained_pool_is_in_use():
+    # with torch's usual weights a few keys win for all queries
+    shares = []
+    for seed in range(10):
+        torch.manual_seed(seed)
+        pool = PromptPool(16, 1, 64, 1)
+        shares.append(
+            share_in_use(usage_counts(pool(torch.randn(500, 64)).indices, 16))
+        )
+    assert sum(shares) / len(shares) > 0.4
+
+
+@pytest.mark.parametrize("n_selected", [0, PROMPTS + 1])
+def test_number_of_selected_prompts_out_of_range(n_selected):
+    message = f"n_selected={n_selected}, expected between 1 and n_prompts=6"
+    with pytest.raises(InputError, match=message):
+        make_pool(n_selected)
+
+
+def test_prompts_without_token():
+    with pytest.raises(InputError, match="prompt_length=0, expected 1 token"):
+        PromptPool(PROMPTS, 0, WIDTH, 1)
+
+
+# selection loss
+
+
+def test_selection_loss_equals_the_reference():
+    scores = (2 * random(BATCH, PROMPTS)).requires_grad_()
+    ours, theirs = selection_loss(scores), reference.selection_loss(scores)
+    close(ours, theirs, rtol=1e-12, atol=1e-12)
+    (our_gradient,) = torch.autograd.grad(ours, scores)
+    (their_gradient,) = torch.autograd.grad(theirs, scores)
+    close(our_gradient, their_gradient, rtol=1e-10, atol=1e-12)
+    close(selection_loss(scores.view(BATCH, 1, PROMPTS)), ours)
+
+
+def test_selection_loss_of_extreme_pools():
+    sure = 1e4 * torch.eye(4)
+    assert selection_loss(sure) == pytest.approx(0)
+    assert selection_loss(torch.zeros(4, 4)) == pytest.approx(1)
+    collapsed = sure[:1].expand(4, -1)
+    assert selection_loss(collapsed) == pytest.approx(1)
+    half = sure[torch.tensor([0, 0, 1, 1])]
+    assert selection_loss(half) == pytest.approx(0.5)
+
+
+def test_selection_loss_has_finite_gradients():
+    scores = (1e4 * torch.eye(4)).requires_grad_()
+    selection_loss(scores).backward()
+    assert scores.grad.isfinite().all()
+
+
+# usage
+
+
+def test_usage_counts():
+    indices = torch.tensor([[0, 4], [4, 1], [4, 0]])
+    assert usage_counts(indices, 6).tolist() == [2, 1, 0, 0, 3, 0]
+
+
+def test_usage_counts_of_a_pool():
+    counts = usage_counts(make_pool()(random(BATCH, WIDTH)).indices, PROMPTS)
+    assert counts.sum() == BATCH * SELECTED
+    assert counts.max() <= BATCH
+
+
+@pytest.mark.parametrize(
+    ("counts", "share"),
+    [
+        ([5, 5, 5, 5], 1.0),
+        ([0, 7, 0, 0], 0.25),
+        ([3, 0, 3, 0], 0.5),
+        ([2, 1, 1, 0], math.exp(1.5 * math.log(2)) / 4),
+    ],
+)
+def test_share_in_use(counts, share):
+    assert share_in_use(torch.tensor(counts)) == pytest.approx(share)
+
+
+def test_share_in_use_of_a_pool_that_was_not_used():
+    with pytest.raises(InputError, match=r"the counts are all 0.*count them while"):
+        share_in_use(torch.zeros(4, dtype=torch.int64))
+
+
+# what keys learn
+
+
+@pytest.fixture(scope="module")
+def experiment():
+    spec = importlib.util.spec_from_file_location("prompt_pool_experiment", EXPERIMENT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def assert_prompts_tell_patterns(experiment, scores, patterns):
+    routing = experiment.measure(scores, patterns)
+    assert routing.agreement > 0.7
+    assert routing.mutual_information > 0.7
+    assert routing.n_prompts >= 4
+    assert routing.share_in_use > 0.3
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_trained_keys_send_series_of_a_pattern_to_the_same_prompt(experiment, seed):
+    series, patterns = experiment.unseen_series()
+    network = experiment.train(loss_weight=1.0, seed=seed)
+    with torch.no_grad():
+        scores = network(series[:, : experiment.CONTEXT_LENGTH])[1].scores
+    assert_prompts_tell_patterns(experiment, scores, patterns)
+    shuffled = experiment.shuffle(scores)
+    with pytest.raises(AssertionError):
+        assert_prompts_tell_patterns(experiment, shuffled, patterns)
+    assert experiment.measure(shuffled, patterns).mutual_information < 0.05
+    untrained = experiment.evaluate(experiment.train(0.0, seed, n_steps=0))
+    assert untrained[1] < 0.6
