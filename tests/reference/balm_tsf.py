@@ -15,7 +15,16 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from tests.reference.calf import BACKBONES, instance_norm, linear, mse, part
+from tests.reference.calf import (
+    BACKBONES,
+    attention,
+    gelu,
+    instance_norm,
+    layer_norm,
+    linear,
+    mse,
+    part,
+)
 
 START_TEMPERATURE = 0.07
 
@@ -78,7 +87,8 @@ class Settings:
     Parameters
     ----------
     prompts_first : bool
-        [prompts; text] or [text; prompts].
+        [prompts; text], where a token of an encoder sees all others; or
+        [text; prompts], where the text sees no prompts, as in a decoder.
     read : str
         The text embedding is the states "last" or those at the "prompts".
     balance_eps : float
@@ -121,8 +131,9 @@ def patches(series, patch_length, patch_stride):
     return torch.stack([padded[start : start + patch_length] for start in starts])
 
 
-def prompt_length(n_patches, prediction_length, context_length):
-    return max(1, min(n_patches, n_patches * prediction_length // context_length))
+def prompt_length(n_patches, prediction_length, context_length, at_least=1):
+    share = Fraction(prediction_length, context_length)
+    return max(at_least, min(n_patches, math.floor(n_patches * share)))
 
 
 def patch_embedding(kernel, rows):
@@ -151,14 +162,47 @@ def embed_text(weights, token_ids, settings):
     """`token_ids` of one text, without padding."""
     prompts, words = weights["prompts"], weights["word_embeddings"][token_ids]
     n_prompts, n_words = len(prompts), len(words)
+    w = part(weights, "backbone")
+    if settings.backbone == "bert" and not settings.prompts_first:
+        return bert_after(w, words, prompts, settings)
     order = [prompts, words] if settings.prompts_first else [words, prompts]
     language_model = BACKBONES[settings.backbone]
-    states = language_model(
-        part(weights, "backbone"), torch.cat(order), settings, lora_scale=None
-    )[-1]
+    states = language_model(w, torch.cat(order), settings, lora_scale=None)[-1]
     if settings.read == "prompts" and settings.prompts_first:
         return states[:n_prompts]
     return states[n_words:]  # the last ones, at whatever tokens they are
+
+
+def bert_after(w, words, prompts, settings):
+    """Last states of prompts that see the words and each other; the words only words.
+
+    In each layer the words have the states that they have without any prompts.
+    """
+    eps, n_words = settings.backbone_eps, len(words)
+    word_states = BACKBONES["bert"](w, words, settings, lora_scale=None)
+    w_embed = part(w, "embeddings")
+    positions = w_embed["position_embeddings.weight"]
+    x = (
+        prompts
+        + positions[n_words : n_words + len(prompts)]
+        + w_embed["token_type_embeddings.weight"][0]
+    )
+    x = layer_norm(w_embed, "LayerNorm", x, eps)
+    for i in range(settings.n_layers):
+        layer = part(w, f"encoder.layer.{i}")
+        seen = torch.cat([word_states[i], x])
+        mixed = attention(
+            linear(layer, "attention.self.query", x),
+            linear(layer, "attention.self.key", seen),
+            linear(layer, "attention.self.value", seen),
+            settings.backbone_heads,
+        )
+        mixed = linear(layer, "attention.output.dense", mixed)
+        x = layer_norm(layer, "attention.output.LayerNorm", x + mixed, eps)
+        hidden = gelu(linear(layer, "intermediate.dense", x))
+        hidden = linear(layer, "output.dense", hidden)
+        x = layer_norm(layer, "output.LayerNorm", x + hidden, eps)
+    return x
 
 
 def token_scale(tokens, eps):
