@@ -11,11 +11,13 @@ from sktime_llm._version import __version__
 
 if TYPE_CHECKING:
     from sktime_llm.evaluation import compare_forecasters
+    from sktime_llm.forecasting.balm_tsf import BALMTSFForecaster
     from sktime_llm.forecasting.calf import CALFForecaster
 
-__all__ = ["CALFForecaster", "__version__", "compare_forecasters"]
+__all__ = ["BALMTSFForecaster", "CALFForecaster", "__version__", "compare_forecasters"]
 
 _HOME_OF = {
+    "BALMTSFForecaster": "sktime_llm.forecasting.balm_tsf",
     "CALFForecaster": "sktime_llm.forecasting.calf",
     "compare_forecasters": "sktime_llm.evaluation",
 }

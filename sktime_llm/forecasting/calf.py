@@ -1,15 +1,15 @@
 """CALF as an sktime forecaster."""
 
-import warnings
 from typing import Any
 
 from sktime_llm.backbone._module import Backbone
 from sktime_llm.backbone.adapters import Tuning
 from sktime_llm.backbone.files import DEFAULT_BACKBONE
-from sktime_llm.backbone.make import BackboneChoice, make_backbone
+from sktime_llm.backbone.make import make_backbone
 from sktime_llm.backbone.word_embeddings import principal_word_embeddings
-from sktime_llm.errors import ClippedParameterWarning, InputError
+from sktime_llm.errors import InputError
 from sktime_llm.forecasting._base import BaseLLMForecaster
+from sktime_llm.forecasting._docs import document_shared
 from sktime_llm.networks.calf import CALFNetwork, TextualBranch
 from sktime_llm.training.losses import check_distance
 from sktime_llm.training.windows import WindowShape
@@ -18,6 +18,7 @@ PUBLISHED_EMBEDDINGS = 500
 _POINTWISE = ("mae", "mse", "smooth_l1")
 
 
+@document_shared(lr_schedule='"cosine"', network="CALFNetwork")
 class CALFForecaster(BaseLLMForecaster):
     """CALF: forecast by a language model, fine-tuned across modalities.
 
@@ -38,23 +39,8 @@ class CALFForecaster(BaseLLMForecaster):
         Time steps the network sees. None takes twice `prediction_length`, but at least
         24 and at most 96, and at most half of what the longest series leaves beside
         forecast and validation. One that does not fit is clipped, with a warning.
-    prediction_length : int, optional
-        Time steps forecast at once; longer horizons are forecast by rolling forward.
-        None takes the largest step of `fh` in fit, or 24, at most a quarter of the
-        longest series.
-    backbone : str, default="sentence-transformers/all-MiniLM-L6-v2"
-        The language model: a name on the Hugging Face Hub, such as the published
-        ``"openai-community/gpt2"``; a local folder in the Hub's layout; or, for tests,
-        ``"tiny-random"`` (an encoder) and ``"tiny-random-decoder"``. Any encoder or
-        decoder of transformers, with safetensors weights.
-    backbone_mode : str, default="pretrained"
-        ``"pretrained"``, or an ablation that shows what the language model is worth:
-        ``"random"``, the same architecture with random frozen weights; ``"none"``, no
-        model; ``"attention"`` or ``"transformer"``, one layer trained from scratch.
-    n_backbone_layers : int, optional
-        Layers kept. None keeps the first six, as published, or all if there are fewer.
-    revision : str, optional
-        Branch, tag or commit of the backbone on the Hub.
+    <<prediction_length>>
+    <<backbone>>
     lora_rank : int, default=8
         Rank of the LoRA adapters on the attention's query, key and value projections; 0
         for none.
@@ -92,75 +78,17 @@ class CALFForecaster(BaseLLMForecaster):
     max_epochs : int, default=20
         Most passes over the training windows; by default one fall of the cosine
         schedule. Published: 100, with a patience of 10.
-    batch_size : int, optional
-        Windows a step, and series computed at once in predict. None is one 32nd of the
-        training windows, at least 16 and at most the published 256.
-    patience : int or None, default=10
-        Epochs without a lower validation loss before training stops. The weights of the
-        best epoch are kept in any case.
-    validation_fraction : float, optional
-        Share of each series, from its end, that chooses the epoch and is not trained
-        on; at least `prediction_length` rows. 0 for none: then the last epoch is kept.
-        None is 0.1 where that makes at least 32 validation windows over all series,
-        else 0.
-    optimizer : {"adam", "adamw"}, default="adam"
-        Optimiser.
-    weight_decay : float, default=0.0
-        Weight decay of the optimiser.
-    lr_schedule : {"cosine", "one-cycle", "constant"}, default="cosine"
-        Learning rate over time.
-    cosine_epochs : int, default=20
-        Epochs in which the cosine schedule falls to 1e-8; then it rises again.
-    gradient_clip : float, optional
-        Largest norm of the gradient.
-    steps_per_epoch : int, optional
-        Bound on the steps of an epoch, which then sees a random part of the windows.
-    standardize : bool, default=True
-        Whether each series is standardised by its training part before training, so
-        that all count alike in the loss.
-    fine_tune_epochs : int, default=0
-        Epochs that `fit` trains after `pretrain`; 0 forecasts zero-shot, until an
-        `update` trains.
-    update_epochs : int, default=1
-        Epochs that `update` trains, on the windows that end in the new rows.
-    random_state : int, RandomState instance or None, default=None
-        Seed. The same integer gives the same forecasts on the same machine; a
-        RandomState moves on from fit to fit. The process's random state is left as it
-        was.
-    device : str, default="auto"
-        ``"auto"`` is a GPU if there is one, else the CPU; or ``"cpu"``, ``"cuda"``,
-        ``"cuda:1"``, ``"mps"``.
-    precision : {"auto", "float32", "bfloat16"}, default="auto"
-        What is computed in; ``"auto"`` is bfloat16 on GPUs that have it. Weights are
-        always float32.
-    verbose : int, default=1
-        0 is silent; 1 shows a progress bar on a terminal if training takes more than
-        two seconds; 2 also logs every epoch to the logger ``sktime_llm``.
+    <<batch_size>>
+    <<training>>
+    <<lr_schedule>>
 
     Attributes
     ----------
-    network_ : CALFNetwork
-        The trained network.
-    history_ : pandas.DataFrame
-        One row per epoch: losses, learning rate, seconds, which was the best, and
-        whether of ``stage`` ``"fit"`` or ``"update"``.
-    context_length_, prediction_length_ : int
-        Lengths in use.
-    pretrained_network_, pretrain_history_
-        After `pretrain`: what every later fit starts from, and how it was trained.
+    <<attributes>>
 
     Raises
     ------
-    InputError
-        In fit, if data or a parameter cannot be.
-    SeriesTooShortError
-        In fit, if not one training window fits.
-    BackboneNotFoundError
-        In fit, if the backbone is neither on this machine nor on the Hub.
-    DeviceNotAvailableError
-        In fit, if the device does not exist.
-    TrainingDivergedError
-        In fit, if the loss is not finite.
+    <<raises>>
 
     Notes
     -----
@@ -172,9 +100,7 @@ class CALFForecaster(BaseLLMForecaster):
     without dropout. The published long-term setting is ``context_length=96,
     batch_size=256, max_epochs=100, backbone="openai-community/gpt2"``.
 
-    In parallel threads two fits share PyTorch's random numbers and are not
-    reproducible; in processes (``backend="loky"``) they are. On a GPU, tune with
-    ``backend=None``: every worker of loky loads a backbone of its own.
+    <<threads>>
 
     References
     ----------
@@ -273,18 +199,8 @@ class CALFForecaster(BaseLLMForecaster):
 
     def _build_network(self, shape: WindowShape, n_channels: int) -> CALFNetwork:
         self._check_losses(shape)
-        for name in ("dropout", "lora_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(
-                    f"{name}={getattr(self, name)}, expected at least 0 and below 1."
-                )
-        choice = BackboneChoice(
-            name=self.backbone,
-            revision=self.revision,
-            n_layers=self.n_backbone_layers,
-            mode=self.backbone_mode,
-            random_seed=self._backbone_seed(),
-        )
+        self._check_rates("dropout", "lora_dropout")
+        choice = self._backbone_choice()
         tuning = Tuning(
             lora_rank=self.lora_rank,
             lora_alpha=self.lora_alpha,
@@ -344,14 +260,8 @@ class CALFForecaster(BaseLLMForecaster):
         most = backbone.hidden_size - 1
         if self.n_principal_embeddings is None:
             return min(PUBLISHED_EMBEDDINGS, most)
-        if self.n_principal_embeddings > most:
-            warnings.warn(
-                f"n_principal_embeddings={self.n_principal_embeddings}, but a backbone "
-                f"of width {backbone.hidden_size} has only {most}; all are used.",
-                ClippedParameterWarning,
-                stacklevel=2,
-            )
-        return min(self.n_principal_embeddings, most)
+        why = f"a backbone of width {backbone.hidden_size} has only {most}"
+        return self._clip("n_principal_embeddings", most, why)
 
     def _validation_loss(self) -> str:
         return "smape" if self.task_loss == "smape" else "mse"

@@ -1,0 +1,271 @@
+"""BALM-TSF as an sktime forecaster."""
+
+from typing import Any
+
+from sktime_llm.backbone.files import DEFAULT_BACKBONE
+from sktime_llm.backbone.make import make_backbone
+from sktime_llm.errors import InputError
+from sktime_llm.forecasting._base import BaseLLMForecaster
+from sktime_llm.forecasting._docs import document_shared
+from sktime_llm.layers.patch_embedding import count_patches
+from sktime_llm.networks.balm_tsf import (
+    PROMPT_ORDERS,
+    BALMTSFNetwork,
+    TextBranch,
+    published_prompt_length,
+)
+from sktime_llm.training.windows import WindowShape
+
+
+@document_shared(lr_schedule='"one-cycle"', network="BALMTSFNetwork")
+class BALMTSFForecaster(BaseLLMForecaster):
+    """BALM-TSF: forecast from patches and from statistics told to a language model.
+
+    Every variate of a window is a series of its own. Its patches are embedded as
+    tokens; its statistics (minimum, maximum, median, trend, lags of highest
+    autocorrelation) are written as a sentence that a frozen language model reads beside
+    learned prompts. The text's embedding is brought to the scale of the patches',
+    both are aligned by a contrastive loss, and one linear head forecasts from both
+    [1]_. Only prompts, patch embedding, temperature and head train.
+
+    One network is trained on all series of a panel or hierarchy. Frozen weights of the
+    language model are loaded once per process and shared; what is saved, cloned and
+    pickled are the trained weights.
+
+    Parameters
+    ----------
+    context_length : int, default=512
+        Time steps the network sees. More than half of what the longest series leaves
+        beside forecast and validation, where that does not fit, is clipped, with a
+        warning.
+    <<prediction_length>>
+    <<backbone>>
+    patch_length : int, default=16
+        Time steps of a patch. One longer than the context is clipped, with a warning.
+    patch_stride : int, default=8
+        Time steps between the starts of two patches.
+    d_model : int, default=32
+        Features of a patch before it takes the width of the language model.
+    d_ff : int, default=128
+        Features of each token that the head sees, the first ones. More than the width
+        of the backbone is clipped, with a warning.
+    dropout : float, default=0.1
+        Dropout rate of patches and of the forecast.
+    prompt_length : int, optional
+        Learned prompt tokens, at least 2. None is the published rule: the number of
+        patches times `prediction_length` over `context_length`, at most the number of
+        patches.
+    prompt_order : {"text-first", "prompts-first"}, default="text-first"
+        ``"prompts-first"`` is the published order. With ``"text-first"`` the prompts
+        read the text and it does not read them, so that it runs without gradient.
+    prompt_style : {"short", "published"}, default="short"
+        The sentence: ``"published"`` with its numbers in full, or ``"short"``, which
+        says the same in a third of the tokens, with one decimal.
+    n_lags : int, default=5
+        Lags of highest autocorrelation in the sentence; 0 for none.
+    alignment_weight : float, default=1.0
+        Weight of the contrastive loss.
+    start_temperature : float, default=0.07
+        Temperature of the contrastive loss before training; it is learned.
+    learning_rate : float, default=0.01
+        Learning rate at its highest. Published: 0.002 to 0.02.
+    max_epochs : int, default=20
+        Most passes over the training windows. Published: 100, with a patience of 10.
+    <<batch_size>>
+    <<training>>
+    <<lr_schedule>>
+
+    Attributes
+    ----------
+    <<attributes>>
+
+    Raises
+    ------
+    <<raises>>
+
+    Notes
+    -----
+    What departs from the public code, beside the defaults above:
+
+    - Texts are padded with a mask, and the states of a decoder are the true last ones;
+      there they are states at padding.
+    - The negatives of the contrastive loss are the other series' texts. There they are
+      the positives rolled by one, which has each series' own text once more.
+    - Of the symmetric autocorrelation the lags from 1 to half the context are ranked.
+      There lag 0, which is always the highest, and mirrored lags are among the five.
+    - There are at least two prompt tokens: one has no scale to balance.
+    - The frozen language model runs without dropout.
+
+    <<threads>>
+
+    References
+    ----------
+    .. [1] S. Zhou et al. (2025). BALM-TSF: Balanced Multimodal Alignment for LLM-Based
+       Time Series Forecasting. CIKM. arXiv 2509.00622.
+
+    Examples
+    --------
+    >>> from sktime.datasets import load_airline
+    >>> from sktime_llm import BALMTSFForecaster
+    >>> y = load_airline()
+    >>> forecaster = BALMTSFForecaster(
+    ...     context_length=24, d_ff=16, backbone="tiny-random", max_epochs=1
+    ... )
+    >>> y_pred = forecaster.fit(y, fh=[1, 2, 3]).predict()
+    >>> len(y_pred)
+    3
+    """
+
+    def __init__(
+        self,
+        context_length: int | None = 512,
+        prediction_length: int | None = None,
+        backbone: str = DEFAULT_BACKBONE,
+        backbone_mode: str = "pretrained",
+        n_backbone_layers: int | None = None,
+        revision: str | None = None,
+        patch_length: int = 16,
+        patch_stride: int = 8,
+        d_model: int = 32,
+        d_ff: int = 128,
+        dropout: float = 0.1,
+        prompt_length: int | None = None,
+        prompt_order: str = "text-first",
+        prompt_style: str = "short",
+        n_lags: int = 5,
+        alignment_weight: float = 1.0,
+        start_temperature: float = 0.07,
+        learning_rate: float = 0.01,
+        max_epochs: int = 20,
+        batch_size: int | None = None,
+        patience: int | None = 10,
+        validation_fraction: float | None = None,
+        optimizer: str = "adam",
+        weight_decay: float = 0.0,
+        lr_schedule: str = "one-cycle",
+        cosine_epochs: int = 20,
+        gradient_clip: float | None = None,
+        steps_per_epoch: int | None = None,
+        standardize: bool = True,
+        fine_tune_epochs: int = 0,
+        update_epochs: int = 1,
+        random_state: int | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        verbose: int = 1,
+    ) -> None:
+        self.context_length = context_length
+        self.prediction_length = prediction_length
+        self.backbone = backbone
+        self.backbone_mode = backbone_mode
+        self.n_backbone_layers = n_backbone_layers
+        self.revision = revision
+        self.patch_length = patch_length
+        self.patch_stride = patch_stride
+        self.d_model = d_model
+        self.d_ff = d_ff
+        self.dropout = dropout
+        self.prompt_length = prompt_length
+        self.prompt_order = prompt_order
+        self.prompt_style = prompt_style
+        self.n_lags = n_lags
+        self.alignment_weight = alignment_weight
+        self.start_temperature = start_temperature
+        self.learning_rate = learning_rate
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.patience = patience
+        self.validation_fraction = validation_fraction
+        self.optimizer = optimizer
+        self.weight_decay = weight_decay
+        self.lr_schedule = lr_schedule
+        self.cosine_epochs = cosine_epochs
+        self.gradient_clip = gradient_clip
+        self.steps_per_epoch = steps_per_epoch
+        self.standardize = standardize
+        self.fine_tune_epochs = fine_tune_epochs
+        self.update_epochs = update_epochs
+        self.random_state = random_state
+        self.device = device
+        self.precision = precision
+        self.verbose = verbose
+        super().__init__()
+
+    def _build_network(self, shape: WindowShape, n_channels: int) -> BALMTSFNetwork:
+        self._check_parameters()
+        why = f"the context has {shape.context_length} steps"
+        patch_length = self._clip("patch_length", shape.context_length, why)
+        n_patches = count_patches(shape.context_length, patch_length, self.patch_stride)
+        prompt_length = self.prompt_length or published_prompt_length(
+            shape.context_length, shape.prediction_length, n_patches
+        )
+        backbone = make_backbone(self._backbone_choice())
+        text = TextBranch(
+            backbone,
+            prompt_length=prompt_length,
+            prompt_order=self.prompt_order,
+            prompt_style=self.prompt_style,
+            n_lags=self.n_lags,
+        )
+        why = f"a backbone of width {backbone.hidden_size} has no more"
+        return BALMTSFNetwork(
+            text,
+            context_length=shape.context_length,
+            prediction_length=shape.prediction_length,
+            patch_length=patch_length,
+            patch_stride=self.patch_stride,
+            d_model=self.d_model,
+            d_ff=self._clip("d_ff", backbone.hidden_size, why),
+            dropout=self.dropout,
+            alignment_weight=self.alignment_weight,
+            start_temperature=self.start_temperature,
+        )
+
+    def _check_parameters(self) -> None:
+        self._check_counts("patch_length", "patch_stride", "d_model", "d_ff")
+        self._check_counts("prompt_length", least=2)
+        self._check_counts("n_lags", least=0)
+        self._check_rates("dropout")
+        if self.prompt_order not in PROMPT_ORDERS:
+            raise InputError(
+                f"prompt_order={self.prompt_order!r}, expected one of {PROMPT_ORDERS}."
+            )
+        if not self.start_temperature > 0:
+            raise InputError(
+                f"start_temperature={self.start_temperature}, expected above 0."
+            )
+        if not self.alignment_weight >= 0:
+            raise InputError(
+                f"alignment_weight={self.alignment_weight}, expected at least 0."
+            )
+
+    @classmethod
+    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
+        """Give parameter sets for sktime's tests: an encoder and a decoder.
+
+        Parameters
+        ----------
+        parameter_set : str, default="default"
+            There is only the default.
+        """
+        small = {
+            "context_length": 4,
+            "prediction_length": 2,
+            "patch_length": 2,
+            "patch_stride": 2,
+            "d_model": 4,
+            "d_ff": 8,
+            "max_epochs": 1,
+            "random_state": 0,
+            "verbose": 0,
+        }
+        return [
+            {**small, "backbone": "tiny-random", "validation_fraction": 0.0},
+            {
+                **small,
+                "backbone": "tiny-random-decoder",
+                "prompt_order": "prompts-first",
+                "steps_per_epoch": 2,
+                "fine_tune_epochs": 1,
+            },
+        ]
