@@ -1,0 +1,257 @@
+"""Traffic speeds of Los-loop: 207 sensors, 12 steps of 5 minutes in, up to 12 out.
+
+The first 80 % of the rows are for training. A test window lies wholly in the others;
+the last window is left out, as in the published code of T-GCN (arXiv 1811.05320).
+Errors are in miles per hour, over every window, sensor and step up to the horizon.
+
+    python benchmarks/traffic.py --data-dir DATA --missing 0 0.1 0.4
+
+With `--missing`, that share of the readings is hidden at random, in the training part
+and in the contexts; the forecasts are held against the true readings. A run that is
+already in the results file, with the same settings, is not repeated.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from _records import RESULTS, append, find, provenance
+from numpy.lib.stride_tricks import sliding_window_view
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV, PredefinedSplit
+
+from sktime_llm.datasets import load_los_loop
+from sktime_llm.training.devices import resolve_device
+
+CONTEXT_LENGTH = 12
+STEPS_PER_DAY = 288
+PACKAGES = ("numpy", "pandas", "peft", "scikit-learn", "torch", "transformers")
+PUBLISHED = {  # RMSE and MAE by horizon
+    # arXiv 1811.05320; quoted from memory, not checked against the paper's table.
+    "T-GCN, published": {
+        3: (5.1264, 3.1802),
+        6: (6.0598, 3.7466),
+        9: (6.7065, 4.1158),
+        12: (7.2677, 4.6021),
+    },
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a method may see: readings, NaN where hidden, and where the windows are.
+
+    `observed` is a table of (time, sensor) from midnight on, its first `n_train` rows
+    for training; `starts` are the rows at which the contexts of the windows begin.
+    """
+
+    observed: pd.DataFrame
+    n_train: int
+    starts: np.ndarray
+    horizon: int
+    seed: int
+    device: torch.device
+
+    @cached_property
+    def filled(self) -> np.ndarray:
+        """Readings without gaps: the last one before, at the very start the next."""
+        return self.observed.ffill().bfill().to_numpy()
+
+    def contexts(self, values: np.ndarray) -> np.ndarray:
+        """Give the contexts of all windows, (window, time, sensor)."""
+        return values[self.starts[:, None] + np.arange(CONTEXT_LENGTH)]
+
+    def targets(self, values: np.ndarray) -> np.ndarray:
+        """Give what follows each context, (window, time, sensor)."""
+        return values[self.target_rows]
+
+    @property
+    def target_rows(self) -> np.ndarray:
+        """Rows to be forecast, (window, time)."""
+        return self.starts[:, None] + CONTEXT_LENGTH + np.arange(self.horizon)
+
+
+def make_task(
+    table: pd.DataFrame, horizon: int, missing: float, seed: int, device: torch.device
+) -> Task:
+    """Split the table, place the windows, and hide a share of the readings."""
+    n_train = int(0.8 * len(table))
+    last = len(table) - CONTEXT_LENGTH - horizon
+    hidden = np.random.default_rng(seed).random(table.shape) < missing
+    starts = np.arange(n_train, last)
+    return Task(table.mask(hidden), n_train, starts, horizon, seed, device)
+
+
+def last_value(task: Task) -> np.ndarray:
+    """The last reading of each sensor, at every step."""
+    last = task.contexts(task.filled)[:, -1:]
+    return np.repeat(last, task.horizon, axis=1)
+
+
+def historical_average(task: Task) -> np.ndarray:
+    """Mean of the training part for this sensor at this time of the day."""
+    train = pd.DataFrame(task.filled[: task.n_train])
+    means = train.groupby(train.index % STEPS_PER_DAY).mean().to_numpy()
+    return means[task.target_rows % STEPS_PER_DAY]
+
+
+def ridge_per_sensor(task: Task) -> np.ndarray:
+    """Change since the last reading, linear in the context of the same sensor."""
+    past, future = training_windows(task)
+    changes = future - past[:, -1:]
+    contexts = task.contexts(task.filled)
+    forecasts = [
+        fit_ridge(past[..., i], changes[..., i]).predict(contexts[..., i])
+        for i in range(past.shape[2])
+    ]
+    return np.stack(forecasts, axis=2) + contexts[:, -1:]
+
+
+def ridge_all_sensors(task: Task) -> np.ndarray:
+    """Change since the last reading, linear in all contexts: a direct, ridge VAR."""
+    past, future = training_windows(task)
+    contexts = task.contexts(task.filled)
+    model = fit_ridge(flat(past), flat(future - past[:, -1:]))
+    changes = model.predict(flat(contexts)).reshape(len(contexts), *future.shape[1:])
+    return changes + contexts[:, -1:]
+
+
+def training_windows(task: Task) -> tuple[np.ndarray, np.ndarray]:
+    """All pasts and futures in the training part, (window, time, sensor)."""
+    train = task.filled[: task.n_train]
+    windows = sliding_window_view(train, CONTEXT_LENGTH + task.horizon, axis=0)
+    windows = windows.transpose(0, 2, 1)
+    return windows[:, :CONTEXT_LENGTH], windows[:, CONTEXT_LENGTH:]
+
+
+def fit_ridge(past: np.ndarray, future: np.ndarray) -> GridSearchCV:
+    """Fit with the penalty that is best on the last fifth of the windows."""
+    fold = np.where(np.arange(len(past)) < 0.8 * len(past), -1, 0)
+    search = GridSearchCV(
+        Ridge(),
+        {"alpha": np.logspace(2, 7, 6)},
+        cv=PredefinedSplit(fold),
+        scoring="neg_mean_squared_error",
+    )
+    return search.fit(past, future)
+
+
+def flat(windows: np.ndarray) -> np.ndarray:
+    """Join time and sensor into one axis."""
+    return windows.reshape(len(windows), -1)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A function from a task to forecasts, (window, time, sensor).
+
+    One that trains a network runs on the device asked for, once for each seed.
+    """
+
+    forecast: Callable[[Task], np.ndarray]
+    is_network: bool = False
+
+
+METHODS = {
+    "last value": Method(last_value),
+    "historical average": Method(historical_average),
+    "ridge per sensor": Method(ridge_per_sensor),
+    "ridge, all sensors": Method(ridge_all_sensors),
+}
+
+
+def run(table: pd.DataFrame, settings: dict, device: torch.device) -> dict:
+    """Forecast every test window once; give a record that says how."""
+    seed = settings["seed"] or 0
+    task = make_task(table, settings["horizon"], settings["missing"], seed, device)
+    started = time.perf_counter()
+    forecasts = METHODS[settings["method"]].forecast(task)
+    seconds = time.perf_counter() - started
+    errors = forecasts - task.targets(table.to_numpy())
+    return {
+        **settings,
+        "test_windows": len(task.starts),
+        "rmse": float(np.sqrt(np.square(errors).mean())),
+        "mae": float(np.abs(errors).mean()),
+        "seconds": round(seconds, 2),
+        **provenance(device, PACKAGES),
+    }
+
+
+def settings_of_runs(args: argparse.Namespace) -> list[dict]:
+    """All runs that were asked for; the seed is None where nothing is random."""
+    return [
+        {
+            "dataset": "Los-loop",
+            "method": name,
+            "context_length": CONTEXT_LENGTH,
+            "horizon": horizon,
+            "missing": missing,
+            "seed": seed,
+        }
+        for missing in args.missing
+        for name in args.method
+        for horizon in args.horizon
+        for seed in (args.seed if METHODS[name].is_network or missing else [None])
+    ]
+
+
+def report(records: list[dict], horizons: list[int]) -> None:
+    """Print RMSE and MAE by method and horizon, means over the seeds."""
+    table = pd.DataFrame(records)
+    for missing, part in table.groupby("missing", sort=False):
+        print(f"\nLos-loop, {missing:.0%} of the readings hidden, RMSE / MAE in mph")
+        print(" " * 20 + "".join(f"{f'H={h}':>26}" for h in horizons))
+        for method, runs in part.groupby("method", sort=False):
+            print_row(method, [cell(runs[runs["horizon"] == h]) for h in horizons])
+        for name, published in PUBLISHED.items() if not missing else ():
+            row = [published.get(h) for h in horizons]
+            print_row(name, [f"{c[0]:.2f} / {c[1]:.2f}" if c else "" for c in row])
+
+
+def print_row(name: str, cells: list[str]) -> None:
+    """Print one line of the table."""
+    print(f"{name:<20}" + "".join(f"{text:>26}" for text in cells))
+
+
+def cell(runs: pd.DataFrame) -> str:
+    """Mean over the seeds, and the standard deviation if there are several."""
+    means = runs[["rmse", "mae"]].mean()
+    if len(runs) == 1:
+        return " / ".join(f"{mean:.2f}" for mean in means)
+    spread = runs[["rmse", "mae"]].std()
+    return " / ".join(f"{m:.2f} ± {s:.2f}" for m, s in zip(means, spread, strict=True))
+
+
+def main() -> None:
+    """Run all that is not in the results yet, and print the whole table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--method", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--horizon", type=int, nargs="+", default=[3, 6, 9, 12])
+    parser.add_argument("--missing", type=float, nargs="+", default=[0.0])
+    parser.add_argument("--seed", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--device", default="auto", help="for methods with a network")
+    parser.add_argument("--results", type=Path, default=RESULTS / "traffic.jsonl")
+    args = parser.parse_args()
+    table = load_los_loop(args.data_dir / "los_speed.csv")
+    records = []
+    for settings in settings_of_runs(args):
+        record = find(args.results, settings)
+        if record is None:
+            is_network = METHODS[settings["method"]].is_network
+            device = resolve_device(args.device if is_network else "cpu")
+            record = run(table, settings, device)
+            append(args.results, record)
+        records.append(record)
+    report(records, args.horizon)
+
+
+if __name__ == "__main__":
+    main()
