@@ -1,0 +1,545 @@
+"""BALM-TSF's network against plain formulas written from its specification."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers import GPT2Config
+
+from sktime_llm.backbone.ablations import StandInBackbone
+from sktime_llm.backbone.loading import BackboneSource, load_frozen
+from sktime_llm.backbone.make import BackboneChoice, make_backbone
+from sktime_llm.errors import InputError
+from sktime_llm.layers.patch_embedding import count_patches
+from sktime_llm.networks.balm_tsf import (
+    PROMPT_ORDERS,
+    BALMTSFNetwork,
+    TextBranch,
+    published_prompt_length,
+)
+from tests.reference import balm_tsf as reference
+
+B, L, H, M = 3, 20, 6, 2
+PATCH_LENGTH, PATCH_STRIDE, D_MODEL, D_FF, N_LAGS = 4, 2, 5, 7, 3
+N_PROMPTS = 3
+WIDTH, BACKBONE_HEADS, N_LAYERS = 16, 2, 2
+TINY = ["tiny-random", "tiny-random-decoder"]
+REFERENCE_NAMES = {
+    "text.prompts": "prompts",
+    "text.backbone.model.": "backbone.",
+    "embedding.convolution.": "patch_embedding.",
+    "embedding.project.": "projection.",
+    "alignment.log_temperature": "log_temperature",
+    "head.": "head.",
+}
+TRAINED = {
+    "text.prompts",
+    "embedding.convolution.weight",
+    "embedding.project.weight",
+    "embedding.project.bias",
+    "alignment.log_temperature",
+    "head.weight",
+    "head.bias",
+}
+
+close = torch.testing.assert_close
+
+
+def exact(actual, expected):
+    close(actual, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
+
+
+@pytest.fixture(params=TINY)
+def name(request):
+    return request.param
+
+
+@pytest.fixture(params=PROMPT_ORDERS)
+def order(request):
+    return request.param
+
+
+def build(name="tiny-random", order="text-first", **settings):
+    """The network in training mode, as in training."""
+    text = {
+        "prompt_length": N_PROMPTS,
+        "prompt_order": order,
+        "prompt_style": "short",
+        "n_lags": N_LAGS,
+    }
+    network = {
+        "context_length": L,
+        "prediction_length": H,
+        "patch_length": PATCH_LENGTH,
+        "patch_stride": PATCH_STRIDE,
+        "d_model": D_MODEL,
+        "d_ff": D_FF,
+        "dropout": 0.1,
+        "alignment_weight": 1.0,
+        "start_temperature": 0.07,
+    }
+    for key, value in settings.items():
+        (text if key in text else network)[key] = value
+    backbone = make_backbone(BackboneChoice(name))
+    return BALMTSFNetwork(TextBranch(backbone, **text), **network).train()
+
+
+def build_exact(name="tiny-random", order="text-first", **settings):
+    """In float64 without dropout; no tensor is zero, one or symmetric.
+
+    In float64 the frozen tensors are this network's own, so they can be shaken too.
+    """
+    network = build(name, order, **settings).double().eval()
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for p in network.parameters():
+            p.add_(torch.empty_like(p).normal_(std=0.3, generator=generator))
+    return network
+
+
+def trained(network):
+    return {n: p for n, p in network.named_parameters() if p.requires_grad}
+
+
+def weights_of(network):
+    """Copies by the names of the reference; all can be differentiated by."""
+    weights = {"word_embeddings": network.text.backbone.word_embeddings().double()}
+    for own_name, tensor in network.named_parameters():
+        weights[reference_name(own_name)] = tensor.detach().clone().requires_grad_()
+    return weights
+
+
+def reference_name(own_name):
+    (prefix,) = [p for p in REFERENCE_NAMES if own_name.startswith(p)]
+    return REFERENCE_NAMES[prefix] + own_name.removeprefix(prefix)
+
+
+def settings_of(network, **settings):
+    is_causal = network.text.backbone.is_causal
+    return reference.Settings(
+        backbone="gpt2" if is_causal else "bert",
+        n_layers=N_LAYERS,
+        backbone_heads=BACKBONE_HEADS,
+        backbone_eps=1e-5 if is_causal else 1e-12,
+        patch_length=PATCH_LENGTH,
+        patch_stride=PATCH_STRIDE,
+        d_ff=D_FF,
+        prompts_first=network.text.prompt_order == "prompts-first",
+        read="last" if is_causal else "prompts",
+        alignment_weight=network.alignment_weight,
+        **settings,
+    )
+
+
+def texts_of(network, context):
+    """Token ids without padding, a list of windows of lists of variates."""
+    token_ids = network.window_features(context)["token_ids"].long()
+    return [[ids[ids >= 0] for ids in of_window] for of_window in token_ids]
+
+
+def expected_forecast(network, context):
+    texts, settings = texts_of(network, context), settings_of(network)
+    return reference.forward(weights_of(network), context, texts, settings)
+
+
+def expected_losses(network, weights, context, target):
+    texts, settings = texts_of(network, context), settings_of(network)
+    return reference.losses(weights, context, target, texts, settings)
+
+
+def make_data(batch=B, dtype=torch.float64, n_channels=M, context_length=L):
+    """Windows and variates on levels and scales of their own."""
+    generator = torch.Generator().manual_seed(3)
+    shape = (batch, context_length + H, n_channels)
+    rows = torch.randn(shape, generator=generator, dtype=torch.float64)
+    rows = (
+        rows * (1 + torch.arange(n_channels)) + 2 * torch.arange(batch)[:, None, None]
+    )
+    return rows[:, :context_length].to(dtype), rows[:, context_length:].to(dtype)
+
+
+def padded(features, n=7):
+    return {"token_ids": F.pad(features["token_ids"], (0, n), value=-1)}
+
+
+def train_some(network, n_steps=3):
+    context, target = make_data(dtype=torch.float32)
+    features = network.window_features(context)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+    for _ in range(n_steps):
+        optimizer.zero_grad()
+        network(context, target, features).losses["loss"].backward()
+        optimizer.step()
+
+
+# what it computes
+
+
+@pytest.mark.parametrize("with_gradient", [True, False])
+def test_forecast_is_the_reference(name, order, with_gradient):
+    network = build_exact(name, order)
+    context, _ = make_data()
+    with torch.set_grad_enabled(with_gradient):
+        out = network(context)
+    expected, _ = expected_forecast(network, context)
+    assert out.forecast.shape == (B, H, M)
+    assert out.losses == {}
+    exact(out.forecast, expected)
+
+
+def test_embeddings_are_the_reference(name, order):
+    network = build_exact(name, order)
+    context, target = make_data()
+    actual = network.modalities(context)
+    _, expected = expected_forecast(network, context)
+    assert actual.text.shape == (B * M, N_PROMPTS, WIDTH)
+    exact(actual.series, expected.series)
+    exact(actual.text, expected.unbalanced_text)
+    exact(actual.balanced_text, expected.text)
+    exact(actual.alignment.similarity, reference.similarity(expected))
+    exact(actual.alignment.loss, network(context, target).losses["contrastive"])
+    for tokens, means in (
+        (expected.series, actual.alignment.series),
+        (expected.text, actual.alignment.text),
+    ):
+        exact(means, torch.stack([reference.unit(t.mean(dim=0)) for t in tokens]))
+
+
+def test_balancing_gives_the_text_the_scale_of_the_series(name, order):
+    network = build_exact(name, order)
+    with torch.no_grad():
+        network.embedding.project.weight *= 30
+    both = network.modalities(make_data()[0])
+    scale = both.series.std(dim=1, correction=0)
+    assert not torch.allclose(both.text.std(dim=1, correction=0), scale, rtol=0.5)
+    # up to the epsilon in what is divided by
+    close(both.balanced_text.std(dim=1, correction=0), scale, rtol=0.1, atol=0.0)
+
+
+@pytest.mark.parametrize("alignment_weight", [1.0, 0.3, 0.0])
+def test_losses_are_the_reference(name, order, alignment_weight):
+    network = build_exact(name, order, alignment_weight=alignment_weight)
+    context, target = make_data()
+    actual = network(context, target).losses
+    expected = expected_losses(network, weights_of(network), context, target)
+    assert set(actual) == {"loss", "task", "contrastive"}
+    exact(actual["task"], expected.mse)
+    exact(actual["contrastive"], expected.alignment)
+    exact(actual["loss"], expected.loss)
+
+
+def test_gradients_are_the_reference(name, order):
+    network = build_exact(name, order)
+    context, target = make_data()
+    network(context, target).losses["loss"].backward()
+
+    weights, names = weights_of(network), list(trained(network))
+    expected = torch.autograd.grad(
+        expected_losses(network, weights, context, target).loss,
+        [weights[reference_name(n)] for n in names],
+    )
+    for n, gradient in zip(names, expected, strict=True):
+        close(
+            network.get_parameter(n).grad,
+            gradient,
+            rtol=1e-9,
+            atol=1e-11,
+            msg=lambda m, n=n: f"{n}: {m}",
+        )
+
+
+def test_training_differs_from_evaluation_by_dropout_only(name, order):
+    network = build_exact(name, order)
+    context, target = make_data()
+    expected = network(context, target)
+    network.train()
+    once, again = (network(context, target) for _ in range(2))
+    assert once.losses["contrastive"] != again.losses["contrastive"]
+    assert not torch.allclose(once.forecast, again.forecast)
+    # the language model's own dropout is off
+    text = network.modalities(context).text
+    exact(network.eval().modalities(context).text, text)
+    network.train()
+    network.dropout.p = network.embedding.dropout.p = 0.0
+    exact(network(context, target), expected)
+
+
+def test_dropout_is_of_patches_and_of_the_forecast():
+    rates = [m.p for m in build(dropout=0.25).modules() if isinstance(m, nn.Dropout)]
+    assert rates.count(0.25) == 2
+    # dropped steps of a forecast are at the mean of the context
+    network = build_exact(dropout=0.5).train()
+    network.embedding.dropout.p = 0.0
+    context, _ = make_data()
+    forecast = network(context).forecast
+    dropped = forecast.isclose(context.mean(dim=1, keepdim=True))
+    assert 0.2 < dropped.double().mean() < 0.8
+
+
+def test_in_float32_it_is_the_reference_up_to_rounding(name, order):
+    network = build(name, order).eval()
+    context, target = make_data(dtype=torch.float32)
+    actual = network(context, target).losses
+    network.double()
+    context, target = context.double(), target.double()
+    expected = expected_losses(network, weights_of(network), context, target)
+    close(actual["task"].double(), expected.mse, rtol=1e-4, atol=1e-5)
+    close(actual["contrastive"].double(), expected.alignment, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("context_length", "n_channels", "batch"),
+    [(PATCH_LENGTH, 1, 2), (21, 3, 2), (L, 1, 1)],
+    ids=["one patch and its padding", "a rest after the patches", "one series"],
+)
+def test_other_shapes(order, context_length, n_channels, batch):
+    network = build_exact(order=order, context_length=context_length)
+    shape = {"n_channels": n_channels, "context_length": context_length}
+    context, target = make_data(batch=batch, **shape)
+    expected = expected_losses(network, weights_of(network), context, target)
+    exact(network(context, target).losses["loss"], expected.loss)
+
+
+def test_forecast_with_and_without_target_is_the_same(name, order):
+    network = build(name, order).eval()
+    context, target = make_data(dtype=torch.float32)
+    assert torch.equal(network(context).forecast, network(context, target).forecast)
+
+
+def test_windows_of_a_batch_share_nothing_but_the_contrast(name, order):
+    network = build_exact(name, order)
+    context, target = make_data()
+    alone = [network(c[None], t[None]) for c, t in zip(context, target, strict=True)]
+    exact(network(context).forecast, torch.cat([out.forecast for out in alone]))
+    # each series is compared with all others, whatever their order
+    swap = torch.tensor([2, 0, 1])
+    rows = (M * swap[:, None] + torch.arange(M)).flatten()
+    whole, swapped = (network.modalities(c).alignment for c in (context, context[swap]))
+    exact(swapped.similarity, whole.similarity[rows][:, rows])
+    exact(swapped.loss, whole.loss)
+
+
+def test_variates_do_not_see_each_other(name, order):
+    network = build_exact(name, order)
+    context, _ = make_data()
+    alone = [network(context[..., [i]]).forecast for i in range(M)]
+    exact(network(context).forecast, torch.cat(alone, dim=2))
+
+
+def test_forecast_follows_level_and_scale(name, order):
+    # exactly but for the epsilon of the normalisation
+    network = build_exact(name, order)
+    context, _ = make_data()
+    moved = network(1e3 * context - 7e4).forecast
+    close(moved, 1e3 * network(context).forecast - 7e4, rtol=1e-4, atol=1e-1)
+
+
+def test_constant_windows_have_a_finite_forecast(name, order):
+    network = build(name, order)
+    context, target = torch.full((B, L, M), 5.0), torch.full((B, H, M), 5.0)
+    out = network(context, target)
+    assert out.forecast.isfinite().all()
+    out.losses["loss"].backward()
+    assert all(p.grad.isfinite().all() for p in trained(network).values())
+
+
+# text
+
+
+def test_texts_tell_the_statistics_of_the_reference():
+    network = build_exact()
+    context, _ = make_data()
+    normed = [reference.instance_norm(window)[0] for window in context]
+    tokenizer = network.text.backbone.tokenizer()
+    texts = texts_of(network, context)
+    for window, of_window in zip(normed, texts, strict=True):
+        for series, ids in zip(window.T, of_window, strict=True):
+            expected = reference.statistics(series.numpy(), N_LAGS)
+            trend = {-1: "down", 0: "flat", 1: "up"}[expected.trend]
+            lags = " ".join(str(lag) for lag in expected.lags)
+            numbers = [np.round(value, 1) + 0.0 for value in expected[:3]]
+            said = "min {} max {} median {} trend {} lags {}".format(
+                *numbers, trend, lags
+            )
+            assert "".join(tokenizer.convert_ids_to_tokens(ids)) == said
+
+
+def test_features_are_what_forward_computes(name, order):
+    network = build_exact(name, order)
+    context, _ = make_data()
+    features = network.window_features(context)
+    assert features["token_ids"].shape[:2] == (B, M)
+    assert not features["token_ids"].is_floating_point()
+    exact(network(context, features=features).forecast, network(context).forecast)
+    # and they are used
+    other = {"token_ids": features["token_ids"].flip(0)}
+    assert not torch.allclose(
+        network(context, features=other).forecast, network(context).forecast
+    )
+
+
+def test_padding_changes_nothing(name, order):
+    network = build_exact(name, order)
+    context, target = make_data()
+    features = network.window_features(context)
+    lengths = (features["token_ids"] >= 0).sum(dim=2)
+    assert len(lengths.unique()) > 1  # so some are padded already
+    expected = network(context, target, features)
+    actual = network(context, target, padded(features))
+    exact(actual.forecast, expected.forecast)
+    exact(actual.losses, expected.losses)
+
+
+def test_gradients_do_not_flow_from_padding(name, order):
+    network = build_exact(name, order)
+    context, target = make_data()
+    features = network.window_features(context)
+    parameters = list(trained(network).values())
+    expected, actual = (
+        torch.autograd.grad(network(context, target, f).losses["loss"], parameters)
+        for f in (features, padded(features))
+    )
+    for a, e in zip(actual, expected, strict=True):
+        close(a, e, rtol=1e-9, atol=1e-11)
+
+
+def test_more_prompts_than_text(name, order):
+    # the last states of a decoder are of prompts and text then
+    n_prompts = 90
+    network = build_exact(name, order, prompt_length=n_prompts)
+    context, _ = make_data()
+    assert max(len(ids) for texts in texts_of(network, context) for ids in texts) < 90
+    expected, _ = expected_forecast(network, context)
+    exact(network(context).forecast, expected)
+
+
+def test_equal_texts_are_read_once(name, order):
+    network = build_exact(name, order)
+    sizes = []
+    network.text.backbone.model.register_forward_hook(
+        lambda _, __, out: sizes.append(len(out.last_hidden_state))
+    )
+    context, _ = make_data(batch=2)
+    network(context.repeat(5, 1, 1))
+    assert set(sizes) == {2 * M}
+
+
+def test_text_first_reads_the_text_without_gradient(name):
+    network = build_exact(name, "text-first")
+    context, target = make_data()
+    with_gradient = []
+    network.text.backbone.model.register_forward_hook(
+        lambda _, __, out: with_gradient.append(out.last_hidden_state.requires_grad)
+    )
+    network(context, target)
+    assert with_gradient == [False, True]
+
+
+def test_text_that_does_not_fit(name, order):
+    n_text = build(name).window_features(make_data()[0])["token_ids"].shape[-1]
+    most = 512 - n_text
+    network = build(name, order, prompt_length=most)
+    context, _ = make_data(dtype=torch.float32)
+    assert network(context).forecast.isfinite().all()
+    network = build(name, order, prompt_length=most + 1)
+    message = (
+        rf"{n_text} tokens and {most + 1} prompt.* 513, .* only 512 positions.*Set"
+    )
+    with pytest.raises(InputError, match=message):
+        network.window_features(context)
+
+
+# what trains
+
+
+def test_exactly_these_tensors_train(name, order):
+    network = build_exact(name, order)
+    assert set(trained(network)) == TRAINED
+    context, target = make_data()
+    network(context, target).losses["loss"].backward()
+    with_gradient = {n for n, p in network.named_parameters() if p.grad is not None}
+    assert with_gradient == TRAINED
+    for n in TRAINED:
+        assert network.get_parameter(n).grad.abs().max() > 1e-8, n
+
+
+def test_training_leaves_the_backbone_as_it_was(name, order):
+    network = build(name, order)
+    state = {n: t.clone() for n, t in network.state_dict().items()}
+    frozen = load_frozen(BackboneSource(name))
+    words = frozen.word_embeddings.clone()
+    shared = {n: t.clone() for n, t in frozen.model.state_dict().items()}
+    train_some(network)
+    for n, t in network.state_dict().items():
+        assert torch.equal(t, state[n]) == (n not in TRAINED), n
+    assert torch.equal(frozen.word_embeddings, words)
+    for n, t in frozen.model.state_dict().items():
+        assert torch.equal(t, shared[n]), n
+
+
+def test_training_lowers_the_loss(name, order):
+    network = build(name, order, dropout=0.0)
+    context, target = make_data(dtype=torch.float32)
+    before = network(context, target).losses
+    train_some(network, n_steps=30)
+    after = network(context, target).losses
+    for part in before:
+        assert after[part] < before[part], part
+
+
+def test_temperature_starts_as_asked():
+    assert build().alignment.temperature.item() == pytest.approx(0.07)
+    network = build(start_temperature=0.5)
+    assert network.alignment.log_temperature.item() == pytest.approx(math.log(0.5))
+
+
+@pytest.mark.parametrize(
+    ("context_length", "prediction_length"),
+    [(512, 96), (512, 720), (512, 336), (512, 1), (96, 24), (20, 6), (16, 8), (16, 1)],
+)
+def test_prompt_length(context_length, prediction_length):
+    n_patches = count_patches(context_length, 16, 8)
+    padded_series = reference.patches(torch.zeros(context_length), 16, 8)
+    assert n_patches == len(padded_series)
+    shape = (n_patches, prediction_length, context_length)
+    # at least 2, as one token has no standard deviation
+    assert published_prompt_length(
+        context_length, prediction_length, n_patches
+    ) == reference.prompt_length(*shape, at_least=2)
+
+
+def test_trained_parameters_are_as_many_as_published():
+    # 0.97 million with GPT-2 small, of which only the width counts
+    backbone = StandInBackbone("gpt2", None, GPT2Config(), None, random_seed=0)
+    length = published_prompt_length(512, 96, count_patches(512, 16, 8))
+    text = TextBranch(
+        backbone,
+        prompt_length=length,
+        prompt_order="text-first",
+        prompt_style="short",
+        n_lags=5,
+    )
+    network = BALMTSFNetwork(
+        text,
+        context_length=512,
+        prediction_length=96,
+        patch_length=16,
+        patch_stride=8,
+        d_model=32,
+        d_ff=128,
+        dropout=0.1,
+        alignment_weight=1.0,
+        start_temperature=0.07,
+    )
+    count = sum(p.numel() for p in trained(network).values())
+    assert count == pytest.approx(0.97e6, rel=0.02)
