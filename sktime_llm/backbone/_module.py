@@ -18,7 +18,7 @@ from sktime_llm.backbone.architecture import (
     position_embedding_names,
 )
 from sktime_llm.backbone.loading import BackboneSource, load_frozen, load_tokenizer
-from sktime_llm.backbone.prefix import states_after_prefix
+from sktime_llm.backbone.prefix import read_prefix, states_after_prefix
 from sktime_llm.errors import BackboneCorruptedError, InputError
 
 
@@ -83,18 +83,33 @@ class Backbone(nn.Module):
     ) -> tuple[Tensor, ...]:
         raise NotImplementedError
 
+    def read(self, inputs_embeds: Tensor, attention_mask: Tensor) -> Tensor:
+        """Read a text that tokens are to follow, without gradient.
+
+        Parameters
+        ----------
+        inputs_embeds : Tensor of shape (batch, text token, hidden_size)
+            Embedded text, padded at its end.
+        attention_mask : Tensor of shape (batch, text token)
+            1 at tokens, 0 at padding.
+
+        Returns
+        -------
+        Tensor of shape (batch, text token, ...)
+            For `states_after`.
+        """
+        raise NotImplementedError
+
     def states_after(
         self, prefix: Tensor, prefix_mask: Tensor, inputs_embeds: Tensor
     ) -> Tensor:
         """Last states of tokens that read a prefix, which does not read them.
 
-        No gradient flows through the prefix of a language model.
-
         Parameters
         ----------
-        prefix : Tensor of shape (batch, prefix token, hidden_size)
-            Embedded text, padded at its end.
-        prefix_mask : Tensor of shape (batch, prefix token)
+        prefix : Tensor of shape (batch, text token, ...)
+            What `read` gave.
+        prefix_mask : Tensor of shape (batch, text token)
             1 at tokens, 0 at padding.
         inputs_embeds : Tensor of shape (batch, token, hidden_size)
             The tokens that follow.
@@ -162,6 +177,10 @@ class LanguageModelBackbone(Backbone):
             attention_mask=attention_mask,
             output_hidden_states=True,
         ).hidden_states
+
+    def read(self, inputs_embeds: Tensor, attention_mask: Tensor) -> Tensor:
+        """Give the keys and values of a text in every layer."""
+        return read_prefix(self.model, inputs_embeds, attention_mask)
 
     def states_after(
         self, prefix: Tensor, prefix_mask: Tensor, inputs_embeds: Tensor

@@ -64,6 +64,10 @@ class StandInBackbone(Backbone):
             return (inputs_embeds,)
         return inputs_embeds, self.layer(inputs_embeds, attention_mask=attention_mask)
 
+    def read(self, inputs_embeds: Tensor, attention_mask: Tensor) -> Tensor:
+        """Give the text as it is: what one layer makes of it changes in training."""
+        return inputs_embeds
+
     def states_after(
         self, prefix: Tensor, prefix_mask: Tensor, inputs_embeds: Tensor
     ) -> Tensor:

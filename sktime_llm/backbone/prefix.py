@@ -9,6 +9,42 @@ from transformers import DynamicCache, PreTrainedModel
 from sktime_llm.errors import UnsupportedBackboneError
 
 
+def read_prefix(model: PreTrainedModel, prefix: Tensor, mask: Tensor) -> Tensor:
+    """Run a frozen model over texts that nothing else is to be seen from.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        Takes ``inputs_embeds``.
+    prefix : Tensor of shape (batch, text token, hidden_size)
+        Embedded texts, padded at their ends.
+    mask : Tensor of shape (batch, text token)
+        1 at tokens, 0 at padding.
+
+    Returns
+    -------
+    Tensor of shape (batch, text token, layer, 2, key-value head, head width)
+        Keys and values, without gradient.
+
+    Raises
+    ------
+    UnsupportedBackboneError
+        If the model cannot give its keys and values.
+    """
+    if "past_key_values" not in inspect.signature(model.forward).parameters:
+        raise UnsupportedBackboneError(
+            f"{type(model).__name__} cannot keep the keys and values of a text; "
+            "expected a decoder, or an encoder such as BERT or RoBERTa. Choose another "
+            "backbone, or prompt_order='prompts-first'."
+        )
+    cache = DynamicCache()
+    # not as an inference tensor, which a later training step could not use
+    with torch.inference_mode(False), torch.no_grad():
+        model(inputs_embeds=prefix, attention_mask=mask, past_key_values=cache)
+        layers = [torch.stack([layer.keys, layer.values]) for layer in cache.layers]
+        return torch.stack(layers).permute(2, 4, 0, 1, 3, 5)
+
+
 def states_after_prefix(
     model: PreTrainedModel,
     prefix: Tensor,
@@ -18,18 +54,17 @@ def states_after_prefix(
     is_causal: bool,
     first_position: int,
 ) -> Tensor:
-    """Run a frozen model over a prefix, then over the tokens that follow it.
+    """Run a frozen model over tokens that follow a text which does not see them.
 
-    The prefix attends to itself only, so no gradient is needed in it, and its keys and
-    values are all that is kept. The tokens attend to the prefix and, as the model does,
-    to those before them or to all of them.
+    The tokens attend to the text and, as the model does, to those before them or to all
+    of them.
 
     Parameters
     ----------
     model : PreTrainedModel
         Takes ``inputs_embeds``.
-    prefix : Tensor of shape (batch, text token, hidden_size)
-        Embedded text, padded at its end.
+    prefix : Tensor
+        What `read_prefix` gave.
     prefix_mask : Tensor of shape (batch, text token)
         1 at tokens, 0 at padding.
     tokens : Tensor of shape (batch, token, hidden_size)
@@ -43,13 +78,10 @@ def states_after_prefix(
     -------
     Tensor of shape (batch, token, hidden_size)
         The last states of `tokens`.
-
-    Raises
-    ------
-    UnsupportedBackboneError
-        If the model cannot read keys and values from a cache.
     """
-    cache = _read(model, prefix, prefix_mask)
+    cache = DynamicCache()
+    for i, (keys, values) in enumerate(prefix.permute(2, 3, 0, 4, 1, 5)):
+        cache.update(keys, values, i)
     mask = torch.cat([prefix_mask, prefix_mask.new_ones(tokens.shape[:2])], dim=1)
     order = torch.arange(tokens.shape[1], device=tokens.device)
     positions = prefix_mask.sum(dim=1, keepdim=True) + order + first_position
@@ -59,20 +91,6 @@ def states_after_prefix(
         position_ids=positions,
         past_key_values=cache,
     ).last_hidden_state
-
-
-def _read(model: PreTrainedModel, prefix: Tensor, mask: Tensor) -> DynamicCache:
-    """Give the keys and values of a prefix, which need no gradient."""
-    if "past_key_values" not in inspect.signature(model.forward).parameters:
-        raise UnsupportedBackboneError(
-            f"{type(model).__name__} cannot keep the keys and values of a text; "
-            "expected a decoder, or an encoder such as BERT or RoBERTa. Choose another "
-            "backbone, or prompt_order='prompts-first'."
-        )
-    cache = DynamicCache()
-    with torch.no_grad():
-        model(inputs_embeds=prefix, attention_mask=mask, past_key_values=cache)
-    return cache
 
 
 def _for_every_query(mask: Tensor, tokens: Tensor) -> Tensor:

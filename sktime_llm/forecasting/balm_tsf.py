@@ -63,6 +63,10 @@ class BALMTSFForecaster(BaseLLMForecaster):
         says the same in a third of the tokens, with one decimal.
     n_lags : int, default=5
         Lags of highest autocorrelation in the sentence; 0 for none.
+    text_memory : float, default=2.0
+        Gigabytes, on the device, in which training keeps what the language model makes
+        of texts, for ``prompt_order="text-first"``; texts beyond are read again in
+        every epoch. Results are the same.
     alignment_weight : float, default=1.0
         Weight of the contrastive loss.
     start_temperature : float, default=0.07
@@ -133,6 +137,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
         prompt_order: str = "text-first",
         prompt_style: str = "short",
         n_lags: int = 5,
+        text_memory: float = 2.0,
         alignment_weight: float = 1.0,
         start_temperature: float = 0.07,
         learning_rate: float = 0.01,
@@ -169,6 +174,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
         self.prompt_order = prompt_order
         self.prompt_style = prompt_style
         self.n_lags = n_lags
+        self.text_memory = text_memory
         self.alignment_weight = alignment_weight
         self.start_temperature = start_temperature
         self.learning_rate = learning_rate
@@ -206,6 +212,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
             prompt_order=self.prompt_order,
             prompt_style=self.prompt_style,
             n_lags=self.n_lags,
+            memory_gigabytes=self.text_memory,
         )
         why = f"a backbone of width {backbone.hidden_size} has no more"
         return BALMTSFNetwork(

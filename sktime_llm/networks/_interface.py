@@ -1,10 +1,10 @@
 """What every forecasting network keeps, and all that training knows of one."""
 
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple, TypeAlias
 
 from torch import Tensor, nn
-
 
 Features: TypeAlias = dict[str, Tensor]
 """What is computed of a batch of windows once, (batch, ...), by name."""
@@ -81,3 +81,10 @@ class ForecastNetwork(nn.Module, ABC):
             from call to call; -1 is their padding.
         """
         return {}
+
+    def remember(self) -> AbstractContextManager[object]:
+        """Give the context in which the network trains.
+
+        Inside, it may keep what does not change between steps.
+        """
+        return nullcontext()

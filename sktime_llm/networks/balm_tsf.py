@@ -1,5 +1,7 @@
 """BALM-TSF: series and their statistics in words, balanced and aligned."""
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple
 
 import torch
@@ -16,6 +18,7 @@ from sktime_llm.layers.balanced_alignment import (
 from sktime_llm.layers.instance_norm import InstanceNorm
 from sktime_llm.layers.patch_embedding import PatchEmbedding, count_patches
 from sktime_llm.networks._interface import Features, ForecastNetwork, ForecastOutput
+from sktime_llm.text.memory import TextMemory
 from sktime_llm.text.prompts import PADDING, tokenize, write_prompts
 from sktime_llm.text.statistics import window_statistics
 
@@ -57,6 +60,9 @@ class TextBranch(nn.Module):
         See `sktime_llm.text.prompts.write_prompts`.
     n_lags : int
         Lags in the text.
+    memory_gigabytes : float
+        Room in which `remember` keeps what the model makes of texts; for
+        ``"text-first"`` only.
     """
 
     def __init__(
@@ -67,9 +73,12 @@ class TextBranch(nn.Module):
         prompt_order: str,
         prompt_style: str,
         n_lags: int,
+        memory_gigabytes: float = 0.0,
     ) -> None:
         super().__init__()
         self.backbone = backbone
+        self.memory_gigabytes = memory_gigabytes
+        self._memory: TextMemory | None = None
         self.prompt_order = prompt_order
         self.prompt_style = prompt_style
         self.n_lags = n_lags
@@ -83,7 +92,9 @@ class TextBranch(nn.Module):
         return self
 
     def describe(self, series: Tensor) -> Tensor:
-        """Token ids of the texts of normalised series, (series, time) to (series, token).
+        """Token ids of the texts of normalised series.
+
+        (series, time) to (series, token).
 
         Raises
         ------
@@ -110,10 +121,11 @@ class TextBranch(nn.Module):
 
     def _read(self, token_ids: Tensor) -> Tensor:
         mask = (token_ids != PADDING).long()
-        words = self.backbone.embed(token_ids.clamp(min=0)).to(self.prompts.dtype)
         prompts = self.prompts.expand(len(token_ids), -1, -1)
         if self.prompt_order == "text-first":
-            return self.backbone.states_after(words, mask, prompts)
+            known = self._recall(token_ids)
+            return self.backbone.states_after(known, mask, prompts)
+        words = self._embed(token_ids)
         mask = torch.cat([mask.new_ones(prompts.shape[:2]), mask], dim=1)
         states = self.backbone(torch.cat([prompts, words], dim=1), mask)[-1]
         n_prompts = len(self.prompts)
@@ -122,6 +134,27 @@ class TextBranch(nn.Module):
         last = mask.sum(dim=1, keepdim=True) - n_prompts
         at = last + torch.arange(n_prompts, device=mask.device)
         return states.take_along_dim(at.unsqueeze(2), dim=1)
+
+    def _embed(self, token_ids: Tensor) -> Tensor:
+        return self.backbone.embed(token_ids.clamp(min=0)).to(self.prompts.dtype)
+
+    def _read_text(self, token_ids: Tensor) -> Tensor:
+        mask = (token_ids != PADDING).long()
+        return self.backbone.read(self._embed(token_ids), mask)
+
+    def _recall(self, token_ids: Tensor) -> Tensor:
+        if self._memory is None:
+            return self._read_text(token_ids)
+        return self._memory.recall(token_ids, self._read_text)
+
+    @contextmanager
+    def remember(self) -> Iterator[None]:
+        """Keep what the frozen model makes of texts, while inside."""
+        self._memory = TextMemory(self.memory_gigabytes)
+        try:
+            yield
+        finally:
+            self._memory = None
 
 
 class Modalities(NamedTuple):
@@ -206,6 +239,10 @@ class BALMTSFNetwork(ForecastNetwork):
         n_tokens = len(text.prompts) + n_patches
         self.head = nn.Linear(n_tokens * d_ff, prediction_length)
         self.dropout = nn.Dropout(dropout)
+
+    def remember(self) -> AbstractContextManager[object]:
+        """Keep what the language model makes of texts, while inside."""
+        return self.text.remember()
 
     def window_features(self, context: Tensor) -> Features:
         """Token ids of the texts, (batch, channel, token)."""

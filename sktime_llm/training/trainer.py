@@ -233,7 +233,11 @@ class _Run:
     def fit_loop(self) -> list[EpochRecord]:
         rank = self.accelerator.process_index
         was_training = self.network.training
-        with seeded(self.seed + rank, self.device), self._progress() as bar:
+        with (
+            seeded(self.seed + rank, self.device),
+            self.network.remember(),
+            self._progress() as bar,
+        ):
             try:
                 self._run_epochs(bar)
             except KeyboardInterrupt:
