@@ -10,18 +10,20 @@ Array = NDArray[np.float64]
 
 _CONSTANT_WITHIN = 1e-12
 """Range of a constant series, relative to its largest value: what rounding makes."""
+_ROUNDING = 1e-6
+"""Added to what is divided, so that what rounding leaves does not grow or shrink."""
 
 _LEAST_PAIRS = 8
 """Pairs of observations that an autocorrelation needs to count."""
 _LEAST_CORRELATION = 0.25
 _LEAST_PROMINENCE = 0.2
-_NEARLY_HIGHEST = 0.8
+_HIGH = 0.6
 _CLEARLY_HIGHER = 0.1
 
 _LEAST_REGIME = 10
 """Observations in the shortest regime that is told apart."""
 _LEAST_VARIANCE_EXPLAINED = 0.2
-_LEAST_SHARPNESS = 0.6
+_LEAST_SHARPNESS = 0.75
 _MOST_SHIFTS = 2
 
 
@@ -70,9 +72,10 @@ class Characteristics:
         Share of the variance that this line explains, adjusted for its two
         coefficients, from 0 to 1.
     recent : float
-        Mean of the last tenth of the span minus the mean, in standard deviations.
+        Mean of the last tenth of the span minus the mean, in standard deviations; NaN
+        if nothing is observed there.
     roughness : float
-        Root mean square of the changes from step to step, in standard deviations: near
+        Standard deviation of the changes from step to step, in that of the values: near
         0 for a smooth series, 1.4 for white noise.
     roughness_growth : float
         The same for the second half of the span over the first.
@@ -119,8 +122,7 @@ def characterise(values: Array, seasonal_period: int | None = None) -> Character
     gap = _longest_gap(time, n_steps)
     if n_observed == 0:
         return Characteristics(n_steps, n_observed, gap)
-    # in units of the largest value, squares neither overflow nor vanish
-    unit = float(np.abs(values[time]).max()) or 1.0
+    unit = _unit(values[time])
     observed = values[time] / unit
     mean = float(observed.mean())
     deviation = float(observed.std())
@@ -147,12 +149,21 @@ def characterise(values: Array, seasonal_period: int | None = None) -> Character
         trough=time[observed.argmin()] / (n_steps - 1),
         change=unit * line * (n_steps - 1),
         trend_strength=strength,
-        recent=float(recent.mean()) if len(recent) else 0.0,
+        recent=float(recent.mean()) if len(recent) else np.nan,
         roughness=roughness,
         roughness_growth=growth,
         seasons=_seasons(detrended, seasonal_period),
         shifts=_level_shifts(time / n_steps, observed, unit),
     )
+
+
+def _unit(observed: Array) -> float:
+    """Power of two near the largest value.
+
+    In this unit squares neither overflow nor vanish, and to divide by it is exact.
+    """
+    largest = np.abs(observed).max()
+    return float(np.ldexp(1.0, np.frexp(largest)[1] - 1)) if largest else 1.0
 
 
 def _longest_gap(time: NDArray[np.intp], n_steps: int) -> int:
@@ -174,16 +185,14 @@ def _trend(time: NDArray[np.intp], observed: Array) -> tuple[float, float]:
 
 def _roughness(grid: Array) -> tuple[float, float]:
     """Size of the changes from step to step; and in the second half over the first."""
-    squares = np.diff(grid) ** 2
-
-    def size(part: Array) -> float:
-        known = part[~np.isnan(part)]
-        return float(np.sqrt(known.mean())) if len(known) >= _LEAST_PAIRS else 0.0
-
-    known = squares[~np.isnan(squares)]
-    whole = float(np.sqrt(known.mean())) if len(known) else 0.0
-    first, second = (size(part) for part in np.array_split(squares, 2))
-    return whole, second / first if first > 0 and second > 0 else 1.0
+    changes = np.diff(grid)
+    halves = [half[~np.isnan(half)] for half in np.array_split(changes, 2)]
+    known = np.concatenate(halves)
+    whole = float(known.std()) if len(known) else 0.0
+    if min(len(half) for half in halves) < _LEAST_PAIRS:
+        return whole, 1.0
+    first, second = (float(half.std()) + _ROUNDING for half in halves)
+    return whole, second / first
 
 
 def _autocorrelation(detrended: Array) -> tuple[Array, Array]:
@@ -208,8 +217,9 @@ def _seasons(detrended: Array, seasonal_period: int | None) -> tuple[Season, ...
         if not enough:
             return ()
         return (Season(seasonal_period, float(correlation[seasonal_period])),)
-    bound = np.maximum(_LEAST_CORRELATION, 2 / np.sqrt(np.maximum(pairs, 1)))
-    valid = (pairs >= _LEAST_PAIRS) & (correlation > bound)
+    noise = _largest_by_chance(correlation, pairs, len(detrended))
+    valid = (pairs >= _LEAST_PAIRS) & (correlation > _LEAST_CORRELATION)
+    valid &= correlation > noise
     # a season first unlike itself, then alike again; a slow drift is never the latter
     valid &= correlation - np.minimum.accumulate(correlation) > _LEAST_PROMINENCE
     inner = correlation[1:-1]
@@ -219,13 +229,32 @@ def _seasons(detrended: Array, seasonal_period: int | None) -> tuple[Season, ...
         return ()
     highest = lags[correlation[lags].argmax()]
     # multiples of a season are as high as itself, so the shortest of them counts
-    high = correlation[lags] >= _NEARLY_HIGHEST * correlation[highest]
-    shortest = lags[high][0]
+    high = correlation >= _HIGH * correlation[highest]
+    start = int(lags[high[lags]][0])
+    stop = start + int(np.append(high[start:], False).argmin())
+    shortest = start + int(correlation[start:stop].argmax())
     # what is clearly higher is a season of its own, as a week is besides a day
     chosen = [shortest]
-    if correlation[highest] - correlation[shortest] > _CLEARLY_HIGHER:
+    excess = correlation[highest] - correlation[shortest]
+    if excess > max(_CLEARLY_HIGHER, 2 / np.sqrt(pairs[highest])):
         chosen.append(highest)
     return tuple(Season(int(lag), float(correlation[lag])) for lag in chosen)
+
+
+def _largest_by_chance(correlation: Array, pairs: Array, length: int) -> Array:
+    """Highest autocorrelation to expect at any lag of a series without seasons.
+
+    By Bartlett's formula, neighbours that are alike tell less than independent ones, in
+    a proportion that their correlations up to the first negative one give; and the
+    largest of m independent standard normal values is about the root of 2 log m.
+    """
+    negative = correlation <= 0
+    first = int(negative.argmax()) if negative.any() else len(correlation)
+    alike = 2 * float((correlation[1:first] ** 2).sum())
+    independent_lags = max(2.0, len(correlation) / (1 + alike))
+    overlaps = length - np.arange(len(pairs))
+    variance = alike / overlaps + 1 / np.maximum(pairs, 1)
+    return np.sqrt(2 * np.log(independent_lags) * variance)
 
 
 def _level_shifts(
@@ -254,9 +283,10 @@ def _level_shifts(
 def _split(part: Array, total: float) -> int | None:
     """Where the means on both sides differ most, if that is sudden and matters."""
     count = len(part)
-    if count < 2 * _LEAST_REGIME:
+    shortest = max(_LEAST_REGIME, count // 20)
+    if count < 2 * shortest:
         return None
-    left = np.arange(_LEAST_REGIME, count - _LEAST_REGIME + 1)
+    left = np.arange(shortest, count - shortest + 1)
     sums = np.cumsum(part)
     means = sums[left - 1] / left, (sums[-1] - sums[left - 1]) / (count - left)
     explained = left * (count - left) / count * (means[0] - means[1]) ** 2
@@ -264,8 +294,10 @@ def _split(part: Array, total: float) -> int | None:
     if explained[best] < _LEAST_VARIANCE_EXPLAINED * total:
         return None
     split = int(left[best])
-    width = max(_LEAST_REGIME // 2, count // 50)
-    jump = part[split : split + width].mean() - part[split - width : split].mean()
-    # a trend or a season also has unlike means, but does not jump between them
-    sharpness = jump / (means[1][best] - means[0][best])
+    # a trend, a season or a slow drift also has unlike means, but does not jump
+    jumps = [
+        part[split : split + width].mean() - part[split - width : split].mean()
+        for width in (_LEAST_REGIME // 2, shortest)
+    ]
+    sharpness = min(jumps / (means[1][best] - means[0][best]))
     return split if sharpness >= _LEAST_SHARPNESS else None

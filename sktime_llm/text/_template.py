@@ -11,6 +11,7 @@ _NO_TREND, _WEAK, _STRONG = 0.05, 0.3, 0.7
 _SMOOTH, _ROUGH = 0.3, 1.0
 _GROWTH = 1.5
 _FAR_FROM_MEAN = 0.5
+_ZERO = 1e-6
 
 
 class TemplateDescriber(Describer):
@@ -72,8 +73,10 @@ def statistics_in_words(series: NamedSeries) -> str:
 
 
 def _behaviour(facts: Characteristics, seasonal_period: int | None) -> list[str]:
+    # what is left of a mean of zero is rounding
+    mean = facts.mean if abs(facts.mean) > _ZERO * facts.deviation else 0.0
     return [
-        f"Mean {number(facts.mean)}, standard deviation {number(facts.deviation)}, "
+        f"Mean {number(mean)}, standard deviation {number(facts.deviation)}, "
         f"from {number(facts.minimum)} to {number(facts.maximum)}",
         _trend(facts),
         *_seasonality(facts.seasons, seasonal_period),
@@ -85,7 +88,7 @@ def _behaviour(facts: Characteristics, seasonal_period: int | None) -> list[str]
             f"{_percent(shift.position)}"
             for shift in facts.shifts
         ),
-        _ending(facts),
+        *_ending(facts),
     ]
 
 
@@ -126,12 +129,14 @@ def _volatility(facts: Characteristics) -> str:
     return text
 
 
-def _ending(facts: Characteristics) -> str:
+def _ending(facts: Characteristics) -> list[str]:
+    if np.isnan(facts.recent):
+        return []
     if facts.recent > _FAR_FROM_MEAN:
-        return "Ends above the mean"
+        return ["Ends above the mean"]
     if facts.recent < -_FAR_FROM_MEAN:
-        return "Ends below the mean"
-    return "Ends near the mean"
+        return ["Ends below the mean"]
+    return ["Ends near the mean"]
 
 
 def _strength(share: float) -> str:
