@@ -212,33 +212,37 @@ def _seasons(detrended: Array, seasonal_period: int | None) -> tuple[Season, ...
     if len(known) < _LEAST_PAIRS or np.ptp(known) <= _CONSTANT_WITHIN:
         return ()
     correlation, pairs = _autocorrelation(detrended)
-    if seasonal_period is not None:
-        enough = seasonal_period < len(pairs) and pairs[seasonal_period] >= _LEAST_PAIRS
-        if not enough:
-            return ()
-        return (Season(seasonal_period, float(correlation[seasonal_period])),)
-    noise = _largest_by_chance(correlation, pairs, len(detrended))
+    if seasonal_period is None:
+        chance = _largest_by_chance(correlation, pairs, len(detrended))
+        lags = _dominant_lags(correlation, pairs, chance)
+    elif seasonal_period >= len(pairs) or pairs[seasonal_period] < _LEAST_PAIRS:
+        return ()
+    else:
+        lags = [seasonal_period]
+    return tuple(Season(lag, float(correlation[lag])) for lag in lags)
+
+
+def _dominant_lags(correlation: Array, pairs: Array, chance: Array) -> list[int]:
     valid = (pairs >= _LEAST_PAIRS) & (correlation > _LEAST_CORRELATION)
-    valid &= correlation > noise
+    valid &= correlation > chance
     # a season first unlike itself, then alike again; a slow drift is never the latter
     valid &= correlation - np.minimum.accumulate(correlation) > _LEAST_PROMINENCE
     inner = correlation[1:-1]
     valid[1:-1] &= (inner >= correlation[:-2]) & (inner >= correlation[2:])
     lags = np.flatnonzero(valid[:-1])
     if len(lags) == 0:
-        return ()
-    highest = lags[correlation[lags].argmax()]
+        return []
+    highest = int(lags[correlation[lags].argmax()])
     # multiples of a season are as high as itself, so the shortest of them counts
     high = correlation >= _HIGH * correlation[highest]
     start = int(lags[high[lags]][0])
     stop = start + int(np.append(high[start:], False).argmin())
     shortest = start + int(correlation[start:stop].argmax())
     # what is clearly higher is a season of its own, as a week is besides a day
-    chosen = [shortest]
     excess = correlation[highest] - correlation[shortest]
     if excess > max(_CLEARLY_HIGHER, 2 / np.sqrt(pairs[highest])):
-        chosen.append(highest)
-    return tuple(Season(int(lag), float(correlation[lag])) for lag in chosen)
+        return [shortest, highest]
+    return [shortest]
 
 
 def _largest_by_chance(correlation: Array, pairs: Array, length: int) -> Array:

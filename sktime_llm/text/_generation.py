@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sktime_llm.backbone.files import locate_backbone
 from sktime_llm.errors import (
     BackboneCorruptedError,
-    BackboneNotFoundError,
     DescriptionError,
     InputError,
     UnsupportedBackboneError,
@@ -318,7 +317,7 @@ def _pretrained(name: str, revision: str | None, dtype: str) -> Any:
     # transformers would give random values to what is not in the file
     missing = sorted(report["missing_keys"])
     if missing:
-        raise BackboneNotFoundError(
+        raise BackboneCorruptedError(
             f"the weights of model={name!r} in {folder} lack {len(missing)} tensors of "
             f"a causal language model: {', '.join(missing[:3])}... Expected the whole "
             "model, with the head that writes tokens."
