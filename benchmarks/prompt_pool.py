@@ -14,7 +14,8 @@ is printed, for 500 series that were not trained on:
 
     python benchmarks/prompt_pool.py
 
-The last line is a control: the scores of the trained pool, dealt to other series.
+Each cell has the mean and, in brackets, the lowest and highest over the seeds. The last
+line is a control: the scores of the pools of the line before, dealt to other series.
 """
 
 import argparse
@@ -156,7 +157,7 @@ def print_row(name: str, rows: list[tuple[float, ...]]) -> None:
     """Mean and, in brackets, lowest and highest of each column."""
     columns = zip(*rows, strict=True)
     cells = [f"{np.mean(c):.3f} [{min(c):.3f}, {max(c):.3f}]" for c in columns]
-    print(f"{name:22}" + "".join(f"{cell:>22}" for cell in cells), flush=True)
+    print(f"{name:22}" + "".join(f"{cell:>24}" for cell in cells), flush=True)
 
 
 def main() -> None:
@@ -165,7 +166,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     seeds = range(parser.parse_args().seeds)
     header = ("agreement", "AMI", "prompts", "in use", "MSE")
-    print(" " * 22 + "".join(f"{name:>22}" for name in header))
+    print(" " * 22 + "".join(f"{name:>24}" for name in header))
     print_row("untrained", [evaluate(train(0.0, s, n_steps=0)) for s in seeds])
     for weight in (0.0, 0.1, 1.0):
         networks = [train(weight, s) for s in seeds]
