@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from http.client import HTTPException, HTTPMessage
+from http.client import HTTPException, HTTPMessage, IncompleteRead
 from typing import IO, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
@@ -120,20 +120,24 @@ class ChatCompletions:
         DescriptionError
             If not; the message does not quote the key.
         """
-        if self.api_key_env is None:
-            return
+        if problem := self._problem_of_the_key():
+            # from a frame that has no key, which some reports of errors would show
+            raise DescriptionError(problem)
+
+    def _problem_of_the_key(self) -> str | None:
         key = self._key()
-        if not key:
-            raise DescriptionError(
+        if self.api_key_env is not None and not key:
+            return (
                 f"no key for {self.url}: the environment variable "
                 f"{self.api_key_env!r} is not set or empty. Set it, name another with "
                 "api_key_env, or pass api_key_env=None for a server without keys."
             )
         if not (key.isascii() and key.isprintable()):
-            raise DescriptionError(
+            return (
                 f"the key in the environment variable {self.api_key_env!r} has "
                 "characters that no HTTP header can hold; expected printable ASCII."
             )
+        return None
 
     def complete(self, body: Mapping[str, Any], stop: threading.Event) -> str:
         """Give the text that answers a request.
@@ -212,6 +216,7 @@ class ChatCompletions:
         try:
             with self._opener.open(request, timeout=self.patience.timeout) as response:
                 answer: bytes = response.read(_MOST_BYTES + 1)
+                _check_complete(answer, response.headers.get("Content-Length"))
         except HTTPError as error:
             raise _http_failure(error) from None
         except (OSError, HTTPException) as error:
@@ -243,6 +248,14 @@ class _NoRedirect(HTTPRedirectHandler):
         newurl: str,
     ) -> None:
         return None
+
+
+def _check_complete(answer: bytes, announced: str | None) -> None:
+    # http.client does so only if it is asked for all there is
+    if announced is not None and announced.isdecimal():
+        absent = min(int(announced), _MOST_BYTES) - len(answer)
+        if absent > 0:
+            raise IncompleteRead(answer, absent)
 
 
 def _http_failure(error: HTTPError) -> Exception:

@@ -30,7 +30,7 @@ class TextCache:
         Raises
         ------
         DescriptionError
-            If there is a file, but not one of this cache.
+            If there is a file that cannot be read or is not one of this cache.
         """
         if self.folder is None:
             return None
@@ -40,10 +40,10 @@ class TextCache:
             return str(content["text"])
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise DescriptionError(
                 f"the cached description {file} cannot be read ({error!r}). Delete "
-                "this file and describe again."
+                "this file, or choose another cache_dir."
             ) from error
 
     def put(self, request: dict[str, Any], text: str) -> None:

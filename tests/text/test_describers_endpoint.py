@@ -1,0 +1,610 @@
+"""Descriptions over HTTP, against a server on this machine."""
+
+import json
+import logging
+import os
+import pickle
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from sktime_llm.errors import DescriptionError, InputError
+from sktime_llm.text import _chat_completions
+from sktime_llm.text._text_cache import TextCache
+from sktime_llm.text.describers import EndpointDescriber
+
+KEY = "sk-secret-0123456789"
+SERIES = [np.arange(5.0), np.array([7.0, np.nan, 2.0]), np.zeros(12)]
+NAMES = ["a", "b", "c"]
+
+
+def completion(text, finish_reason="stop"):
+    message = {"role": "assistant", "content": text}
+    return {"choices": [{"message": message, "finish_reason": finish_reason}]}
+
+
+class Endpoint(ThreadingHTTPServer):
+    """Answers with what `answer(body, n)` gives: (status, content, headers).
+
+    `n` counts the requests with the same prompt, from 0. By default the text is the
+    prompt in capitals.
+    """
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.base_url = f"http://127.0.0.1:{self.server_port}/v1"
+        self.answer = lambda body, n: (200, completion(prompt_of(body).upper()), {})
+        self.asked = []
+        self.lock = threading.Lock()
+        self.running = self.most_running = 0
+        self.released = threading.Event()
+
+    def handle_error(self, request, client_address):
+        pass  # the client hung up, as it should in a test of time-outs
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+    def do_POST(self):
+        server = self.server
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with server.lock:
+            n = sum(one["body"] == body for one in server.asked)
+            asked = {"path": self.path, "body": body, "headers": dict(self.headers)}
+            server.asked.append({**asked, "time": time.monotonic()})
+            server.running += 1
+            server.most_running = max(server.running, server.most_running)
+        try:
+            status, content, headers = server.answer(body, n)
+        finally:
+            with server.lock:
+                server.running -= 1
+        if not isinstance(content, bytes):
+            content = json.dumps(content).encode()
+        self.send_response(status)
+        for name, value in {"Content-Length": len(content), **headers}.items():
+            self.send_header(name, str(value))
+        self.end_headers()
+        self.wfile.write(content)
+
+
+def prompt_of(body):
+    return body["messages"][0]["content"]
+
+
+@pytest.fixture
+def endpoint():
+    server = Endpoint()
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    yield server
+    server.released.set()
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+
+
+def make(endpoint, **options):
+    quick = {"prompt": "{name}: {values}", "backoff": 0.01, "timeout": 10.0}
+    return EndpointDescriber(endpoint.base_url, "m", **{**quick, **options})
+
+
+# success
+
+
+def test_texts_are_in_the_order_of_the_series(endpoint):
+    def answer(body, n):
+        if prompt_of(body).startswith("a"):
+            time.sleep(0.1)  # the first series is answered last
+        return 200, completion(f" {prompt_of(body).upper()}\n\nYes. "), {}
+
+    endpoint.answer = answer
+    texts = make(endpoint).describe(SERIES, NAMES)
+    assert texts[:2] == ["A: 0, 1, 2, 3, 4 Yes.", "B: 7, MISSING, 2 Yes."]
+    assert texts[2].startswith("C: 0, 0,")
+    assert len(endpoint.asked) == 3
+
+
+def test_request(endpoint):
+    describer = make(endpoint, extra_body={"seed": 3}, max_tokens=9)
+    describer.describe(SERIES[:1], ["a"])
+    (asked,) = endpoint.asked
+    assert asked["path"] == "/v1/chat/completions"
+    assert asked["headers"]["Authorization"] == f"Bearer {KEY}"
+    assert asked["headers"]["Content-Type"] == "application/json"
+    assert asked["body"] == {
+        "model": "m",
+        "messages": [{"role": "user", "content": "a: 0, 1, 2, 3, 4"}],
+        "temperature": 0.0,
+        "max_tokens": 9,
+        "seed": 3,
+    }
+
+
+def test_parameters_that_are_none_are_not_sent(endpoint):
+    make(endpoint, temperature=None, max_tokens=None).describe(SERIES[:1])
+    assert set(endpoint.asked[0]["body"]) == {"model", "messages"}
+
+
+def test_trailing_slash(endpoint):
+    endpoint.base_url += "/"
+    make(endpoint).describe(SERIES[:1])
+    assert endpoint.asked[0]["path"] == "/v1/chat/completions"
+
+
+# retries
+
+
+def test_too_many_requests_then_success(endpoint):
+    endpoint.answer = lambda body, n: (
+        (429, {"error": {"message": "slow down"}}, {"Retry-After": "0.3"})
+        if n == 0
+        else (200, completion("fine"), {})
+    )
+    assert make(endpoint).describe(SERIES[:1]) == ["fine"]
+    first, second = (one["time"] for one in endpoint.asked)
+    assert 0.3 <= second - first < 3
+
+
+def test_retry_after_a_date(endpoint):
+    date = formatdate(time.time() + 2, usegmt=True)  # whole seconds
+    endpoint.answer = lambda body, n: (
+        (503, b"", {"Retry-After": date}) if n == 0 else (200, completion("fine"), {})
+    )
+    assert make(endpoint).describe(SERIES[:1]) == ["fine"]
+    first, second = (one["time"] for one in endpoint.asked)
+    assert 0.5 <= second - first < 5
+
+
+@pytest.mark.parametrize("header", ["soon", "nan", "inf", "-3"])
+def test_retry_after_nonsense_is_no_wait(endpoint, header):
+    endpoint.answer = lambda body, n: (
+        (429, b"", {"Retry-After": header}) if n == 0 else (200, completion("fine"), {})
+    )
+    assert make(endpoint).describe(SERIES[:1]) == ["fine"]
+
+
+def test_server_that_asks_to_wait_too_long(endpoint):
+    endpoint.answer = lambda body, n: (429, b"", {"Retry-After": "3600"})
+    message = r"series 'a' .*429.* asks to wait 3600 s.* max_wait=5\."
+    with pytest.raises(DescriptionError, match=message):
+        make(endpoint, max_wait=5.0).describe(SERIES[:1], ["a"])
+    assert len(endpoint.asked) == 1
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503])
+def test_until_retries_are_out(endpoint, status):
+    endpoint.answer = lambda body, n: (status, b"down", {})
+    message = (
+        rf"series 'a' .*chat/completions: 3 attempts failed, .*HTTP {status}.*down"
+    )
+    with pytest.raises(DescriptionError, match=message):
+        make(endpoint, max_retries=2).describe(SERIES[:1], ["a"])
+    assert len(endpoint.asked) == 3
+
+
+def test_backoff_doubles_up_to_a_limit(endpoint):
+    endpoint.answer = lambda body, n: (500, b"", {})
+    describer = make(endpoint, max_retries=4, backoff=0.1, max_wait=0.3)
+    with pytest.raises(DescriptionError):
+        describer.describe(SERIES[:1])
+    waits = np.diff([one["time"] for one in endpoint.asked])
+    assert (waits >= [0.1, 0.2, 0.3, 0.3]).all()
+    assert waits[-1] < 0.75
+
+
+@pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 418])
+def test_other_refusals_are_final(endpoint, status):
+    elsewhere = {"Location": f"{endpoint.base_url}/elsewhere"}
+    endpoint.answer = lambda body, n: (status, {"error": {"message": "no"}}, elsewhere)
+    message = rf"series 'a' .* the request was refused \(HTTP {status} .*: no\)"
+    with pytest.raises(DescriptionError, match=message):
+        make(endpoint).describe(SERIES[:1], ["a"])
+    assert len(endpoint.asked) == 1
+
+
+def test_time_out(endpoint):
+    def answer(body, n):
+        if n == 0:
+            endpoint.released.wait(5)
+        return 200, completion("fine"), {}
+
+    endpoint.answer = answer
+    assert make(endpoint, timeout=0.2).describe(SERIES[:1]) == ["fine"]
+    with pytest.raises(DescriptionError, match=r"'b' .* no answer within 0\.2 s"):
+        make(endpoint, timeout=0.2, max_retries=0).describe(SERIES[1:2], ["b"])
+
+
+def test_answer_that_breaks_off(endpoint):
+    endpoint.answer = lambda body, n: (
+        (200, b'{"choices"', {"Content-Length": 500})
+        if n == 0
+        else (200, completion("fine"), {})
+    )
+    assert make(endpoint).describe(SERIES[:1]) == ["fine"]
+
+
+def test_nobody_listens(endpoint):
+    endpoint.shutdown()
+    endpoint.server_close()
+    with pytest.raises(DescriptionError, match=r"'a' .*2 attempts.*Connection\w+Error"):
+        make(endpoint, max_retries=1).describe(SERIES[:1], ["a"])
+
+
+def test_unknown_host():
+    describer = EndpointDescriber("http://nowhere.invalid/v1", "m", timeout=5.0)
+    with pytest.raises(DescriptionError, match=r"series 'a' .*cannot be reached"):
+        describer.describe(SERIES[:1], ["a"])
+
+
+# answers without a text
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"<html>Welcome!</html>", "is not JSON .*<html>Welcome!"),
+        (b"\xff\xfe\xfd", "is not JSON"),
+        ({"choices": []}, "has no choices"),
+        ({"error": "odd"}, 'has no choices.*"odd"'),
+        (["choices"], "has no choices"),
+        ({"choices": [{"text": "old"}]}, "has no choices"),
+        (completion("  \n"), "the text is empty, finish_reason='stop'"),
+        (completion(None, "length"), "finish_reason='length'.* raise max_tokens"),
+        (b" " * (2 << 20), "more than 1048576 bytes"),
+    ],
+)
+def test_answer_without_a_text(endpoint, content, message):
+    endpoint.answer = lambda body, n: (200, content, {})
+    with pytest.raises(
+        DescriptionError, match=f"series 'a' is not described: .*{message}"
+    ):
+        make(endpoint).describe(SERIES[:1], ["a"])
+    assert len(endpoint.asked) == 1
+
+
+# several at once
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+def test_concurrency(endpoint, limit):
+    def answer(body, n):
+        time.sleep(0.05)
+        return 200, completion("fine"), {}
+
+    endpoint.answer = answer
+    make(endpoint, max_concurrency=limit).describe([np.zeros(2)] * 12)
+    assert endpoint.most_running == limit
+
+
+def test_first_failure_stops_the_rest(endpoint):
+    def answer(body, n):
+        if prompt_of(body).startswith("1:"):
+            return 400, b"bad", {}
+        time.sleep(0.02)
+        return 200, completion("fine"), {}
+
+    endpoint.answer = answer
+    describer = make(endpoint, max_concurrency=2)
+    with pytest.raises(DescriptionError, match="series 1 is not described"):
+        describer.describe([np.zeros(2)] * 100)
+    assert len(endpoint.asked) < 20
+
+
+def test_failure_ends_the_waits_of_others(endpoint):
+    endpoint.answer = lambda body, n: (
+        (500, b"", {}) if prompt_of(body).startswith("a") else (400, b"bad", {})
+    )
+    started = time.monotonic()
+    with pytest.raises(DescriptionError, match="series 'b' is not described"):
+        make(endpoint, backoff=30.0).describe(SERIES[:2], ["a", "b"])
+    assert time.monotonic() - started < 10
+
+
+# the cache
+
+
+def test_cache_hit_makes_no_request(endpoint, tmp_path, monkeypatch):
+    describer = make(endpoint, cache_dir=tmp_path / "new" / "texts")
+    texts = describer.describe(SERIES, NAMES)
+    assert len(endpoint.asked) == 3
+    monkeypatch.delenv("OPENAI_API_KEY")  # nobody is asked, so no key is needed
+    assert clone(describer).describe(SERIES[::-1], NAMES[::-1]) == texts[::-1]
+    assert len(endpoint.asked) == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": "other"},
+        {"temperature": 0.5},
+        {"temperature": None},
+        {"max_tokens": 7},
+        {"extra_body": {"seed": 2}},
+        {"prompt": "{values}"},
+        {"n_values": 2},
+        {"base_url": "localhost"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_cache_tells_requests_apart(endpoint, tmp_path, change):
+    describer = make(endpoint, cache_dir=tmp_path, extra_body={"seed": 1})
+    describer.describe(SERIES[:1], ["a"])
+    if "base_url" in change:
+        change = {"base_url": endpoint.base_url.replace("127.0.0.1", "localhost")}
+    describer.set_params(**change).describe(SERIES[:1], ["a"])
+    assert len(endpoint.asked) == 2
+
+
+def test_cache_does_not_tell_how_it_was_asked_apart(endpoint, tmp_path, monkeypatch):
+    make(endpoint, cache_dir=tmp_path).describe(SERIES[:1], ["a"])
+    monkeypatch.setenv("OTHER", "another-key")
+    changed = {"timeout": 3.0, "max_retries": 9, "max_concurrency": 1, "verbose": 0}
+    other = make(endpoint, cache_dir=str(tmp_path), api_key_env="OTHER", **changed)
+    other.describe(SERIES[:1], ["a"])
+    assert len(endpoint.asked) == 1
+
+
+def test_texts_before_a_failure_are_kept(endpoint, tmp_path):
+    good = endpoint.answer
+    endpoint.answer = lambda body, n: (
+        (400, b"bad", {}) if prompt_of(body).startswith("c") else good(body, n)
+    )
+    describer = make(endpoint, cache_dir=tmp_path, max_concurrency=1)
+    with pytest.raises(DescriptionError, match="series 'c'"):
+        describer.describe(SERIES, NAMES)
+    endpoint.answer = good
+    describer.describe(SERIES, NAMES)
+    assert [prompt_of(one["body"])[0] for one in endpoint.asked] == list("abcc")
+
+
+def test_failures_are_not_cached(endpoint, tmp_path):
+    good = endpoint.answer
+    endpoint.answer = lambda body, n: (200, completion(""), {})
+    with pytest.raises(DescriptionError):
+        make(endpoint, cache_dir=tmp_path).describe(SERIES[:1], ["a"])
+    endpoint.answer = good
+    assert make(endpoint, cache_dir=tmp_path).describe(SERIES[:1], ["a"])
+
+
+def test_damaged_cache_is_an_error_that_names_the_file(endpoint, tmp_path):
+    describer = make(endpoint, cache_dir=tmp_path)
+    describer.describe(SERIES[:1], ["a"])
+    (file,) = tmp_path.rglob("*.json")
+    for content in ('{"text"', "[]", "{}"):
+        file.write_text(content)
+        with pytest.raises(DescriptionError, match=f"{file.name} cannot be read"):
+            describer.describe(SERIES[:1], ["a"])
+
+
+def test_cache_that_is_no_folder(endpoint, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(DescriptionError, match=r"cannot be read .*choose another"):
+        make(endpoint, cache_dir=tmp_path / "file").describe(SERIES[:1], ["a"])
+    assert endpoint.asked == []
+
+
+def test_cache_that_cannot_be_written_names_the_series(endpoint, tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(DescriptionError, match=r"series 'a' .*No space left"):
+        make(endpoint, cache_dir=tmp_path).describe(SERIES[:1], ["a"])
+
+
+def test_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", fail)
+    cache = TextCache(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        cache.put({"a": 1}, "text")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert cache.get({"a": 1}) is None
+
+
+_WRITE_AND_READ = """
+import sys
+from sktime_llm.text._text_cache import TextCache
+
+cache = TextCache(sys.argv[1])
+text = sys.argv[2] * 50_000
+for _ in range(50):
+    cache.put({"a": 1}, text)
+    found = cache.get({"a": 1})
+    assert len(found) == 50_000 and len(set(found)) == 1, found[:20]
+"""
+
+
+def test_several_processes_share_a_cache(tmp_path):
+    workers = [
+        subprocess.Popen([sys.executable, "-c", _WRITE_AND_READ, str(tmp_path), letter])
+        for letter in "xyz"
+    ]
+    assert [worker.wait(120) for worker in workers] == [0, 0, 0]
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
+
+
+# the key
+
+
+@pytest.mark.parametrize("value", [None, "", "  "])
+def test_missing_key(endpoint, monkeypatch, value):
+    monkeypatch.delenv("OPENAI_API_KEY")
+    if value is not None:
+        monkeypatch.setenv("OPENAI_API_KEY", value)
+    with pytest.raises(DescriptionError, match="'OPENAI_API_KEY' is not set or empty"):
+        make(endpoint).describe(SERIES)
+    assert endpoint.asked == []
+
+
+def test_no_key_is_sent_if_none_is_named(endpoint):
+    make(endpoint, api_key_env=None).describe(SERIES[:1])
+    assert "Authorization" not in endpoint.asked[0]["headers"]
+
+
+def test_key_is_read_when_it_is_needed(endpoint, monkeypatch):
+    describer = make(endpoint, api_key_env="LATER")
+    monkeypatch.setenv("LATER", "second-key\n")  # as a file's last line ends
+    describer.describe(SERIES[:1])
+    assert endpoint.asked[0]["headers"]["Authorization"] == "Bearer second-key"
+
+
+@pytest.mark.parametrize("key", [f"{KEY}\nX: 1", f"{KEY}é"])
+def test_key_that_cannot_be_sent_is_not_quoted(endpoint, monkeypatch, key):
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with pytest.raises(
+        DescriptionError, match="that no HTTP header can hold"
+    ) as caught:
+        make(endpoint).describe(SERIES)
+    assert KEY not in everything_about(caught.value)
+    assert endpoint.asked == []
+
+
+def everything_about(error):
+    """Message, traceback with the package's local variables, causes, pickle."""
+    while error.__traceback__.tb_frame.f_code.co_filename == __file__:
+        error.__traceback__ = error.__traceback__.tb_next  # the tests know the key
+    report = traceback.TracebackException.from_exception(error, capture_locals=True)
+    return "".join(report.format()) + repr(pickle.dumps(error)) + repr(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "content"),
+    [
+        (401, {"error": {"message": f"Incorrect API key provided: {KEY}."}}),
+        (401, f"{'x' * 290} {KEY}".encode()),  # cut in the middle of the key
+        (500, f"trace: Bearer {KEY}".encode()),
+        (200, f"You sent Authorization: Bearer {KEY}".encode()),
+        (200, {"echo": KEY}),
+    ],
+)
+def test_key_is_nowhere(endpoint, tmp_path, caplog, capfd, status, content):
+    endpoint.answer = lambda body, n: (status, content, {})
+    caplog.set_level(logging.DEBUG)
+    describer = make(endpoint, cache_dir=tmp_path, max_retries=1)
+    with pytest.raises(DescriptionError) as caught:
+        describer.describe(SERIES[:1], ["a"])
+    assert all(
+        one["headers"]["Authorization"] == f"Bearer {KEY}" for one in endpoint.asked
+    )
+    output = capfd.readouterr()
+    told = "\n".join(
+        [
+            str(caught.value),
+            repr(caught.value.__cause__) + repr(caught.value.__context__),
+            caplog.text,
+            output.out + output.err,
+            repr(describer) + repr(vars(describer)) + repr(pickle.dumps(describer)),
+        ]
+    )
+    assert KEY[:12] not in told
+    assert KEY[:12] not in everything_about(caught.value)
+    if status == 500:
+        assert "HTTP 500" in caplog.text
+
+
+def test_key_is_not_in_the_local_variables_of_the_traceback(endpoint):
+    endpoint.answer = lambda body, n: (401, b"no", {})
+    with pytest.raises(DescriptionError) as caught:
+        make(endpoint).describe(SERIES[:1], ["a"])
+    report = everything_about(caught.value)
+    assert "patience = Patience(" in report
+    assert KEY not in report
+
+
+def test_key_is_not_in_the_cache(endpoint, tmp_path):
+    make(endpoint, cache_dir=tmp_path).describe(SERIES, NAMES)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) == 3
+    assert not any(KEY in path.read_text() + path.name for path in files)
+
+
+def test_redirect_does_not_carry_the_key_away(endpoint):
+    thief = Endpoint()
+    threading.Thread(target=thief.serve_forever, args=(0.01,), daemon=True).start()
+    for status in (301, 302, 303, 307, 308):
+        there = {"Location": f"{thief.base_url}/chat/completions"}
+        endpoint.answer = lambda body, n, s=status, h=there: (s, b"", h)
+        with pytest.raises(DescriptionError, match=f"HTTP {status}"):
+            make(endpoint).describe(SERIES[:1])
+    thief.shutdown()
+    thief.server_close()
+    assert thief.asked == []
+
+
+# parameters
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_values": 0}, "n_values=0, expected 1 or more"),
+        ({"max_retries": -1}, "max_retries=-1, expected 0 or more"),
+        ({"backoff": -1.0}, "backoff=-1.0"),
+        ({"max_wait": -1.0}, "max_wait=-1.0"),
+        ({"max_concurrency": 0}, "max_concurrency=0"),
+        ({"temperature": -0.1}, "temperature=-0.1"),
+        ({"max_tokens": 0}, "max_tokens=0"),
+        ({"timeout": 0}, "timeout=0, expected more than 0"),
+        ({"extra_body": {"stream": True}}, r"extra_body has the fields \['stream'\]"),
+        ({"prompt": "{flow}"}, "fields \\['flow'\\]"),
+        ({"base_url": "localhost:8000"}, "expected an address such as"),
+        ({"base_url": "file:///etc/passwd"}, "expected an address such as"),
+        ({"base_url": "http://"}, "expected an address such as"),
+        ({"base_url": "http://[::1/v1"}, "expected an address such as"),
+        ({"base_url": "http://localhost:port/v1"}, "expected an address such as"),
+        ({"base_url": "http://local host/v1"}, "expected an address such as"),
+        ({"base_url": "http://localhost/v1\r\nX: y"}, "expected an address such as"),
+    ],
+)
+def test_parameters_out_of_range(endpoint, options, message):
+    describer = make(endpoint).set_params(**options)
+    with pytest.raises(InputError, match=message):
+        describer.describe(SERIES)
+    assert endpoint.asked == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://me:hidden@host/v1", "htp://hidden@host", "https://host/v1?key=hidden"],
+)
+def test_secrets_in_the_address_are_refused_and_not_quoted(address):
+    with pytest.raises(InputError, match="user name, a query") as caught:
+        EndpointDescriber(address, "m").describe(SERIES)
+    assert "hidden" not in str(caught.value)
+
+
+def test_proxy_of_the_environment_is_used(endpoint, monkeypatch):
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{endpoint.server_port}")
+    monkeypatch.setenv("no_proxy", "")
+    describer = make(endpoint).set_params(base_url="http://far-away.invalid/v1")
+    assert describer.describe(SERIES[:1], ["a"]) == ["A: 0, 1, 2, 3, 4"]
+    assert endpoint.asked[0]["path"] == "http://far-away.invalid/v1/chat/completions"
+
+
+def test_version_is_told(endpoint):
+    make(endpoint).describe(SERIES[:1])
+    agent = endpoint.asked[0]["headers"]["User-Agent"]
+    assert agent == f"sktime-llm/{_chat_completions.__version__}"
