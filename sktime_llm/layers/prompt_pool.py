@@ -139,6 +139,11 @@ def selection_loss(scores: Tensor) -> Tensor:
     -------
     scalar Tensor
 
+    Raises
+    ------
+    InputError
+        If there is one prompt only.
+
     References
     ----------
     .. [1] R. Gomes, A. Krause, P. Perona (2010). Discriminative Clustering by
@@ -151,11 +156,17 @@ def selection_loss(scores: Tensor) -> Tensor:
     >>> selection_loss(torch.zeros(4, 2)), selection_loss(1000 * torch.eye(2))
     (tensor(1.), tensor(0.))
     """
+    n_prompts = scores.shape[-1]
+    if n_prompts < 2:
+        raise InputError(
+            f"scores of {n_prompts} prompt, expected 2 or more: where there is no choice "
+            "there is no loss of selection."
+        )
     log_p = scores.flatten(0, -2).log_softmax(dim=-1)
     mean_p = log_p.exp().mean(dim=0)
     entropy_of_mean = torch.special.entr(mean_p).sum()
     mean_entropy = -(log_p.exp() * log_p).sum(dim=-1).mean()
-    return 1 - (entropy_of_mean - mean_entropy) / math.log(scores.shape[-1])
+    return 1 - (entropy_of_mean - mean_entropy) / math.log(n_prompts)
 
 
 def usage_counts(indices: Tensor, n_prompts: int) -> Tensor:

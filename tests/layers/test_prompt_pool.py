@@ -142,6 +142,11 @@ def test_selection_loss_has_finite_gradients():
     assert scores.grad.isfinite().all()
 
 
+def test_selection_loss_of_one_prompt():
+    with pytest.raises(InputError, match="scores of 1 prompt, expected 2 or more"):
+        selection_loss(torch.zeros(4, 1))
+
+
 # usage
 
 
