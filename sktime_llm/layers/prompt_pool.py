@@ -159,8 +159,8 @@ def selection_loss(scores: Tensor) -> Tensor:
     n_prompts = scores.shape[-1]
     if n_prompts < 2:
         raise InputError(
-            f"scores of {n_prompts} prompt, expected 2 or more: where there is no choice "
-            "there is no loss of selection."
+            f"scores of {n_prompts} prompt, expected 2 or more: without a choice there "
+            "is nothing to lose; leave the selection loss out."
         )
     log_p = scores.flatten(0, -2).log_softmax(dim=-1)
     mean_p = log_p.exp().mean(dim=0)
