@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.utils import check_random_state
-from sktime.datatypes import update_data
+from sktime.datatypes import convert_to, update_data
 from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 
 from sktime_llm.backbone.make import BackboneChoice
@@ -374,6 +374,32 @@ class BaseLLMForecaster(BaseForecaster):
         ]
         return to_frame(in_units, keys, times, self._tail)
 
+    def _recent_contexts(
+        self, y: Any, stride: int
+    ) -> tuple[torch.Tensor, pd.MultiIndex]:
+        """Give scaled contexts, and series, last time and variate of what is in them.
+
+        Of `y` every `stride` steps back from the end of each series; of None the most
+        recent one of each series that is known.
+        """
+        length = self.context_length_
+        frame = last_rows(self._tail, length) if y is None else convert_to(y, _MTYPES)
+        _check_columns(frame, self._tail)
+        contexts, labels = [], []
+        for key, rows in split_series(frame):
+            values = to_array(rows, key)
+            scaling = self._scalings.get(key) or Scaling.of(values)
+            scaled = _pad(scaling.apply(values), length)
+            for back in range(0, len(scaled) - length + 1, stride):
+                end = len(scaled) - back
+                contexts.append(scaled[end - length : end])
+                labels += [(key, rows.index[-1 - back], name) for name in frame.columns]
+        index = pd.MultiIndex.from_tuples(labels, names=["series", "time", "variate"])
+        if not isinstance(frame.index, pd.MultiIndex):
+            index = index.droplevel("series")
+        stacked = np.stack(contexts).astype(np.float32)
+        return torch.from_numpy(stacked).to(_device_of(self.network_)), index
+
     # input checks
 
     def _check_X_y(
@@ -493,6 +519,6 @@ def _check_not_constant(series: dict[Key, np.ndarray]) -> None:
 def _check_columns(y: pd.DataFrame, like: pd.DataFrame) -> None:
     if list(y.columns) != list(like.columns):
         raise InputError(
-            f"y has the columns {list(y.columns)} in update; fit saw "
+            f"y has the columns {list(y.columns)} now; fit saw "
             f"{list(like.columns)}. Expected the same columns in the same order."
         )

@@ -5,6 +5,7 @@ from typing import Any
 from sktime_llm.backbone.files import DEFAULT_BACKBONE
 from sktime_llm.backbone.make import make_backbone
 from sktime_llm.errors import InputError
+from sktime_llm.forecasting._alignment import AlignmentReport, report_alignment
 from sktime_llm.forecasting._base import BaseLLMForecaster
 from sktime_llm.forecasting._docs import document_shared
 from sktime_llm.layers.patch_embedding import count_patches
@@ -245,6 +246,36 @@ class BALMTSFForecaster(BaseLLMForecaster):
             raise InputError(
                 f"alignment_weight={self.alignment_weight}, expected at least 0."
             )
+
+    def inspect_alignment(
+        self, y: Any = None, *, stride: int | None = None
+    ) -> AlignmentReport:
+        """Show how texts and series match, on windows of given data.
+
+        Parameters
+        ----------
+        y : series in any format of sktime, optional
+            With the columns of fit. None takes the most recent window of each series of
+            fit and update.
+        stride : int, optional
+            Time steps between windows of `y`. None takes `prediction_length_`.
+
+        Returns
+        -------
+        AlignmentReport
+            Texts, embeddings, scales, similarities and temperature;
+            `sktime_llm.plotting.plot_alignment` draws it.
+
+        Raises
+        ------
+        InputError
+            If `y` has other columns than in fit, or no series as long as a context.
+        """
+        self.check_is_fitted()
+        if stride is not None and stride < 1:
+            raise InputError(f"stride={stride}, expected at least 1, or None.")
+        contexts, labels = self._recent_contexts(y, stride or self.prediction_length_)
+        return report_alignment(self.network_, contexts, labels)
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -91,6 +92,10 @@ class TextBranch(nn.Module):
             self.backbone.eval()
         return self
 
+    def write(self, series: Tensor) -> np.ndarray:
+        """Tell normalised series, (series, time), in words."""
+        return write_prompts(window_statistics(series, self.n_lags), self.prompt_style)
+
     def describe(self, series: Tensor) -> Tensor:
         """Token ids of the texts of normalised series.
 
@@ -101,8 +106,7 @@ class TextBranch(nn.Module):
         InputError
             If a text and the prompts do not fit the positions of the backbone.
         """
-        texts = write_prompts(window_statistics(series, self.n_lags), self.prompt_style)
-        token_ids = tokenize(texts, self.backbone.tokenizer()).to(series.device)
+        token_ids = tokenize(self.write(series), self.backbone.tokenizer())
         n_prompts, n_text = len(self.prompts), token_ids.shape[1]
         most = self.backbone.max_tokens
         if most is not None and n_prompts + n_text > most:
@@ -112,7 +116,7 @@ class TextBranch(nn.Module):
                 "Set a smaller prompt_length, fewer n_lags, prompt_style='short', or "
                 "choose a backbone with more positions."
             )
-        return token_ids
+        return token_ids.to(series.device)
 
     def forward(self, token_ids: Tensor) -> Tensor:
         """(series, text token) to (series, prompt_length, hidden_size)."""
@@ -158,10 +162,12 @@ class TextBranch(nn.Module):
 
 
 class Modalities(NamedTuple):
-    """Tokens of a batch in both modalities.
+    """Both modalities of a batch.
 
     Attributes
     ----------
+    prompts : array of str of shape (series,)
+        What the language model is told.
     series : Tensor of shape (series, patch, hidden_size)
         Embedded patches.
     text : Tensor of shape (series, prompt_length, hidden_size)
@@ -172,6 +178,7 @@ class Modalities(NamedTuple):
         Of the balanced text with the series.
     """
 
+    prompts: np.ndarray
     series: Tensor
     text: Tensor
     balanced_text: Tensor
@@ -287,4 +294,5 @@ class BALMTSFNetwork(ForecastNetwork):
         values = self.norm(context).values.transpose(1, 2).flatten(0, 1)
         series, text = self.embedding(values), self.text(self.text.describe(values))
         balanced = balance(text, series)
-        return Modalities(series, text, balanced, self.alignment(series, balanced))
+        alignment = self.alignment(series, balanced)
+        return Modalities(self.text.write(values), series, text, balanced, alignment)

@@ -1,6 +1,5 @@
 """Forecasts of several forecasters in one picture."""
 
-import importlib.util
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,12 +8,11 @@ import numpy as np
 import pandas as pd
 
 from sktime_llm.errors import InputError
+from sktime_llm.plotting._matplotlib import require_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-__all__ = ["plot_comparison", "require_matplotlib"]
 
 # Colours of Okabe and Ito, which people with any colour vision tell apart.
 _HIGHLIGHT = "#D55E00"
@@ -23,25 +21,6 @@ _DASHES = ["-", "--", ":", "-."]
 
 _HISTORY_PER_FORECAST = 2
 _SHORTEST_HISTORY = 16
-
-
-def require_matplotlib() -> None:
-    """Raise an error that says what to install if matplotlib is missing.
-
-    Raises
-    ------
-    ImportError
-        If matplotlib is not installed.
-
-    Examples
-    --------
-    >>> from sktime_llm.plotting import require_matplotlib
-    >>> require_matplotlib()
-    """
-    if importlib.util.find_spec("matplotlib") is None:
-        raise ImportError(
-            "Plots need matplotlib. Install it with `pip install sktime-llm[plots]`."
-        )
 
 
 def plot_comparison(
