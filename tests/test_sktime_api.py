@@ -2,9 +2,9 @@
 
 from sktime.utils.estimator_checks import check_estimator, parametrize_with_checks
 
-from sktime_llm import CALFForecaster
+from sktime_llm import BALMTSFForecaster, CALFForecaster
 
 
-@parametrize_with_checks([CALFForecaster])
+@parametrize_with_checks([CALFForecaster, BALMTSFForecaster])
 def test_sktime_contract(obj, test_name):
     check_estimator(obj, tests_to_run=test_name, raise_exceptions=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sktime_llm import CALFForecaster
+from sktime_llm import BALMTSFForecaster, CALFForecaster
 
 SMALL = {
     "backbone": "tiny-random",
@@ -16,8 +16,10 @@ SMALL = {
     "device": "cpu",
     "verbose": 0,
 }
+PATCHES = {"patch_length": 4, "patch_stride": 2, "d_model": 8, "d_ff": 16}
 FORECASTERS = {
-    "calf": lambda **kwargs: CALFForecaster(**{**SMALL, "d_ff": 16, **kwargs})
+    "calf": lambda **kwargs: CALFForecaster(**{**SMALL, "d_ff": 16, **kwargs}),
+    "balm-tsf": lambda **kwargs: BALMTSFForecaster(**{**SMALL, **PATCHES, **kwargs}),
 }
 
 each_forecaster = pytest.mark.parametrize("make", FORECASTERS.values(), ids=FORECASTERS)

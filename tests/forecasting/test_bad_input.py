@@ -127,7 +127,7 @@ class TestData:
     def test_other_columns_in_update(self, make):
         y = make_series(n_columns=2)
         forecaster = make().fit(y[:50])
-        message = r"\['y0', 'other'\] in update; fit saw \['y0', 'y1'\]"
+        message = r"\['y0', 'other'\] now; fit saw \['y0', 'y1'\]"
         with pytest.raises(InputError, match=message):
             forecaster.update(y[50:].rename(columns={"y1": "other"}))
 
@@ -179,7 +179,7 @@ class TestHorizon:
         ({"dropout": 2.0}, "dropout=2.0, expected at least 0 and below 1"),
         ({"precision": "half"}, "precision='half', expected one of"),
         ({"device": "gpu"}, "device='gpu' is not a device; expected 'auto'"),
-        ({"lr_schedule": "step"}, "schedule='step', expected one of"),
+        ({"lr_schedule": "linear"}, "schedule='linear', expected one of"),
     ],
 )
 def test_bad_parameters(make, parameters, message):
