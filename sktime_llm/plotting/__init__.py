@@ -1,0 +1,7 @@
+"""Plots of what people would rather look at."""
+
+from sktime_llm.plotting._alignment import plot_alignment
+from sktime_llm.plotting._comparison import plot_comparison
+from sktime_llm.plotting._matplotlib import require_matplotlib
+
+__all__ = ["plot_alignment", "plot_comparison", "require_matplotlib"]

@@ -1,0 +1,83 @@
+"""How well texts and series match, in one picture."""
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import pandas as pd
+
+from sktime_llm.plotting._matplotlib import require_matplotlib
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class _Alignment(Protocol):
+    @property
+    def similarity(self) -> pd.DataFrame: ...
+    @property
+    def scales(self) -> pd.DataFrame: ...
+    @property
+    def temperature(self) -> float: ...
+
+
+def plot_alignment(alignment: _Alignment) -> "Figure":
+    """Plot the similarity of series and texts, and their scales before and after.
+
+    Parameters
+    ----------
+    alignment : AlignmentReport
+        What ``BALMTSFForecaster.inspect_alignment`` gives.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Left, the cosine of every series (row) with every text (column); a bright
+        diagonal is what training aims at. Right, the scale of each window's tokens.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from sktime.datasets import load_airline
+    >>> from sktime_llm import BALMTSFForecaster
+    >>> from sktime_llm.plotting import plot_alignment
+    >>> forecaster = BALMTSFForecaster(
+    ...     context_length=24, d_ff=16, backbone="tiny-random", max_epochs=1
+    ... )
+    >>> y = load_airline()
+    >>> report = forecaster.fit(y, fh=[1, 2, 3]).inspect_alignment(y)
+    >>> len(plot_alignment(report).axes)
+    3
+    """
+    require_matplotlib()
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    cosines = alignment.similarity.to_numpy()
+    image = left.imshow(cosines, aspect="equal", interpolation="nearest")
+    figure.colorbar(image, ax=left, label="cosine")
+    own, chance = _top_1(cosines), 1 / len(cosines)
+    left.set_title(
+        f"own text most similar: {own:.0%} (by chance {chance:.0%}), "
+        f"temperature {alignment.temperature:.3f}",
+        fontsize="small",
+    )
+    left.set_xlabel("text of window")
+    left.set_ylabel("series of window")
+    for name in alignment.scales:
+        right.plot(alignment.scales[name].to_numpy(), ".-", label=name, lw=0.8)
+    right.set_yscale("log")
+    right.set_xlabel("window")
+    right.set_ylabel("scale of tokens")
+    right.set_title("scales before and after balancing", fontsize="small")
+    right.legend(frameon=False)
+    return figure
+
+
+def _top_1(cosines: np.ndarray) -> float:
+    """Share of series whose own text is the most similar one, ties included."""
+    return float((cosines.diagonal() >= cosines.max(axis=1)).mean())

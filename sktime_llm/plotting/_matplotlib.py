@@ -1,0 +1,22 @@
+"""Whether plots can be drawn."""
+
+import importlib.util
+
+
+def require_matplotlib() -> None:
+    """Raise an error that says what to install if matplotlib is missing.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from sktime_llm.plotting import require_matplotlib
+    >>> require_matplotlib()
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ImportError(
+            "Plots need matplotlib. Install it with `pip install sktime-llm[plots]`."
+        )
