@@ -126,7 +126,7 @@ class LoraAmrConfig(LoraConfig):
     Notes
     -----
     Saving with ``save_pretrained`` needs peft 0.21 or newer: before, peft saved none
-    but the methods that it brings.
+    but the methods that it brings. All else works from peft 0.18 on.
 
     Examples
     --------
@@ -365,7 +365,6 @@ def _reduce(layer: Any, adapter_name: str, layer_name: str) -> None:
     reduced = ReducedUp(
         rank, up.detach()[:, : rank // 2].clone(), layer.lora_dropout[adapter_name]
     )
-    reduced.requires_grad_(up.requires_grad)
     layer.lora_A[adapter_name] = FrozenDown(down.detach())
     layer.lora_B[adapter_name] = reduced
     layer.lora_dropout[adapter_name] = nn.Identity()
