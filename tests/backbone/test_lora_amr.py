@@ -97,6 +97,7 @@ def test_gradients_are_those_of_the_formula(kind):
 
     b, d, c = (factor.detach().clone() for factor in factors(layer))
     assert (b.shape, d.shape, c.shape) == ((4, 12), (2, 4), (10, 2))
+    assert layer.lora_B["default"].C.is_contiguous()  # not a part of a larger matrix
     w0 = layer.base_layer.weight.T if kind == "conv1d" else layer.base_layer.weight
     bias = 0 if layer.base_layer.bias is None else layer.base_layer.bias
     c.requires_grad_()
@@ -443,6 +444,7 @@ def test_language_model_learns(kind, auto, names):
     tokens = torch.randint(3, 40, (4, 12))
     before = language_model.eval()(tokens).logits
     config = attention_config(language_model, rank=8, alpha=16, dropout=0.1)
+    assert (config.r, config.lora_alpha, config.lora_dropout) == (8, 16, 0.1)
     inject_adapter_in_model(config, language_model)
     assert torch.equal(language_model(tokens).logits, before)
     parameters = [p for p in language_model.parameters() if p.requires_grad]
