@@ -76,6 +76,7 @@ def build(name="tiny-random", order="text-first", **settings):
         "prompt_order": order,
         "prompt_style": "short",
         "n_lags": N_LAGS,
+        "memory_gigabytes": 0.0,
     }
     network = {
         "context_length": L,
@@ -443,6 +444,67 @@ def test_text_first_reads_the_text_without_gradient(name):
     )
     network(context, target)
     assert with_gradient == [False, True]
+
+
+def count_readings(network):
+    """How many texts the model has read so far, as a list that grows."""
+    sizes = []
+
+    def count(_, __, kwargs, out):
+        if "position_ids" not in kwargs:  # which the prompts have
+            sizes.append(len(out.last_hidden_state))
+
+    network.text.backbone.model.register_forward_hook(count, with_kwargs=True)
+    return sizes
+
+
+def gradients(network, context, target):
+    loss = network(context, target).losses["loss"]
+    return torch.autograd.grad(loss, list(trained(network).values()))
+
+
+@pytest.mark.parametrize("memory_gigabytes", [1.0, 6e-5, 0.0])
+def test_remembered_texts_change_nothing(name, order, memory_gigabytes):
+    network = build_exact(name, order, memory_gigabytes=memory_gigabytes)
+    context, target = make_data()
+    once, both = context[:1], (context, target)
+    expected = network(once).forecast, *gradients(network, *both)
+    with network.remember():
+        with torch.inference_mode():
+            network(context[1:])
+        for _ in range(2):
+            # the batch of one has less padding
+            actual = network(once).forecast, *gradients(network, *both)
+            for a, e in zip(actual, expected, strict=True):
+                close(a, e, rtol=1e-9, atol=1e-11)
+
+
+def test_texts_are_read_once_while_remembered(name):
+    network = build_exact(name, memory_gigabytes=1.0)
+    sizes = count_readings(network)
+    context, target = make_data()
+    with network.remember():
+        network(context[:2])
+        assert sum(sizes) == 2 * M
+        for _ in range(3):
+            network(context, target)
+        assert sum(sizes) == B * M
+    network(context)
+    assert sum(sizes) == 2 * B * M
+
+
+def test_memory_is_bounded(name):
+    network = build_exact(name)
+    context, _ = make_data()
+    longest = max(len(ids) for texts in texts_of(network, context) for ids in texts)
+    size = N_LAYERS * 2 * WIDTH * 8  # of the keys and values of a token
+    network.text.memory_gigabytes = 2.5 * longest * size / 1e9
+    sizes = count_readings(network)
+    with network.remember():
+        network(context)
+        network(context)
+    n_kept = 2 * B * M - sum(sizes)
+    assert n_kept == 2
 
 
 def test_text_that_does_not_fit(name, order):
