@@ -11,7 +11,7 @@ Array = NDArray[np.float64]
 _CONSTANT_WITHIN = 1e-12
 """Range of a constant series, relative to its largest value: what rounding makes."""
 _ROUNDING = 1e-6
-"""Added to what is divided, so that what rounding leaves does not grow or shrink."""
+"""Least of what is divided by, so that what rounding leaves does not become large."""
 
 _LEAST_PAIRS = 8
 """Pairs of observations that an autocorrelation needs to count."""
@@ -196,15 +196,30 @@ def _roughness(grid: Array) -> tuple[float, float]:
 
 
 def _autocorrelation(detrended: Array) -> tuple[Array, Array]:
-    """Autocorrelation at the lags up to half the span, and on how many pairs it is."""
+    """Correlation of all pairs a lag apart, and their number; lags to half the span.
+
+    Mean and variance are those of the pairs, or the lag of a season would come out
+    wrong where the span is no multiple of it.
+    """
     observed = ~np.isnan(detrended)
     length = len(detrended)
     padded = 2 * length  # against wrapping round
-    spectra = np.fft.rfft([np.where(observed, detrended, 0.0), observed], padded)
-    products, pairs = np.fft.irfft(np.abs(spectra) ** 2, padded)[:, : length // 2 + 1]
-    pairs = pairs.round()
-    covariance = products / np.maximum(pairs, 1)
-    return covariance / covariance[0], pairs
+    values = np.where(observed, detrended / np.nanstd(detrended), 0.0)
+    one, first, square = np.fft.rfft([observed, values, values**2], padded)
+
+    def sums(earlier: NDArray[np.complex128], later: NDArray[np.complex128]) -> Array:
+        return np.fft.irfft(earlier.conj() * later, padded)[: length // 2 + 1]
+
+    pairs = sums(one, one).round()
+    count = np.maximum(pairs, 1)
+    earlier, later = sums(first, one), sums(one, first)
+    covariance = sums(first, first) - earlier * later / count
+    variances = (
+        sums(square, one) - earlier**2 / count,
+        sums(one, square) - later**2 / count,
+    )
+    scale = np.sqrt(np.maximum(variances, _ROUNDING).prod(axis=0))
+    return covariance / scale, pairs
 
 
 def _seasons(detrended: Array, seasonal_period: int | None) -> tuple[Season, ...]:
@@ -232,17 +247,21 @@ def _dominant_lags(correlation: Array, pairs: Array, chance: Array) -> list[int]
     lags = np.flatnonzero(valid[:-1])
     if len(lags) == 0:
         return []
-    highest = int(lags[correlation[lags].argmax()])
+    highest = correlation[lags].max()
     # multiples of a season are as high as itself, so the shortest of them counts
-    high = correlation >= _HIGH * correlation[highest]
-    start = int(lags[high[lags]][0])
-    stop = start + int(np.append(high[start:], False).argmin())
-    shortest = start + int(correlation[start:stop].argmax())
+    season = _first_peak(correlation, lags, _HIGH * highest)
     # what is clearly higher is a season of its own, as a week is besides a day
-    excess = correlation[highest] - correlation[shortest]
-    if excess > max(_CLEARLY_HIGHER, 2 / np.sqrt(pairs[highest])):
-        return [shortest, highest]
-    return [shortest]
+    longer = _first_peak(correlation, lags, highest - _CLEARLY_HIGHER / 2)
+    excess = correlation[longer] - correlation[season]
+    if excess > max(_CLEARLY_HIGHER, 2 / np.sqrt(pairs[longer])):
+        return [season, longer]
+    return [season]
+
+
+def _first_peak(correlation: Array, lags: NDArray[np.intp], least: float) -> int:
+    first = int(lags[correlation[lags] >= least][0])
+    # noise makes small peaks on the slope of a broad one
+    return first + int(correlation[first : first + first // 3 + 1].argmax())
 
 
 def _largest_by_chance(correlation: Array, pairs: Array, length: int) -> Array:

@@ -104,6 +104,15 @@ class Describer(BaseEstimator, ABC):
         check_texts(texts, names, origin=type(self).__name__)
         return texts
 
+    def __eq__(self, other: object) -> bool:
+        # sktime compares the parameters of a forecaster with those of its clone
+        if type(self) is not type(other):
+            return NotImplemented
+        return bool(self.get_params() == other.get_params())
+
+    def __hash__(self) -> int:
+        return hash(type(self))  # parameters can be set, and need not be hashable
+
     @abstractmethod
     def _describe(self, series: Sequence[NamedSeries]) -> list[str]:
         """Give one text per series, or raise a `DescriptionError`."""

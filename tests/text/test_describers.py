@@ -43,6 +43,16 @@ def test_parameters_survive_clone_and_pickle(describer):
     assert vars(describer).keys() == describer.get_params().keys()
 
 
+@pytest.mark.parametrize("describer", ALL, ids=lambda one: type(one).__name__)
+def test_equal_by_kind_and_parameters(describer):
+    same = clone(describer)
+    assert same == describer
+    assert hash(same) == hash(describer)
+    assert [one == describer for one in ALL].count(True) == 1
+    if describer.get_params():
+        assert same.set_params(verbose=0) != describer
+
+
 def test_import_loads_no_language_model():
     code = (
         "import sys, sktime_llm.text.describers;"
