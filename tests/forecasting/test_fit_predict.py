@@ -104,7 +104,7 @@ def test_series_keeps_its_name(make):
 @each_forecaster
 def test_a_wide_frame(make):
     _, y = load_longley()
-    forecast = make(context_length=3, prediction_length=1, validation_fraction=0).fit(y)
+    forecast = make(context_length=4, prediction_length=1, validation_fraction=0).fit(y)
     assert list(forecast.predict(fh=[1, 2]).columns) == list(y.columns)
 
 

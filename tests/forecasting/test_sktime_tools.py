@@ -23,7 +23,8 @@ CV = ExpandingWindowSplitter(fh=FH, initial_window=50, step_length=3)
 
 @each_forecaster
 def test_grid_search(make):
-    grid = {"learning_rate": [1e-4, 1e-2], "lora_rank": [2, 4]}
+    width = "lora_rank" if "lora_rank" in make().get_params() else "d_model"
+    grid = {"learning_rate": [1e-4, 1e-2], width: [2, 4]}
     search = ForecastingGridSearchCV(
         make(), CV, grid, MeanAbsoluteError(), error_score="raise", backend=None
     )

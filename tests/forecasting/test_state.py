@@ -305,8 +305,9 @@ def test_weights_of_another_backbone_are_refused(make, tmp_path):
     from transformers import AutoModel, BertConfig
 
     config = BertConfig(
-        vocab_size=50, hidden_size=16, num_hidden_layers=1, num_attention_heads=2
+        vocab_size=100, hidden_size=16, num_hidden_layers=1, num_attention_heads=2
     )
+    loading.load_tokenizer("tiny-random").save_pretrained(tmp_path)
     AutoModel.from_config(config).save_pretrained(tmp_path)
     saved = pickle.dumps(make(backbone=str(tmp_path)).fit(make_series()))
     pickle.loads(saved)
