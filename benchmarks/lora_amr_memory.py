@@ -26,11 +26,12 @@ from sktime_llm.backbone.lora_amr import LoraAmrConfig
 RESULTS = Path(__file__).parent / "results" / "lora_amr_memory.csv"
 RANKS = (16, 32, 64)
 METHODS = [
-    ("full", 0),
-    *(("LoRA", rank) for rank in RANKS),
-    *(("LoRA-AMR", rank) for rank in RANKS),
+    ("full", 0, 1e-4),
+    *(("LoRA", rank, 1e-3) for rank in RANKS),
+    *(("LoRA-AMR", rank, 1e-3) for rank in RANKS),
+    *((method, 64, 4e-3) for method in ("LoRA", "LoRA-AMR")),
 ]
-LEARNING_RATES = {"full": 1e-4, "LoRA": 1e-3, "LoRA-AMR": 1e-3}
+"""Method, rank and learning rate."""
 BATCH_SIZE, LENGTH, N_DESCRIPTIONS, N_HELD_OUT = 8, 48, 256, 32
 MASKED_SHARE, HEAD_STEPS, SEED = 0.15, 40, 0
 
@@ -139,13 +140,13 @@ def run(n_steps: int) -> list[dict]:
     start.cls.predictions.transform.requires_grad_(True)
     train(start, tokens, masked, HEAD_STEPS, 1e-3)
     rows = []
-    for method, rank in METHODS:
+    for method, rank, learning_rate in METHODS:
         torch.manual_seed(SEED)
         model = copy.deepcopy(start)
         adapt(model, names, method, rank)
         total, projections = kept_bytes(model, names, tokens, masked)
         before = held_out_loss(model, tokens, masked)
-        train(model, tokens, masked, n_steps, LEARNING_RATES[method])
+        train(model, tokens, masked, n_steps, learning_rate)
         trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
         rows.append(
             {
@@ -157,6 +158,7 @@ def run(n_steps: int) -> list[dict]:
                 "loss_before": round(before, 4),
                 "loss_after": round(held_out_loss(model, tokens, masked), 4),
                 "steps": n_steps,
+                "learning_rate": learning_rate,
             }
         )
         print(",".join(map(str, rows[-1].values())), flush=True)

@@ -38,8 +38,9 @@ memory, and at rank r at most ``r / (2 * out)`` more arithmetic than the layer i
 
 Dropout acts on ``D B x``, not on ``x`` as in LoRA: its mask is ``r / 2`` wide too.
 
-``D`` has entries of variance ``1 / r``, which keeps the variance of ``B x``, so alpha
-and learning rates that suit LoRA suit LoRA-AMR. The paper leaves this choice open.
+``D`` has entries of variance ``1 / r``, which keeps the variance of ``B x``. The paper
+leaves this choice open. As one factor trains instead of two, LoRA-AMR learns more
+slowly than LoRA at the same learning rate, and wants a higher one, some four times.
 
 References
 ----------
