@@ -126,7 +126,7 @@ def test_errors(forecaster, table, train_end: int, test_start: int) -> dict:
             shape.prediction_length,
             batch_size=256,
             precision=forecaster.precision,
-        )
+        ).mean
         squared += float((forecast - target).square().mean()) * len(indices)
         absolute += float((forecast - target).abs().mean()) * len(indices)
     n = len(starts)

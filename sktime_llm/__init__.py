@@ -13,12 +13,20 @@ if TYPE_CHECKING:
     from sktime_llm.evaluation import compare_forecasters
     from sktime_llm.forecasting.balm_tsf import BALMTSFForecaster
     from sktime_llm.forecasting.calf import CALFForecaster
+    from sktime_llm.forecasting.llm_ts_net import LLMTSNetForecaster
 
-__all__ = ["BALMTSFForecaster", "CALFForecaster", "__version__", "compare_forecasters"]
+__all__ = [
+    "BALMTSFForecaster",
+    "CALFForecaster",
+    "LLMTSNetForecaster",
+    "__version__",
+    "compare_forecasters",
+]
 
 _HOME_OF = {
     "BALMTSFForecaster": "sktime_llm.forecasting.balm_tsf",
     "CALFForecaster": "sktime_llm.forecasting.calf",
+    "LLMTSNetForecaster": "sktime_llm.forecasting.llm_ts_net",
     "compare_forecasters": "sktime_llm.evaluation",
 }
 

@@ -216,18 +216,26 @@ class LanguageModelBackbone(Backbone):
         return self
 
     def trained_state(self) -> dict[str, Tensor]:
-        """Give what trains, by name."""
-        return {
+        """Give what is not shared, by name: what trains, and buffers of adapters."""
+        own = {
             name: parameter.detach()
             for name, parameter in self.model.named_parameters()
             if name not in self._shared_names
         }
+        buffers = {
+            name: buffer
+            for name, buffer in self.model.named_buffers()
+            if ".lora_" in name
+        }
+        return {**own, **buffers}
 
     def __reduce__(self) -> tuple[Any, ...]:
         like = next(self.model.parameters()).new_empty(0)
         state = self.trained_state()
         frozen = self._frozen.fingerprint
-        return _rebuild, (self.source, self.tuning, state, frozen, like, self.training)
+        trains = any(p.requires_grad for p in self.model.parameters())
+        mode = (self.training, trains)
+        return _rebuild, (self.source, self.tuning, state, frozen, like, mode)
 
 
 def _own_module(frozen: nn.Module, tuning: Tuning) -> Any:
@@ -259,7 +267,7 @@ def _rebuild(
     state: dict[str, Tensor],
     frozen: str,
     like: Tensor,
-    training: bool,
+    mode: tuple[bool, bool],
 ) -> LanguageModelBackbone:
     with torch.random.fork_rng(devices=[]):  # LoRA draws random numbers; overwritten
         backbone = LanguageModelBackbone(source, tuning).to(like)
@@ -278,4 +286,7 @@ def _rebuild(
             f"of transformers and peft: {', '.join(lost[:3])}... Install those that "
             "the forecaster was saved with, or fit again."
         )
+    training, trains = mode
+    if not trains:
+        backbone.requires_grad_(False)
     return backbone.train(training)

@@ -28,6 +28,8 @@ class Tuning:
         Whether layer norms train.
     position_embeddings : bool, default=False
         Whether learned position embeddings train.
+    reduced_memory : bool, default=False
+        Whether the adapters are those of LoRA-AMR, whose rank is even.
     """
 
     lora_rank: int = 0
@@ -35,6 +37,7 @@ class Tuning:
     lora_dropout: float = 0.1
     layer_norms: bool = False
     position_embeddings: bool = False
+    reduced_memory: bool = False
 
 
 def inject_lora(model: PreTrainedModel, tuning: Tuning) -> None:
@@ -52,6 +55,18 @@ def inject_lora(model: PreTrainedModel, tuning: Tuning) -> None:
             "of the backbone: an adapter of a higher rank is not low-rank."
         )
     if tuning.lora_rank == 0:
+        return
+    if tuning.reduced_memory:
+        # peft learns of the method only where it is asked for
+        from sktime_llm.backbone.lora_amr import attention_config
+
+        reduced = attention_config(
+            model,
+            rank=tuning.lora_rank,
+            alpha=tuning.lora_alpha,
+            dropout=tuning.lora_dropout,
+        )
+        inject_adapter_in_model(reduced, model)
         return
     names = attention_projection_names(model)
     alpha: Any = tuning.lora_alpha  # peft declares an int, and works with any number

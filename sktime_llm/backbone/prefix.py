@@ -1,6 +1,7 @@
 """Tokens that read a text which does not read them."""
 
 import inspect
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,7 +42,8 @@ def read_prefix(model: PreTrainedModel, prefix: Tensor, mask: Tensor) -> Tensor:
     # not as an inference tensor, which a later training step could not use
     with torch.inference_mode(False), torch.no_grad():
         model(inputs_embeds=prefix, attention_mask=mask, past_key_values=cache)
-        layers = [torch.stack([layer.keys, layer.values]) for layer in cache.layers]
+        kept: list[Any] = cache.layers
+        layers = [torch.stack([layer.keys, layer.values]) for layer in kept]
         return torch.stack(layers).permute(2, 4, 0, 1, 3, 5)
 
 

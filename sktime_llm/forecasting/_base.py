@@ -3,6 +3,8 @@
 import copy
 import numbers
 import warnings
+from collections.abc import Sequence
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -92,6 +94,27 @@ class BaseLLMForecaster(BaseForecaster):
         """Make the untrained network, on the CPU."""
         raise NotImplementedError
 
+    def _introduce(
+        self,
+        network: ForecastNetwork,
+        new: dict[Key, np.ndarray],
+        columns: pd.Index,
+        known: Sequence[Key] = (),
+    ) -> None:
+        """Tell a network of series that it is to forecast, before it trains on them.
+
+        Parameters
+        ----------
+        network : ForecastNetwork
+            Changed in place.
+        new : dict of key to array of shape (time, channel)
+            In the data's units; their numbers follow those of the known.
+        columns : pandas.Index
+            Names of the channels.
+        known : sequence of key
+            Series that the network keeps, the first ones; it forgets all others.
+        """
+
     def _validation_loss(self) -> str:
         """Name of the distance by which epochs are compared."""
         return "mse"
@@ -104,7 +127,7 @@ class BaseLLMForecaster(BaseForecaster):
         X: pd.DataFrame | None = None,
         fh: ForecastingHorizon | None = None,
     ) -> "BaseLLMForecaster":
-        series = _read(y)
+        series = self._read(y)
         pretrained = getattr(self, "pretrained_network_", None)
         if pretrained is None:
             shape = self._choose_shape(series, fh)
@@ -117,6 +140,8 @@ class BaseLLMForecaster(BaseForecaster):
             epochs = self.fine_tune_epochs
         _warn_short(series, shape)
         self._scalings = self._make_scalings(series, shape)
+        self._numbers = {key: i for i, key in enumerate(series)}
+        self._introduce(network, series, y.columns)
         if pretrained is not None and epochs == 0:
             self.history_ = pd.DataFrame()
         else:
@@ -135,12 +160,12 @@ class BaseLLMForecaster(BaseForecaster):
         X: pd.DataFrame | None = None,
         fh: ForecastingHorizon | None = None,
     ) -> "BaseLLMForecaster":
-        series = _read(y)
+        series = self._read(y)
         shape = self._choose_shape(series, fh)
         _check_not_constant(series)
         _warn_short(series, shape)
         network = self._new_network(shape, y.shape[1])
-        return self._pretrain_further(network, series)
+        return self._pretrain_further(network, series, y.columns)
 
     def _pretrain_update(
         self,
@@ -149,12 +174,13 @@ class BaseLLMForecaster(BaseForecaster):
         fh: ForecastingHorizon | None = None,
     ) -> "BaseLLMForecaster":
         known = getattr(self, "pretrained_network_", None) or self.network_
-        return self._pretrain_further(copy.deepcopy(known), _read(y))
+        return self._pretrain_further(copy.deepcopy(known), self._read(y), y.columns)
 
     def _pretrain_further(
-        self, network: ForecastNetwork, series: dict[Key, np.ndarray]
+        self, network: ForecastNetwork, series: dict[Key, np.ndarray], columns: pd.Index
     ) -> "BaseLLMForecaster":
         scalings = self._make_scalings(series, _shape_of(network))
+        self._introduce(network, series, columns)
         self.pretrain_history_ = self._train_on_all(
             network, series, scalings, self.max_epochs
         )
@@ -171,10 +197,16 @@ class BaseLLMForecaster(BaseForecaster):
         shape = _shape_of(self.network_)
         before = {key: rows.index[-1] for key, rows in split_series(self._tail)}
         known = update_data(self._tail, y)
-        series = _read(known)
+        series = self._read(known)
         new = {key: values for key, values in series.items() if key not in before}
         if new:
             self._scalings = {**self._scalings, **self._make_scalings(new, shape)}
+            numbers = {key: len(self._numbers) + i for i, key in enumerate(new)}
+            # a fitted copy of a forecaster may hold the same network
+            network = copy.deepcopy(self.network_)
+            self._introduce(network, new, y.columns, list(self._numbers))
+            self.network_ = network.eval()
+            self._numbers = {**self._numbers, **numbers}
         # before training, so that an interrupted one leaves rows and cutoff in step
         self._tail = last_rows(known, shape.total)
         if update_params and self.update_epochs:
@@ -184,6 +216,13 @@ class BaseLLMForecaster(BaseForecaster):
             ]
             self._train_on_recent(series, n_new)
         return self
+
+    def _read(self, y: pd.DataFrame) -> dict[Key, np.ndarray]:
+        missing = self.get_tag("capability:missing_values")
+        return {
+            key: to_array(rows, key, allow_missing=missing)
+            for key, rows in split_series(y)
+        }
 
     def _choose_shape(
         self, series: dict[Key, np.ndarray], fh: ForecastingHorizon | None
@@ -311,7 +350,10 @@ class BaseLLMForecaster(BaseForecaster):
         ]
         if not sum(map(len, starts)):
             return
-        (windows,) = stack_windows(scaled, [starts], shape, _device_of(network))
+        numbers = [self._numbers[key] for key in series]
+        (windows,) = stack_windows(
+            scaled, [starts], shape, _device_of(network), numbers
+        )
         history = self._train(network, windows, None, self.update_epochs)
         history = history.assign(stage="update")
         self.network_ = network.eval()
@@ -347,6 +389,37 @@ class BaseLLMForecaster(BaseForecaster):
     def _predict(
         self, fh: ForecastingHorizon, X: pd.DataFrame | None = None
     ) -> pd.DataFrame:
+        mean, _ = self._forecast(fh)
+        return mean
+
+    def _predict_var(
+        self,
+        fh: ForecastingHorizon,
+        X: pd.DataFrame | None = None,
+        cov: bool = False,
+    ) -> pd.DataFrame:
+        if cov:
+            raise NotImplementedError(
+                f"{type(self).__name__} knows no covariances between time steps; use "
+                "cov=False for their variances."
+            )
+        _, variance = self._forecast(fh)
+        return variance
+
+    def _predict_quantiles(
+        self, fh: ForecastingHorizon, X: pd.DataFrame | None, alpha: list[float]
+    ) -> pd.DataFrame:
+        mean, variance = self._forecast(fh)
+        columns = self._get_columns(method="predict_quantiles", alpha=alpha)
+        deviates = np.array([NormalDist().inv_cdf(p) for p in alpha])
+        deviation = np.sqrt(variance.to_numpy())[:, :, None]
+        values = mean.to_numpy()[:, :, None] + deviation * deviates
+        return pd.DataFrame(
+            values.reshape(len(mean), -1), index=mean.index, columns=columns
+        )
+
+    def _forecast(self, fh: ForecastingHorizon) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Give means and variances; without an idea of variance, of no rows."""
         keys, contexts, steps, times = [], [], [], []
         known: dict[Any, tuple[np.ndarray, pd.Index]] = {}
         for key, rows in split_series(self._tail):
@@ -366,13 +439,24 @@ class BaseLLMForecaster(BaseForecaster):
             max(int(series_steps.max()) for series_steps in steps),
             batch_size=_given(self.batch_size, _LARGEST_BATCH),
             precision=self.precision,
+            series=torch.tensor([self._numbers[key] for key in keys], device=device),
         )
-        values = forecasts.cpu().numpy().astype(np.float64)
-        in_units = [
+        means = [
             self._scalings[key].undo(rows[series_steps - 1])
-            for key, rows, series_steps in zip(keys, values, steps, strict=True)
+            for key, rows, series_steps in zip(
+                keys, _to_numpy(forecasts.mean), steps, strict=True
+            )
         ]
-        return to_frame(in_units, keys, times, self._tail)
+        mean = to_frame(means, keys, times, self._tail)
+        if forecasts.variance is None:
+            return mean, mean.iloc[:0]
+        variances = [
+            self._scalings[key].scale ** 2 * rows[series_steps - 1]
+            for key, rows, series_steps in zip(
+                keys, _to_numpy(forecasts.variance), steps, strict=True
+            )
+        ]
+        return mean, to_frame(variances, keys, times, self._tail)
 
     def _recent_contexts(
         self, y: Any, stride: int
@@ -387,7 +471,7 @@ class BaseLLMForecaster(BaseForecaster):
         _check_columns(frame, self._tail)
         contexts, labels = [], []
         for key, rows in split_series(frame):
-            values = to_array(rows, key)
+            values = self._read(rows)[None]
             scaling = self._scalings.get(key) or Scaling.of(values)
             scaled = _pad(scaling.apply(values), length)
             for back in range(0, len(scaled) - length + 1, stride):
@@ -454,12 +538,12 @@ class BaseLLMForecaster(BaseForecaster):
 _NETWORKS = ("network_", "pretrained_network_")
 
 
-def _read(y: pd.DataFrame) -> dict[Key, np.ndarray]:
-    return {key: to_array(rows, key) for key, rows in split_series(y)}
-
-
 def _lengths(series: dict[Key, np.ndarray]) -> list[int]:
     return [len(values) for values in series.values()]
+
+
+def _to_numpy(values: torch.Tensor) -> np.ndarray:
+    return values.cpu().numpy().astype(np.float64)
 
 
 def _given(value: int | None, default: int) -> int:
@@ -499,7 +583,7 @@ def _warn_short(series: dict[Key, np.ndarray], shape: WindowShape) -> None:
 
 
 def _check_not_constant(series: dict[Key, np.ndarray]) -> None:
-    constant = [key for key, v in series.items() if not np.ptp(v, axis=0).any()]
+    constant = [key for key, v in series.items() if not _varies(v)]
     if len(constant) == len(series):
         values = next(iter(series.values()))
         raise InputError(
@@ -514,6 +598,12 @@ def _check_not_constant(series: dict[Key, np.ndarray]) -> None:
             ConstantSeriesWarning,
             stacklevel=2,
         )
+
+
+def _varies(values: np.ndarray) -> bool:
+    """Whether any channel has two different values; NaN is none."""
+    lowest, highest = np.fmin.reduce(values), np.fmax.reduce(values)
+    return bool((highest > lowest).any())
 
 
 def _check_columns(y: pd.DataFrame, like: pd.DataFrame) -> None:

@@ -15,9 +15,14 @@ class Scaling(NamedTuple):
     def of(cls, values: np.ndarray) -> "Scaling":
         """Mean and biased standard deviation over time; scale 1 where it is zero.
 
-        A deviation that is only rounding of the mean is zero.
+        A deviation that is only rounding of the mean is zero. Missing values do not
+        count; without any value the mean is 0.
         """
-        loc, deviation = values.mean(axis=0), values.std(axis=0)
+        there = np.isfinite(values)
+        n = np.maximum(there.sum(axis=0), 1)
+        loc = np.where(there, values, 0.0).sum(axis=0) / n
+        square = np.where(there, values - loc, 0.0) ** 2
+        deviation = np.sqrt(square.sum(axis=0) / n)
         return cls(loc, np.where(deviation > 1e-9 * np.abs(loc), deviation, 1.0))
 
     @classmethod

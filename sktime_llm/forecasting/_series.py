@@ -23,21 +23,25 @@ def split_series(frame: pd.DataFrame) -> Iterator[tuple[Key, pd.DataFrame]]:
         yield key, part.droplevel(levels)
 
 
-def to_array(series: pd.DataFrame, key: Key) -> np.ndarray:
+def to_array(
+    series: pd.DataFrame, key: Key, *, allow_missing: bool = False
+) -> np.ndarray:
     """Check a series and copy it into an array of shape (time, channel), float64.
 
     Raises
     ------
     InputError
-        If a value is missing or infinite, or the time index is not regular.
+        If a value is infinite, or missing where that is not allowed, or the time index
+        is not regular.
     """
     values = series.to_numpy(dtype=np.float64, copy=True)
-    bad = np.argwhere(~np.isfinite(values))
-    if len(bad):
-        row, column = bad[0]
+    bad = np.isinf(values) if allow_missing else ~np.isfinite(values)
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        what = "infinite" if allow_missing else "NaN or infinite"
         raise InputError(
-            f"y{_of(key)} has {len(bad)} value(s) that are NaN or infinite, expected "
-            f"finite numbers. The first is {values[row, column]} in column "
+            f"y{_of(key)} has {bad.sum()} value(s) that are {what}, expected finite "
+            f"numbers. The first is {values[row, column]} in column "
             f"{series.columns[column]!r} at {series.index[row]}. Replace them first, "
             "for example by sktime.transformations.series.impute.Imputer in a pipeline."
         )

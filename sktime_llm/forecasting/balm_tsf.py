@@ -275,7 +275,8 @@ class BALMTSFForecaster(BaseLLMForecaster):
         if stride is not None and stride < 1:
             raise InputError(f"stride={stride}, expected at least 1, or None.")
         contexts, labels = self._recent_contexts(y, stride or self.prediction_length_)
-        return report_alignment(self.network_, contexts, labels)
+        network: Any = self.network_
+        return report_alignment(network, contexts, labels)
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:

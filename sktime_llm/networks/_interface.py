@@ -20,10 +20,13 @@ class ForecastOutput(NamedTuple):
     losses : dict of str to scalar Tensor
         Empty without a target. ``"loss"`` is what training minimises, the others are
         its parts, unweighted, for the records.
+    variance : Tensor of the shape of `forecast`, optional
+        In squared units, from a network that knows how sure it is.
     """
 
     forecast: Tensor
     losses: dict[str, Tensor]
+    variance: Tensor | None = None
 
 
 class ForecastNetwork(nn.Module, ABC):
@@ -58,8 +61,9 @@ class ForecastNetwork(nn.Module, ABC):
         target : Tensor of shape (batch, prediction_length, channel), optional
             The future, in training.
         features : dict of str to Tensor, optional
-            What `window_features` gave for these windows; without it the network
-            computes it.
+            What `window_features` gave for these windows, which the network computes
+            if it is not there; and ``"series"``, int64 of shape (batch,), the number of
+            the series that each window is from, by default 0.
 
         Returns
         -------

@@ -268,7 +268,9 @@ class BALMTSFNetwork(ForecastNetwork):
         See `ForecastNetwork.forward` for shapes.
         """
         window = self.norm(context)
-        token_ids = (features or self.window_features(context))["token_ids"]
+        if features is None or "token_ids" not in features:
+            features = self.window_features(context)
+        token_ids = features["token_ids"]
         series = self.embedding(window.values.transpose(1, 2).flatten(0, 1))
         text = balance(self.text(token_ids.flatten(0, 1)), series)
         tokens = torch.cat([text, series], dim=1)[:, :, : self.d_ff]

@@ -1,6 +1,7 @@
 """Statistics of windows in words, and words as token ids."""
 
 from functools import reduce
+from typing import Any
 
 import numpy as np
 import torch
@@ -71,7 +72,8 @@ def write_prompts(statistics: WindowStatistics, style: str = "short") -> np.ndar
         for i, lag in enumerate(lags):
             pieces += [", " if i else "", lag]
         pieces += ["]"]
-    return np.asarray(reduce(np.char.add, pieces))
+    join: Any = np.char.add
+    return np.asarray(reduce(join, pieces))
 
 
 def _numbers(values: Tensor, style: str) -> np.ndarray:

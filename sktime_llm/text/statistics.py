@@ -1,12 +1,14 @@
 """Statistics of windows, all windows at once."""
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-_EQUAL_WITHIN = 4
-"""Decimals of an autocorrelation that count; beyond them two lags are equal."""
+_EQUAL_WITHIN = 1e-4 / math.sqrt(2)
+"""Step in which autocorrelations are told apart. Irrational, as those of round numbers
+are fractions, which must not lie halfway between two steps, where rounding decides."""
 
 
 class WindowStatistics(NamedTuple):
@@ -69,7 +71,7 @@ def top_lags(windows: Tensor, n_lags: int) -> Tensor:
 
     The autocorrelation of a window around its mean is the inverse transform of its
     power spectrum. It is even around half the window, so lags up to there are ranked;
-    lag 0 is not. Of equal lags, to four decimals of the autocorrelation, the shorter
+    lag 0 is not. Of lags that are equal to about 1e-4, the shorter
     comes first, so a constant window has the lags 1, 2, 3 and so on.
 
     Parameters
@@ -92,7 +94,7 @@ def top_lags(windows: Tensor, n_lags: int) -> Tensor:
     variance = covariance[:, :1]
     correlation = covariance[:, 1:] / variance.where(variance > 0, 1.0)
     # what only rounding distinguishes is equal
-    correlation = correlation.round(decimals=_EQUAL_WITHIN)
+    correlation = (correlation / _EQUAL_WITHIN).round()
     order = correlation.argsort(dim=1, descending=True, stable=True)
     return order[:, :n_lags] + 1
 

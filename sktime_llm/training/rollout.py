@@ -1,10 +1,27 @@
 """Forecasts of any length from a trained network."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.training.devices import autocast
+
+
+class Forecast(NamedTuple):
+    """Forecasts of a batch of series.
+
+    Attributes
+    ----------
+    mean : Tensor of shape (series, n_steps, channel)
+        float32.
+    variance : Tensor of the same shape, optional
+        From a network that knows how sure it is.
+    """
+
+    mean: Tensor
+    variance: Tensor | None
 
 
 def roll_forward(
@@ -14,8 +31,12 @@ def roll_forward(
     *,
     batch_size: int,
     precision: str = "auto",
-) -> Tensor:
+    series: Tensor | None = None,
+) -> Forecast:
     """Forecast, feeding forecasts back where more steps are wanted than trained.
+
+    What is fed back is uncertain itself: to the variance of further steps that of the
+    last step before them is added.
 
     Parameters
     ----------
@@ -29,21 +50,39 @@ def roll_forward(
         Series computed at once.
     precision : {"auto", "float32", "bfloat16"}
         See `sktime_llm.training.devices.autocast`.
+    series : Tensor of int64 of shape (series,), optional
+        Numbers of the series, as in training; by default all are 0.
 
     Returns
     -------
-    Tensor of shape (series, n_steps, channel)
-        float32.
+    Forecast
     """
+    if series is None:
+        series = torch.zeros(len(context), dtype=torch.int64, device=context.device)
     with torch.inference_mode(), autocast(precision, context.device):
-        return torch.cat(
-            [_roll(network, part, n_steps) for part in context.split(batch_size)]
-        )
+        parts = [
+            _roll(network, part, numbers, n_steps)
+            for part, numbers in zip(
+                context.split(batch_size), series.split(batch_size), strict=True
+            )
+        ]
+    variances = [part.variance for part in parts if part.variance is not None]
+    return Forecast(
+        torch.cat([part.mean for part in parts]),
+        torch.cat(variances) if variances else None,
+    )
 
 
-def _roll(network: ForecastNetwork, context: Tensor, n_steps: int) -> Tensor:
+def _roll(
+    network: ForecastNetwork, context: Tensor, series: Tensor, n_steps: int
+) -> Forecast:
     length, known = context.shape[1], context
+    variances: list[Tensor] = []
     while known.shape[1] < length + n_steps:
-        forecast = network(known[:, -length:]).forecast.float()
-        known = torch.cat([known, forecast], dim=1)
-    return known[:, length : length + n_steps]
+        output = network(known[:, -length:], features={"series": series})
+        known = torch.cat([known, output.forecast.float()], dim=1)
+        if output.variance is not None:
+            before = variances[-1][:, -1:] if variances else 0.0
+            variances.append(output.variance.float() + before)
+    variance = torch.cat(variances, dim=1)[:, :n_steps] if variances else None
+    return Forecast(known[:, length : length + n_steps], variance)

@@ -332,15 +332,18 @@ class _Run:
         distance = DISTANCES[self.config.validation_loss]
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         mine = torch.arange(rank, len(self.validation), world, device=self.device)
-        total = torch.zeros((), device=self.device)
+        total = torch.zeros(2, device=self.device)  # of distances, and of values
         with torch.inference_mode(), autocast(self.config.precision, self.device):
             for indices in mine.split(self.config.batch_size):
                 context, target = self.validation.gather(indices)
                 features = self.validation.features(indices)
                 forecast = self.network(context, features=features).forecast.float()
-                total += distance(forecast, target) * len(indices)
-        total = self.accelerator.reduce(total, reduction="sum")
-        return float(total) / len(self.validation)
+                there = ~target.isnan()
+                if there.any():
+                    mean, n = distance(forecast[there], target[there]), there.sum()
+                    total += torch.stack([mean * n, n])
+        distances, n_values = self.accelerator.reduce(total, reduction="sum").tolist()
+        return distances / n_values if n_values else float("nan")
 
     def _check_finite(self, losses: list[dict[str, Tensor]], epoch: int) -> None:
         values = torch.stack([step["loss"] for step in losses[-_CHECK_LOSS_EVERY:]])

@@ -1,6 +1,6 @@
 """Training windows as views of one tensor on the device."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +38,8 @@ class Windows:
         Rows at which windows begin; no window may reach from one series into the next.
     shape : WindowShape
         Lengths of context and target.
+    series : Tensor of int64 of shape (window,), optional
+        Number of the series that each window is from; by default all are from 0.
 
     Examples
     --------
@@ -50,9 +52,16 @@ class Windows:
     ([2.0, 3.0], [4.0])
     """
 
-    def __init__(self, values: Tensor, starts: Tensor, shape: WindowShape) -> None:
+    def __init__(
+        self,
+        values: Tensor,
+        starts: Tensor,
+        shape: WindowShape,
+        series: Tensor | None = None,
+    ) -> None:
         self.shape = shape
         self.starts = starts
+        self.series = torch.zeros_like(starts) if series is None else series
         self._views = values.unfold(0, shape.total, 1)
         self._features: Features = {}
 
@@ -78,6 +87,8 @@ class Windows:
 
     def describe(self, network: ForecastNetwork) -> None:
         """Compute the features that a network wants of every window, once."""
+        if type(network).window_features is ForecastNetwork.window_features:
+            return  # it wants none
         with torch.no_grad():
             parts = [
                 network.window_features(self.gather(indices)[0])
@@ -87,8 +98,9 @@ class Windows:
         self._features = {n: _join([part[n] for part in parts]) for n in names}
 
     def features(self, indices: Tensor) -> Features:
-        """Give what `describe` computed for some windows."""
-        return {name: values[indices] for name, values in self._features.items()}
+        """Give the series of some windows, and what `describe` computed for them."""
+        known = {"series": self.series, **self._features}
+        return {name: values[indices] for name, values in known.items()}
 
 
 def _join(parts: list[Tensor]) -> Tensor:
@@ -104,6 +116,7 @@ def stack_windows(
     starts: Sequence[Sequence[np.ndarray]],
     shape: WindowShape,
     device: torch.device,
+    numbers: Sequence[int] | None = None,
 ) -> list[Windows]:
     """Put several series on the device once, and lay windows over them.
 
@@ -117,6 +130,8 @@ def stack_windows(
         Lengths of a window.
     device : torch.device
         Where the one copy of the data is put, as float32.
+    numbers : sequence of int, optional
+        Number of each series; by default 0, 1, 2 and so on.
 
     Returns
     -------
@@ -125,14 +140,24 @@ def stack_windows(
     """
     offsets = np.cumsum([0, *(len(values) for values in series[:-1])])
     values = torch.from_numpy(np.concatenate(series).astype(np.float32)).to(device)
-    flat = [
-        np.concatenate([o + at for o, at in zip(offsets, per_series, strict=True)])
+    names = range(len(series)) if numbers is None else numbers
+    return [
+        Windows(
+            values,
+            _int64(o + at for o, at in zip(offsets, per_series, strict=True)).to(
+                device
+            ),
+            shape,
+            _int64(
+                np.full(len(at), n) for n, at in zip(names, per_series, strict=True)
+            ).to(device),
+        )
         for per_series in starts
     ]
-    return [
-        Windows(values, torch.from_numpy(at.astype(np.int64)).to(device), shape)
-        for at in flat
-    ]
+
+
+def _int64(parts: Iterable[np.ndarray]) -> Tensor:
+    return torch.from_numpy(np.concatenate(list(parts)).astype(np.int64))
 
 
 def split_windows(
@@ -140,6 +165,7 @@ def split_windows(
     shape: WindowShape,
     validation_fraction: float,
     device: torch.device,
+    numbers: Sequence[int] | None = None,
 ) -> tuple[Windows, Windows]:
     """Split every series in time, then make windows of both parts.
 
@@ -157,6 +183,8 @@ def split_windows(
         Share of each series, from its end; 0 for no validation.
     device : torch.device
         Where the one copy of the data is put, as float32.
+    numbers : sequence of int, optional
+        Number of each series; by default 0, 1, 2 and so on.
 
     Returns
     -------
@@ -171,9 +199,11 @@ def split_windows(
     training, validation = [], []
     for values in series:
         boundary = train_rows(len(values), shape, validation_fraction)
-        training.append(np.arange(max(0, boundary - shape.total + 1)))
+        starts = np.arange(max(0, boundary - shape.total + 1))
+        training.append(_with_target(values, starts, shape))
         first = boundary - shape.context_length
-        validation.append(np.arange(first, len(values) - shape.total + 1))
+        starts = np.arange(first, len(values) - shape.total + 1)
+        validation.append(_with_target(values, starts, shape))
     if not any(len(starts) for starts in training):
         longest = max(len(values) for values in series)
         raise SeriesTooShortError(
@@ -181,8 +211,18 @@ def split_windows(
             f"{shape.total}: context_length={shape.context_length} and "
             f"prediction_length={shape.prediction_length}."
         )
-    both = stack_windows(series, [training, validation], shape, device)
+    both = stack_windows(series, [training, validation], shape, device, numbers)
     return both[0], both[1]
+
+
+def _with_target(
+    values: np.ndarray, starts: np.ndarray, shape: WindowShape
+) -> np.ndarray:
+    """Leave out the windows whose targets are altogether missing."""
+    observed = np.isfinite(values).any(axis=1)
+    count = np.concatenate([[0], observed.cumsum()])
+    ends = starts + shape.total
+    return starts[count[ends] > count[starts + shape.context_length]]
 
 
 def train_rows(n_rows: int, shape: WindowShape, validation_fraction: float) -> int:

@@ -21,6 +21,7 @@ TIED = {
     "two peaks": [0, 0, 4, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0],
     "ties in the middle of the rank": [2, 0, 1, 0, 0, 1, 0, 2, 0, 0, 0, 0],
     "symmetric": [0, 1, 2, 3, 4, 3, 2, 1],
+    "halfway between two steps": [0, -2, 0, 1, -2, 1, -2, 0, 2, 2, 2, 1, -1, -2],
 }
 
 

@@ -1,0 +1,318 @@
+"""LLM-TS Net: prompts from a pool, attention in time then space, descriptions."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sktime_llm.layers.attention_pooling import AttentionPooling
+from sktime_llm.layers.cross_modal_fusion import CrossModalFusion
+from sktime_llm.layers.instance_norm import InstanceNorm
+from sktime_llm.layers.missing import fill_gaps
+from sktime_llm.layers.prompt_pool import (
+    PromptPool,
+    PromptSelection,
+    selection_loss,
+    share_in_use,
+    usage_counts,
+)
+from sktime_llm.layers.time_space import TimeSpaceBlock
+from sktime_llm.networks._interface import Features, ForecastNetwork, ForecastOutput
+from sktime_llm.text.encoder import DescriptionEncoder, TokenStates
+from sktime_llm.training.losses import DISTANCES
+
+LEAST_VARIANCE = 1e-6
+"""Added to the variance of a standardised value, so that its logarithm is finite."""
+
+
+class DescriptionMemory(nn.Module):
+    """One embedding of its description for every variate of every known series.
+
+    While a network trains, the token states of the descriptions are constant, and the
+    weights by which attention pools them are learned. Then only the pooled embeddings
+    are kept.
+
+    Parameters
+    ----------
+    encoder : DescriptionEncoder
+        The language model.
+    """
+
+    embeddings: Tensor
+
+    def __init__(self, encoder: DescriptionEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.pooling = AttentionPooling(encoder.backbone.hidden_size)
+        width = encoder.backbone.hidden_size
+        self.register_buffer("embeddings", torch.zeros(0, 0, width))
+        self._states: TokenStates | None = None
+
+    def learn(self, texts: Sequence[str], n_channels: int, *, n_known: int) -> None:
+        """Read the descriptions of new series.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            Ordered by series, then by channel.
+        n_channels : int
+            Variates of a series.
+        n_known : int
+            Series whose embeddings are kept, the first ones; the new ones follow. If
+            0, pooling may be trained on the new ones until `settle`.
+        """
+        states = self.encoder.read(texts)
+        if n_known == 0:
+            self._states = states
+        new = self._pool(states).detach().unflatten(0, (-1, n_channels))
+        kept = self.embeddings[:n_known]
+        self.embeddings = torch.cat([kept, new]) if n_known else new
+
+    def settle(self) -> None:
+        """Keep the embeddings as they are pooled now, and no token states."""
+        if self._states is not None:
+            pooled = self._pool(self._states).detach()
+            self.embeddings = pooled.view_as(self.embeddings)
+            self._states = None
+
+    def forward(self, series: Tensor) -> Tensor:
+        """Embeddings of series, by number: (batch,) to (batch, channel, width).
+
+        With one series only, (channel, width).
+        """
+        table = self.embeddings
+        if self._states is not None and self.training:
+            table = self._pool(self._states).view_as(table)
+        return table[0] if len(table) == 1 else table[series]
+
+    def _pool(self, read: TokenStates) -> Tensor:
+        return self.pooling(read.states, read.mask)
+
+
+class SeriesState(NamedTuple):
+    """What the network knows of each series before it forecasts.
+
+    Attributes
+    ----------
+    state : Tensor of shape (batch, channel, d_model)
+        From tokens alone, or fused with the descriptions.
+    selection : PromptSelection or None
+        The prompts that were chosen.
+    loc, scale : Tensor of shape (batch, 1, channel)
+        What undoes the normalisation.
+    """
+
+    state: Tensor
+    selection: PromptSelection | None
+    loc: Tensor
+    scale: Tensor
+
+
+class LLMTSNetwork(ForecastNetwork):
+    """The network of LLM-TS Net [1]_.
+
+    Parameters
+    ----------
+    descriptions : DescriptionMemory or None
+        What is known of the series in words; None for no text.
+    context_length, prediction_length : int
+        Shape of the windows; they may have any number of variates.
+    patch_length : int
+        Time steps of a token.
+    d_model, n_heads, n_kv_heads, d_ff : int
+        Width, query heads, key-value heads and feed-forward width.
+    n_blocks : int
+        Blocks of time-then-space attention.
+    n_prompts, prompt_length, n_selected : int
+        Prompts in the pool, tokens of one, and how many a series takes; no pool if
+        `n_prompts` is 0.
+    intra_series, inter_series : bool
+        Whether there is attention over time, and over series.
+    dropout : float
+        Dropout rate.
+    task_loss : {"mae", "mse", "smooth_l1"}
+        Distance of forecast and target, unless `uncertainty`.
+    selection_loss_weight : float
+        Weight of the loss that keeps all prompts in use.
+    uncertainty : bool
+        Whether to forecast a Gaussian, trained by its negative log-likelihood.
+
+    References
+    ----------
+    .. [1] "LLM-TS Net" (2024). arXiv 2408.14387.
+    """
+
+    def __init__(
+        self,
+        descriptions: DescriptionMemory | None,
+        *,
+        context_length: int,
+        prediction_length: int,
+        patch_length: int,
+        d_model: int,
+        n_heads: int,
+        n_kv_heads: int,
+        d_ff: int,
+        n_blocks: int,
+        n_prompts: int,
+        prompt_length: int,
+        n_selected: int,
+        intra_series: bool,
+        inter_series: bool,
+        dropout: float,
+        task_loss: str,
+        selection_loss_weight: float,
+        uncertainty: bool,
+    ) -> None:
+        super().__init__()
+        self.context_length = context_length
+        self.prediction_length = prediction_length
+        self.patch_length = patch_length
+        self.task_loss = task_loss
+        self.selection_loss_weight = selection_loss_weight
+        self.norm = InstanceNorm()
+        n_patches = -(-context_length // patch_length)
+        self.embedding = nn.Linear(2 * patch_length, d_model)
+        self.positions = nn.Parameter(0.02 * torch.randn(n_patches, d_model))
+        self.query = nn.Sequential(
+            nn.Linear(2 * context_length, d_model),
+            nn.LayerNorm(d_model, elementwise_affine=False),
+        )
+        self.pool = (
+            PromptPool(n_prompts, prompt_length, d_model, n_selected)
+            if n_prompts
+            else None
+        )
+        self.blocks = nn.ModuleList(
+            TimeSpaceBlock(
+                d_model,
+                n_heads,
+                n_kv_heads,
+                d_ff,
+                dropout,
+                intra_series=intra_series,
+                inter_series=inter_series,
+            )
+            for _ in range(n_blocks)
+        )
+        n_tokens = n_patches + (n_selected * prompt_length if n_prompts else 0)
+        self.summary = nn.Linear(n_tokens * d_model, d_model)
+        self.descriptions = descriptions
+        self.fusion = (
+            CrossModalFusion(
+                d_model, descriptions.encoder.backbone.hidden_size, n_heads, dropout
+            )
+            if descriptions is not None
+            else None
+        )
+        self.head = _head(d_model, prediction_length, dropout)
+        self.variance_head = (
+            _head(d_model, prediction_length, dropout) if uncertainty else None
+        )
+
+    def forward(
+        self,
+        context: Tensor,
+        target: Tensor | None = None,
+        features: Features | None = None,
+    ) -> ForecastOutput:
+        """Forecast; NaN in context and target are values that are not known.
+
+        See `ForecastNetwork.forward` for shapes.
+        """
+        seen = self.encode(context, features)
+        steps = self.head(seen.state).transpose(1, 2)
+        forecast = steps * seen.scale + seen.loc
+        variance = None
+        if self.variance_head is not None:
+            wide = F.softplus(self.variance_head(seen.state).transpose(1, 2).float())
+            variance = (wide + LEAST_VARIANCE) * seen.scale.square()
+        if target is None:
+            return ForecastOutput(forecast, {}, variance)
+        losses = self._losses(forecast, variance, target, seen.selection)
+        return ForecastOutput(forecast, losses, variance)
+
+    def encode(self, context: Tensor, features: Features | None = None) -> SeriesState:
+        """Give the state of every series, without its forecast."""
+        filled = fill_gaps(context)
+        window = self.norm(filled.values, filled.there)
+        # (batch, channel, time, value and flag)
+        steps = torch.stack([window.values, filled.there.to(context.dtype)], dim=-1)
+        steps = steps.transpose(1, 2)
+        tokens = self.embedding(self._patches(steps)) + self.positions
+        selection = None
+        if self.pool is not None:
+            selection = self.pool(self.query(steps.flatten(2)))
+            tokens = torch.cat([selection.tokens, tokens], dim=2)
+        for block in self.blocks:
+            tokens = block(tokens)
+        state = self.summary(tokens.flatten(2))
+        if self.descriptions is not None and self.fusion is not None:
+            series = _series_of(context, features)
+            state = self.fusion(state, self.descriptions(series))
+        return SeriesState(state, selection, window.loc, window.scale)
+
+    def _patches(self, steps: Tensor) -> Tensor:
+        """(batch, channel, time, 2) to (batch, channel, patch, 2 * patch_length)."""
+        missing = -steps.shape[2] % self.patch_length
+        if missing:  # the first step is repeated in front
+            front = steps[:, :, :1].expand(-1, -1, missing, -1)
+            steps = torch.cat([front, steps], dim=2)
+        return steps.unflatten(2, (-1, self.patch_length)).flatten(3)
+
+    def _losses(
+        self,
+        forecast: Tensor,
+        variance: Tensor | None,
+        target: Tensor,
+        selection: PromptSelection | None,
+    ) -> dict[str, Tensor]:
+        there = ~target.isnan()
+        forecast, truth = forecast[there], target[there]
+        if variance is None:
+            task = DISTANCES[self.task_loss](forecast, truth)
+        else:
+            task = F.gaussian_nll_loss(forecast.float(), truth, variance[there])
+        losses = {"loss": task, "task": task}
+        if selection is not None and self.pool is not None:
+            losses["pool_in_use"] = _in_use(selection, len(self.pool.keys))
+            if self.selection_loss_weight:
+                losses["selection"] = selection_loss(selection.scores.float())
+                weighted = self.selection_loss_weight * losses["selection"]
+                losses["loss"] = task + weighted
+        return losses
+
+    def remember(self) -> AbstractContextManager[object]:
+        """Train the pooling of the descriptions while inside, then keep the result."""
+        return self._settling()
+
+    @contextmanager
+    def _settling(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            if self.descriptions is not None:
+                self.descriptions.settle()
+
+
+def _head(d_model: int, prediction_length: int, dropout: float) -> nn.Module:
+    return nn.Sequential(
+        nn.Linear(d_model, d_model),
+        nn.GELU(),
+        nn.Dropout(dropout),
+        nn.Linear(d_model, prediction_length),
+    )
+
+
+def _series_of(context: Tensor, features: Features | None) -> Tensor:
+    if features is not None and "series" in features:
+        return features["series"]
+    return torch.zeros(len(context), dtype=torch.int64, device=context.device)
+
+
+def _in_use(selection: PromptSelection, n_prompts: int) -> Tensor:
+    counts = usage_counts(selection.indices, n_prompts)
+    return selection.scores.new_tensor(share_in_use(counts))

@@ -1,0 +1,179 @@
+"""A language model that is tuned on descriptions, and then reads them."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sktime_llm.backbone._module import Backbone
+from sktime_llm.errors import InputError, TrainingDivergedError
+from sktime_llm.text.prompts import PADDING, tokenize
+
+_TEXTS_A_STEP = 16
+_MASKED_SHARE = 0.15
+_READ_AT_ONCE = 64
+
+
+class TokenStates(NamedTuple):
+    """What a language model makes of texts.
+
+    Attributes
+    ----------
+    states : Tensor of shape (text, token, hidden_size)
+        Last hidden states.
+    mask : Tensor of int64 of shape (text, token)
+        1 at tokens, 0 at padding.
+    """
+
+    states: Tensor
+    mask: Tensor
+
+
+class DescriptionEncoder(nn.Module):
+    """Turn descriptions into token states, by a language model tuned on them.
+
+    The objective is the model's own: the next token for a decoder, masked tokens for
+    an encoder. Hidden states become words by a linear map, which starts as the identity
+    and trains, and the model's own frozen word embeddings.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        What of it requires a gradient is tuned.
+
+    Examples
+    --------
+    >>> from sktime_llm.backbone.adapters import Tuning
+    >>> from sktime_llm.backbone.make import BackboneChoice, make_backbone
+    >>> from sktime_llm.text.encoder import DescriptionEncoder
+    >>> tuning = Tuning(lora_rank=4, reduced_memory=True)
+    >>> backbone = make_backbone(BackboneChoice("tiny-random"), tuning)
+    >>> encoder = DescriptionEncoder(backbone)
+    >>> losses = encoder.tune(["traffic rises", "traffic falls"], n_steps=2, seed=0)
+    >>> len(losses), encoder.read(["traffic"]).states.shape
+    (2, torch.Size([1, 7, 16]))
+    """
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.to_words = nn.Linear(backbone.hidden_size, backbone.hidden_size)
+        nn.init.eye_(self.to_words.weight)
+        nn.init.zeros_(self.to_words.bias)
+
+    def tune(
+        self,
+        texts: Sequence[str],
+        *,
+        n_steps: int,
+        seed: int,
+        learning_rate: float = 4e-3,
+    ) -> list[float]:
+        """Train what can be trained, then freeze it.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            Descriptions; 16 at random make a step.
+        n_steps : int
+            Steps of Adam. 0 only freezes.
+        seed : int
+            Of the order of texts and of what is masked.
+        learning_rate : float, default=4e-3
+            Of Adam.
+
+        Returns
+        -------
+        list of float
+            The loss of every step, in nats per token.
+
+        Raises
+        ------
+        InputError
+            If a text does not fit the positions of the model.
+        TrainingDivergedError
+            If a loss is not finite.
+        """
+        token_ids = self._tokenize(texts)
+        generator = torch.Generator().manual_seed(seed)
+        trained = [p for p in self.parameters() if p.requires_grad]
+        optimizer = torch.optim.Adam(trained, lr=learning_rate)
+        self.train()
+        losses: list[float] = []
+        for step in range(n_steps):
+            chosen = torch.randperm(len(texts), generator=generator)[:_TEXTS_A_STEP]
+            loss = self._language_loss(token_ids[chosen], generator)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            losses.append(float(loss.detach()))
+            if not np.isfinite(losses[-1]):
+                raise TrainingDivergedError(
+                    f"the loss of the language model on the descriptions is "
+                    f"{losses[-1]} in step {step + 1} of {n_steps}. Set "
+                    "language_model_steps=0 to use it as it is."
+                )
+        self.requires_grad_(False)
+        self.eval()
+        return losses
+
+    @torch.no_grad()
+    def read(self, texts: Sequence[str]) -> TokenStates:
+        """Give the states of all tokens of some texts, without dropout or gradient."""
+        self.eval()
+        token_ids = self._tokenize(texts)
+        mask = (token_ids != PADDING).long()
+        states = [
+            self.backbone(self._embed(ids), attention_mask=part)[-1]
+            for ids, part in zip(
+                token_ids.split(_READ_AT_ONCE), mask.split(_READ_AT_ONCE), strict=True
+            )
+        ]
+        return TokenStates(torch.cat(states), mask)
+
+    def _tokenize(self, texts: Sequence[str]) -> Tensor:
+        token_ids = tokenize(np.array(texts), self.backbone.tokenizer())
+        n_tokens, most = token_ids.shape[1], self.backbone.max_tokens
+        if most is not None and n_tokens > most:
+            longest = int((token_ids != PADDING).sum(dim=1).argmax())
+            raise InputError(
+                f"a description has {n_tokens} tokens, but the backbone has only "
+                f"{most} positions. Shorten it, or choose a backbone with more: "
+                f"{texts[longest][:80]!r}..."
+            )
+        return token_ids.to(self.to_words.weight.device)
+
+    def _embed(self, token_ids: Tensor) -> Tensor:
+        words = self.backbone.embed(token_ids.clamp(min=0))
+        return words.to(self.to_words.weight.dtype)
+
+    def _language_loss(self, token_ids: Tensor, generator: torch.Generator) -> Tensor:
+        there = token_ids != PADDING
+        if self.backbone.is_causal:
+            states = self.backbone(self._embed(token_ids), there.long())[-1]
+            predicted, seen = states[:, :-1][there[:, 1:]], token_ids[:, 1:]
+            return self._cross_entropy(predicted, seen[there[:, 1:]])
+        drawn = torch.rand(token_ids.shape, generator=generator).to(token_ids.device)
+        # at least one token a text, so that every text counts
+        masked = there & (drawn <= drawn.where(there, 2.0).amin(1, keepdim=True))
+        masked |= there & (drawn < _MASKED_SHARE)
+        hidden = token_ids.masked_fill(masked, self._mask_token())
+        states = self.backbone(self._embed(hidden), there.long())[-1]
+        return self._cross_entropy(states[masked], token_ids[masked])
+
+    def _mask_token(self) -> int:
+        token = self.backbone.tokenizer().mask_token_id
+        if token is None:
+            raise InputError(
+                "the tokenizer of the backbone has no mask token, expected one of an "
+                "encoder such as BERT. Set language_model_steps=0 to use the model as "
+                "it is, or choose another backbone."
+            )
+        return int(token)
+
+    def _cross_entropy(self, states: Tensor, token_ids: Tensor) -> Tensor:
+        table = self.backbone.word_embeddings(states.device).to(states.dtype)
+        return F.cross_entropy(self.to_words(states) @ table.T, token_ids.long())
