@@ -69,8 +69,8 @@ class Describer(BaseEstimator, ABC):
         names : sequence of Hashable, optional
             One per series, for prompts and errors. Default is 0, 1, 2 and so on.
         seasonal_period : int, optional
-            Steps per season, 2 or more. If None, a season is looked for. Nothing is told
-            of a season that is longer than half the series.
+            Steps per season, 2 or more. If None, a season is looked for. Of a season
+            longer than half the series nothing is told.
         step : str, optional
             Length of a step in words, such as ``"5 minutes"``.
 

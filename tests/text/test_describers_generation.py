@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from tokenizers.processors import TemplateProcessing
 from transformers import (
     AutoModelForCausalLM,
     BertForMaskedLM,
@@ -37,7 +38,15 @@ def _empty_cache():
     clear_generation_cache()
 
 
-def save(folder, model_class, config="tiny-random-decoder", *, chat=None, bias=None):
+def save(
+    folder,
+    model_class,
+    config="tiny-random-decoder",
+    *,
+    chat=None,
+    bias=None,
+    start=False,
+):
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(3)
         model = model_class(copy.deepcopy(TINY_CONFIGS.get(config, config)))
@@ -49,6 +58,10 @@ def save(folder, model_class, config="tiny-random-decoder", *, chat=None, bias=N
     model.save_pretrained(folder)
     tokenizer = make_tiny_tokenizer()
     tokenizer.chat_template = chat
+    if start:
+        tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+            single="[CLS] $A", special_tokens=[("[CLS]", tokenizer.cls_token_id)]
+        )
     tokenizer.save_pretrained(folder)
     return str(folder)
 
@@ -124,6 +137,37 @@ def test_chat_template(tmp_path, decoder):
     folder = save(tmp_path, GPT2LMHeadModel, chat=template)
     (text,) = make(folder).describe(SERIES[:1], ["a"])
     assert text == greedy(decoder, "[CLS]user: a 0, 1, 2, 3, 4: bot:", 6)
+
+
+@pytest.mark.parametrize("chat", [None, "[CLS]{{ messages[0].content }}"])
+def test_one_start_from_template_or_tokenizer(tmp_path, monkeypatch, chat):
+    seen = []
+    generate = _generation.LanguageModel.generate
+    monkeypatch.setattr(
+        _generation.LanguageModel,
+        "generate",
+        lambda self, encoded, *rest: (
+            seen.append(encoded["input_ids"]) or generate(self, encoded, *rest)
+        ),
+    )
+    make(save(tmp_path, GPT2LMHeadModel, chat=chat, start=True)).describe(SERIES[:1])
+    (tokens,) = seen
+    start = make_tiny_tokenizer().cls_token_id
+    assert tokens[0, 0] == start
+    assert (tokens == start).sum() == 1
+
+
+def test_all_ends_of_the_model_count(tmp_path, decoder):
+    (whole,) = make(decoder).describe(SERIES[:1], ["a"])
+    first, *rest = whole.split()
+    assert rest
+
+    def end_there(model):
+        identifier = make_tiny_tokenizer().convert_tokens_to_ids(first)
+        model.generation_config.eos_token_id = [3, identifier]
+
+    folder = save(tmp_path, GPT2LMHeadModel, bias=end_there)
+    assert make(folder).describe(SERIES[:1], ["a"]) == [first]
 
 
 def test_model_is_loaded_once_and_late(decoder, monkeypatch):

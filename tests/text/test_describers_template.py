@@ -196,7 +196,8 @@ def test_autocorrelation_counts_observed_pairs_only():
         (noise(), "Erratic from step to step."),
         (noise() * np.where(N / 2 < TIME, 3, 1), "Erratic from step to step, more so"),
         (noise() * np.where(N / 2 > TIME, 3, 1), "Erratic from step to step, less so"),
-        (5.0 + 0.1 * TIME, "Smooth from step to step."),  # rounding does not grow
+        # what is like rounding does not grow
+        (TIME + np.where(N / 2 < TIME, 1e-9 * noise(), 0), "Smooth from step to step."),
     ],
 )
 def test_volatility(values, expected):
@@ -239,6 +240,11 @@ def test_jump_beyond_a_gap():
 )
 def test_no_jump(values):
     assert characterise(values).shifts == ()
+
+
+def test_hardly_a_jump_in_drifts():
+    drifts = [np.cumsum(noise(seed, n=300)) for seed in range(60)]
+    assert sum(bool(characterise(values).shifts) for values in drifts) <= 8
 
 
 # missing, constant and very short series
