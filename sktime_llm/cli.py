@@ -175,22 +175,23 @@ def _add_forecaster_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="NAME",
         help="some of calf, naive, seasonal-naive, auto-ets, auto-arima, theta "
-        "(default: these), calf-random-llm and calf-no-llm, which show what the "
-        "language model is worth",
+        "(default: these), balm-tsf, llm-ts-net; and, to show what the language model "
+        "is worth, calf-random-llm, calf-no-llm, balm-tsf-random-llm, balm-tsf-no-llm, "
+        "llm-ts-net-random-llm, llm-ts-net-no-llm",
     )
     add(
         "--backbone",
         metavar="NAME",
-        help="language model of calf: a name on the Hugging Face Hub or a path",
+        help="language model: a name on the Hugging Face Hub or a path",
     )
-    add("--max-epochs", type=_positive, metavar="N", help="training epochs of calf")
-    add("--device", metavar="NAME", help="device of calf, such as cpu or cuda")
+    add("--max-epochs", type=_positive, metavar="N", help="training epochs")
+    add("--device", metavar="NAME", help="device, such as cpu or cuda")
     add(
         "--random-state",
         type=int,
         default=0,
         metavar="SEED",
-        help="seed of calf (default: 0)",
+        help="seed (default: 0)",
     )
 
 

@@ -1,5 +1,6 @@
 """A language model and the forecasters it has to beat."""
 
+import importlib
 import importlib.util
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -21,11 +22,17 @@ _STATISTICAL = {
 }
 
 
-# CALF as it is, and ablations that show what the language model in it is worth.
-_BACKBONE_MODES = {
-    "calf": "pretrained",
-    "calf-random-llm": "random",
-    "calf-no-llm": "none",
+# Each method as it is, and ablations that show what the language model in it is worth.
+_CLASSES = {
+    "calf": "CALFForecaster",
+    "balm-tsf": "BALMTSFForecaster",
+    "llm-ts-net": "LLMTSNetForecaster",
+}
+_BACKBONE_MODES = {"": "pretrained", "-random-llm": "random", "-no-llm": "none"}
+_LANGUAGE_MODELS = {
+    method + suffix: (class_name, mode)
+    for method, class_name in _CLASSES.items()
+    for suffix, mode in _BACKBONE_MODES.items()
 }
 
 _DEFAULT_NAMES = ["calf", "naive", "seasonal-naive", *_STATISTICAL]
@@ -37,18 +44,18 @@ def forecaster_names() -> list[str]:
     Returns
     -------
     list of str
-        The names: first those it makes by default, then CALF with a random language
-        model and without any, which it makes when asked to.
+        The names: first those it makes by default, then those it makes when asked to:
+        the other methods, and each with a random language model and without any.
 
     Examples
     --------
     >>> from sktime_llm.evaluation import forecaster_names
     >>> forecaster_names()[:6]
     ['calf', 'naive', 'seasonal-naive', 'auto-ets', 'auto-arima', 'theta']
-    >>> forecaster_names()[6:]
-    ['calf-random-llm', 'calf-no-llm']
+    >>> forecaster_names()[6:10]
+    ['calf-random-llm', 'calf-no-llm', 'balm-tsf', 'balm-tsf-random-llm']
     """
-    return list(dict.fromkeys([*_DEFAULT_NAMES, *_BACKBONE_MODES]))
+    return list(dict.fromkeys([*_DEFAULT_NAMES, *_LANGUAGE_MODELS]))
 
 
 def default_forecasters(
@@ -69,10 +76,10 @@ def default_forecasters(
         Steps in one season, for the forecasters that need to be told. ``"auto-arima"``
         looks for a season only up to 24 steps, since longer ones take minutes.
     names : iterable of str, optional
-        Which ones to make, out of `forecaster_names`. Default: all but the ablations of
-        CALF.
+        Which ones to make, out of `forecaster_names`. Default: CALF and the statistical
+        ones.
     backbone, max_epochs, random_state, device, verbose : optional
-        Parameters of `CALFForecaster`. Default: its own defaults.
+        Parameters of the language model forecasters. Default: their own defaults.
 
     Returns
     -------
@@ -112,10 +119,10 @@ def default_forecasters(
 
 
 def _make(name: str, seasonal_period: int, options: dict[str, Any]) -> "BaseForecaster":
-    if name in _BACKBONE_MODES:
-        from sktime_llm.forecasting.calf import CALFForecaster
-
-        return CALFForecaster(backbone_mode=_BACKBONE_MODES[name], **options)
+    if name in _LANGUAGE_MODELS:
+        class_name, mode = _LANGUAGE_MODELS[name]
+        make = getattr(importlib.import_module("sktime_llm"), class_name)
+        return make(backbone_mode=mode, **options)
     if name in _STATISTICAL:
         return _make_statistical(name, seasonal_period)
     from sktime.forecasting.naive import NaiveForecaster
@@ -128,7 +135,7 @@ def _make_statistical(name: str, seasonal_period: int) -> "BaseForecaster":
         raise ImportError(
             f"The forecaster {name!r} needs statsforecast. Install it with "
             f"`pip install sktime-llm[baselines]`, or choose among the forecasters "
-            f"calf, naive and seasonal-naive."
+            f"{', '.join(_CLASSES)}, naive and seasonal-naive."
         )
     import sktime.forecasting.statsforecast as module
 
