@@ -54,12 +54,13 @@ class TextMemory:
         lengths = (token_ids >= 0).sum(dim=1).tolist()
         rows = token_ids.cpu().numpy()
         keys = [rows[i, :n].tobytes() for i, n in enumerate(lengths)]
-        known = [self._kept.get(key) for key in keys]
-        new = [i for i, state in enumerate(known) if state is None]
+        known = {key: self._kept[key] for key in keys if key in self._kept}
+        new = {key: i for i, key in enumerate(keys) if key not in known}
         if new:
-            for i, state in zip(new, read(token_ids[new]), strict=True):
-                known[i] = self._keep(keys[i], state[: lengths[i]])
-        states = pad_sequence([s for s in known if s is not None], batch_first=True)
+            at = list(new.values())
+            for (key, i), state in zip(new.items(), read(token_ids[at]), strict=True):
+                known[key] = self._keep(key, state[: lengths[i]])
+        states = pad_sequence([known[key] for key in keys], batch_first=True)
         return _widen(states, token_ids.shape[1])
 
     def _keep(self, key: bytes, state: Tensor) -> Tensor:

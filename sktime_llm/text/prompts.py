@@ -30,7 +30,7 @@ def write_prompts(statistics: WindowStatistics, style: str = "short") -> np.ndar
         Of any number of windows.
     style : {"short", "published"}, default="short"
         ``"published"`` is the sentence of [1]_, with numbers in full; ``"short"`` says
-        the same in a fourth of the tokens, with one decimal.
+        the same in a third of the tokens, with one decimal.
 
     Returns
     -------
@@ -68,19 +68,19 @@ def write_prompts(statistics: WindowStatistics, style: str = "short") -> np.ndar
     else:
         pieces = ["min value ", numbers[0], ", max value ", numbers[1]]
         pieces += [", median value ", numbers[2], ", the trend of input is ", trend]
-        pieces += [f", top {len(lags)} lags are : ["]
+        pieces += [f", top {len(lags)} lags are : [" if lags else ""]
         for i, lag in enumerate(lags):
             pieces += [", " if i else "", lag]
-        pieces += ["]"]
+        pieces += ["]" if lags else ""]
     join: Any = np.char.add
     return np.asarray(reduce(join, pieces))
 
 
 def _numbers(values: Tensor, style: str) -> np.ndarray:
-    exact = values.cpu().numpy().astype(np.float64)
-    if style == "published":
-        return exact.astype(str)
-    return (exact.round(1) + 0.0).astype(str)  # + 0.0: there is no -0.0
+    numbers = values.cpu().numpy().astype(np.float64)
+    if style == "short":
+        numbers = numbers.round(1)
+    return (numbers + 0.0).astype(str)  # + 0.0: there is no -0.0
 
 
 def _words(codes: Tensor, words: dict[int, str]) -> np.ndarray:
