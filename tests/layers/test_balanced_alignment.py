@@ -1,0 +1,203 @@
+"""Scale and contrast against plain formulas, and by hand."""
+
+import math
+
+import pytest
+import torch
+
+from sktime_llm.layers.balanced_alignment import ContrastiveAlignment, balance
+from tests.reference import balm_tsf as reference
+
+BATCH, N_TEXT, N_PATCHES, WIDTH = 4, 3, 7, 5
+
+close = torch.testing.assert_close
+
+
+def random(*shape, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def make_tokens(scale=10.0):
+    """Text on a scale and level of its own, and series."""
+    text = scale * random(BATCH, N_TEXT, WIDTH) * torch.arange(1, WIDTH + 1) + 3.0
+    return text, random(BATCH, N_PATCHES, WIDTH, seed=2) - 1.0
+
+
+def deviation(tokens):
+    return tokens.std(dim=1, correction=0)
+
+
+def assert_equal_gradients(ours, theirs, inputs):
+    for a, b in zip(
+        torch.autograd.grad(ours, inputs),
+        torch.autograd.grad(theirs, inputs),
+        strict=True,
+    ):
+        close(a, b, rtol=1e-10, atol=1e-12)
+        assert a.any()
+
+
+# scale
+
+
+@pytest.mark.parametrize("eps", [1e-5, 0.3])
+def test_balance_is_the_reference(eps):
+    text, series = (tokens.requires_grad_() for tokens in make_tokens())
+    actual = balance(text, series, eps)
+    pairs = zip(text, series, strict=True)
+    expected = torch.stack([reference.balance(t, s, eps) for t, s in pairs])
+    close(actual, expected, rtol=1e-12, atol=1e-12)
+    weights = random(*text.shape, seed=3)
+    assert_equal_gradients(
+        (weights * actual).sum(), (weights * expected).sum(), (text, series)
+    )
+
+
+def test_the_default_epsilon():
+    text, series = make_tokens()
+    assert torch.equal(balance(text, series), balance(text, series, 1e-5))
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0, 1e4])
+def test_balanced_text_has_the_scale_of_the_series(scale):
+    text, series = make_tokens(scale)
+    balanced = balance(text, series)
+    # but for the epsilon
+    close(deviation(balanced), deviation(series), rtol=0.05, atol=0.0)
+    # of the text only the scale changes: of each feature and sample one factor
+    factor = balanced / text
+    close(factor, factor[:, :1].expand_as(factor))
+    assert (factor > 0).all()
+
+
+def test_text_at_the_scale_of_the_series_is_left_as_it_is():
+    text, _ = make_tokens()
+    close(balance(text, text - 8.0), text)
+
+
+def test_samples_are_balanced_each_by_itself():
+    text, series = make_tokens()
+    alone = [balance(text[[i]], series[[i]]) for i in range(BATCH)]
+    close(balance(text, series), torch.cat(alone))
+
+
+@pytest.mark.parametrize("what", ["text", "series", "both"])
+def test_tokens_that_are_all_equal_give_finite_values_and_gradients(what):
+    text, series = make_tokens()
+    if what != "series":
+        text = text[:, :1].expand_as(text).clone()
+    if what != "text":
+        series = series[:, :1].expand_as(series).clone()
+    text.requires_grad_()
+    series.requires_grad_()
+    balanced = balance(text, series)
+    balanced.square().sum().backward()
+    for values in (balanced, text.grad, series.grad):
+        assert values.isfinite().all()
+
+
+# contrast
+
+
+def embeddings_of(text, series):
+    return reference.Embeddings(series, text, text, None, None)
+
+
+@pytest.mark.parametrize("temperature", [0.07, 1.0, 5.0])
+def test_contrast_is_the_reference(temperature):
+    text, series = (tokens.requires_grad_() for tokens in make_tokens())
+    layer = ContrastiveAlignment(temperature).double()
+    with torch.no_grad():
+        layer.log_temperature.fill_(math.log(temperature))
+    actual = layer(series, text)
+    cosines = reference.similarity(embeddings_of(text, series))
+    expected = reference.info_nce(cosines, layer.log_temperature.exp())
+    close(actual.similarity, cosines, rtol=1e-12, atol=1e-12)
+    close(actual.loss, expected, rtol=1e-10, atol=1e-12)
+    inputs = (text, series, layer.log_temperature)
+    assert_equal_gradients(actual.loss, expected, inputs)
+
+
+def test_embeddings_are_mean_tokens_of_length_one():
+    text, series = make_tokens()
+    actual = ContrastiveAlignment(0.07)(series, text)
+    for tokens, means in ((text, actual.text), (series, actual.series)):
+        close(means, torch.stack([reference.unit(t.mean(dim=0)) for t in tokens]))
+
+
+def test_rows_are_series_and_columns_are_texts():
+    text, series = make_tokens()
+    actual = ContrastiveAlignment(0.07)(series, text)
+    assert actual.similarity.shape == (BATCH, BATCH)
+    close(actual.similarity[1, 2], (actual.series[1] * actual.text[2]).sum())
+    assert not torch.allclose(actual.similarity, actual.similarity.T)
+
+
+def loss_of(cosines, temperature=1.0):
+    """Of given cosines: series are unit vectors, texts the columns."""
+    series = torch.eye(len(cosines), dtype=torch.float64)[:, None]
+    rest = (1 - cosines.square().sum(dim=0, keepdim=True)).sqrt()
+    text = torch.cat([cosines, rest]).T[:, None]
+    series = torch.cat([series, torch.zeros_like(series[:, :, :1])], dim=2)
+    return ContrastiveAlignment(temperature)(series, text).loss
+
+
+def test_each_text_is_counted_once():
+    # by hand: own text 0.5, the other 0.1, the series as queries
+    cosines = torch.tensor([[0.5, 0.1], [0.3, 0.2]], dtype=torch.float64)
+    first = math.exp(0.5) / (math.exp(0.5) + math.exp(0.1))
+    second = math.exp(0.2) / (math.exp(0.3) + math.exp(0.2))
+    expected = -(math.log(first) + math.log(second)) / 2
+    assert loss_of(cosines).item() == pytest.approx(expected)
+
+
+def test_alike_texts_are_chance():
+    cosines = torch.full((BATCH, BATCH), 0.3, dtype=torch.float64)
+    assert loss_of(cosines).item() == pytest.approx(math.log(BATCH))
+
+
+def test_one_series_has_nothing_to_be_told_from():
+    text, series = make_tokens()
+    assert ContrastiveAlignment(0.07)(series[:1], text[:1]).loss == 0.0
+
+
+def test_a_low_temperature_makes_the_contrast_sharp():
+    cosines = 0.2 * torch.eye(3, dtype=torch.float64) + 0.1
+    losses = [loss_of(cosines, temperature).item() for temperature in (1, 0.1, 0.01)]
+    assert losses[0] > losses[1] > losses[2]
+    assert losses[2] == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("start", [1e-3, 0.07, 1.0, 20.0])
+def test_the_temperature_starts_as_asked_and_stays_positive(start):
+    layer = ContrastiveAlignment(start)
+    assert layer.temperature.item() == pytest.approx(start)
+    assert list(dict(layer.named_parameters())) == ["log_temperature"]
+    text, series = make_tokens()
+    optimizer = torch.optim.Adam(layer.parameters(), lr=1.0)
+    for _ in range(3):
+        optimizer.zero_grad()
+        layer(series, text).loss.backward()
+        optimizer.step()
+        assert layer.temperature > 0
+    assert layer.temperature.item() != pytest.approx(start, rel=0.5)
+
+
+def test_no_length_no_direction():
+    # tokens whose mean is zero
+    series = torch.zeros(2, 3, WIDTH, requires_grad=True)
+    actual = ContrastiveAlignment(0.07)(series, torch.ones(2, 3, WIDTH))
+    assert torch.equal(actual.similarity, torch.zeros(2, 2))
+    actual.loss.backward()
+    assert series.grad.isfinite().all()
+
+
+def test_loss_is_finite_in_bfloat16_and_at_extremes():
+    layer = ContrastiveAlignment(1e-3)
+    tokens = torch.eye(6).unsqueeze(1)
+    swapped = tokens.roll(1, dims=0)
+    with torch.autocast("cpu", torch.bfloat16):
+        own, other = layer(tokens, tokens).loss, layer(tokens, swapped).loss
+    assert own == 0.0
+    assert other.item() == pytest.approx(1000.0, rel=1e-2)

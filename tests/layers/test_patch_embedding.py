@@ -1,0 +1,121 @@
+"""Patches against plain formulas, and by hand."""
+
+import pytest
+import torch
+from torch import nn
+
+from sktime_llm.layers.patch_embedding import PatchEmbedding, count_patches
+from tests.reference import balm_tsf as reference
+
+D_MODEL, D_TOKEN = 5, 6
+SHAPES = {
+    "published": (64, 16, 8),
+    "a rest at the end": (21, 4, 3),
+    "one patch and its padding": (4, 4, 2),
+    "no overlap": (12, 3, 3),
+    "gaps": (13, 2, 5),
+    "a stride longer than the series": (3, 2, 9),
+    "single steps": (5, 1, 1),
+}
+
+close = torch.testing.assert_close
+shapes = pytest.mark.parametrize(
+    ("time", "patch_length", "patch_stride"), SHAPES.values(), ids=SHAPES
+)
+
+
+def random(*shape):
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def make_layer(patch_length, patch_stride, dropout=0.0):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        layer = PatchEmbedding(
+            patch_length,
+            patch_stride,
+            d_model=D_MODEL,
+            d_token=D_TOKEN,
+            dropout=dropout,
+        )
+    return layer.double()
+
+
+def expected_tokens(layer, series):
+    weights = {
+        "patch_embedding.weight": layer.convolution.weight,
+        "projection.weight": layer.project.weight,
+        "projection.bias": layer.project.bias,
+    }
+    settings = reference.Settings(
+        backbone="bert",
+        n_layers=0,
+        backbone_heads=1,
+        backbone_eps=0.0,
+        patch_length=layer.patch_length,
+        patch_stride=layer.patch_stride,
+    )
+    return torch.stack([reference.embed_series(weights, s, settings) for s in series])
+
+
+@shapes
+def test_equals_the_reference(time, patch_length, patch_stride):
+    layer, series = make_layer(patch_length, patch_stride), random(3, time)
+    series.requires_grad_()
+    tokens, expected = layer(series), expected_tokens(layer, series)
+    close(tokens, expected, rtol=1e-12, atol=1e-12)
+    inputs = (series, *layer.parameters())
+    for ours, theirs in zip(
+        torch.autograd.grad(tokens.square().sum(), inputs),
+        torch.autograd.grad(expected.square().sum(), inputs),
+        strict=True,
+    ):
+        close(ours, theirs, rtol=1e-10, atol=1e-10)
+        assert ours.any()
+
+
+@shapes
+def test_number_of_patches(time, patch_length, patch_stride):
+    count = count_patches(time, patch_length, patch_stride)
+    tokens = make_layer(patch_length, patch_stride)(random(2, time))
+    assert tokens.shape == (2, count, D_TOKEN)
+    assert count == len(reference.patches(random(time), patch_length, patch_stride))
+
+
+def test_patches_by_hand():
+    # features are the patch itself, tokens these features
+    layer = PatchEmbedding(2, 2, d_model=2, d_token=2, dropout=0.0)
+    with torch.no_grad():
+        layer.convolution.weight.zero_()[:, :, 1] = torch.eye(2)
+        layer.project.weight.copy_(torch.eye(2))
+        layer.project.bias.zero_()
+        series = torch.tensor([[1.0, 2.0, 3.0, 4.0]])
+        assert layer(series).tolist() == [[[1, 2], [3, 4], [4, 4]]]
+        # the first tap sees the patch before; before the first is the last
+        layer.convolution.weight.zero_()[:, :, 0] = torch.eye(2)
+        assert layer(series).tolist() == [[[4, 4], [1, 2], [3, 4]]]
+
+
+def test_only_the_projection_has_a_bias():
+    tokens = make_layer(4, 2)(torch.zeros(2, 12, dtype=torch.float64))
+    close(tokens, make_layer(4, 2).project.bias.expand_as(tokens))
+    names = {name for name, _ in make_layer(4, 2).named_parameters()}
+    assert names == {"convolution.weight", "project.weight", "project.bias"}
+
+
+def test_dropout_is_of_the_features_in_training():
+    layer, series = make_layer(4, 2, dropout=0.5), random(50, 12)
+    expected = expected_tokens(layer, series)
+    close(layer.eval()(series), expected)
+    layer.train()
+    layer.project = nn.Identity()  # so that features are seen
+    dropped = layer(series) == 0
+    assert 0.4 < dropped.double().mean() < 0.6
+    # each of its own
+    assert dropped.any(dim=2).double().mean() > dropped.all(dim=2).double().mean() + 0.5
+
+
+def test_series_of_a_batch_do_not_see_each_other():
+    layer, series = make_layer(4, 2), random(3, 12)
+    close(layer(series), torch.cat([layer(s[None]) for s in series]))
