@@ -87,15 +87,15 @@ class Windows:
 
     def describe(self, network: ForecastNetwork) -> None:
         """Compute the features that a network wants of every window, once."""
-        if type(network).window_features is ForecastNetwork.window_features:
-            return  # it wants none
+        wanted = type(network).window_features
+        if wanted is ForecastNetwork.window_features or not len(self):
+            return
         with torch.no_grad():
             parts = [
                 network.window_features(self.gather(indices)[0])
                 for indices in torch.arange(len(self)).split(_DESCRIBED_AT_ONCE)
             ]
-        names = parts[0] if parts else ()
-        self._features = {n: _join([part[n] for part in parts]) for n in names}
+        self._features = {n: _join([part[n] for part in parts]) for n in parts[0]}
 
     def features(self, indices: Tensor) -> Features:
         """Give the series of some windows, and what `describe` computed for them."""

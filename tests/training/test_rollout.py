@@ -1,8 +1,10 @@
+import pytest
 import torch
 
+from sktime_llm.networks._interface import ForecastOutput
 from sktime_llm.training.rollout import roll_forward
 
-from .toy import make_network
+from .toy import LinearNetwork, make_network
 
 
 def naive_roll(network, context, n_steps):
@@ -31,3 +33,59 @@ def test_batches_do_not_matter():
     torch.testing.assert_close(
         roll_forward(network, context, 4, batch_size=2).mean, whole
     )
+
+
+class SureNetwork(LinearNetwork):
+    """Knows its variance, which depends on context and series; records the series."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def forward(self, context, target=None, features=None):
+        series = features["series"]
+        self.seen.append(series.tolist())
+        variance = context[:, -2:].square() + 10.0 * series[:, None, None]
+        return ForecastOutput(super().forward(context).forecast, {}, variance)
+
+
+def test_a_network_without_variance_gives_none():
+    out = roll_forward(make_network().eval(), torch.randn(3, 4, 1), 3, batch_size=2)
+    assert out.variance is None
+
+
+@pytest.mark.parametrize("n_steps", [1, 2, 3, 5])
+def test_variance_adds_up_where_forecasts_are_fed_back(n_steps):
+    network, context = SureNetwork().eval(), torch.randn(3, 4, 1)
+    series = torch.tensor([2, 0, 1])
+    out = roll_forward(network, context, n_steps, batch_size=2, series=series)
+    assert out.variance.shape == out.mean.shape == (3, n_steps, 1)
+
+    known = torch.cat([context, out.mean], dim=1)
+    for i in range(3):
+        carried = 0.0
+        for first in range(0, n_steps, 2):
+            own = known[i, first + 2 : first + 4].square() + 10.0 * series[i]
+            expected = own + carried
+            carried = expected[-1]
+            n = min(2, n_steps - first)
+            torch.testing.assert_close(out.variance[i, first : first + n], expected[:n])
+
+
+def test_each_series_keeps_its_number_in_every_step():
+    network = SureNetwork().eval()
+    series = torch.tensor([5, 3, 4])
+    roll_forward(network, torch.randn(3, 4, 1), 3, batch_size=2, series=series)
+    assert network.seen == [[5, 3], [5, 3], [4], [4]]
+    network.seen.clear()
+    roll_forward(network, torch.randn(3, 4, 1), 1, batch_size=5)
+    assert network.seen == [[0, 0, 0]]
+
+
+def test_forecasts_in_bfloat16_are_kept_in_float32():
+    network, context = SureNetwork().eval(), torch.randn(3, 4, 1)
+    exact = roll_forward(network, context, 3, batch_size=3)
+    out = roll_forward(network, context, 3, batch_size=3, precision="bfloat16")
+    assert out.mean.dtype == out.variance.dtype == torch.float32
+    assert not torch.equal(out.mean, exact.mean)
+    torch.testing.assert_close(out.mean, exact.mean, rtol=0.05, atol=0.05)

@@ -1,7 +1,10 @@
 import copy
 import logging
+import math
 import warnings
+from contextlib import contextmanager
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,8 +15,9 @@ from sktime_llm.errors import (
 )
 from sktime_llm.training import trainer
 from sktime_llm.training.trainer import train
+from sktime_llm.training.windows import split_windows
 
-from .toy import make_config, make_network, make_windows
+from .toy import SHAPE, LinearNetwork, make_config, make_network, make_windows
 
 
 def state_of(network):
@@ -47,6 +51,93 @@ def test_validation_loss_is_the_error_without_dropout():
     context, target = validation.gather(torch.arange(len(validation)))
     error = (network.eval()(context).forecast - target).square().mean()
     assert best["validation_loss"] == pytest.approx(error.item(), rel=1e-5)
+
+
+def make_windows_with_gaps():
+    """Validation targets half missing, one of them altogether but for one value."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(30, 2))
+    rows[25:, 0] = rows[[22, 24], 1] = np.nan
+    return split_windows([rows], SHAPE, 0.3, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 100])
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [("mse", lambda f, t: (f - t) ** 2), ("mae", lambda f, t: abs(f - t))],
+)
+def test_missing_targets_do_not_count_in_validation(name, error, batch_size):
+    network = make_network().eval()
+    windows = make_windows_with_gaps()
+    context, target = windows[1].gather(torch.arange(len(windows[1])))
+    # what the network knows of missing values is its own affair
+    network.forward = lambda context, target=None, features=None: LinearNetwork.forward(
+        network, context.nan_to_num(), target
+    )
+    config = make_config(validation_loss=name, batch_size=batch_size)
+    forecast = network(context).forecast
+    pairs = zip(forecast.flatten().tolist(), target.flatten().tolist(), strict=True)
+    errors = [error(f, t) for f, t in pairs if not math.isnan(t)]
+    assert len(errors) < target.numel() - 10
+    actual = trainer._Run(network, *windows, config).validate()
+    assert actual == pytest.approx(np.mean(errors), rel=1e-5)
+
+
+class FeatureNetwork(LinearNetwork):
+    """Has the mean of a window as a feature, and records what it is given."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+        self.described = 0
+        self.inside = []
+
+    def window_features(self, context):
+        self.described += len(context)
+        return {"mean": context.mean(dim=1)}
+
+    def forward(self, context, target=None, features=None):
+        self.calls.append((context, features, self.training, list(self.inside)))
+        return super().forward(context, target)
+
+    @contextmanager
+    def remember(self):
+        self.inside.append("remember")
+        try:
+            yield
+        finally:
+            self.inside.clear()
+
+
+def test_features_are_computed_once_and_given_in_every_step():
+    network, windows = FeatureNetwork(), make_windows()
+    run(make_config(max_epochs=3), network=network, windows=windows)
+    assert network.described == len(windows[0]) + len(windows[1])
+    assert {training for *_, training, _ in network.calls} == {True, False}
+    for context, features, *_ in network.calls:
+        assert torch.equal(features["mean"], context.mean(dim=1))
+        assert features["series"].tolist() == [0] * len(context)
+
+
+def test_training_and_validation_are_within_remember():
+    network = FeatureNetwork()
+    run(make_config(max_epochs=2), network=network)
+    assert {tuple(inside) for *_, inside in network.calls} == {("remember",)}
+    assert network.inside == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_what_stops_training_ends_remember(error):
+    network = FeatureNetwork()
+
+    def stop(context, target=None, features=None):
+        assert network.inside == ["remember"]
+        raise error("stop")
+
+    network.forward = stop
+    with pytest.raises(error):
+        run(network=network)
+    assert network.inside == []
 
 
 def test_the_best_epoch_is_restored():
@@ -133,6 +224,12 @@ def test_one_cycle_rises_and_falls():
     assert rates[9] < rates[0] < rates[top]
 
 
+def test_step_halves_the_rate_every_epoch():
+    config = make_config(max_epochs=4, schedule="step", learning_rate=0.08)
+    rates = [r["learning_rate"] for r in run(config)[1]]
+    assert rates == pytest.approx([0.08, 0.04, 0.02, 0.01])
+
+
 def test_constant_rate():
     rates = {r["learning_rate"] for r in run(make_config(schedule="constant"))[1]}
     assert rates == {0.02}
@@ -168,8 +265,8 @@ def test_a_loss_that_is_not_finite_names_epoch_and_step():
     network = make_network()
     forward, calls = network.forward, []
 
-    def broken(context, target=None):
-        out = forward(context, target)
+    def broken(context, target=None, features=None):
+        out = forward(context, target, features)
         if target is not None:
             calls.append(1)
             if len(calls) == 9:  # 6 steps an epoch: the third of the second

@@ -3,6 +3,8 @@ import pytest
 import torch
 
 from sktime_llm.errors import SeriesTooShortError
+from sktime_llm.networks._interface import ForecastNetwork
+from sktime_llm.training import windows as windows_module
 from sktime_llm.training.windows import (
     Windows,
     WindowShape,
@@ -85,3 +87,123 @@ def test_sets_of_windows_share_the_data():
     )
     assert first._views.data_ptr() == second._views.data_ptr()
     assert second.gather(torch.tensor([0]))[1].flatten().tolist() == [6.0, 7.0]
+
+
+def has_target(rows, start):
+    """Whether any value of the target of the window at `start` is there."""
+    target = rows[start + SHAPE.context_length : start + SHAPE.total]
+    return any(not np.isnan(value) for row in target for value in row)
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.4])
+def test_windows_without_any_target_are_left_out(fraction):
+    rows = np.random.default_rng(0).normal(size=(40, 2))
+    rows[5:9] = np.nan  # of two windows the whole target
+    rows[15:18, 0] = np.nan  # of one variate only
+    rows[28:31] = np.nan
+    rows[39] = np.nan  # the last target has one row
+    boundary = train_rows(40, SHAPE, fraction)
+    first = boundary - SHAPE.context_length
+    ranges = [range(boundary - 4), range(first, 36)]
+    for windows, starts in zip(
+        split_windows([rows], SHAPE, fraction, CPU), ranges, strict=True
+    ):
+        expected = [start for start in starts if has_target(rows, start)]
+        assert windows.starts.tolist() == expected
+        assert len(expected) < len(starts) or not starts
+
+
+def test_missing_contexts_are_kept():
+    rows = np.arange(8.0)[:, None]
+    rows[:3] = np.nan
+    training, _ = split_windows([rows], SHAPE, 0.0, CPU)
+    assert training.starts.tolist() == [0, 1, 2, 3]
+
+
+def test_nothing_to_train_on_is_an_error():
+    with pytest.raises(SeriesTooShortError, match="the longest series has 9 rows"):
+        split_windows([np.full((9, 1), np.nan)], SHAPE, 0.0, CPU)
+
+
+# series and features
+
+
+def test_windows_know_their_series():
+    series = [np.zeros((n, 1)) for n in (7, 2, 6)]
+    training, _ = split_windows(series, SHAPE, 0.0, CPU)
+    assert training.series.tolist() == [0, 0, 0, 2, 2]
+    training, _ = split_windows(series, SHAPE, 0.0, CPU, numbers=[4, 1, 3])
+    assert training.series.tolist() == [4, 4, 4, 3, 3]
+    picked = training.features(torch.tensor([4, 0]))
+    assert list(picked) == ["series"]
+    assert picked["series"].tolist() == [3, 4]
+
+
+def test_both_sets_of_windows_know_their_series():
+    series = [np.zeros((n, 1)) for n in (12, 20)]
+    for windows in split_windows(series, SHAPE, 0.25, CPU, numbers=[7, 9]):
+        starts_in_second = windows.starts >= 12
+        assert windows.series.tolist() == [9 if s else 7 for s in starts_in_second]
+        assert len(windows.series.unique()) == 2
+
+
+class Describing(ForecastNetwork):
+    """Says as many integers of a window as its first value, and its last value."""
+
+    context_length, prediction_length = SHAPE.context_length, SHAPE.prediction_length
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(()))
+        self.sizes = []
+
+    def forward(self, context, target=None, features=None):
+        raise AssertionError("not to be called")
+
+    def window_features(self, context):
+        self.sizes.append(len(context))
+        lengths = context[:, 0, 0].long()
+        columns = torch.arange(int(lengths.max()))
+        ids = (context[:, -1].long() + columns).int()
+        last = self.weight * context[:, -1]
+        return {"ids": ids.masked_fill(columns >= lengths[:, None], -1), "last": last}
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 256])
+def test_described_windows_have_their_own_features(monkeypatch, at_once):
+    monkeypatch.setattr(windows_module, "_DESCRIBED_AT_ONCE", at_once)
+    values = np.array([2, 1, 3, 5, 4, 6, 1, 2, 3, 4, 5, 6.0])[:, None]
+    windows, _ = split_windows([values], SHAPE, 0.0, CPU)
+    network = Describing()
+    windows.describe(network)
+    assert sum(network.sizes) == len(windows)
+    assert max(network.sizes) <= at_once
+
+    for indices in (torch.tensor([5, 0, 3]), torch.arange(len(windows))):
+        context, _ = windows.gather(indices)
+        features = windows.features(indices)
+        assert set(features) == {"series", "ids", "last"}
+        assert features["ids"].dtype == torch.int32
+        assert not features["last"].requires_grad
+        assert torch.equal(features["last"], context[:, -1])
+        for ids, window in zip(features["ids"], context, strict=True):
+            n, first = int(window[0]), int(window[-1])
+            assert ids[ids >= 0].tolist() == list(range(first, first + n))
+    assert sum(network.sizes) == len(windows)
+
+
+def test_a_network_without_features_is_not_asked():
+    class Plain(Describing):
+        window_features = ForecastNetwork.window_features
+
+    windows, _ = split_windows([np.zeros((9, 1))], SHAPE, 0.0, CPU)
+    windows.gather = None
+    windows.describe(Plain())
+    assert set(windows.features(torch.tensor([0]))) == {"series"}
+
+
+def test_no_windows_have_no_features():
+    network = Describing()
+    _, none = split_windows([np.ones((9, 1))], SHAPE, 0.0, CPU)
+    none.describe(network)
+    assert network.sizes == []
