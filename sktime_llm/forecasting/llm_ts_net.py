@@ -129,7 +129,8 @@ class LLMTSNetForecaster(BaseLLMForecaster):
     -----
     No public code exists. Where the paper leaves a choice, this is ours:
 
-    - Windows are normalised by their own mean and deviation, and a token is a linear
+    - Windows are taken relative to their last values, in a scale that variates share
+      (root mean square of the differences). A token is a linear
       map of `patch_length` steps and their flags.
     - Prompts are weighted by their softmax over the whole pool, and a loss, as large
       as the mutual information of variate and prompt is small, keeps the pool in use.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sktime_llm.layers.attention_pooling import AttentionPooling
 from sktime_llm.layers.cross_modal_fusion import CrossModalFusion
-from sktime_llm.layers.instance_norm import InstanceNorm
+from sktime_llm.layers.last_value_norm import LastValueNorm
 from sktime_llm.layers.missing import fill_gaps
 from sktime_llm.layers.prompt_pool import (
     PromptPool,
@@ -64,6 +64,7 @@ class DescriptionMemory(nn.Module):
             Series whose embeddings are kept, the first ones; the new ones follow. If
             0, pooling may be trained on the new ones until `settle`.
         """
+        self.settle()
         states = self.encoder.read(texts)
         if n_known == 0:
             self._states = states
@@ -84,7 +85,7 @@ class DescriptionMemory(nn.Module):
         With one series only, (channel, width).
         """
         table = self.embeddings
-        if self._states is not None and self.training:
+        if self._states is not None:
             table = self._pool(self._states).view_as(table)
         return table[0] if len(table) == 1 else table[series]
 
@@ -173,7 +174,7 @@ class LLMTSNetwork(ForecastNetwork):
         self.patch_length = patch_length
         self.task_loss = task_loss
         self.selection_loss_weight = selection_loss_weight
-        self.norm = InstanceNorm()
+        self.norm = LastValueNorm()
         n_patches = -(-context_length // patch_length)
         self.embedding = nn.Linear(2 * patch_length, d_model)
         self.positions = nn.Parameter(0.02 * torch.randn(n_patches, d_model))
@@ -228,8 +229,8 @@ class LLMTSNetwork(ForecastNetwork):
         forecast = steps * seen.scale + seen.loc
         variance = None
         if self.variance_head is not None:
-            wide = F.softplus(self.variance_head(seen.state).transpose(1, 2).float())
-            variance = (wide + LEAST_VARIANCE) * seen.scale.square()
+            wide = self.variance_head(seen.state).transpose(1, 2).to(seen.scale.dtype)
+            variance = (F.softplus(wide) + LEAST_VARIANCE) * seen.scale.square()
         if target is None:
             return ForecastOutput(forecast, {}, variance)
         losses = self._losses(forecast, variance, target, seen.selection)
@@ -275,7 +276,9 @@ class LLMTSNetwork(ForecastNetwork):
         if variance is None:
             task = DISTANCES[self.task_loss](forecast, truth)
         else:
-            task = F.gaussian_nll_loss(forecast.float(), truth, variance[there])
+            task = F.gaussian_nll_loss(
+                forecast.to(truth.dtype), truth, variance[there]
+            )
         losses = {"loss": task, "task": task}
         if selection is not None and self.pool is not None:
             losses["pool_in_use"] = _in_use(selection, len(self.pool.keys))
