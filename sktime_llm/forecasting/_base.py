@@ -465,15 +465,23 @@ class BaseLLMForecaster(BaseForecaster):
 
         Of `y` every `stride` steps back from the end of each series; of None the most
         recent one of each series that is known.
+
+        Raises
+        ------
+        InputError
+            If `y` has other columns than in fit, or a series shorter than a context.
         """
         length = self.context_length_
         frame = last_rows(self._tail, length) if y is None else convert_to(y, _MTYPES)
         _check_columns(frame, self._tail)
+        series = self._read(frame)
+        if y is not None:
+            _check_long_enough(series, length)
+        new = {key: v for key, v in series.items() if key not in self._scalings}
+        scalings = self._make_scalings(new, _shape_of(self.network_)) | self._scalings
         contexts, labels = [], []
         for key, rows in split_series(frame):
-            values = self._read(rows)[None]
-            scaling = self._scalings.get(key) or Scaling.of(values)
-            scaled = _pad(scaling.apply(values), length)
+            scaled = _pad(scalings[key].apply(series[key]), length)
             for back in range(0, len(scaled) - length + 1, stride):
                 end = len(scaled) - back
                 contexts.append(scaled[end - length : end])
@@ -580,6 +588,17 @@ def _warn_short(series: dict[Key, np.ndarray], shape: WindowShape) -> None:
             ShortSeriesWarning,
             stacklevel=2,
         )
+
+
+def _check_long_enough(series: dict[Key, np.ndarray], context_length: int) -> None:
+    for key, values in series.items():
+        if len(values) < context_length:
+            name = "" if key is None else f" (series {key!r})"
+            raise InputError(
+                f"y{name} has {len(values)} row(s), expected at least the "
+                f"{context_length} of a context. Give more of its rows, or leave it "
+                "out."
+            )
 
 
 def _check_not_constant(series: dict[Key, np.ndarray]) -> None:

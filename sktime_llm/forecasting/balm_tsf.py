@@ -63,7 +63,8 @@ class BALMTSFForecaster(BaseLLMForecaster):
         The sentence: ``"published"`` with its numbers in full, or ``"short"``, which
         says the same in a third of the tokens, with one decimal.
     n_lags : int, default=5
-        Lags of highest autocorrelation in the sentence; 0 for none.
+        Lags of highest autocorrelation in the sentence; 0 for none. There are half as
+        many as the context has steps.
     text_memory : float, default=2.0
         Gigabytes, on the device, in which training keeps what the language model makes
         of texts, for ``prompt_order="text-first"``; texts beyond are read again in
@@ -242,10 +243,10 @@ class BALMTSFForecaster(BaseLLMForecaster):
             raise InputError(
                 f"start_temperature={self.start_temperature}, expected above 0."
             )
-        if not self.alignment_weight >= 0:
-            raise InputError(
-                f"alignment_weight={self.alignment_weight}, expected at least 0."
-            )
+        for name in ("alignment_weight", "text_memory"):
+            value = getattr(self, name)
+            if not value >= 0:
+                raise InputError(f"{name}={value}, expected at least 0.")
 
     def inspect_alignment(
         self, y: Any = None, *, stride: int | None = None
@@ -269,7 +270,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
         Raises
         ------
         InputError
-            If `y` has other columns than in fit, or no series as long as a context.
+            If `y` has other columns than in fit, or a series shorter than a context.
         """
         self.check_is_fitted()
         if stride is not None and stride < 1:

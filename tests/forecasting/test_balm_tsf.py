@@ -1,0 +1,443 @@
+"""What only BALM-TSF has."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from transformers import AutoModel, BertConfig, PreTrainedTokenizerBase
+
+from sktime_llm.backbone.loading import clear_backbone_cache, load_tokenizer
+from sktime_llm.errors import ClippedParameterWarning, InputError
+from sktime_llm.layers.instance_norm import InstanceNorm
+from sktime_llm.text.prompts import write_prompts
+from sktime_llm.text.statistics import window_statistics
+from sktime_llm.training import trainer
+
+from .common import FORECASTERS, SMALL, make_panel, make_series
+
+CONTEXT, HORIZON = SMALL["context_length"], SMALL["prediction_length"]
+FH = [1, 2, 3, 4]
+BACKBONES = ["tiny-random", "tiny-random-decoder"]
+ORDERS = ["text-first", "prompts-first"]
+
+make = FORECASTERS["balm-tsf"]
+
+
+# parameters
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"patch_length": 0}, "patch_length=0, expected at least 1"),
+        ({"patch_stride": 0}, "patch_stride=0, expected at least 1"),
+        ({"d_model": -1}, "d_model=-1, expected at least 1"),
+        ({"d_ff": 0}, "d_ff=0, expected at least 1"),
+        ({"prompt_length": 0}, "prompt_length=0, expected at least 2"),
+        ({"prompt_length": 1}, "prompt_length=1, expected at least 2"),
+        ({"n_lags": -1}, "n_lags=-1, expected at least 0"),
+        (
+            {"prompt_order": "last"},
+            r"prompt_order='last', expected one of \('text-first', 'prompts-first'\)",
+        ),
+        (
+            {"prompt_style": "long"},
+            r"prompt_style='long', expected one of \('short', 'published'\)",
+        ),
+        ({"start_temperature": 0.0}, "start_temperature=0.0, expected above 0"),
+        ({"start_temperature": np.nan}, "start_temperature=nan, expected above 0"),
+        ({"alignment_weight": -1.0}, "alignment_weight=-1.0, expected at least 0"),
+        ({"text_memory": -0.5}, "text_memory=-0.5, expected at least 0"),
+        ({"text_memory": np.nan}, "text_memory=nan, expected at least 0"),
+    ],
+)
+def test_bad_parameters(parameters, message):
+    with pytest.raises(InputError, match=message):
+        make(**parameters).fit(make_series())
+
+
+def test_a_patch_longer_than_the_context_is_clipped():
+    message = r"patch_length=9, but the context has 8 steps; it is clipped to 8"
+    with pytest.warns(ClippedParameterWarning, match=message):
+        forecaster = make(patch_length=9).fit(make_series())
+    assert forecaster.network_.embedding.patch_length == 8
+    assert forecaster.patch_length == 9
+    assert forecaster.predict(fh=FH).notna().all(axis=None)
+
+
+def test_more_features_than_the_backbone_has_are_clipped():
+    message = r"d_ff=17, but a backbone of width 16 has no more; .* clipped to 16"
+    with pytest.warns(ClippedParameterWarning, match=message):
+        forecaster = make(d_ff=17).fit(make_series())
+    assert forecaster.network_.d_ff == 16
+    assert forecaster.predict(fh=FH).notna().all(axis=None)
+
+
+def test_what_just_fits_is_not_clipped():
+    # warnings of ours are errors in the tests
+    network = make(patch_length=8, d_ff=16).fit(make_series()).network_
+    assert (network.embedding.patch_length, network.d_ff) == (8, 16)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "n_prompts"),
+    [
+        ({}, 2),
+        ({"context_length": 20, "prediction_length": 9}, 4),  # 10 patches, 9 of 20
+        ({"context_length": 20, "prediction_length": 9, "prompt_length": 7}, 7),
+    ],
+)
+def test_prompt_length(parameters, n_prompts):
+    network = make(**parameters).fit(make_series()).network_
+    assert network.text.prompts.shape == (n_prompts, 16)
+
+
+@pytest.mark.parametrize("parameter", ["alignment_weight", "start_temperature"])
+def test_parameters_of_the_contrast(parameter):
+    y = make_series()
+    settings = {"learning_rate": 1e-9, "dropout": 0.0, parameter: 0.3}
+    forecaster = make(**settings).fit(y)
+    history = forecaster.history_
+    weight = 0.3 if parameter == "alignment_weight" else 1.0
+    total = history["task"] + weight * history["contrastive"]
+    assert history["loss"].tolist() == pytest.approx(total.tolist(), rel=1e-5)
+    start = 0.3 if parameter == "start_temperature" else 0.07
+    report = forecaster.inspect_alignment()
+    assert report.temperature == pytest.approx(start, rel=1e-5)
+
+
+def test_step_schedule():
+    history = make(lr_schedule="step", max_epochs=3).fit(make_series()).history_
+    assert history["learning_rate"].tolist() == pytest.approx([0.01, 0.005, 0.0025])
+
+
+# text
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("order", ORDERS)
+def test_texts_that_do_not_fit_are_refused_before_training(
+    backbone, order, monkeypatch
+):
+    steps = []
+    monkeypatch.setattr(
+        trainer._Run, "train_step", lambda *args: steps.append(args) or {}
+    )
+    forecaster = make(backbone=backbone, prompt_order=order, prompt_length=470)
+    message = (
+        r"a text of (\d+) tokens and 470 prompt tokens make \d+, but the backbone has "
+        r"only 512 positions\. Set a smaller prompt_length, fewer n_lags"
+    )
+    with pytest.raises(InputError, match=message):
+        forecaster.fit(make_series())
+    assert steps == []
+    assert not forecaster.is_fitted
+
+
+def count_tokenized(monkeypatch):
+    """Texts that any tokenizer is given, as a list that grows."""
+    texts = []
+    tokenize = PreTrainedTokenizerBase.__call__
+
+    def count(self, given, *args, **kwargs):
+        texts.extend(given)
+        return tokenize(self, given, *args, **kwargs)
+
+    monkeypatch.setattr(PreTrainedTokenizerBase, "__call__", count)
+    return texts
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("validation_fraction", [0.0, 0.3])
+def test_texts_are_tokenised_once_and_not_in_every_epoch(
+    order, validation_fraction, monkeypatch
+):
+    texts = count_tokenized(monkeypatch)
+    y, counts = make_series(n_columns=2), []
+    for max_epochs in (1, 4):
+        make(
+            max_epochs=max_epochs,
+            prompt_order=order,
+            validation_fraction=validation_fraction,
+            patience=None,
+        ).fit(y)
+        counts.append(len(texts))
+        texts.clear()
+    assert counts[0] == counts[1]
+    n_windows = 60 - CONTEXT - HORIZON + 1
+    assert 0 < counts[0] <= 2 * n_windows
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("mode", ["pretrained", "attention"])
+def test_text_memory_changes_no_forecast(backbone, mode):
+    y = make_series(n_columns=2)
+    settings = {"backbone": backbone, "backbone_mode": mode, "dropout": 0.0}
+    settings["validation_fraction"] = 0.2
+    one, *others = (
+        make(text_memory=gigabytes, **settings).fit(y).predict(fh=FH)
+        for gigabytes in (0.0, 1e-4, 2.0)
+    )
+    for other in others:
+        pd.testing.assert_frame_equal(other, one, rtol=1e-4)
+
+
+def count_readings(monkeypatch):
+    """Texts that a frozen model reads, as a list of sizes that grows."""
+    from sktime_llm.backbone import _module
+
+    sizes = []
+    read_prefix = _module.read_prefix
+
+    def count(model, prefix, mask):
+        sizes.append(len(prefix))
+        return read_prefix(model, prefix, mask)
+
+    monkeypatch.setattr(_module, "read_prefix", count)
+    return sizes
+
+
+def test_text_memory_saves_reading(monkeypatch):
+    sizes, counts = count_readings(monkeypatch), {}
+    for gigabytes in (0.0, 2.0):
+        forecaster = make(text_memory=gigabytes, max_epochs=3, patience=None)
+        forecaster.fit(make_series())
+        counts[gigabytes] = sum(sizes)
+        sizes.clear()
+    assert counts[2.0] < 0.5 * counts[0.0]
+    # after training nothing is kept
+    assert forecaster.network_.text._memory is None
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("style", ["short", "published"])
+@pytest.mark.parametrize("n_lags", [0, 5])
+def test_every_kind_of_prompt(order, style, n_lags):
+    settings = {"prompt_order": order, "prompt_style": style, "n_lags": n_lags}
+    forecaster = make(**settings).fit(make_series())
+    assert forecaster.predict(fh=FH).notna().all(axis=None)
+    (text,) = forecaster.inspect_alignment().texts
+    assert text.startswith("min " if style == "short" else "min value ")
+    assert ("lags" in text) == (n_lags > 0)
+
+
+# ablations
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("mode", ["random", "none", "attention", "transformer"])
+def test_ablations_train_and_forecast(mode, order):
+    y = make_series()
+    forecaster = make(backbone_mode=mode, prompt_order=order).fit(y)
+    forecast = forecaster.predict(fh=FH)
+    assert forecast.notna().all(axis=None)
+    pretrained = make(prompt_order=order).fit(y).predict(fh=FH)
+    assert not forecast.equals(pretrained)
+    trained = [n for n, p in forecaster.network_.named_parameters() if p.requires_grad]
+    own_layer = any(name.startswith("text.backbone.") for name in trained)
+    assert own_layer == (mode in ("attention", "transformer"))
+    restored = pickle.loads(pickle.dumps(forecaster)).predict(fh=FH)
+    pd.testing.assert_frame_equal(restored, forecast)
+
+
+# alignment
+
+
+def expected_text(rows):
+    """Of one window, (time,), in any units."""
+    values = torch.tensor(np.asarray(rows), dtype=torch.float32)[None, :, None]
+    statistics = window_statistics(InstanceNorm()(values).values[..., 0], 5)
+    return write_prompts(statistics)[0]
+
+
+def check_report(report, forecaster, labels):
+    """What holds of every report."""
+    n = len(labels)
+    tables = {
+        "texts": (n,),
+        "series_embedding": (n, 16),
+        "text_embedding": (n, 16),
+        "scales": (n, 3),
+        "similarity": (n, n),
+    }
+    for name, shape in tables.items():
+        table = getattr(report, name)
+        assert table.shape == shape
+        assert table.index.tolist() == labels
+    assert report.similarity.columns.tolist() == labels
+    series, text = (
+        getattr(report, name).to_numpy()
+        for name in ("series_embedding", "text_embedding")
+    )
+    for embedding in (series, text):
+        np.testing.assert_allclose((embedding**2).sum(axis=1), 1.0, rtol=1e-5)
+    np.testing.assert_allclose(report.similarity, series @ text.T, atol=1e-5)
+    assert list(report.scales) == ["series", "text", "balanced text"]
+    np.testing.assert_allclose(
+        report.scales["balanced text"], report.scales["series"], rtol=0.1
+    )
+    log_temperature = forecaster.network_.alignment.log_temperature.item()
+    assert report.temperature == pytest.approx(np.exp(log_temperature))
+
+
+def test_alignment_of_the_most_recent_window_by_default():
+    y = make_series(n_columns=2)
+    forecaster = make().fit(y)
+    report = forecaster.inspect_alignment()
+    check_report(report, forecaster, [(y.index[-1], "y0"), (y.index[-1], "y1")])
+    assert report.texts.index.names == ["time", "variate"]
+    expected = [expected_text(y[name][-CONTEXT:]) for name in y]
+    assert report.texts.tolist() == expected
+
+
+def test_alignment_after_update():
+    y = make_series()
+    forecaster = make().fit(y[:50])
+    forecaster.update(y[50:], update_params=False)
+    report = forecaster.inspect_alignment()
+    check_report(report, forecaster, [(y.index[-1], "y0")])
+    assert report.texts.tolist() == [expected_text(y["y0"][-CONTEXT:])]
+
+
+@pytest.mark.parametrize("stride", [None, 1, 4])
+def test_alignment_of_given_data(stride):
+    forecaster = make().fit(make_series())
+    y = make_series(n_rows=20, seed=5)
+    report = forecaster.inspect_alignment(y, stride=stride)
+    ends = list(range(20, CONTEXT - 1, -(stride or HORIZON)))
+    check_report(report, forecaster, [(y.index[end - 1], "y0") for end in ends])
+    texts = [expected_text(y["y0"][end - CONTEXT : end]) for end in ends]
+    assert report.texts.tolist() == texts
+    # the scale of text is the model's, before balancing, which changes it
+    assert not np.allclose(report.scales["text"], report.scales["series"], rtol=0.1)
+
+
+def test_alignment_of_a_series_without_columns():
+    y = make_series()["y0"]
+    forecaster = make().fit(y)
+    report = forecaster.inspect_alignment(y)
+    framed = make().fit(y.to_frame()).inspect_alignment(y.to_frame())
+    pd.testing.assert_frame_equal(report.similarity, framed.similarity)
+
+
+def test_alignment_of_a_panel():
+    y = make_panel(lengths=(40, 30, 25), n_columns=2)
+    forecaster = make().fit(y)
+    report = forecaster.inspect_alignment()
+    last = [(f"s{i}", y.loc[f"s{i}"].index[-1]) for i in range(3)]
+    labels = [(*of_series, name) for of_series in last for name in ("y0", "y1")]
+    check_report(report, forecaster, labels)
+    assert report.texts.index.names == ["series", "time", "variate"]
+    texts = [
+        expected_text(y.loc[key][name][-CONTEXT:])
+        for key, _ in last
+        for name in ("y0", "y1")
+    ]
+    assert report.texts.tolist() == texts
+    # given the same data it is the same, of the windows in both
+    given = forecaster.inspect_alignment(y).series_embedding.loc[labels]
+    pd.testing.assert_frame_equal(given, report.series_embedding, rtol=1e-4)
+
+
+def test_alignment_is_of_the_trained_network_and_changes_nothing():
+    y = make_series()
+    forecaster = make().fit(y)
+    before = forecaster.predict(fh=FH)
+    once, again = forecaster.inspect_alignment(y), forecaster.inspect_alignment(y)
+    pd.testing.assert_frame_equal(once.similarity, again.similarity)
+    pd.testing.assert_frame_equal(forecaster.predict(fh=FH), before)
+    longer = make(max_epochs=4).fit(y).inspect_alignment(y)
+    assert not np.allclose(longer.similarity, once.similarity)
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+def test_alignment_of_a_series_that_fit_did_not_see(standardize):
+    # so small a scale that the epsilon of the instance norm is seen
+    y, small = make_panel(lengths=(40, 30)), make_series(n_rows=CONTEXT) / 1e3
+    new = pd.concat({"new": small}, names=["series", "time"])
+    forecaster = make(standardize=standardize).fit(y)
+    (text,) = forecaster.inspect_alignment(new).texts
+    rows = small["y0"]
+    if standardize:
+        rows = (rows - rows.mean()) / rows.std(ddof=0)
+    assert text == expected_text(rows)
+    forecaster.update(new, update_params=False)
+    assert forecaster.inspect_alignment().texts["new"].tolist() == [text]
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (
+            make_series(n_rows=CONTEXT - 1),
+            r"y has 7 row\(s\), expected at least the 8 of a context",
+        ),
+        (make_series(n_rows=60)[:0], r"y has 0 row\(s\)"),
+        (
+            make_panel(lengths=(20, 5)),
+            r"y \(series 's1'\) has 5 row\(s\).*Give more of its rows, or leave it out",
+        ),
+        (
+            make_series(n_columns=2),
+            r"columns \['y0', 'y1'\] now; fit saw \['y0'\]",
+        ),
+        (make_series() * np.nan, r"60 value\(s\) that are NaN or infinite"),
+    ],
+    ids=["short", "empty", "short in a panel", "other columns", "missing"],
+)
+def test_alignment_of_data_that_cannot_be(y, message):
+    forecaster = make().fit(make_series())
+    with pytest.raises(InputError, match=message):
+        forecaster.inspect_alignment(y)
+
+
+def test_alignment_with_a_bad_stride():
+    forecaster = make().fit(make_series())
+    with pytest.raises(InputError, match="stride=0, expected at least 1, or None"):
+        forecaster.inspect_alignment(make_series(), stride=0)
+
+
+# what is saved
+
+
+@pytest.fixture
+def large_backbone(tmp_path):
+    """Folder of a model of 5 megabytes, most of it word embeddings."""
+    config = BertConfig(
+        vocab_size=60_000,
+        hidden_size=16,
+        num_hidden_layers=6,
+        num_attention_heads=2,
+        intermediate_size=2000,
+    )
+    load_tokenizer("tiny-random").save_pretrained(tmp_path)
+    with torch.random.fork_rng(devices=[]):
+        AutoModel.from_config(config).save_pretrained(tmp_path)
+    yield str(tmp_path)
+    clear_backbone_cache()
+
+
+def saved_bytes(forecaster, path):
+    forecaster.save(path)
+    return path.with_suffix(".zip").stat().st_size
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_saved_are_the_trained_weights_only(order, large_backbone, tmp_path):
+    sizes = {}
+    for n_rows, gigabytes in [(60, 0.0), (60, 2.0), (400, 2.0)]:
+        forecaster = make(
+            backbone=large_backbone, text_memory=gigabytes, prompt_order=order
+        ).fit(make_series(n_rows))
+        path = tmp_path / f"{n_rows}_{gigabytes:.0f}"
+        sizes[n_rows, gigabytes] = saved_bytes(forecaster, path)
+    trained = [p for p in forecaster.network_.parameters() if p.requires_grad]
+    n_bytes = 4 * sum(p.numel() for p in trained)
+    # the rest is parameters, history, and the recent rows
+    assert n_bytes < 10_000
+    assert max(sizes.values()) < n_bytes + 10_000
+    # neither texts nor what was made of them
+    assert sizes[60, 2.0] == pytest.approx(sizes[60, 0.0], abs=200)
+    assert sizes[400, 2.0] == pytest.approx(sizes[60, 2.0], abs=500)
