@@ -1,17 +1,18 @@
-"""The picture of a comparison."""
+"""The pictures of a comparison and of an alignment."""
 
 import importlib.util
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from sktime_llm.errors import InputError
-from sktime_llm.plotting import plot_comparison, require_matplotlib
+from sktime_llm.plotting import plot_alignment, plot_comparison, require_matplotlib
 
 HORIZON = 3
 
@@ -46,6 +47,22 @@ def make_forecasts(dataset, series, forecasters=("naive", "calf"), instance=""):
 def make_scores(dataset, **mase):
     table = {"forecaster": list(mase), "MASE": list(mase.values())}
     return pd.DataFrame(table).assign(dataset=dataset)
+
+
+def make_alignment(similarity, temperature=0.05):
+    windows = [f"w{i}" for i in range(len(similarity))]
+    scales = {"series": 0.1, "text": 2.0, "balanced text": 0.2}
+    return SimpleNamespace(
+        similarity=pd.DataFrame(similarity, index=windows, columns=windows),
+        scales=pd.DataFrame(
+            {n: v * np.arange(1, len(windows) + 1) for n, v in scales.items()},
+            index=windows,
+        ),
+        temperature=temperature,
+    )
+
+
+ALIGNED = [[0.9, 0.1, 0.3, 0.0], [0.2, 0.1, 0.4, 0], [0, 0, 0.5, 0.4], [0, 0, 0, -1.0]]
 
 
 def lines_of(axes):
@@ -171,6 +188,66 @@ def test_history_length():
     assert len(figure.axes[0].get_lines()[0].get_xdata()) == 27
 
 
+def test_alignment_shows_every_cosine():
+    figure = plot_alignment(make_alignment(ALIGNED))
+    left, right, bar = figure.axes
+    (image,) = left.get_images()
+    np.testing.assert_array_equal(image.get_array(), ALIGNED)
+    assert image.get_clim() == (-1.0, 0.9)
+    assert (left.get_xlabel(), left.get_ylabel()) == (
+        "text of window",
+        "series of window",
+    )
+    assert bar.get_ylabel() == "cosine"
+    assert right.get_title() == "scales before and after balancing"
+
+
+@pytest.mark.parametrize(
+    ("similarity", "own", "chance"),
+    [(ALIGNED, "50%", "25%"), ([[0.3]], "100%", "100%"), (np.eye(8), "100%", "12%")],
+)
+def test_alignment_counts_the_series_whose_own_text_is_nearest(similarity, own, chance):
+    title = plot_alignment(make_alignment(similarity, 0.0567)).axes[0].get_title()
+    assert title == (
+        f"own text most similar: {own} (by chance {chance}), temperature 0.057"
+    )
+
+
+def test_alignment_shows_scales_on_a_logarithmic_axis():
+    axes = plot_alignment(make_alignment(ALIGNED)).axes[1]
+    lines = lines_of(axes)
+    assert list(lines) == ["series", "text", "balanced text"]
+    np.testing.assert_allclose(lines["text"].get_ydata(), [2.0, 4.0, 6.0, 8.0])
+    np.testing.assert_allclose(lines["series"].get_ydata(), [0.1, 0.2, 0.3, 0.4])
+    assert axes.get_yscale() == "log"
+    legend = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert legend == list(lines)
+
+
+def test_alignment_of_a_fitted_forecaster(tmp_path):
+    from sktime_llm import BALMTSFForecaster
+
+    forecaster = BALMTSFForecaster(
+        context_length=8,
+        prediction_length=3,
+        patch_length=4,
+        patch_stride=2,
+        d_ff=16,
+        backbone="tiny-random",
+        max_epochs=1,
+        device="cpu",
+        verbose=0,
+    )
+    y = months(40) + np.random.default_rng(0).normal(size=40)
+    report = forecaster.fit(y).inspect_alignment(y)
+    figure = plot_alignment(report)
+    (image,) = figure.axes[0].get_images()
+    np.testing.assert_array_equal(image.get_array(), report.similarity)
+    path = tmp_path / "alignment.png"
+    figure.savefig(path)
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
 def test_no_forecasts_is_an_error():
     y = months()
     with pytest.raises(InputError, match=r"nothing to plot.*\['other'\]"):
@@ -184,6 +261,8 @@ def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
     y = months()
     with pytest.raises(ImportError, match=re.escape("sktime-llm[plots]")):
         plot_comparison({"sales": y}, make_forecasts("sales", y))
+    with pytest.raises(ImportError, match=re.escape("sktime-llm[plots]")):
+        plot_alignment(make_alignment(ALIGNED))
 
 
 def test_importing_needs_neither_torch_nor_matplotlib():
@@ -199,6 +278,7 @@ def test_plots_leave_pyplot_alone():
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r});"
         "from test_plotting import *; y = months();"
         "plot_comparison({'sales': y}, make_forecasts('sales', y));"
+        "plot_alignment(make_alignment(ALIGNED));"
         "assert 'matplotlib.figure' in sys.modules;"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
