@@ -1,7 +1,6 @@
 """What all forecasters share: sktime's contract, from series to forecast."""
 
 import copy
-import numbers
 import warnings
 from collections.abc import Sequence
 from statistics import NormalDist
@@ -14,15 +13,18 @@ from sklearn.utils import check_random_state
 from sktime.datatypes import convert_to, update_data
 from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 
-from sktime_llm.backbone.make import BackboneChoice
 from sktime_llm.errors import (
     ClippedParameterWarning,
-    ConstantSeriesWarning,
-    DeviceChangedWarning,
-    DeviceNotAvailableError,
     InputError,
-    ShortSeriesWarning,
 )
+from sktime_llm.forecasting._checks import (
+    check_columns,
+    check_long_enough,
+    check_not_constant,
+    warn_short,
+)
+from sktime_llm.forecasting._parameters import ParameterMixin
+from sktime_llm.forecasting._saving import SavingMixin, device_of
 from sktime_llm.forecasting._scaling import Scaling
 from sktime_llm.forecasting._series import (
     Key,
@@ -53,7 +55,7 @@ _LEAST_BATCH, _LARGEST_BATCH = 16, 256
 _STEPS_OF_AN_EPOCH = 32
 
 
-class BaseLLMForecaster(BaseForecaster):
+class BaseLLMForecaster(SavingMixin, ParameterMixin, BaseForecaster):
     """Base of the forecasters; the only place that knows sktime's contract.
 
     A subclass has the parameters that are read here as ``self.<name>`` in its
@@ -131,14 +133,14 @@ class BaseLLMForecaster(BaseForecaster):
         pretrained = getattr(self, "pretrained_network_", None)
         if pretrained is None:
             shape = self._choose_shape(series, fh)
-            _check_not_constant(series)
+            check_not_constant(series)
             network = self._new_network(shape, y.shape[1])
             epochs = self.max_epochs
         else:
             shape = _shape_of(pretrained)
             network = copy.deepcopy(pretrained)
             epochs = self.fine_tune_epochs
-        _warn_short(series, shape)
+        warn_short(series, shape)
         self._scalings = self._make_scalings(series, shape)
         self._numbers = {key: i for i, key in enumerate(series)}
         self._introduce(network, series, y.columns)
@@ -162,8 +164,8 @@ class BaseLLMForecaster(BaseForecaster):
     ) -> "BaseLLMForecaster":
         series = self._read(y)
         shape = self._choose_shape(series, fh)
-        _check_not_constant(series)
-        _warn_short(series, shape)
+        check_not_constant(series)
+        warn_short(series, shape)
         network = self._new_network(shape, y.shape[1])
         return self._pretrain_further(network, series, y.columns)
 
@@ -193,7 +195,7 @@ class BaseLLMForecaster(BaseForecaster):
         X: pd.DataFrame | None = None,
         update_params: bool = True,
     ) -> "BaseLLMForecaster":
-        _check_columns(y, self._tail)
+        check_columns(y, self._tail)
         shape = _shape_of(self.network_)
         before = {key: rows.index[-1] for key, rows in split_series(self._tail)}
         known = update_data(self._tail, y)
@@ -248,41 +250,6 @@ class BaseLLMForecaster(BaseForecaster):
         with seeded(self._seed(), device):
             return self._build_network(shape, n_channels).to(device)
 
-    def _backbone_choice(self) -> BackboneChoice:
-        # what is random and frozen must be the same in every process
-        seed = self.random_state
-        return BackboneChoice(
-            name=self.backbone,
-            revision=self.revision,
-            n_layers=self.n_backbone_layers,
-            mode=self.backbone_mode,
-            random_seed=int(seed) if isinstance(seed, numbers.Integral) else 0,
-        )
-
-    def _check_rates(self, *names: str) -> None:
-        for name in names:
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(
-                    f"{name}={getattr(self, name)}, expected at least 0 and below 1."
-                )
-
-    def _check_counts(self, *names: str, least: int = 1) -> None:
-        for name in names:
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise InputError(f"{name}={value}, expected at least {least}.")
-
-    def _clip(self, name: str, most: int, why: str) -> int:
-        """Give a parameter, or the most that there can be, with a warning."""
-        value = getattr(self, name)
-        if value > most:
-            warnings.warn(
-                f"{name}={value}, but {why}; it is clipped to {most}.",
-                ClippedParameterWarning,
-                stacklevel=2,
-            )
-        return min(value, most)
-
     def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(_LARGEST_SEED))
 
@@ -321,7 +288,7 @@ class BaseLLMForecaster(BaseForecaster):
             for key, values in series.items()
         ]
         share = self._validation_share(series, shape)
-        windows = split_windows(scaled, shape, share, _device_of(network))
+        windows = split_windows(scaled, shape, share, device_of(network))
         if share and not len(windows[1]):
             warnings.warn(
                 f"validation_fraction={self.validation_fraction} leaves no window to "
@@ -351,9 +318,7 @@ class BaseLLMForecaster(BaseForecaster):
         if not sum(map(len, starts)):
             return
         numbers = [self._numbers[key] for key in series]
-        (windows,) = stack_windows(
-            scaled, [starts], shape, _device_of(network), numbers
-        )
+        (windows,) = stack_windows(scaled, [starts], shape, device_of(network), numbers)
         history = self._train(network, windows, None, self.update_epochs)
         history = history.assign(stage="update")
         self.network_ = network.eval()
@@ -432,7 +397,7 @@ class BaseLLMForecaster(BaseForecaster):
             times.append(known[end][1])
             values = self._scalings[key].apply(rows.to_numpy(dtype=np.float64))
             contexts.append(_pad(values, self.context_length_)[-self.context_length_ :])
-        device = _device_of(self.network_)
+        device = device_of(self.network_)
         forecasts = roll_forward(
             self.network_,
             torch.from_numpy(np.stack(contexts).astype(np.float32)).to(device),
@@ -473,10 +438,10 @@ class BaseLLMForecaster(BaseForecaster):
         """
         length = self.context_length_
         frame = last_rows(self._tail, length) if y is None else convert_to(y, _MTYPES)
-        _check_columns(frame, self._tail)
+        check_columns(frame, self._tail)
         series = self._read(frame)
         if y is not None:
-            _check_long_enough(series, length)
+            check_long_enough(series, length)
         new = {key: v for key, v in series.items() if key not in self._scalings}
         scalings = self._make_scalings(new, _shape_of(self.network_)) | self._scalings
         contexts, labels = [], []
@@ -490,7 +455,7 @@ class BaseLLMForecaster(BaseForecaster):
         if not isinstance(frame.index, pd.MultiIndex):
             index = index.droplevel("series")
         stacked = np.stack(contexts).astype(np.float32)
-        return torch.from_numpy(stacked).to(_device_of(self.network_)), index
+        return torch.from_numpy(stacked).to(device_of(self.network_)), index
 
     # input checks
 
@@ -510,40 +475,6 @@ class BaseLLMForecaster(BaseForecaster):
                     f"{type(self).__name__}.)"
                 )
         return super()._check_X_y(X=X, y=y, **kwargs)
-
-    # saving
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Keep networks on the CPU, so that any machine can load them."""
-        state = self.__dict__.copy()
-        memo: dict[int, Any] = {}
-        for name in _NETWORKS:
-            network = state.get(name)
-            if network is not None and _device_of(network).type != "cpu":
-                state[name] = copy.deepcopy(network, memo).cpu()
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Put networks on the device that the parameter `device` names."""
-        self.__dict__.update(state)
-        networks = [self.__dict__[name] for name in _NETWORKS if name in self.__dict__]
-        if not networks:
-            return
-        try:
-            device = resolve_device(self.device)
-        except DeviceNotAvailableError as error:
-            warnings.warn(
-                f"a {type(self).__name__} with device={self.device!r} was loaded where "
-                f"there is none, and runs on the CPU: {error}",
-                DeviceChangedWarning,
-                stacklevel=2,
-            )
-            device = torch.device("cpu")
-        for network in networks:
-            network.to(device)
-
-
-_NETWORKS = ("network_", "pretrained_network_")
 
 
 def _lengths(series: dict[Key, np.ndarray]) -> list[int]:
@@ -567,67 +498,7 @@ def _shape_of(network: ForecastNetwork) -> WindowShape:
     return WindowShape(network.context_length, network.prediction_length)
 
 
-def _device_of(network: ForecastNetwork) -> torch.device:
-    return next(network.parameters()).device
-
-
 def _pad(values: np.ndarray, n_rows: int) -> np.ndarray:
     """Repeat the first row at the start until there are enough rows."""
     missing = max(0, n_rows - len(values))
     return np.pad(values, ((missing, 0), (0, 0)), mode="edge")
-
-
-def _warn_short(series: dict[Key, np.ndarray], shape: WindowShape) -> None:
-    short = [key for key, values in series.items() if len(values) < shape.total]
-    if short:
-        warnings.warn(
-            f"{len(short)} of {len(series)} series have fewer than the {shape.total} "
-            f"rows of a window (context {shape.context_length} and forecast "
-            f"{shape.prediction_length}), such as {short[0]!r} with "
-            f"{len(series[short[0]])}; they are padded with their first value.",
-            ShortSeriesWarning,
-            stacklevel=2,
-        )
-
-
-def _check_long_enough(series: dict[Key, np.ndarray], context_length: int) -> None:
-    for key, values in series.items():
-        if len(values) < context_length:
-            name = "" if key is None else f" (series {key!r})"
-            raise InputError(
-                f"y{name} has {len(values)} row(s), expected at least the "
-                f"{context_length} of a context. Give more of its rows, or leave it "
-                "out."
-            )
-
-
-def _check_not_constant(series: dict[Key, np.ndarray]) -> None:
-    constant = [key for key, v in series.items() if not _varies(v)]
-    if len(constant) == len(series):
-        values = next(iter(series.values()))
-        raise InputError(
-            f"y never changes: each of its {len(values)} rows is "
-            f"{values[0].tolist()}. Expected a series that varies; a constant one is "
-            "best forecast by sktime's NaiveForecaster."
-        )
-    if constant:
-        warnings.warn(
-            f"{len(constant)} of {len(series)} series never change, such as "
-            f"{constant[0]!r}; nothing is learned from them.",
-            ConstantSeriesWarning,
-            stacklevel=2,
-        )
-
-
-def _varies(values: np.ndarray) -> bool:
-    """Whether any channel has two different values; NaN is none."""
-    lowest, highest = np.fmin.reduce(values), np.fmax.reduce(values)
-    return bool((highest > lowest).any())
-
-
-def _check_columns(y: pd.DataFrame, like: pd.DataFrame) -> None:
-    if list(y.columns) != list(like.columns):
-        raise InputError(
-            f"y has the columns {list(y.columns)} now; fit saw "
-            f"{list(like.columns)}. Expected the same columns in the same order."
-        )

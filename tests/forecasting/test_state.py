@@ -18,7 +18,7 @@ from sktime_llm.errors import (
     DeviceChangedWarning,
     TrainingInterruptedWarning,
 )
-from sktime_llm.forecasting import _base
+from sktime_llm.forecasting._saving import device_of
 from sktime_llm.training import trainer
 
 from .common import each_forecaster, make_panel, make_series
@@ -290,13 +290,13 @@ def test_loading_where_the_device_is_absent(make, monkeypatch):
 @each_forecaster
 def test_trained_on_a_gpu_loaded_on_the_cpu(make, monkeypatch):
     forecaster = make(device="auto").fit(make_series())
-    assert _base._device_of(forecaster.network_).type == "cuda"
+    assert device_of(forecaster.network_).type == "cuda"
     expected = forecaster.predict(fh=FH)
     saved = pickle.dumps(forecaster)
-    assert _base._device_of(copy.deepcopy(forecaster).network_).type == "cuda"
+    assert device_of(copy.deepcopy(forecaster).network_).type == "cuda"
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     loaded = pickle.loads(saved)
-    assert _base._device_of(loaded.network_).type == "cpu"
+    assert device_of(loaded.network_).type == "cpu"
     pd.testing.assert_frame_equal(loaded.predict(fh=FH), expected, rtol=0.05)
 
 
