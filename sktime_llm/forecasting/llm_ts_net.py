@@ -21,6 +21,7 @@ from sktime_llm.text.describers import Describer, resolve_describer, texts_of
 from sktime_llm.text.encoder import DescriptionEncoder
 from sktime_llm.training.devices import seeded
 from sktime_llm.training.losses import check_distance
+from sktime_llm.training.trainer import NLL
 from sktime_llm.training.windows import WindowShape, train_rows
 
 _TOKENS_OF_A_CONTEXT = 12
@@ -315,7 +316,7 @@ class LLMTSNetForecaster(BaseLLMForecaster):
             )
 
     def _validation_loss(self) -> str:
-        return self.task_loss
+        return NLL if self.uncertainty else self.task_loss
 
     # describing series
 

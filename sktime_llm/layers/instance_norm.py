@@ -42,15 +42,8 @@ class InstanceNorm(nn.Module):
         super().__init__()
         self.eps = eps
 
-    def forward(self, context: Tensor, there: Tensor | None = None) -> Normalised:
+    def forward(self, context: Tensor) -> Normalised:
         """Normalise (batch, time, channel) over time.
-
-        Parameters
-        ----------
-        context : Tensor of shape (batch, time, channel)
-            Windows.
-        there : bool Tensor of the same shape, optional
-            Which values count; the others are normalised too. By default all.
 
         Returns
         -------
@@ -58,12 +51,6 @@ class InstanceNorm(nn.Module):
             ``values`` of the shape of `context`; ``loc`` and ``scale`` of shape
             (batch, 1, channel).
         """
-        if there is None:
-            variance, loc = torch.var_mean(context, dim=1, correction=0, keepdim=True)
-        else:
-            n = there.sum(dim=1, keepdim=True).clamp(min=1)
-            loc = (context * there).sum(dim=1, keepdim=True) / n
-            square = (context - loc).square() * there
-            variance = square.sum(dim=1, keepdim=True) / n
+        variance, loc = torch.var_mean(context, dim=1, correction=0, keepdim=True)
         scale = torch.sqrt(variance + self.eps)
         return Normalised((context - loc) / scale, loc, scale)

@@ -40,7 +40,8 @@ class LastValueNorm(nn.Module):
         context : Tensor of shape (batch, time, channel)
             Windows whose gaps are filled with the last value before them.
         there : bool Tensor of the same shape
-            Which values were observed; only they count in the scale.
+            Which values were observed. The others count in the mean square as 1, that
+            of standardised series: a few observed values tell little of the scale.
 
         Returns
         -------
@@ -50,7 +51,6 @@ class LastValueNorm(nn.Module):
         """
         loc = context[:, -1:]
         difference = context - loc
-        n = there.sum(dim=(1, 2), keepdim=True).clamp(min=1)
-        square = (difference.square() * there).sum(dim=(1, 2), keepdim=True) / n
+        square = difference.square().where(there, 1.0).mean(dim=(1, 2), keepdim=True)
         scale = torch.sqrt(square + self.eps).expand_as(loc)
         return Normalised(difference / scale, loc, scale)

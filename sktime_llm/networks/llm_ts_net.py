@@ -211,7 +211,7 @@ class LLMTSNetwork(ForecastNetwork):
         )
         self.head = _head(d_model, prediction_length, dropout)
         self.variance_head = (
-            _head(d_model, prediction_length, dropout) if uncertainty else None
+            _head(d_model, 2 * prediction_length, dropout) if uncertainty else None
         )
 
     def forward(
@@ -229,8 +229,7 @@ class LLMTSNetwork(ForecastNetwork):
         forecast = steps * seen.scale + seen.loc
         variance = None
         if self.variance_head is not None:
-            wide = self.variance_head(seen.state).transpose(1, 2).to(seen.scale.dtype)
-            variance = (F.softplus(wide) + LEAST_VARIANCE) * seen.scale.square()
+            variance = _variance(self.variance_head(seen.state), seen.scale)
         if target is None:
             return ForecastOutput(forecast, {}, variance)
         losses = self._losses(forecast, variance, target, seen.selection)
@@ -276,9 +275,7 @@ class LLMTSNetwork(ForecastNetwork):
         if variance is None:
             task = DISTANCES[self.task_loss](forecast, truth)
         else:
-            task = F.gaussian_nll_loss(
-                forecast.to(truth.dtype), truth, variance[there]
-            )
+            task = F.gaussian_nll_loss(forecast.to(truth.dtype), truth, variance[there])
         losses = {"loss": task, "task": task}
         if selection is not None and self.pool is not None:
             losses["pool_in_use"] = _in_use(selection, len(self.pool.keys))
@@ -308,6 +305,23 @@ def _head(d_model: int, prediction_length: int, dropout: float) -> nn.Module:
         nn.Dropout(dropout),
         nn.Linear(d_model, prediction_length),
     )
+
+
+def _variance(raw: Tensor, scale: Tensor) -> Tensor:
+    """Variance of two parts, in units of the window's square scale and of the data.
+
+    A window that is constant, or nearly, tells nothing of what may follow.
+
+    Parameters
+    ----------
+    raw : Tensor of shape (batch, channel, 2 * prediction_length)
+        Any numbers.
+    scale : Tensor of shape (batch, 1, channel)
+        Of the window.
+    """
+    parts = F.softplus(raw.to(scale.dtype)).transpose(1, 2)
+    of_window, of_data = parts.chunk(2, dim=1)
+    return of_window * scale.square() + of_data + LEAST_VARIANCE
 
 
 def _series_of(context: Tensor, features: Features | None) -> Tensor:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
+import torch.nn.functional as F
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
 from torch import Tensor, nn
@@ -26,7 +27,7 @@ from sktime_llm.errors import (
     TrainingDivergedError,
     TrainingInterruptedWarning,
 )
-from sktime_llm.networks._interface import ForecastNetwork
+from sktime_llm.networks._interface import ForecastNetwork, ForecastOutput
 from sktime_llm.training.devices import autocast, seeded
 from sktime_llm.training.losses import DISTANCES
 from sktime_llm.training.windows import Windows
@@ -34,6 +35,7 @@ from sktime_llm.training.windows import Windows
 _log = logging.getLogger(__name__)
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "adamw": AdamW}
+NLL = "gaussian_nll"
 SCHEDULES = ("cosine", "one-cycle", "step", "constant")
 _FINAL_COSINE_RATE = 1e-8
 _STEP_FACTOR = 0.5
@@ -71,7 +73,8 @@ class TrainingConfig:
     steps_per_epoch : int, optional
         Bound on the steps of an epoch, each epoch then sees a random part.
     validation_loss : str
-        A key of `sktime_llm.training.losses.DISTANCES`.
+        A key of `sktime_llm.training.losses.DISTANCES`; or ``"gaussian_nll"``, the
+        Gaussian negative log-likelihood, for networks that forecast a variance.
     precision : {"auto", "float32", "bfloat16"}
         See `sktime_llm.training.devices.autocast`.
     seed : int
@@ -247,7 +250,8 @@ class _Run:
                         "nothing of it is kept"
                     ) from None
                 self._warn_interrupted()
-        self._restore_best()
+            # inside, so that what the network remembers is of these weights
+            self._restore_best()
         self.network.train(was_training)
         return self.records
 
@@ -329,7 +333,6 @@ class _Run:
         if self.validation is None or not len(self.validation):
             return float("nan")
         self.network.eval()
-        distance = DISTANCES[self.config.validation_loss]
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         mine = torch.arange(rank, len(self.validation), world, device=self.device)
         total = torch.zeros(2, device=self.device)  # of distances, and of values
@@ -337,13 +340,26 @@ class _Run:
             for indices in mine.split(self.config.batch_size):
                 context, target = self.validation.gather(indices)
                 features = self.validation.features(indices)
-                forecast = self.network(context, features=features).forecast.float()
+                output = self.network(context, features=features)
                 there = ~target.isnan()
                 if there.any():
-                    mean, n = distance(forecast[there], target[there]), there.sum()
+                    mean, n = self._distance(output, target, there), there.sum()
                     total += torch.stack([mean * n, n])
         distances, n_values = self.accelerator.reduce(total, reduction="sum").tolist()
         return distances / n_values if n_values else float("nan")
+
+    def _distance(
+        self, output: ForecastOutput, target: Tensor, there: Tensor
+    ) -> Tensor:
+        forecast, truth = output.forecast.float()[there], target[there]
+        if self.config.validation_loss != NLL:
+            return DISTANCES[self.config.validation_loss](forecast, truth)
+        if output.variance is None:
+            raise InputError(
+                f"validation_loss={NLL!r}, expected one of {tuple(DISTANCES)}: the "
+                "network forecasts no variance."
+            )
+        return F.gaussian_nll_loss(forecast, truth, output.variance.float()[there])
 
     def _check_finite(self, losses: list[dict[str, Tensor]], epoch: int) -> None:
         values = torch.stack([step["loss"] for step in losses[-_CHECK_LOSS_EVERY:]])
