@@ -17,6 +17,10 @@ class ConstantSeriesWarning(SktimeLLMWarning):
     """Some of the series never change; nothing can be learned from them."""
 
 
+class EmptySeriesWarning(SktimeLLMWarning):
+    """Some of the variates have no value at all; not even their level is known."""
+
+
 class TrainingInterruptedWarning(SktimeLLMWarning):
     """Training was stopped from outside, and the best weights so far were kept."""
 

@@ -2,9 +2,9 @@
 
 from sktime.utils.estimator_checks import check_estimator, parametrize_with_checks
 
-from sktime_llm import BALMTSFForecaster, CALFForecaster
+from sktime_llm import BALMTSFForecaster, CALFForecaster, LLMTSNetForecaster
 
 
-@parametrize_with_checks([CALFForecaster, BALMTSFForecaster])
+@parametrize_with_checks([CALFForecaster, BALMTSFForecaster, LLMTSNetForecaster])
 def test_sktime_contract(obj, test_name):
     check_estimator(obj, tests_to_run=test_name, raise_exceptions=True)

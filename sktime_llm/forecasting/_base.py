@@ -20,7 +20,7 @@ from sktime_llm.errors import (
 from sktime_llm.forecasting._checks import (
     check_columns,
     check_long_enough,
-    check_not_constant,
+    check_varies,
     warn_short,
 )
 from sktime_llm.forecasting._parameters import ParameterMixin
@@ -47,6 +47,7 @@ from sktime_llm.training.windows import (
     split_windows,
     stack_windows,
     train_rows,
+    with_target,
 )
 
 _MTYPES = ["pd.DataFrame", "pd-multiindex", "pd_multiindex_hier"]
@@ -133,7 +134,7 @@ class BaseLLMForecaster(SavingMixin, ParameterMixin, BaseForecaster):
         pretrained = getattr(self, "pretrained_network_", None)
         if pretrained is None:
             shape = self._choose_shape(series, fh)
-            check_not_constant(series)
+            check_varies(series, y.columns)
             network = self._new_network(shape, y.shape[1])
             epochs = self.max_epochs
         else:
@@ -145,6 +146,8 @@ class BaseLLMForecaster(SavingMixin, ParameterMixin, BaseForecaster):
         self._numbers = {key: i for i, key in enumerate(series)}
         self._introduce(network, series, y.columns)
         if pretrained is not None and epochs == 0:
+            with network.remember():
+                pass  # what is kept for training alone is dropped
             self.history_ = pd.DataFrame()
         else:
             self.history_ = self._train_on_all(network, series, self._scalings, epochs)
@@ -164,7 +167,7 @@ class BaseLLMForecaster(SavingMixin, ParameterMixin, BaseForecaster):
     ) -> "BaseLLMForecaster":
         series = self._read(y)
         shape = self._choose_shape(series, fh)
-        check_not_constant(series)
+        check_varies(series, y.columns)
         warn_short(series, shape)
         network = self._new_network(shape, y.shape[1])
         return self._pretrain_further(network, series, y.columns)
@@ -309,10 +312,7 @@ class BaseLLMForecaster(SavingMixin, ParameterMixin, BaseForecaster):
             for key, values in series.items()
         ]
         starts = [
-            np.arange(
-                max(0, len(values) - shape.total + 1 - new),
-                len(values) - shape.total + 1,
-            )
+            with_target(values, _last_starts(len(values), new, shape), shape)
             for values, new in zip(scaled, n_new, strict=True)
         ]
         if not sum(map(len, starts)):
@@ -492,6 +492,12 @@ def _given(value: int | None, default: int) -> int:
 def _default_batch_size(n_windows: int) -> int:
     """Make some 32 steps an epoch, of 16 to the published 256 windows."""
     return min(_LARGEST_BATCH, max(_LEAST_BATCH, n_windows // _STEPS_OF_AN_EPOCH))
+
+
+def _last_starts(n_rows: int, n_new: int, shape: WindowShape) -> np.ndarray:
+    """Starts of the windows that end in the last `n_new` rows of a series."""
+    n_windows = n_rows - shape.total + 1
+    return np.arange(max(0, n_windows - n_new), n_windows)
 
 
 def _shape_of(network: ForecastNetwork) -> WindowShape:

@@ -5,7 +5,12 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from sktime_llm.errors import ConstantSeriesWarning, InputError, ShortSeriesWarning
+from sktime_llm.errors import (
+    ConstantSeriesWarning,
+    EmptySeriesWarning,
+    InputError,
+    ShortSeriesWarning,
+)
 from sktime_llm.forecasting._series import Key
 from sktime_llm.training.windows import WindowShape
 
@@ -34,20 +39,47 @@ def check_long_enough(series: dict[Key, np.ndarray], context_length: int) -> Non
             )
 
 
-def check_not_constant(series: dict[Key, np.ndarray]) -> None:
+def check_varies(series: dict[Key, np.ndarray], columns: pd.Index) -> None:
+    """Refuse data of which nothing can be learned; warn where it is some of them."""
+    _check_observed(series, columns)
     constant = [key for key, v in series.items() if not _varies(v)]
     if len(constant) == len(series):
-        values = next(iter(series.values()))
+        values = max(series.values(), key=lambda v: np.isfinite(v).sum())
         raise InputError(
             f"y never changes: each of its {len(values)} rows is "
-            f"{values[0].tolist()}. Expected a series that varies; a constant one is "
-            "best forecast by sktime's NaiveForecaster."
+            f"{np.fmax.reduce(values).tolist()}. Expected a series that varies; a "
+            "constant one is best forecast by sktime's NaiveForecaster."
         )
     if constant:
         warnings.warn(
             f"{len(constant)} of {len(series)} series never change, such as "
             f"{constant[0]!r}; nothing is learned from them.",
             ConstantSeriesWarning,
+            stacklevel=2,
+        )
+
+
+def _check_observed(series: dict[Key, np.ndarray], columns: pd.Index) -> None:
+    empty = [
+        (key, column)
+        for key, values in series.items()
+        for column, there in zip(columns, np.isfinite(values).any(axis=0), strict=True)
+        if not there
+    ]
+    n_variates = len(series) * len(columns)
+    if len(empty) == n_variates:
+        raise InputError(
+            f"y has no value: all of its {max(map(len, series.values()))} rows are "
+            "NaN. Expected numbers, and NaN only where one is missing."
+        )
+    if empty:
+        key, column = empty[0]
+        of_series = "" if key is None else f" of series {key!r}"
+        warnings.warn(
+            f"{len(empty)} of {n_variates} variates have no value at all, such as "
+            f"{column!r}{of_series}. They are forecast around 0, as nothing is known "
+            "of their level; leave them out.",
+            EmptySeriesWarning,
             stacklevel=2,
         )
 

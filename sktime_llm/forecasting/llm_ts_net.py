@@ -1,6 +1,6 @@
 """LLM-TS Net as an sktime forecaster."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -307,6 +307,11 @@ class LLMTSNetForecaster(BaseLLMForecaster):
     def _check_parameters(self) -> None:
         self._check_counts("patch_length", "d_model", "d_ff", "n_blocks", "n_prompts")
         self._check_counts("language_model_steps", least=0)
+        if self.prompt_pool and self.n_prompts == 1 and self.selection_loss_weight:
+            raise InputError(
+                f"n_prompts=1 with selection_loss_weight={self.selection_loss_weight}, "
+                "expected 0: one prompt leaves no choice that a loss could be of."
+            )
         self._check_rates("dropout")
         check_distance(self.task_loss, "task_loss", _POINTWISE)
         if not self.selection_loss_weight >= 0:
@@ -331,7 +336,7 @@ class LLMTSNetForecaster(BaseLLMForecaster):
         if not isinstance(memory, DescriptionMemory):
             return
         shape = WindowShape(network.context_length, network.prediction_length)
-        told = self._describe(new, columns, shape)
+        told = self._describe(new, columns, shape, known)
         device = memory.embeddings.device
         if not known:
             with seeded(self._seed(), device):
@@ -349,7 +354,11 @@ class LLMTSNetForecaster(BaseLLMForecaster):
         )
 
     def _describe(
-        self, new: dict[Key, np.ndarray], columns: pd.Index, shape: WindowShape
+        self,
+        new: dict[Key, np.ndarray],
+        columns: pd.Index,
+        shape: WindowShape,
+        known: Sequence[Key],
     ) -> pd.Series:
         """Describe the training part of every variate; what comes later is not told."""
         share = self._validation_share(new, shape)
@@ -359,7 +368,8 @@ class LLMTSNetForecaster(BaseLLMForecaster):
             names += [_name(key, column, len(columns)) for column in columns]
             parts += list(rows.T)
         if self.descriptions is not None:
-            texts = texts_of(self.descriptions, names)
+            known_names = self.descriptions_.index if known else ()
+            texts = _texts_of_new(self.descriptions, names, known_names)
         else:
             texts = resolve_describer(self.describer).describe(parts, names)
         return pd.Series(texts, index=pd.Index(names, tupleize_cols=False))
@@ -438,6 +448,24 @@ class LLMTSNetForecaster(BaseLLMForecaster):
                 "fine_tune_epochs": 1,
             },
         ]
+
+
+def _texts_of_new(
+    descriptions: Mapping[Hashable, str] | Sequence[str],
+    names: Sequence[Hashable],
+    known: Iterable[Hashable],
+) -> list[str]:
+    """Give the user's descriptions of new variates; known ones may be there, too."""
+    known = set(known)
+    if not known:
+        return texts_of(descriptions, names)
+    if not isinstance(descriptions, Mapping):
+        raise InputError(
+            f"descriptions is a {type(descriptions).__name__}, expected a mapping from "
+            f"names to texts, as there are new variates: {list(names[:3])}."
+        )
+    of_new = {name: text for name, text in descriptions.items() if name not in known}
+    return texts_of(of_new, names)
 
 
 def _name(key: Key, column: Hashable, n_columns: int) -> Hashable:

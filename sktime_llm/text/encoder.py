@@ -93,18 +93,21 @@ class DescriptionEncoder(nn.Module):
         Raises
         ------
         InputError
-            If a text does not fit the positions of the model.
+            If a text does not fit the positions of the model, or no text has a second
+            token for a decoder to predict, or the tokenizer of an encoder has no mask.
         TrainingDivergedError
             If a loss is not finite.
         """
         token_ids = self._tokenize(texts)
+        if n_steps and self.backbone.is_causal:
+            token_ids = _with_next_token(token_ids, texts)
         generator = torch.Generator().manual_seed(seed)
         trained = [p for p in self.parameters() if p.requires_grad]
         optimizer = torch.optim.Adam(trained, lr=learning_rate)
         self.train()
         losses: list[float] = []
         for step in range(n_steps):
-            chosen = torch.randperm(len(texts), generator=generator)[:_TEXTS_A_STEP]
+            chosen = torch.randperm(len(token_ids), generator=generator)[:_TEXTS_A_STEP]
             loss = self._language_loss(token_ids[chosen], generator)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -177,3 +180,15 @@ class DescriptionEncoder(nn.Module):
     def _cross_entropy(self, states: Tensor, token_ids: Tensor) -> Tensor:
         table = self.backbone.word_embeddings(states.device).to(states.dtype)
         return F.cross_entropy(self.to_words(states) @ table.T, token_ids.long())
+
+
+def _with_next_token(token_ids: Tensor, texts: Sequence[str]) -> Tensor:
+    """Leave out texts of one token, in which there is nothing to predict."""
+    long_enough = (token_ids != PADDING).sum(dim=1) > 1
+    if not long_enough.any():
+        raise InputError(
+            f"no description has more than one token, such as {texts[0]!r}; expected "
+            "two or more, as the language model learns each from those before it. "
+            "Describe more, or set language_model_steps=0."
+        )
+    return token_ids[long_enough]

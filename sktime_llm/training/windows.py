@@ -200,10 +200,10 @@ def split_windows(
     for values in series:
         boundary = train_rows(len(values), shape, validation_fraction)
         starts = np.arange(max(0, boundary - shape.total + 1))
-        training.append(_with_target(values, starts, shape))
+        training.append(with_target(values, starts, shape))
         first = boundary - shape.context_length
         starts = np.arange(first, len(values) - shape.total + 1)
-        validation.append(_with_target(values, starts, shape))
+        validation.append(with_target(values, starts, shape))
     if not any(len(starts) for starts in training):
         longest = max(len(values) for values in series)
         raise SeriesTooShortError(
@@ -215,10 +215,20 @@ def split_windows(
     return both[0], both[1]
 
 
-def _with_target(
+def with_target(
     values: np.ndarray, starts: np.ndarray, shape: WindowShape
 ) -> np.ndarray:
-    """Leave out the windows whose targets are altogether missing."""
+    """Leave out the windows whose targets are altogether missing.
+
+    Parameters
+    ----------
+    values : array of shape (time, channel)
+        One series, NaN where a value is missing.
+    starts : array of int of shape (window,)
+        Rows at which windows begin.
+    shape : WindowShape
+        Lengths of a window.
+    """
     observed = np.isfinite(values).any(axis=1)
     count = np.concatenate([[0], observed.cumsum()])
     ends = starts + shape.total

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sktime_llm import BALMTSFForecaster, CALFForecaster
+from sktime_llm import BALMTSFForecaster, CALFForecaster, LLMTSNetForecaster
 
 SMALL = {
     "backbone": "tiny-random",
@@ -17,9 +17,11 @@ SMALL = {
     "verbose": 0,
 }
 PATCHES = {"patch_length": 4, "patch_stride": 2, "d_model": 8, "d_ff": 16}
+NET = {"patch_length": 4, "d_model": 8, "d_ff": 16, "language_model_steps": 2}
 FORECASTERS = {
     "calf": lambda **kwargs: CALFForecaster(**{**SMALL, "d_ff": 16, **kwargs}),
     "balm-tsf": lambda **kwargs: BALMTSFForecaster(**{**SMALL, **PATCHES, **kwargs}),
+    "llm-ts-net": lambda **kwargs: LLMTSNetForecaster(**{**SMALL, **NET, **kwargs}),
 }
 
 each_forecaster = pytest.mark.parametrize("make", FORECASTERS.values(), ids=FORECASTERS)

@@ -27,7 +27,7 @@ FH = [1, 2, 3, 4]
 
 
 def weights(network):
-    return {k: v.clone() for k, v in network.state_dict().items()}
+    return {k: v.clone() for k, v in network.named_parameters()}
 
 
 def numpy_random_state():
