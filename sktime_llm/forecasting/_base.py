@@ -52,7 +52,7 @@ from sktime_llm.training.windows import (
 
 _MTYPES = ["pd.DataFrame", "pd-multiindex", "pd_multiindex_hier"]
 _LARGEST_SEED = 2**31 - 1
-_LEAST_BATCH, _LARGEST_BATCH = 16, 256
+_LEAST_BATCH, LARGEST_BATCH = 16, 256
 _STEPS_OF_AN_EPOCH = 32
 
 
@@ -121,6 +121,10 @@ class BaseLLMForecaster(SavingMixin, ParameterMixin, BaseForecaster):
     def _validation_loss(self) -> str:
         """Name of the distance by which epochs are compared."""
         return "mse"
+
+    def _largest_batch(self, n_channels: int) -> int:
+        """Most windows computed at once, unless `batch_size` says."""
+        return LARGEST_BATCH
 
     # fitting
 
@@ -331,10 +335,13 @@ class BaseLLMForecaster(SavingMixin, ParameterMixin, BaseForecaster):
         validation: Windows | None,
         max_epochs: int,
     ) -> pd.DataFrame:
+        most = self._largest_batch(training.n_channels)
         config = TrainingConfig(
             learning_rate=self.learning_rate,
             max_epochs=max_epochs,
-            batch_size=_given(self.batch_size, _default_batch_size(len(training))),
+            batch_size=_given(
+                self.batch_size, _default_batch_size(len(training), most)
+            ),
             patience=self.patience,
             optimizer=self.optimizer,
             weight_decay=self.weight_decay,
@@ -402,7 +409,9 @@ class BaseLLMForecaster(SavingMixin, ParameterMixin, BaseForecaster):
             self.network_,
             torch.from_numpy(np.stack(contexts).astype(np.float32)).to(device),
             max(int(series_steps.max()) for series_steps in steps),
-            batch_size=_given(self.batch_size, _LARGEST_BATCH),
+            batch_size=_given(
+                self.batch_size, self._largest_batch(self._tail.shape[1])
+            ),
             precision=self.precision,
             series=torch.tensor([self._numbers[key] for key in keys], device=device),
         )
@@ -489,9 +498,9 @@ def _given(value: int | None, default: int) -> int:
     return default if value is None else value
 
 
-def _default_batch_size(n_windows: int) -> int:
-    """Make some 32 steps an epoch, of 16 to the published 256 windows."""
-    return min(_LARGEST_BATCH, max(_LEAST_BATCH, n_windows // _STEPS_OF_AN_EPOCH))
+def _default_batch_size(n_windows: int, most: int) -> int:
+    """Make some 32 steps an epoch, of 16 windows or more."""
+    return min(most, max(_LEAST_BATCH, n_windows // _STEPS_OF_AN_EPOCH))
 
 
 def _last_starts(n_rows: int, n_new: int, shape: WindowShape) -> np.ndarray:

@@ -11,7 +11,7 @@ from sktime_llm.backbone.adapters import Tuning
 from sktime_llm.backbone.files import DEFAULT_BACKBONE
 from sktime_llm.backbone.make import make_backbone
 from sktime_llm.errors import InputError
-from sktime_llm.forecasting._base import BaseLLMForecaster
+from sktime_llm.forecasting._base import LARGEST_BATCH, BaseLLMForecaster
 from sktime_llm.forecasting._docs import document_shared
 from sktime_llm.forecasting._series import Key
 from sktime_llm.layers.prompt_pool import usage_counts
@@ -25,6 +25,7 @@ from sktime_llm.training.trainer import NLL
 from sktime_llm.training.windows import WindowShape, train_rows
 
 _TOKENS_OF_A_CONTEXT = 12
+_VARIATES_OF_A_BATCH = 4096
 _POINTWISE = ("mae", "mse", "smooth_l1")
 
 
@@ -108,7 +109,10 @@ class LLMTSNetForecaster(BaseLLMForecaster):
         Learning rate at its highest.
     max_epochs : int, default=20
         Most passes over the training windows.
-    <<batch_size>>
+    batch_size : int, optional
+        Windows a step, and series computed at once in predict. None is one 32nd of the
+        training windows, at least 16 and at most 256, but no more than have 4,096
+        variates together: of 207 variates, 19 windows.
     <<training>>
     <<lr_schedule>>
 
@@ -322,6 +326,9 @@ class LLMTSNetForecaster(BaseLLMForecaster):
 
     def _validation_loss(self) -> str:
         return NLL if self.uncertainty else self.task_loss
+
+    def _largest_batch(self, n_channels: int) -> int:
+        return max(1, min(LARGEST_BATCH, _VARIATES_OF_A_BATCH // n_channels))
 
     # describing series
 

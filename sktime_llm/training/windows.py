@@ -68,6 +68,11 @@ class Windows:
     def __len__(self) -> int:
         return len(self.starts)
 
+    @property
+    def n_channels(self) -> int:
+        """Variates of a window."""
+        return self._views.shape[1]
+
     def gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Copy some windows out, by one indexing operation.
 
