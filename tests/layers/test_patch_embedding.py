@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch import nn
+import torch.nn.functional as F
 
 from sktime_llm.layers.patch_embedding import PatchEmbedding, count_patches
 from tests.reference import balm_tsf as reference
@@ -108,12 +108,15 @@ def test_dropout_is_of_the_features_in_training():
     layer, series = make_layer(4, 2, dropout=0.5), random(50, 12)
     expected = expected_tokens(layer, series)
     close(layer.eval()(series), expected)
-    layer.train()
-    layer.project = nn.Identity()  # so that features are seen
-    dropped = layer(series) == 0
+    seen = []
+    layer.project.register_forward_pre_hook(lambda _, inputs: seen.append(*inputs))
+    tokens = layer.train()(series)
+    (features,) = seen
+    dropped = features == 0
     assert 0.4 < dropped.double().mean() < 0.6
     # each of its own
     assert dropped.any(dim=2).double().mean() > dropped.all(dim=2).double().mean() + 0.5
+    close(tokens, F.linear(features, layer.project.weight, layer.project.bias))
 
 
 def test_series_of_a_batch_do_not_see_each_other():
