@@ -9,7 +9,7 @@ import pytest
 from sktime.datasets import load_airline
 from sktime.performance_metrics.forecasting import MeanAbsoluteScaledError
 
-from sktime_llm import CALFForecaster
+from sktime_llm import BALMTSFForecaster, CALFForecaster, LLMTSNetForecaster
 from sktime_llm.backbone import loading
 
 pytestmark = [
@@ -65,3 +65,28 @@ def test_a_second_fit_reads_no_weights(fitted, monkeypatch):
 def test_a_pickle_forecasts_the_same(fitted):
     copied = pickle.loads(pickle.dumps(fitted))
     np.testing.assert_allclose(copied.predict(), fitted.predict(), rtol=1e-6)
+
+
+def test_balm_tsf_reads_texts_with_the_real_model():
+    y = load_airline()
+    forecaster = BALMTSFForecaster(
+        context_length=48, max_epochs=2, random_state=0, device="cpu", verbose=0
+    ).fit(y[:-12], fh=FH)
+    assert np.isfinite(forecaster.predict()).all()
+    assert len(pickle.dumps(forecaster)) < 4e6
+    text = forecaster.inspect_alignment().texts.iloc[0]
+    assert forecaster.network_.text.backbone.tokenizer().tokenize(text)[:2] == [
+        "min",
+        "-",
+    ]
+
+
+def test_llm_ts_net_tunes_the_real_model():
+    y = load_airline()
+    forecaster = LLMTSNetForecaster(
+        language_model_steps=12, max_epochs=2, random_state=0, device="cpu", verbose=0
+    ).fit(y[:-12], fh=FH)
+    assert np.isfinite(forecaster.predict()).all()
+    assert len(pickle.dumps(forecaster)) < 4e6
+    losses = forecaster.language_model_losses_
+    assert np.mean(losses[-4:]) < 0.9 * np.mean(losses[:4])
