@@ -64,7 +64,8 @@ class DescriptionMemory(nn.Module):
             Series whose embeddings are kept, the first ones; the new ones follow. If
             0, pooling may be trained on the new ones until `settle`.
         """
-        self.settle()
+        if n_known:
+            self.settle()
         states = self.encoder.read(texts)
         if n_known == 0:
             self._states = states
@@ -178,15 +179,13 @@ class LLMTSNetwork(ForecastNetwork):
         n_patches = -(-context_length // patch_length)
         self.embedding = nn.Linear(2 * patch_length, d_model)
         self.positions = nn.Parameter(0.02 * torch.randn(n_patches, d_model))
-        self.query = nn.Sequential(
-            nn.Linear(2 * context_length, d_model),
-            nn.LayerNorm(d_model, elementwise_affine=False),
-        )
-        self.pool = (
-            PromptPool(n_prompts, prompt_length, d_model, n_selected)
-            if n_prompts
-            else None
-        )
+        self.pool: PromptPool | None = None
+        if n_prompts:
+            self.query = nn.Sequential(
+                nn.Linear(2 * context_length, d_model),
+                nn.LayerNorm(d_model, elementwise_affine=False),
+            )
+            self.pool = PromptPool(n_prompts, prompt_length, d_model, n_selected)
         self.blocks = nn.ModuleList(
             TimeSpaceBlock(
                 d_model,
@@ -280,7 +279,7 @@ class LLMTSNetwork(ForecastNetwork):
         if selection is not None and self.pool is not None:
             losses["pool_in_use"] = _in_use(selection, len(self.pool.keys))
             if self.selection_loss_weight:
-                losses["selection"] = selection_loss(selection.scores.float())
+                losses["selection"] = selection_loss(selection.scores.to(target.dtype))
                 weighted = self.selection_loss_weight * losses["selection"]
                 losses["loss"] = task + weighted
         return losses

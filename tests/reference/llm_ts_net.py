@@ -1,7 +1,7 @@
-"""Layers of LLM-TS Net in plain formulas: slow, obvious, one series at a time.
+"""LLM-TS Net and its layers in plain formulas: slow, obvious, one series at a time.
 
 Only tensor arithmetic, so that gradients can be taken; no modules. A matrix has one
-token a row. `w` are tensors by the names that the layer gives them.
+token a row. `w` are tensors by the names that the layer or network gives them.
 """
 
 import math
@@ -165,3 +165,148 @@ def cross_modal_fusion(w, states, text, n_heads):
         part(w, "attention"), states + projected, projected, n_heads, n_heads
     )
     return layer_norm(part(w, "norm"), states + mixed)
+
+
+# network
+
+
+class Settings(NamedTuple):
+    patch_length: int
+    prediction_length: int
+    n_heads: int
+    n_kv_heads: int
+    n_selected: int
+    task_loss: str = "mae"
+    selection_loss_weight: float = 0.1
+
+
+class Output(NamedTuple):
+    forecast: torch.Tensor
+    variance: torch.Tensor | None
+    selections: list
+
+
+NORM_EPS = 1e-5
+LEAST_VARIANCE = 1e-6
+
+
+def fill_gaps(series):
+    """(time,) with NaN, to values, and 1 where one was observed."""
+    observed = [not math.isnan(float(x)) for x in series.detach()]
+    filled = []
+    for t in range(len(series)):
+        before = [s for s in range(t + 1) if observed[s]]
+        after = [s for s in range(t, len(series)) if observed[s]]
+        source = before[-1:] or after[:1]
+        filled.append(series[source[0]] if source else torch.zeros_like(series[t]))
+    return torch.stack(filled), torch.tensor(observed, dtype=series.dtype)
+
+
+def last_value_norm(values, flags):
+    """(time, channel) to (values, last values, scale of all)."""
+    last = values[-1]
+    squares = []
+    for t in range(len(values)):
+        for c in range(len(last)):
+            difference = values[t, c] - last[c]
+            squares.append(difference**2 if flags[t, c] else torch.ones_like(last[c]))
+    scale = (sum(squares) / len(squares) + NORM_EPS) ** 0.5
+    return (values - last) / scale, last, scale
+
+
+def tokens_of(w, values, flags, patch_length):
+    """One series, (time,) each, to (patch, d_model); the first step fills the front."""
+    missing = -len(values) % patch_length
+    steps = [
+        (values[max(0, t)], flags[max(0, t)]) for t in range(-missing, len(values))
+    ]
+    row = torch.stack([number for step in steps for number in step])
+    patches = row.reshape(-1, 2 * patch_length)
+    return linear(part(w, "embedding"), patches) + w["positions"]
+
+
+def query_of(w, values, flags):
+    steps = torch.stack([x for step in zip(values, flags, strict=True) for x in step])
+    width = len(w["query.0.bias"])
+    plain = {"weight": torch.ones(width), "bias": torch.zeros(width)}
+    return layer_norm(plain, linear(part(w, "query.0"), steps)[None])[0]
+
+
+def head(w, states):
+    return linear(part(w, "3"), gelu(linear(part(w, "0"), states)))
+
+
+def forward(w, context, text, settings):
+    """One window, (time, channel) with NaN, and a text embedding per channel or None.
+
+    `w` may lack the pool, attentions and the fusion; a variance is given if there is a
+    head for it.
+    """
+    filled, flags = zip(*(fill_gaps(series) for series in context.T), strict=True)
+    values, last, scale = last_value_norm(
+        torch.stack(filled, dim=1), torch.stack(flags, dim=1)
+    )
+    tokens, selections = [], []
+    for series, there in zip(values.T, flags, strict=True):
+        of_series = tokens_of(w, series, there, settings.patch_length)
+        if part(w, "pool"):
+            query = query_of(w, series, there)
+            chosen = prompt_pool(part(w, "pool"), query, settings.n_selected)
+            of_series = torch.cat([chosen.tokens, of_series])
+            selections.append(chosen)
+        tokens.append(of_series)
+    tokens, n = torch.stack(tokens), 0
+    while block := part(w, f"blocks.{n}"):
+        tokens = time_space_block(block, tokens, settings.n_heads, settings.n_kv_heads)
+        n += 1
+    states = linear(part(w, "summary"), tokens.flatten(1))
+    if text is not None:
+        states = cross_modal_fusion(part(w, "fusion"), states, text, settings.n_heads)
+    forecast = head(part(w, "head"), states).T * scale + last
+    if not part(w, "variance_head"):
+        return Output(forecast, None, selections)
+    raw = torch.log(1 + torch.exp(head(part(w, "variance_head"), states))).T
+    of_window, of_data = (
+        raw[: settings.prediction_length],
+        raw[settings.prediction_length :],
+    )
+    variance = of_window * scale**2 + of_data + LEAST_VARIANCE
+    return Output(forecast, variance, selections)
+
+
+def losses(outputs, targets, settings):
+    """Of a batch: task and selection loss, the share of the pool in use, the total."""
+    parts, scores, chosen = [], [], []
+    for output, target in zip(outputs, targets, strict=True):
+        for t in range(target.shape[0]):
+            for c in range(target.shape[1]):
+                if math.isnan(float(target[t, c])):
+                    continue
+                error = output.forecast[t, c] - target[t, c]
+                if output.variance is not None:
+                    v = output.variance[t, c]
+                    parts.append((torch.log(v) + error**2 / v) / 2)
+                else:
+                    parts.append(distance(error, settings.task_loss))
+        scores += [torch.stack(s.scores) for s in output.selections]
+        chosen += [i for s in output.selections for i in s.indices]
+    found = {"task": sum(parts) / len(parts)}
+    found["loss"] = found["task"]
+    if scores:
+        found["selection"] = selection_loss(torch.stack(scores))
+        found["loss"] = (
+            found["task"] + settings.selection_loss_weight * found["selection"]
+        )
+        shares = [chosen.count(i) / len(chosen) for i in set(chosen)]
+        entropy = -sum(p * math.log(p) for p in shares)
+        n_prompts = scores[0].shape[0]
+        found["pool_in_use"] = math.exp(entropy) / n_prompts
+    return found
+
+
+def distance(error, name):
+    if name == "mae":
+        return abs(error)
+    if name == "mse":
+        return error**2
+    return error**2 / 2 if abs(error) < 1 else abs(error) - 0.5

@@ -1,0 +1,475 @@
+"""LLM-TS Net's network against plain formulas written from its specification."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+
+from sktime_llm.backbone.adapters import Tuning
+from sktime_llm.backbone.make import BackboneChoice, make_backbone
+from sktime_llm.networks.llm_ts_net import DescriptionMemory, LLMTSNetwork
+from sktime_llm.text.encoder import DescriptionEncoder
+from tests.reference import llm_ts_net as reference
+
+B, L, H, M = 3, 10, 3, 2
+SIZES = {
+    "context_length": L,
+    "prediction_length": H,
+    "patch_length": 4,
+    "d_model": 8,
+    "n_heads": 4,
+    "n_kv_heads": 2,
+    "d_ff": 6,
+    "n_blocks": 2,
+    "n_prompts": 4,
+    "prompt_length": 2,
+    "n_selected": 2,
+    "intra_series": True,
+    "inter_series": True,
+    "dropout": 0.1,
+    "task_loss": "mae",
+    "selection_loss_weight": 0.1,
+    "uncertainty": False,
+}
+SERIES = [1, 0, 1]  # of each window
+TEXTS = ["rises", "falls", "flat, then a peak", "no trend at all"]  # by series, channel
+NAN = float("nan")
+PARTS = {
+    "all": {},
+    "no text": {"text": False},
+    "no pool": {"n_prompts": 0},
+    "no intra-series": {"intra_series": False},
+    "no inter-series": {"inter_series": False},
+    "nothing": {
+        "text": False,
+        "n_prompts": 0,
+        "intra_series": False,
+        "inter_series": False,
+    },
+}
+each_part = pytest.mark.parametrize("removed", PARTS.values(), ids=PARTS)
+certain_or_not = pytest.mark.parametrize("uncertainty", [False, True])
+
+close = torch.testing.assert_close
+
+
+def exact(actual, expected):
+    close(actual, expected, rtol=1e-9, atol=1e-10)
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
+
+
+def make_memory(name="tiny-random"):
+    tuning = Tuning(lora_rank=2, lora_dropout=0.0, reduced_memory=True)
+    encoder = DescriptionEncoder(make_backbone(BackboneChoice(name), tuning))
+    encoder.tune(TEXTS, n_steps=0, seed=0)
+    return DescriptionMemory(encoder)
+
+
+def build(name="tiny-random", *, text=True, **settings):
+    """In float64 without dropout, as while training; no tensor is zero or symmetric."""
+    memory = make_memory(name) if text else None
+    network = LLMTSNetwork(memory, **{**SIZES, **settings}).double().eval()
+    with torch.no_grad():
+        for p in trained(network).values():
+            p.add_(torch.randn_like(p), alpha=0.3)
+    if text:
+        memory.learn(TEXTS[: 2 * settings.get("n_channels", M)], M, n_known=0)
+    return network
+
+
+def trained(network):
+    return {n: p for n, p in network.named_parameters() if p.requires_grad}
+
+
+def make_data(gaps=True, n_channels=M, context_length=L):
+    rows = torch.randn(B, context_length + H, n_channels, dtype=torch.float64)
+    rows = rows * 2 + torch.arange(B)[:, None, None]
+    context, target = rows[:, :context_length], rows[:, context_length:]
+    if gaps:
+        context[0, 2:5, 0] = context[0, -1, 1] = context[1, :3, 1] = NAN
+        context[2, :, 0] = NAN  # altogether
+        target[0, 1, 0] = target[1, :, 1] = NAN
+    return context, target
+
+
+def run(network, context, target=None, series=SERIES):
+    return network(context, target, {"series": torch.tensor(series)})
+
+
+def expected_outputs(network, context, w=None, series=SERIES):
+    w = w or dict(network.named_parameters())
+    texts = [None] * len(context)
+    if network.descriptions is not None:
+        read = network.descriptions.encoder.read(TEXTS)
+        pooling = reference.part(w, "descriptions.pooling")
+        embeddings = torch.stack(
+            [
+                reference.attention_pooling(pooling, *of_text)
+                for of_text in zip(*read, strict=True)
+            ]
+        ).unflatten(0, (-1, M))
+        texts = [embeddings[i] for i in series]
+    return [
+        reference.forward(w, window, text, settings_of(network))
+        for window, text in zip(context, texts, strict=True)
+    ]
+
+
+def settings_of(network):
+    return reference.Settings(
+        patch_length=network.patch_length,
+        prediction_length=H,
+        n_heads=SIZES["n_heads"],
+        n_kv_heads=SIZES["n_kv_heads"],
+        n_selected=SIZES["n_selected"],
+        task_loss=network.task_loss,
+        selection_loss_weight=network.selection_loss_weight,
+    )
+
+
+# what it computes
+
+
+@each_part
+@certain_or_not
+def test_forecast_is_the_reference(removed, uncertainty):
+    network = build(uncertainty=uncertainty, **removed)
+    context, _ = make_data()
+    out = run(network, context)
+    expected = expected_outputs(network, context)
+    assert out.forecast.shape == (B, H, M)
+    assert out.losses == {}
+    exact(out.forecast, torch.stack([e.forecast for e in expected]))
+    if uncertainty:
+        exact(out.variance, torch.stack([e.variance for e in expected]))
+    else:
+        assert out.variance is None
+
+
+@pytest.mark.parametrize("task_loss", ["mae", "mse", "smooth_l1"])
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+@certain_or_not
+def test_losses_are_the_reference(task_loss, weight, uncertainty):
+    network = build(
+        task_loss=task_loss, selection_loss_weight=weight, uncertainty=uncertainty
+    )
+    context, target = make_data()
+    actual = run(network, context, target).losses
+    expected = reference.losses(
+        expected_outputs(network, context), target, settings_of(network)
+    )
+    assert set(actual) == {"loss", "task", "pool_in_use"} | (
+        {"selection"} if weight else set()
+    )
+    for name, value in actual.items():
+        exact(value, torch.as_tensor(expected[name], dtype=torch.float64))
+
+
+@each_part
+def test_gradients_are_the_reference(removed):
+    network = build(uncertainty=True, **removed)
+    context, target = make_data()
+    run(network, context, target).losses["loss"].backward()
+    w = {n: p.detach().clone().requires_grad_() for n, p in network.named_parameters()}
+    outputs = expected_outputs(network, context, w)
+    names = list(trained(network))
+    expected = torch.autograd.grad(
+        reference.losses(outputs, target, settings_of(network))["loss"],
+        [w[n] for n in names],
+    )
+    for name, gradient in zip(names, expected, strict=True):
+        actual = network.get_parameter(name).grad
+        close(actual, gradient, rtol=1e-7, atol=1e-10, msg=lambda m, n=name: f"{n} {m}")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"context_length": 8},
+        {"patch_length": 1},
+        {"patch_length": L},
+        {"patch_length": L + 5},
+        {"n_selected": 1, "prompt_length": 1},
+    ],
+    ids=str,
+)
+def test_other_shapes(settings):
+    network = build(**settings)
+    context, _ = make_data(context_length=settings.get("context_length", L))
+    w = dict(network.named_parameters())
+    ours = settings_of(network)._replace(n_selected=settings.get("n_selected", 2))
+    text = network.descriptions(torch.tensor([0]))[0]
+    expected = reference.forward(w, context[0], text, ours)
+    exact(run(network, context[:1], series=[0]).forecast[0], expected.forecast)
+
+
+@certain_or_not
+def test_in_float32_it_is_the_reference_up_to_rounding(uncertainty):
+    network = build(uncertainty=uncertainty)
+    context, target = make_data()
+    expected = run(network, context, target)
+    network.float()
+    network.descriptions.learn(TEXTS, M, n_known=0)
+    actual = run(network, context.float(), target.float())
+    assert actual.forecast.dtype == torch.float32
+    close(actual.forecast.double(), expected.forecast, rtol=1e-3, atol=1e-3)
+    close(actual.losses["loss"].double(), expected.losses["loss"], rtol=1e-3, atol=1e-4)
+
+
+def test_with_and_without_target_it_is_the_same():
+    network = build(uncertainty=True)
+    context, target = make_data()
+    with_target, without = run(network, context, target), run(network, context)
+    assert torch.equal(with_target.forecast, without.forecast)
+    assert torch.equal(with_target.variance, without.variance)
+
+
+def test_windows_of_a_batch_share_nothing():
+    network = build()
+    context, _ = make_data()
+    alone = [
+        run(network, window[None], series=[series]).forecast
+        for window, series in zip(context, SERIES, strict=True)
+    ]
+    exact(run(network, context).forecast, torch.cat(alone))
+
+
+def test_permuted_variates_have_permuted_forecasts():
+    network = build()
+    context, _ = make_data()
+    whole = run(network, context, series=[0] * B).forecast
+    swapped = [TEXTS[1], TEXTS[0], TEXTS[3], TEXTS[2]]
+    network.descriptions.learn(swapped, M, n_known=0)
+    exact(run(network, context.flip(2), series=[0] * B).forecast.flip(2), whole)
+
+
+def test_forecast_follows_level_and_scale():
+    # exactly but for the epsilon of the normalisation
+    network = build(uncertainty=True)
+    context, _ = make_data(gaps=False)
+    plain, moved = run(network, context), run(network, 1e3 * context - 7e4)
+    close(moved.forecast, 1e3 * plain.forecast - 7e4, rtol=1e-4, atol=1e-1)
+
+
+def test_dropout_is_on_in_training_only():
+    network = build(dropout=0.5)
+    context, _ = make_data()
+    expected = run(network, context).forecast
+    network.train()
+    assert not torch.allclose(run(network, context).forecast, expected)
+    network.eval()
+    assert torch.equal(run(network, context).forecast, expected)
+
+
+# missing values
+
+
+def test_a_missing_target_has_no_gradient():
+    for uncertainty in (False, True):
+        network = build(uncertainty=uncertainty)
+        context, target = make_data()
+        out = run(network, context, target)
+        outputs = [out.forecast] + ([out.variance] if uncertainty else [])
+        for gradient in torch.autograd.grad(out.losses["loss"], outputs):
+            assert torch.equal(gradient == 0, target.isnan())
+
+
+def test_a_gap_is_flagged():
+    network = build(text=False)
+    context, _ = make_data(gaps=False)
+    context[:, 4] = context[:, 3]
+    gap = context.clone()
+    gap[:, 4] = NAN
+    # filled with what stood there, but known to be filled
+    assert not torch.allclose(
+        run(network, gap).forecast, run(network, context).forecast
+    )
+
+
+def test_a_gap_has_no_gradient_and_spoils_none():
+    network = build(uncertainty=True)
+    context, target = make_data()
+    context.requires_grad_()
+    loss = run(network, context, target).losses["loss"]
+    (gradient,) = torch.autograd.grad(loss, context, retain_graph=True)
+    assert torch.equal(gradient == 0, context.isnan())
+    for p in torch.autograd.grad(loss, list(trained(network).values())):
+        assert p.isfinite().all()
+
+
+@certain_or_not
+@pytest.mark.parametrize("value", [5.0, NAN], ids=["constant", "all missing"])
+def test_windows_that_tell_nothing(uncertainty, value):
+    network = build(uncertainty=uncertainty)
+    context = torch.full((B, L, M), value, dtype=torch.float64)
+    _, target = make_data()
+    out = run(network, context, target)
+    assert out.forecast.isfinite().all()
+    out.losses["loss"].backward()
+    assert all(p.grad.isfinite().all() for p in trained(network).values())
+
+
+def test_a_constant_window_may_be_followed_by_anything():
+    # its own scale is next to nothing, and no bound of the variance
+    network = build(uncertainty=True)
+    context = torch.full((B, L, M), 5.0, dtype=torch.float64)
+    assert (run(network, context).variance > 0.01).all()
+
+
+# descriptions
+
+
+def test_a_series_is_described_by_its_number():
+    network = build()
+    context, _ = make_data()
+    forecast = run(network, context[:1].expand(2, -1, -1), series=[0, 1]).forecast
+    assert not torch.allclose(forecast[0], forecast[1])
+    without = network(context[:1]).forecast  # by default the first
+    exact(without[0], forecast[0])
+
+
+@pytest.mark.parametrize("name", ["tiny-random", "tiny-random-decoder"])
+def test_embeddings_are_pooled_states(name):
+    memory = build(name).descriptions
+    read = memory.encoder.read(TEXTS)
+    w = dict(memory.pooling.named_parameters())
+    expected = torch.stack(
+        [reference.attention_pooling(w, *text) for text in zip(*read, strict=True)]
+    ).unflatten(0, (2, M))
+    exact(memory(torch.tensor([1, 0])), expected[[1, 0]])
+    assert len(expected.flatten(0, 1).unique(dim=0)) == len(TEXTS)
+
+
+def test_validation_sees_the_pooling_as_it_is_now():
+    memory = build().descriptions
+    before = memory(torch.tensor([0])).detach()
+    with torch.no_grad():
+        memory.pooling.query.normal_()
+    for mode in (True, False):
+        assert not torch.allclose(memory.train(mode)(torch.tensor([0])), before)
+
+
+def test_after_training_only_embeddings_are_kept():
+    network = build()
+    context, _ = make_data()
+    with network.remember():
+        with torch.no_grad():
+            network.descriptions.pooling.query.normal_()
+        expected = run(network, context).forecast
+        large = len(pickle.dumps(network))
+    exact(run(network, context).forecast, expected)
+    n_states = network.descriptions.encoder.read(TEXTS).states.numel()
+    assert large - len(pickle.dumps(network)) > 8 * n_states
+    with torch.no_grad():
+        network.descriptions.pooling.query.normal_()
+    exact(run(network, context).forecast, expected)
+
+
+@pytest.mark.parametrize("settled", [True, False])
+def test_new_series_follow_the_known(settled):
+    memory = build().descriptions
+    if settled:
+        memory.settle()
+    both = memory(torch.tensor([0, 1])).detach()
+    memory.learn(["a new one", "and another"], M, n_known=2)
+    found = memory(torch.tensor([0, 1, 2]))
+    exact(found[:2], both)
+    other = make_memory().double()
+    other.pooling.load_state_dict(memory.pooling.state_dict())
+    other.learn(["a new one", "and another"], M, n_known=0)
+    exact(found[2], other(torch.tensor([0])))
+
+
+def test_learning_anew_forgets():
+    memory = build().descriptions
+    memory.learn(["one", "two"], M, n_known=0)
+    assert memory.embeddings.shape[:2] == (1, M)
+    assert memory(torch.tensor([0])).shape == memory.embeddings.shape[1:]
+
+
+def test_forward_does_not_run_the_language_model():
+    network = build()
+    calls = []
+    network.descriptions.encoder.backbone.model.register_forward_hook(
+        lambda *args: calls.append(1)
+    )
+    context, target = make_data()
+    run(network.train(), context, target).losses["loss"].backward()
+    run(network.eval(), context)
+    assert calls == []
+    network.descriptions.learn(["a", "b"], M, n_known=2)
+    assert calls == [1]
+
+
+# what trains
+
+
+@each_part
+@certain_or_not
+def test_exactly_these_tensors_train(removed, uncertainty):
+    network = build(uncertainty=uncertainty, **removed)
+    context, target = make_data()
+    run(network, context, target).losses["loss"].backward()
+    for name, p in network.named_parameters():
+        is_encoder = name.startswith("descriptions.encoder.")
+        assert p.requires_grad != is_encoder, name
+        # the bias of keys moves all scores of a query alike
+        if not is_encoder and not name.endswith("key.bias"):
+            assert p.grad.abs().max() > 1e-9, name
+
+
+@pytest.mark.parametrize(
+    ("removed", "prefixes"),
+    [
+        ("no text", ["descriptions.", "fusion."]),
+        ("no pool", ["pool."]),
+        ("no intra-series", ["blocks.0.intra_series.", "blocks.1.intra_series."]),
+        ("no inter-series", ["blocks.0.inter_series.", "blocks.1.inter_series."]),
+    ],
+)
+def test_a_removed_part_has_no_parameters(removed, prefixes):
+    def names_of(network):
+        names = dict(network.named_parameters())
+        return {n for n in names if n.startswith(tuple(prefixes))}
+
+    assert names_of(build())
+    assert not names_of(build(**PARTS[removed]))
+
+
+def test_without_a_pool_nothing_queries_it():
+    assert "query.0.weight" not in trained(build(n_prompts=0))
+
+
+def test_training_lowers_the_loss():
+    network = build(uncertainty=True)
+    context, target = make_data()
+    optimizer = torch.optim.Adam(trained(network).values(), lr=0.01)
+    losses = []
+    for _ in range(40):
+        loss = run(network, context, target).losses["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] - 0.5
+
+
+@pytest.mark.parametrize(
+    "make", [copy.deepcopy, lambda n: pickle.loads(pickle.dumps(n))]
+)
+def test_copies(make):
+    network = build()
+    context, target = make_data()
+    copied = make(network)
+    assert set(trained(copied)) == set(trained(network))
+    exact(
+        run(copied, context, target).losses["loss"],
+        run(network, context, target).losses["loss"],
+    )
