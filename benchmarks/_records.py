@@ -31,17 +31,28 @@ def provenance(
     device: torch.device, packages: tuple[str, ...] = ("torch", "transformers", "peft")
 ) -> dict:
     """What a number depends on beside its settings."""
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False)
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {
         "command": "python benchmarks/" + " ".join([Path(sys.argv[0]).name, *_argv()]),
-        "commit": commit.stdout.strip(),
+        "commit": _commit(),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": gpu
         or f"{platform.machine()} CPU, {torch.get_num_threads()} threads",
         "versions": {package: version(package) for package in packages},
     }
+
+
+def _commit() -> str:
+    """Give the commit, marked if files other than results differ from it."""
+    commit = _git("describe", "--always")
+    changed = _git("status", "--porcelain", "--", ":/", f":(exclude){RESULTS}")
+    return commit + ("-dirty" if changed else "")
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(Path(__file__).parent), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
 
 
 def _argv() -> list[str]:
