@@ -138,24 +138,30 @@ def settings_of(network):
 
 
 @each_part
-@certain_or_not
-def test_forecast_is_the_reference(removed, uncertainty):
-    network = build(uncertainty=uncertainty, **removed)
+def test_forecast_is_the_reference(removed):
+    network = build(uncertainty=True, **removed)
     context, _ = make_data()
     out = run(network, context)
     expected = expected_outputs(network, context)
     assert out.forecast.shape == (B, H, M)
     assert out.losses == {}
     exact(out.forecast, torch.stack([e.forecast for e in expected]))
-    if uncertainty:
-        exact(out.variance, torch.stack([e.variance for e in expected]))
-    else:
-        assert out.variance is None
+    exact(out.variance, torch.stack([e.variance for e in expected]))
 
 
-@pytest.mark.parametrize("task_loss", ["mae", "mse", "smooth_l1"])
-@pytest.mark.parametrize("weight", [0.0, 0.5])
-@certain_or_not
+def test_without_uncertainty_there_is_no_variance():
+    assert run(build(), make_data()[0]).variance is None
+
+
+@pytest.mark.parametrize(
+    ("task_loss", "weight", "uncertainty"),
+    [
+        ("mae", 0.5, False),
+        ("mse", 0.0, False),
+        ("smooth_l1", 0.5, False),
+        ("mae", 0.5, True),
+    ],
+)
 def test_losses_are_the_reference(task_loss, weight, uncertainty):
     network = build(
         task_loss=task_loss, selection_loss_weight=weight, uncertainty=uncertainty
