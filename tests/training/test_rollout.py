@@ -46,7 +46,8 @@ class SureNetwork(LinearNetwork):
         series = features["series"]
         self.seen.append(series.tolist())
         variance = context[:, -2:].square() + 10.0 * series[:, None, None]
-        return ForecastOutput(super().forward(context).forecast, {}, variance)
+        forecast = super().forward(context).forecast
+        return ForecastOutput(forecast, {}, variance.to(forecast.dtype))
 
 
 def test_a_network_without_variance_gives_none():
