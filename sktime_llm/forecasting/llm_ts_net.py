@@ -311,6 +311,11 @@ class LLMTSNetForecaster(BaseLLMForecaster):
     def _check_parameters(self) -> None:
         self._check_counts("patch_length", "d_model", "d_ff", "n_blocks", "n_prompts")
         self._check_counts("language_model_steps", least=0)
+        if self.text_fusion and self.lora_rank % 2:
+            raise InputError(
+                f"lora_rank={self.lora_rank}, expected an even number: LoRA-AMR trains "
+                "a matrix of half that width."
+            )
         if self.prompt_pool and self.n_prompts == 1 and self.selection_loss_weight:
             raise InputError(
                 f"n_prompts=1 with selection_loss_weight={self.selection_loss_weight}, "

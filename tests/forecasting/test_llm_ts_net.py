@@ -1,0 +1,723 @@
+"""What only LLM-TS Net has."""
+
+import copy
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from sktime_llm.backbone._module import LanguageModelBackbone
+from sktime_llm.backbone.loading import BackboneSource, load_frozen
+from sktime_llm.errors import (
+    ConstantSeriesWarning,
+    DescriptionError,
+    EmptySeriesWarning,
+    InputError,
+)
+from sktime_llm.text.describers import Describer
+from sktime_llm.training import trainer
+
+from .common import FORECASTERS, make_panel, make_series
+
+make = FORECASTERS["llm-ts-net"]
+FH = [1, 2, 3, 4]
+TINY = ["tiny-random", "tiny-random-decoder"]
+LEARNS = {
+    "context_length": 24,
+    "prediction_length": 4,
+    "d_model": 16,
+    "d_ff": 32,
+    "learning_rate": 5e-3,
+    "batch_size": None,
+}
+
+close = torch.testing.assert_close
+
+
+def make_waves(n_rows, sd=0.0, seed=0):
+    """Of known noise, on two levels and scales."""
+    rng = np.random.default_rng(seed)
+    t = 2 * np.pi * np.arange(n_rows) / 12
+    columns = {"a": 50 + 5 * np.sin(t), "b": -3 + 20 * np.cos(t)}
+    return pd.DataFrame(columns) + sd * rng.normal(size=(n_rows, 2)) * [1.0, 4.0]
+
+
+def with_gaps(y, share, kind, seed=0):
+    rng = np.random.default_rng(seed)
+    if kind == "random":
+        return y.mask(rng.random(y.shape) < share)
+    y = y.copy()
+    for column in y:
+        gone = np.zeros(len(y), dtype=bool)
+        while gone.mean() < share:
+            start = rng.integers(0, len(y) - 8)
+            gone[start : start + 8] = True
+        y.loc[gone, column] = np.nan
+    return y
+
+
+def walk_forward(forecaster, y, first, forecast):
+    """What `forecast` gives at every fourth row from `first` on."""
+    forecaster.fit(y[:first])
+    results = [forecast(forecaster)]
+    for at in range(first, len(y) - 4, 4):
+        forecaster.update(y[at : at + 4], update_params=False)
+        results.append(forecast(forecaster))
+    return pd.concat(results)
+
+
+def memory_of(forecaster):
+    return forecaster.network_.descriptions
+
+
+def embedding_of(forecaster, texts):
+    """What the language model and the pooling make of texts."""
+    memory = memory_of(forecaster)
+    with torch.no_grad():
+        return memory.pooling(*memory.encoder.read(texts))
+
+
+@pytest.fixture
+def readings(monkeypatch):
+    """Sizes of the batches that the language model reads, as a list that grows."""
+    sizes, read = [], LanguageModelBackbone._hidden_states
+
+    def spy(self, inputs_embeds, attention_mask):
+        sizes.append(len(inputs_embeds))
+        return read(self, inputs_embeds, attention_mask)
+
+    monkeypatch.setattr(LanguageModelBackbone, "_hidden_states", spy)
+    return sizes
+
+
+# missing values
+
+
+@pytest.mark.parametrize("kind", ["random", "blocks"])
+@pytest.mark.parametrize("share", [0.1, 0.4, 0.7])
+def test_missing_values(share, kind):
+    clean = make_waves(320)
+    y = with_gaps(clean, share, kind)
+    forecaster = make(**LEARNS, max_epochs=12)
+    forecast = walk_forward(forecaster, y, 260, lambda f: f.predict(fh=FH))
+    assert np.isfinite(forecast.to_numpy()).all()
+    errors = (forecast - clean.loc[forecast.index]).abs().mean()
+    of_mean = (clean[:260].mean() - clean.loc[forecast.index]).abs().mean()
+    assert (errors / of_mean).mean() < (0.6 if share < 0.5 else 0.95)
+
+
+def test_missing_values_with_uncertainty():
+    clean = make_waves(200)
+    y = with_gaps(clean, 0.7, "random")
+    forecaster = make(**LEARNS, max_epochs=5, uncertainty=True).fit(y)
+    # a loss far from that of a standard normal is of one value in a window
+    assert forecaster.history_["loss"].abs().max() < 3
+    variance = forecaster.predict_var(fh=FH)
+    assert (variance.to_numpy() > 0).all()
+
+
+def test_missing_values_of_a_panel():
+    y = make_panel(lengths=(40, 30), n_columns=2)
+    y.iloc[3::2, 0] = y.iloc[-5:, 1] = np.nan
+    assert make().fit(y).predict(fh=FH).notna().all(axis=None)
+
+
+def test_scales_and_descriptions_are_of_what_is_there():
+    y = make_series(n_rows=40, n_columns=2)
+    y.iloc[::2, 0] = np.nan
+    forecaster = make(validation_fraction=0.0).fit(y)
+    scaling = forecaster._scalings[None]
+    np.testing.assert_allclose(scaling.loc, y.mean())
+    np.testing.assert_allclose(scaling.scale, y.std(ddof=0))
+    assert "issing" in forecaster.descriptions_["y0"]
+    assert "issing" not in forecaster.descriptions_["y1"]
+
+
+def test_a_column_without_values():
+    y = make_series(n_columns=3)
+    y["y1"] = np.nan
+    message = r"^1 of 3 variates have no value at all, such as 'y1'\. They"
+    with pytest.warns(EmptySeriesWarning, match=message):
+        forecaster = make(uncertainty=True).fit(y)
+    assert forecaster.predict(fh=FH).notna().all(axis=None)
+    assert forecaster.predict_var(fh=FH).notna().all(axis=None)
+    assert forecaster.predict(fh=FH)["y1"].abs().max() < 5
+
+
+def test_a_series_without_values():
+    y = make_panel()
+    y.loc["s1"] = np.nan
+    message = r"^1 of 3 variates .* such as 'y0' of series 's1'\. They"
+    with (
+        pytest.warns(EmptySeriesWarning, match=message),
+        pytest.warns(ConstantSeriesWarning),
+    ):
+        forecaster = make().fit(y)
+    assert forecaster.predict(fh=FH).notna().all(axis=None)
+
+
+def test_no_value_at_all():
+    y = make_series() * np.nan
+    with pytest.raises(InputError, match="no value: all of its 60 rows are NaN"):
+        make().fit(y)
+
+
+def test_constant_where_there_are_values():
+    y = make_series() * 0 + 4
+    y.iloc[0] = np.nan
+    with pytest.raises(InputError, match=r"never changes: .* is \[4.0\]"):
+        make().fit(y)
+
+
+def test_an_update_without_values_moves_the_context():
+    y = make_series()
+    y.iloc[48:51] = np.nan  # all that the one new window has to forecast
+    forecaster = make().fit(y[:50])
+    before = copy.deepcopy(forecaster.network_.state_dict())
+    forecaster.update(y[50:51])
+    assert "update" not in set(forecaster.history_["stage"])
+    for name, weight in forecaster.network_.state_dict().items():
+        assert torch.equal(weight, before[name])
+    forecast = forecaster.predict(fh=FH)
+    assert forecast.index[0] == y.index[51]
+    assert forecast.notna().all(axis=None)
+
+
+# uncertainty
+
+
+@pytest.fixture(scope="module")
+def sure():
+    forecaster = make(uncertainty=True, batch_size=None)
+    return {
+        "series": copy.deepcopy(forecaster).fit(make_series()["y0"]),
+        "columns": copy.deepcopy(forecaster).fit(make_series(n_columns=2)),
+        "panel": copy.deepcopy(forecaster).fit(make_panel(n_columns=2)),
+    }
+
+
+@pytest.mark.parametrize("kind", ["series", "columns", "panel"])
+def test_quantities_agree(sure, kind):
+    forecaster, fh = sure[kind], [1, 2, 5]
+    mean = pd.DataFrame(forecaster.predict(fh=fh))
+    names = list(mean.columns)
+    variance = forecaster.predict_var(fh=fh)
+    assert variance.index.equals(mean.index)
+    assert list(variance.columns) == names
+    deviation = np.sqrt(variance)
+
+    interval = forecaster.predict_interval(fh=fh, coverage=[0.5, 0.9])
+    assert interval.index.equals(mean.index)
+    assert list(interval.columns) == [
+        (name, coverage, side)
+        for name in names
+        for coverage in (0.5, 0.9)
+        for side in ("lower", "upper")
+    ]
+    quantiles = forecaster.predict_quantiles(fh=fh, alpha=[0.05, 0.5, 0.95])
+    assert list(quantiles.columns) == [(n, a) for n in names for a in (0.05, 0.5, 0.95)]
+    for name in names:
+        lower = mean[name] - 1.6448536 * deviation[name]
+        np.testing.assert_allclose(interval[(name, 0.9, "lower")], lower, rtol=1e-6)
+        np.testing.assert_allclose(quantiles[(name, 0.05)], lower, rtol=1e-6)
+        np.testing.assert_allclose(quantiles[(name, 0.5)], mean[name])
+        upper = 2 * mean[name] - lower
+        np.testing.assert_allclose(interval[(name, 0.9, "upper")], upper, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["series", "columns", "panel"])
+@pytest.mark.filterwarnings("ignore:.*requires skpro")
+def test_distribution(sure, kind):
+    mean = pd.DataFrame(sure[kind].predict(fh=FH))
+    distribution = sure[kind].predict_proba(fh=FH)
+    np.testing.assert_allclose(distribution.mean(), mean)
+    np.testing.assert_allclose(distribution.var(), sure[kind].predict_var(fh=FH))
+
+
+def test_predicted_spread_is_the_true_one():
+    y = make_waves(1100, sd=1.0)
+    forecaster = make(**LEARNS, uncertainty=True, max_epochs=10)
+
+    def forecast(f):
+        deviation = np.sqrt(f.predict_var(fh=FH))
+        interval = f.predict_interval(fh=FH, coverage=0.9)
+        lower, upper = (
+            interval.xs(side, axis=1, level=2).droplevel(1, axis=1)
+            for side in ("lower", "upper")
+        )
+        inside = (lower <= y.loc[lower.index]) & (y.loc[lower.index] <= upper)
+        return pd.concat({"sd": deviation, "inside": inside}, axis=1)
+
+    found = walk_forward(forecaster, y, 900, forecast).astype(float).mean()
+    for name, sd in (("a", 1.0), ("b", 4.0)):
+        assert found["sd", name] == pytest.approx(sd, rel=0.25)
+        assert 0.80 < found["inside", name] < 0.97
+
+
+def test_uncertainty_is_in_the_units_of_the_data():
+    y = make_series(n_columns=2)
+    plain, scaled = (  # texts would tell the units
+        make(uncertainty=True, text_fusion=False).fit(data).predict_var(fh=FH)
+        for data in (y, 1e3 * y - 5)
+    )
+    np.testing.assert_allclose(scaled, 1e6 * plain, rtol=1e-3)
+
+
+def test_variance_grows_where_forecasts_are_rolled_forward(sure):
+    variance = sure["columns"].predict_var(fh=np.arange(1, 10)).to_numpy()
+    for later in (slice(3, 6), slice(6, 9)):
+        assert (variance[later] > variance[later.start - 1]).all()
+
+
+def test_a_quiet_stretch_does_not_make_it_sure():
+    rng = np.random.default_rng(0)
+    y = np.zeros(300)
+    y[rng.choice(300, 30, replace=False)] = 10.0
+    y[-24:] = 0.0
+    forecaster = make(**LEARNS, uncertainty=True, max_epochs=5, validation_fraction=0.0)
+    forecaster.fit(pd.DataFrame({"spikes": y}))
+    assert (forecaster.predict_var(fh=FH) > 0.2 * y.var()).all(axis=None)
+
+
+def test_without_uncertainty_there_are_no_intervals():
+    forecaster = make().fit(make_series())
+    assert not forecaster.get_tag("capability:pred_int")
+    assert make(uncertainty=True).get_tag("capability:pred_int")
+    for method in ("predict_interval", "predict_quantiles", "predict_var"):
+        with pytest.raises(NotImplementedError, match="capability"):
+            getattr(forecaster, method)(fh=FH)
+
+
+def test_covariances_are_not_known(sure):
+    with pytest.raises(NotImplementedError, match="no covariances between time steps"):
+        sure["series"].predict_var(fh=FH, cov=True)
+
+
+@pytest.mark.parametrize("uncertainty", [False, True])
+def test_the_epoch_is_chosen_by_what_is_trained(uncertainty):
+    y = make_series(n_rows=120)
+    history = make(uncertainty=uncertainty, validation_fraction=0.2).fit(y).history_
+    if uncertainty:  # of values of about unit variance
+        assert (history["validation_loss"] < 1).all()
+    best = history["validation_loss"].idxmin()
+    assert history["best"].idxmax() == best
+
+
+# ablations
+
+
+@pytest.mark.parametrize(
+    ("parameter", "part"),
+    [
+        ("text_fusion", "fusion."),
+        ("text_fusion", "descriptions."),
+        ("prompt_pool", "pool."),
+        ("prompt_pool", "query."),
+        ("intra_series_attention", "blocks.0.intra_series."),
+        ("inter_series_attention", "blocks.1.inter_series."),
+    ],
+)
+def test_a_part_can_be_removed(parameter, part):
+    y = make_series(n_columns=2)
+    whole, without = make().fit(y), make(**{parameter: False}).fit(y)
+
+    def has_part(forecaster):
+        names = [n for n, _ in forecaster.network_.named_parameters()]
+        return any(n.startswith(part) for n in names)
+
+    assert has_part(whole)
+    assert not has_part(without)
+    forecast = without.predict(fh=FH)
+    assert forecast.notna().all(axis=None)
+    assert not forecast.equals(whole.predict(fh=FH))
+
+
+def test_without_text_no_backbone_is_loaded():
+    forecaster = make(text_fusion=False, backbone="no/such-model").fit(make_series())
+    assert not hasattr(forecaster, "descriptions_")
+    assert forecaster.predict(fh=FH).notna().all(axis=None)
+
+
+@pytest.mark.parametrize("backbone", TINY)
+@pytest.mark.parametrize("mode", ["pretrained", "random", "none", "transformer"])
+def test_backbones(backbone, mode):
+    y = make_series(n_columns=2)
+    steps = 0 if (backbone, mode) == ("tiny-random-decoder", "none") else 2
+    one, same = (
+        make(backbone=backbone, backbone_mode=mode, language_model_steps=steps)
+        .fit(y)
+        .predict(fh=FH)
+        for _ in range(2)
+    )
+    assert one.notna().all(axis=None)
+    pd.testing.assert_frame_equal(one, same)
+    assert not one.equals(make(text_fusion=False).fit(y).predict(fh=FH))
+
+
+# the language model
+
+
+def test_the_language_model_runs_only_when_series_are_new(readings):
+    y = make_panel(lengths=(40, 40))
+    forecaster = make(language_model_steps=3, max_epochs=1).fit(y)
+    assert readings == [2, 2, 2, 2]  # three steps, then it reads
+    make(language_model_steps=3, max_epochs=3).fit(y)
+    assert readings == [2] * 8
+    readings.clear()
+    forecaster.predict(fh=FH)
+    forecaster.inspect_prompts()
+    forecaster.update(y.groupby(level=0).tail(2))
+    forecaster.predict(fh=FH)
+    assert readings == []
+    more = make_panel(lengths=(40, 40, 20))
+    forecaster.update(more.loc[["s2"]])
+    assert readings == [1]
+    forecaster.predict(fh=FH)
+    assert readings == [1]
+
+
+def test_without_steps_the_language_model_only_reads(readings):
+    forecaster = make(language_model_steps=0).fit(make_series(n_columns=2))
+    assert readings == [2]
+    assert forecaster.language_model_losses_ == []
+    parameters = memory_of(forecaster).encoder.named_parameters()
+    # the up-projections of adapters start at zero
+    assert all((p == 0).all() for n, p in parameters if "lora_C" in n)
+
+
+def test_losses_of_the_language_model():
+    forecaster = make(language_model_steps=4).fit(make_series())
+    losses = forecaster.language_model_losses_
+    assert len(losses) == 4
+    assert np.isfinite(losses).all()
+
+
+def test_embeddings_are_of_the_best_epoch():
+    y = make_series(n_rows=200, n_columns=2)
+    forecaster = make(max_epochs=6, learning_rate=0.1, validation_fraction=0.2).fit(y)
+    assert forecaster.history_["best"].idxmax() < len(forecaster.history_) - 1
+    assert memory_of(forecaster).pooling.query.abs().max() > 1e-3
+    expected = embedding_of(forecaster, forecaster.descriptions_.tolist())
+    close(memory_of(forecaster).embeddings[0], expected)
+
+
+# descriptions
+
+
+class Lengths(Describer):
+    """Tells how much it was given."""
+
+    def _describe(self, series):
+        return [f"{one.name} has {len(one.values)} steps" for one in series]
+
+
+@pytest.mark.parametrize("changed", ["training", "validation"])
+def test_only_the_training_part_is_told(changed):
+    y = make_series(n_rows=100, n_columns=2)
+    other = y.copy()
+    rows = slice(-20, None) if changed == "validation" else slice(20)
+    other.iloc[rows] += 100
+    told, told_other = (
+        make(validation_fraction=0.2, max_epochs=1).fit(data).descriptions_
+        for data in (y, other)
+    )
+    assert told.equals(told_other) == (changed == "validation")
+
+
+def test_a_describer_is_told_names_and_training_rows():
+    y = make_panel(lengths=(50, 40), n_columns=2)
+    forecaster = make(describer=Lengths(), validation_fraction=0.2).fit(y)
+    names = [("s0", "y0"), ("s0", "y1"), ("s1", "y0"), ("s1", "y1")]
+    assert list(forecaster.descriptions_.index) == names
+    texts = [
+        f"{name} has {n} steps" for name, n in zip(names, [40, 40, 32, 32], strict=True)
+    ]
+    assert forecaster.descriptions_.tolist() == texts
+    expected = embedding_of(forecaster, texts).unflatten(0, (2, 2))
+    close(memory_of(forecaster).embeddings, expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "descriptions"),
+    [
+        ("columns", {"y1": "falls", "y0": "rises"}),
+        ("columns", ["rises", "falls"]),
+        ("panel", {"s1": "falls", "s0": "rises"}),
+        ("panel of columns", {("s0", "y0"): "rises", ("s0", "y1"): "falls"}),
+    ],
+)
+def test_descriptions_of_the_user(kind, descriptions, readings):
+    y = {
+        "columns": make_series(n_columns=2),
+        "panel": make_panel(lengths=(40, 40)),
+        "panel of columns": make_panel(lengths=(40,), n_columns=2),
+    }[kind]
+    forecaster = make(descriptions=descriptions).fit(y)
+    assert forecaster.descriptions_.tolist() == ["rises", "falls"]
+    expected = embedding_of(forecaster, ["rises", "falls"])
+    close(memory_of(forecaster).embeddings.flatten(0, 1), expected)
+    forecast = forecaster.predict(fh=FH)
+    assert not forecast.equals(make().fit(y).predict(fh=FH))
+
+
+@pytest.mark.parametrize(
+    ("descriptions", "error", "message"),
+    [
+        ({"y0": "rises"}, InputError, "no description for the series 'y1'"),
+        (
+            {"y0": "rises", "y1": "falls", "y2": "flat"},
+            InputError,
+            "descriptions for 'y2', which are not series",
+        ),
+        (["rises"], InputError, "got 1 descriptions for 2 series"),
+        ("rises", InputError, "descriptions is a str"),
+        (["rises", " "], DescriptionError, "series 'y1': the user's descriptions"),
+    ],
+)
+def test_wrong_descriptions(descriptions, error, message):
+    with pytest.raises(error, match=message):
+        make(descriptions=descriptions).fit(make_series(n_columns=2))
+
+
+def test_an_unknown_describer():
+    with pytest.raises(InputError, match="describer='gpt', expected 'template' or"):
+        make(describer="gpt").fit(make_series())
+
+
+# new series
+
+
+def test_new_series_get_descriptions_of_their_own():
+    y = make_panel(lengths=(40, 40))
+    more = make_panel(lengths=(40, 40, 30))
+    forecaster = make().fit(y)
+    before = memory_of(forecaster).embeddings.clone()
+    old = forecaster.predict(fh=FH)
+    forecaster.update(more.loc[["s2"]], update_params=False)
+    assert list(forecaster.descriptions_.index) == ["s0", "s1", "s2"]
+    found = memory_of(forecaster).embeddings
+    assert torch.equal(found[:2], before)
+    close(found[2], embedding_of(forecaster, [forecaster.descriptions_["s2"]]))
+    forecast = forecaster.predict(fh=FH)
+    pd.testing.assert_frame_equal(forecast.loc[["s0", "s1"]], old)
+    # and they are forecast with them
+    with torch.no_grad():
+        memory_of(forecaster).embeddings[2].normal_()
+    changed = (forecaster.predict(fh=FH) != forecast).groupby(level=0).any()
+    assert changed["y0"].tolist() == [False, False, True]
+
+
+def test_new_series_with_descriptions_of_the_user():
+    texts = {"s0": "rises", "s1": "falls"}
+    forecaster = make(descriptions=texts).fit(make_panel(lengths=(40, 40)))
+    new = make_panel(lengths=(40, 40, 30)).loc[["s2"]]
+    with pytest.raises(InputError, match="no description for the series 's2'; expec"):
+        forecaster.update(new)
+    texts["s2"] = "flat"
+    forecaster.update(new)
+    assert forecaster.descriptions_.tolist() == ["rises", "falls", "flat"]
+    in_order = make(descriptions=["rises"]).fit(make_panel(lengths=(40,)))
+    with pytest.raises(InputError, match=r"is a list, expected a mapping .*'s1'"):
+        in_order.update(make_panel(lengths=(40, 40)).loc[["s1"]])
+
+
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_series_of_fit_after_pretrain(epochs, readings):
+    y = make_series(n_columns=2, seed=9)
+    forecaster = make(fine_tune_epochs=epochs).pretrain(make_panel(n_columns=2))
+    before = copy.deepcopy(forecaster.pretrained_network_.descriptions)
+    readings.clear()
+    forecaster.fit(y)
+    assert readings == [2]  # read, and not tuned again
+    assert list(forecaster.descriptions_.index) == ["y0", "y1"]
+    assert forecaster.descriptions_.tolist() == make().fit(y).descriptions_.tolist()
+    after = memory_of(forecaster)
+    assert after.embeddings.shape[:2] == (1, 2)
+    close(after.embeddings[0], embedding_of(forecaster, forecaster.descriptions_))
+    for name, p in after.encoder.named_parameters():
+        assert torch.equal(p, before.encoder.get_parameter(name))
+    assert torch.equal(
+        forecaster.pretrained_network_.descriptions.embeddings, before.embeddings
+    )
+    assert forecaster.predict(fh=FH).notna().all(axis=None)
+
+
+def test_new_series_after_pretrain_and_fit():
+    forecaster = make().pretrain(make_panel())
+    forecaster.fit(make_panel(lengths=(40, 40)))
+    # trains, though the fit before did not
+    forecaster.update(make_panel(lengths=(42, 42, 30)))
+    assert list(forecaster.descriptions_.index) == ["s0", "s1", "s2"]
+    assert len(forecaster.predict(fh=FH)) == 3 * len(FH)
+
+
+# prompts
+
+
+def test_history_has_the_share_of_the_pool_in_use():
+    y = make_series(n_columns=2)
+    history = make(n_prompts=4).fit(y).history_
+    assert history["pool_in_use"].between(0.25, 1.0).all()
+    total = history["task"] + 0.1 * history["selection"]
+    assert history["loss"].tolist() == pytest.approx(total.tolist(), rel=1e-5)
+    history = make(selection_loss_weight=0).fit(y).history_
+    assert "selection" not in history
+    assert history["loss"].tolist() == history["task"].tolist()
+    history = make(prompt_pool=False).fit(y).history_
+    assert "pool_in_use" not in history
+
+
+def test_a_collapsed_pool_is_noticed():
+    forecaster = make(n_prompts=4, n_selected_prompts=1, selection_loss_weight=0)
+    forecaster.fit(make_series())
+    with torch.no_grad():
+        forecaster.network_.pool.keys.copy_(torch.zeros(4, 8))
+        forecaster.network_.pool.keys[1] = 1e-6
+    forecaster.update(make_series(n_rows=70)[60:])
+    assert forecaster.history_["pool_in_use"].iloc[-1] < 0.6
+
+
+@pytest.mark.parametrize("backbone", TINY)
+def test_inspect_prompts(backbone):
+    y = make_panel(lengths=(40, 30), n_columns=2)
+    forecaster = make(backbone=backbone, n_prompts=5, n_selected_prompts=3).fit(y)
+    chosen, counts = forecaster.inspect_prompts()
+    ends = [rows.index[-1][1] for _, rows in y.groupby(level=0)]
+    labels = [(f"s{i}", ends[i], name) for i in (0, 1) for name in ("y0", "y1")]
+    assert list(chosen.index) == labels
+    assert chosen.index.names == ["series", "time", "variate"]
+    assert chosen.shape == (4, 3)
+    assert all(len(set(row)) == 3 for row in chosen.to_numpy())
+    assert counts.tolist() == [(chosen == i).to_numpy().sum() for i in range(5)]
+
+
+def test_inspect_prompts_of_other_data():
+    y = make_series(n_rows=60)
+    forecaster = make(n_prompts=5).fit(y)
+    chosen, counts = forecaster.inspect_prompts(y, stride=10)
+    assert len(chosen) == 6
+    assert chosen.index[0] == (y.index[-1], "y0")
+    assert counts.sum() == 12
+    recent, _ = forecaster.inspect_prompts()
+    assert recent.iloc[0].tolist() == chosen.iloc[0].tolist()
+    with pytest.raises(InputError, match=r"\['other'\] now; fit saw \['y0'\]"):
+        forecaster.inspect_prompts(y.set_axis(["other"], axis=1))
+
+
+def test_no_pool_to_inspect():
+    forecaster = make(prompt_pool=False).fit(make_series())
+    with pytest.raises(InputError, match="prompt_pool=False, expected True"):
+        forecaster.inspect_prompts()
+
+
+# size
+
+
+def test_hundreds_of_variates_in_one_model(monkeypatch):
+    kept, batches = [], []
+    train_step = trainer._Run.train_step
+
+    def spy(self, indices, share):
+        storages = {}
+
+        def pack(tensor):
+            storage = tensor.untyped_storage()
+            storages[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+            losses = train_step(self, indices, share)
+        kept.append(sum(storages.values()) / 1e6)
+        batches.append(len(indices))
+        return losses
+
+    monkeypatch.setattr(trainer._Run, "train_step", spy)
+    y = make_series(n_rows=720, n_columns=207)
+    settings = {"batch_size": None, "max_epochs": 1, "validation_fraction": 0.02}
+    make(**settings, steps_per_epoch=2, text_fusion=False).fit(y).predict(fh=FH)
+    assert batches == [19, 19]  # as many as have 4,096 variates
+    # of the width 8; that of the default 64 is eight times as much
+    assert max(kept) < 80
+
+
+def test_a_small_batch_of_many_variates_is_described_at_once(readings):
+    y = make_series(n_rows=40, n_columns=70)
+    forecaster = make(max_epochs=1, language_model_steps=1).fit(y)
+    assert readings == [16, 64, 6]
+    assert memory_of(forecaster).embeddings.shape == (1, 70, 16)
+
+
+# copies
+
+
+@pytest.mark.parametrize("backbone", TINY)
+def test_what_is_saved(backbone, tmp_path):
+    forecaster = make(backbone=backbone, uncertainty=True).fit(make_series(n_columns=2))
+    expected = forecaster.predict_var(fh=FH)
+    saved = pickle.dumps(forecaster)
+    frozen = load_frozen(BackboneSource(backbone))
+    for name, weight in {
+        **frozen.model.state_dict(),
+        "words": frozen.word_embeddings,
+    }.items():
+        if weight.unique().numel() > 2:
+            assert weight.numpy().tobytes() not in saved, name
+    for copied in (copy.deepcopy(forecaster), pickle.loads(saved)):
+        pd.testing.assert_frame_equal(copied.predict_var(fh=FH), expected)
+        encoder = memory_of(copied).encoder
+        assert not any(p.requires_grad for p in encoder.parameters())
+        # new series are described as by the original
+        texts = ["rises", "falls"]
+        close(embedding_of(copied, texts), embedding_of(forecaster, texts))
+
+
+# parameters
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"lora_rank": 3}, "lora_rank=3, expected an even number"),
+        ({"lora_rank": 18}, "lora_rank=18, expected between 0 and 16"),
+        ({"n_heads": 3}, "n_heads=3, expected a divisor of d_model=8"),
+        ({"n_kv_heads": 3}, "n_kv_heads=3, expected a divisor of n_heads=4"),
+        ({"d_model": 0}, "d_model=0, expected at least 1"),
+        ({"patch_length": 0}, "patch_length=0, expected at least 1"),
+        ({"n_blocks": 0}, "n_blocks=0, expected at least 1"),
+        ({"n_prompts": 0}, "n_prompts=0, expected at least 1"),
+        ({"n_prompts": 1, "n_selected_prompts": 1}, "n_prompts=1 with selection_loss"),
+        ({"n_selected_prompts": 17}, "n_selected=17, expected between 1 and"),
+        ({"prompt_length": 0}, "prompt_length=0"),
+        ({"task_loss": "smape"}, "task_loss='smape', expected one of"),
+        ({"selection_loss_weight": -1}, "selection_loss_weight=-1, expected at least"),
+        ({"language_model_steps": -1}, "language_model_steps=-1, expected at least 0"),
+    ],
+    ids=str,
+)
+def test_bad_parameters(parameters, message):
+    with pytest.raises(InputError, match=message):
+        make(**parameters).fit(make_series())
+
+
+def test_patch_length_by_default():
+    y = make_series()
+    for context_length, patch_length in ((8, 1), (24, 2), (25, 3)):
+        forecaster = make(patch_length=None, context_length=context_length).fit(y)
+        assert forecaster.network_.patch_length == patch_length
+
+
+@pytest.mark.parametrize("task_loss", ["mae", "mse", "smooth_l1"])
+def test_task_losses(task_loss):
+    y = make_series()
+    forecaster = make(task_loss=task_loss, validation_fraction=0.3).fit(y)
+    assert forecaster._validation_loss() == task_loss
+    assert forecaster.network_.task_loss == task_loss
+
+
+def test_nothing_warns():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        make(uncertainty=True).fit(make_series(n_columns=2)).predict_interval(fh=FH)
