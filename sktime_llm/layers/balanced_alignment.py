@@ -26,7 +26,7 @@ def balance(text: Tensor, series: Tensor, eps: float = 1e-5) -> Tensor:
     >>> import torch
     >>> from sktime_llm.layers.balanced_alignment import balance
     >>> text = torch.tensor([[[1.0], [3.0]]])
-    >>> balance(text, 5 * text).flatten()
+    >>> balance(text, 5 * text).flatten().round(decimals=2)
     tensor([ 5., 15.])
     """
     return text * (_deviation(series, eps) / _deviation(text, eps))
