@@ -122,7 +122,8 @@ class LLMTSNetForecaster(BaseLLMForecaster):
     descriptions_ : pandas.Series of str
         What was told of every series and variate.
     language_model_losses_ : list of float
-        Loss of every step of fine-tuning the language model, in nats per token.
+        Loss of every step of fine-tuning the language model, in nats per token; after
+        ``pretrain``, of that.
 
     Raises
     ------
@@ -146,6 +147,10 @@ class LLMTSNetForecaster(BaseLLMForecaster):
       token states.
     - Each variate attends to the descriptions of all, and its own is added to its
       query.
+    - A value that is missing counts as 1 in the mean square of the scale.
+    - The variance has a part in units of the scale, and one in those of the
+      standardised series: what follows a window that hardly moves is not certain. The
+      epoch is then chosen by the likelihood, too.
     - The variance of steps that are rolled forward adds that of the last step before.
 
     <<threads>>
@@ -167,7 +172,15 @@ class LLMTSNetForecaster(BaseLLMForecaster):
     3
     """
 
-    _tags = {"capability:missing_values": True, "capability:pred_int": True}
+    _tags = {
+        "capability:missing_values": True,
+        "capability:pred_int": True,
+        "pretrain:fitted_params": [
+            "pretrained_network_",
+            "pretrain_history_",
+            "language_model_losses_",
+        ],
+    }
 
     def __init__(
         self,
