@@ -3,14 +3,12 @@
 import copy
 import warnings
 from collections.abc import Sequence
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from sklearn.utils import check_random_state
-from sktime.datatypes import convert_to, update_data
+from sktime.datatypes import update_data
 from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 
 from sktime_llm.errors import (
@@ -19,44 +17,42 @@ from sktime_llm.errors import (
 )
 from sktime_llm.forecasting._checks import (
     check_columns,
-    check_long_enough,
     check_varies,
     warn_short,
 )
 from sktime_llm.forecasting._parameters import ParameterMixin
+from sktime_llm.forecasting._predicting import PredictMixin
 from sktime_llm.forecasting._saving import SavingMixin, device_of
 from sktime_llm.forecasting._scaling import Scaling
 from sktime_llm.forecasting._series import (
+    MTYPES,
     Key,
-    cutoff_of,
-    forecast_times,
     frequency_of,
     last_rows,
+    pad_start,
     split_series,
     to_array,
-    to_frame,
 )
 from sktime_llm.forecasting._shape import choose_shape, validation_share
 from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.training.devices import resolve_device, seeded
-from sktime_llm.training.rollout import roll_forward
 from sktime_llm.training.trainer import TrainingConfig, train
 from sktime_llm.training.windows import (
     Windows,
     WindowShape,
+    shape_of,
     split_windows,
     stack_windows,
     train_rows,
     with_target,
 )
 
-_MTYPES = ["pd.DataFrame", "pd-multiindex", "pd_multiindex_hier"]
 _LARGEST_SEED = 2**31 - 1
 _LEAST_BATCH, LARGEST_BATCH = 16, 256
 _STEPS_OF_AN_EPOCH = 32
 
 
-class BaseLLMForecaster(SavingMixin, ParameterMixin, BaseForecaster):
+class BaseLLMForecaster(PredictMixin, SavingMixin, ParameterMixin, BaseForecaster):
     """Base of the forecasters; the only place that knows sktime's contract.
 
     A subclass has the parameters that are read here as ``self.<name>`` in its
@@ -67,8 +63,8 @@ class BaseLLMForecaster(SavingMixin, ParameterMixin, BaseForecaster):
         "authors": ["sktime-llm developers"],
         "maintainers": ["sktime-llm developers"],
         "python_dependencies": ["torch", "transformers", "peft", "accelerate"],
-        "y_inner_mtype": _MTYPES,
-        "X_inner_mtype": _MTYPES,
+        "y_inner_mtype": MTYPES,
+        "X_inner_mtype": MTYPES,
         "capability:multivariate": True,
         "capability:exogenous": False,
         "capability:insample": False,
@@ -142,7 +138,7 @@ class BaseLLMForecaster(SavingMixin, ParameterMixin, BaseForecaster):
             network = self._new_network(shape, y.shape[1])
             epochs = self.max_epochs
         else:
-            shape = _shape_of(pretrained)
+            shape = shape_of(pretrained)
             network = copy.deepcopy(pretrained)
             epochs = self.fine_tune_epochs
         warn_short(series, shape)
@@ -188,7 +184,7 @@ class BaseLLMForecaster(SavingMixin, ParameterMixin, BaseForecaster):
     def _pretrain_further(
         self, network: ForecastNetwork, series: dict[Key, np.ndarray], columns: pd.Index
     ) -> "BaseLLMForecaster":
-        scalings = self._make_scalings(series, _shape_of(network))
+        scalings = self._make_scalings(series, shape_of(network))
         self._introduce(network, series, columns)
         self.pretrain_history_ = self._train_on_all(
             network, series, scalings, self.max_epochs
@@ -203,7 +199,7 @@ class BaseLLMForecaster(SavingMixin, ParameterMixin, BaseForecaster):
         update_params: bool = True,
     ) -> "BaseLLMForecaster":
         check_columns(y, self._tail)
-        shape = _shape_of(self.network_)
+        shape = shape_of(self.network_)
         before = {key: rows.index[-1] for key, rows in split_series(self._tail)}
         known = update_data(self._tail, y)
         series = self._read(known)
@@ -289,9 +285,9 @@ class BaseLLMForecaster(SavingMixin, ParameterMixin, BaseForecaster):
         max_epochs: int,
     ) -> pd.DataFrame:
         """Train in place on all windows of all series; give the history."""
-        shape = _shape_of(network)
+        shape = shape_of(network)
         scaled = [
-            _pad(scalings[key].apply(values), shape.total)
+            pad_start(scalings[key].apply(values), shape.total)
             for key, values in series.items()
         ]
         share = self._validation_share(series, shape)
@@ -310,9 +306,9 @@ class BaseLLMForecaster(SavingMixin, ParameterMixin, BaseForecaster):
         """Train on the windows that end in the new rows; append to the history."""
         # a fitted copy of a forecaster may hold the same network
         network = copy.deepcopy(self.network_)
-        shape = _shape_of(network)
+        shape = shape_of(network)
         scaled = [
-            _pad(self._scalings[key].apply(values), shape.total)
+            pad_start(self._scalings[key].apply(values), shape.total)
             for key, values in series.items()
         ]
         starts = [
@@ -339,8 +335,10 @@ class BaseLLMForecaster(SavingMixin, ParameterMixin, BaseForecaster):
         config = TrainingConfig(
             learning_rate=self.learning_rate,
             max_epochs=max_epochs,
-            batch_size=_given(
-                self.batch_size, _default_batch_size(len(training), most)
+            batch_size=(
+                _default_batch_size(len(training), most)
+                if self.batch_size is None
+                else self.batch_size
             ),
             patience=self.patience,
             optimizer=self.optimizer,
@@ -355,116 +353,6 @@ class BaseLLMForecaster(SavingMixin, ParameterMixin, BaseForecaster):
             verbose=self.verbose,
         )
         return pd.DataFrame(train(network, training, validation, config))
-
-    # forecasting
-
-    def _predict(
-        self, fh: ForecastingHorizon, X: pd.DataFrame | None = None
-    ) -> pd.DataFrame:
-        mean, _ = self._forecast(fh)
-        return mean
-
-    def _predict_var(
-        self,
-        fh: ForecastingHorizon,
-        X: pd.DataFrame | None = None,
-        cov: bool = False,
-    ) -> pd.DataFrame:
-        if cov:
-            raise NotImplementedError(
-                f"{type(self).__name__} knows no covariances between time steps; use "
-                "cov=False for their variances."
-            )
-        _, variance = self._forecast(fh)
-        return variance
-
-    def _predict_quantiles(
-        self, fh: ForecastingHorizon, X: pd.DataFrame | None, alpha: list[float]
-    ) -> pd.DataFrame:
-        mean, variance = self._forecast(fh)
-        columns = self._get_columns(method="predict_quantiles", alpha=alpha)
-        deviates = np.array([NormalDist().inv_cdf(p) for p in alpha])
-        deviation = np.sqrt(variance.to_numpy())[:, :, None]
-        values = mean.to_numpy()[:, :, None] + deviation * deviates
-        return pd.DataFrame(
-            values.reshape(len(mean), -1), index=mean.index, columns=columns
-        )
-
-    def _forecast(self, fh: ForecastingHorizon) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Give means and variances; without an idea of variance, of no rows."""
-        keys, contexts, steps, times = [], [], [], []
-        known: dict[Any, tuple[np.ndarray, pd.Index]] = {}
-        for key, rows in split_series(self._tail):
-            end = rows.index[-1]
-            if end not in known:  # most panels have one last time, or few
-                cutoff = cutoff_of(rows.index, self._frequency)
-                known[end] = forecast_times(fh, cutoff, key)
-            keys.append(key)
-            steps.append(known[end][0])
-            times.append(known[end][1])
-            values = self._scalings[key].apply(rows.to_numpy(dtype=np.float64))
-            contexts.append(_pad(values, self.context_length_)[-self.context_length_ :])
-        device = device_of(self.network_)
-        forecasts = roll_forward(
-            self.network_,
-            torch.from_numpy(np.stack(contexts).astype(np.float32)).to(device),
-            max(int(series_steps.max()) for series_steps in steps),
-            batch_size=_given(
-                self.batch_size, self._largest_batch(self._tail.shape[1])
-            ),
-            precision=self.precision,
-            series=torch.tensor([self._numbers[key] for key in keys], device=device),
-        )
-        means = [
-            self._scalings[key].undo(rows[series_steps - 1])
-            for key, rows, series_steps in zip(
-                keys, _to_numpy(forecasts.mean), steps, strict=True
-            )
-        ]
-        mean = to_frame(means, keys, times, self._tail)
-        if forecasts.variance is None:
-            return mean, mean.iloc[:0]
-        variances = [
-            self._scalings[key].scale ** 2 * rows[series_steps - 1]
-            for key, rows, series_steps in zip(
-                keys, _to_numpy(forecasts.variance), steps, strict=True
-            )
-        ]
-        return mean, to_frame(variances, keys, times, self._tail)
-
-    def _recent_contexts(
-        self, y: Any, stride: int
-    ) -> tuple[torch.Tensor, pd.MultiIndex]:
-        """Give scaled contexts, and series, last time and variate of what is in them.
-
-        Of `y` every `stride` steps back from the end of each series; of None the most
-        recent one of each series that is known.
-
-        Raises
-        ------
-        InputError
-            If `y` has other columns than in fit, or a series shorter than a context.
-        """
-        length = self.context_length_
-        frame = last_rows(self._tail, length) if y is None else convert_to(y, _MTYPES)
-        check_columns(frame, self._tail)
-        series = self._read(frame)
-        if y is not None:
-            check_long_enough(series, length)
-        new = {key: v for key, v in series.items() if key not in self._scalings}
-        scalings = self._make_scalings(new, _shape_of(self.network_)) | self._scalings
-        contexts, labels = [], []
-        for key, rows in split_series(frame):
-            scaled = _pad(scalings[key].apply(series[key]), length)
-            for back in range(0, len(scaled) - length + 1, stride):
-                end = len(scaled) - back
-                contexts.append(scaled[end - length : end])
-                labels += [(key, rows.index[-1 - back], name) for name in frame.columns]
-        index = pd.MultiIndex.from_tuples(labels, names=["series", "time", "variate"])
-        if not isinstance(frame.index, pd.MultiIndex):
-            index = index.droplevel("series")
-        stacked = np.stack(contexts).astype(np.float32)
-        return torch.from_numpy(stacked).to(device_of(self.network_)), index
 
     # input checks
 
@@ -490,14 +378,6 @@ def _lengths(series: dict[Key, np.ndarray]) -> list[int]:
     return [len(values) for values in series.values()]
 
 
-def _to_numpy(values: torch.Tensor) -> np.ndarray:
-    return values.cpu().numpy().astype(np.float64)
-
-
-def _given(value: int | None, default: int) -> int:
-    return default if value is None else value
-
-
 def _default_batch_size(n_windows: int, most: int) -> int:
     """Make some 32 steps an epoch, of 16 windows or more."""
     return min(most, max(_LEAST_BATCH, n_windows // _STEPS_OF_AN_EPOCH))
@@ -507,13 +387,3 @@ def _last_starts(n_rows: int, n_new: int, shape: WindowShape) -> np.ndarray:
     """Starts of the windows that end in the last `n_new` rows of a series."""
     n_windows = n_rows - shape.total + 1
     return np.arange(max(0, n_windows - n_new), n_windows)
-
-
-def _shape_of(network: ForecastNetwork) -> WindowShape:
-    return WindowShape(network.context_length, network.prediction_length)
-
-
-def _pad(values: np.ndarray, n_rows: int) -> np.ndarray:
-    """Repeat the first row at the start until there are enough rows."""
-    missing = max(0, n_rows - len(values))
-    return np.pad(values, ((missing, 0), (0, 0)), mode="edge")

@@ -8,6 +8,9 @@ from sktime.forecasting.base import ForecastingHorizon
 
 from sktime_llm.errors import InputError
 
+MTYPES = ["pd.DataFrame", "pd-multiindex", "pd_multiindex_hier"]
+"""sktime's names of the frames that are understood here."""
+
 Key = Hashable
 """Instance of a panel or node of a hierarchy; None for a single series."""
 
@@ -136,6 +139,12 @@ def last_rows(frame: pd.DataFrame, n_rows: int) -> pd.DataFrame:
         return frame.iloc[-n_rows:].copy()
     levels = list(range(frame.index.nlevels - 1))
     return frame.groupby(level=levels, sort=True).tail(n_rows).copy()
+
+
+def pad_start(values: np.ndarray, n_rows: int) -> np.ndarray:
+    """Repeat the first row at the start until there are enough rows."""
+    missing = max(0, n_rows - len(values))
+    return np.pad(values, ((missing, 0), (0, 0)), mode="edge")
 
 
 def _check_regular(index: pd.Index, key: Key) -> None:

@@ -13,6 +13,7 @@ from sktime_llm.backbone.make import make_backbone
 from sktime_llm.errors import InputError
 from sktime_llm.forecasting._base import LARGEST_BATCH, BaseLLMForecaster
 from sktime_llm.forecasting._docs import document_shared
+from sktime_llm.forecasting._predicting import VarianceMixin
 from sktime_llm.forecasting._series import Key
 from sktime_llm.layers.prompt_pool import usage_counts
 from sktime_llm.networks._interface import ForecastNetwork
@@ -22,7 +23,7 @@ from sktime_llm.text.encoder import DescriptionEncoder
 from sktime_llm.training.devices import seeded
 from sktime_llm.training.losses import check_distance
 from sktime_llm.training.trainer import NLL
-from sktime_llm.training.windows import WindowShape, train_rows
+from sktime_llm.training.windows import WindowShape, shape_of, train_rows
 
 _TOKENS_OF_A_CONTEXT = 12
 _VARIATES_OF_A_BATCH = 4096
@@ -30,7 +31,7 @@ _POINTWISE = ("mae", "mse", "smooth_l1")
 
 
 @document_shared(lr_schedule='"cosine"', network="LLMTSNetwork")
-class LLMTSNetForecaster(BaseLLMForecaster):
+class LLMTSNetForecaster(VarianceMixin, BaseLLMForecaster):
     """LLM-TS Net: forecast many variates, with their trends described in words.
 
     A describer puts the trend of every variate into words, from its training part. A
@@ -360,7 +361,7 @@ class LLMTSNetForecaster(BaseLLMForecaster):
         memory = network.descriptions
         if not isinstance(memory, DescriptionMemory):
             return
-        shape = WindowShape(network.context_length, network.prediction_length)
+        shape = shape_of(network)
         told = self._describe(new, columns, shape, known)
         device = memory.embeddings.device
         if not known:

@@ -225,9 +225,31 @@ def share_in_use(counts: Tensor) -> float:
             "the counts are all 0, expected choices of a prompt pool: count them while "
             "the pool runs."
         )
-    frequencies = counts.double() / total
-    perplexity = torch.special.entr(frequencies).sum().exp()
-    return float(perplexity / len(counts))
+    return float(perplexity(counts) / len(counts))
+
+
+def perplexity(counts: Tensor) -> Tensor:
+    """Give the number of prompts in use: the exponential of the choices' entropy.
+
+    Parameters
+    ----------
+    counts : Tensor of shape (n_prompts,)
+        From `usage_counts`, not all 0.
+
+    Returns
+    -------
+    scalar Tensor of float64
+        On the device of `counts`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sktime_llm.layers.prompt_pool import perplexity
+    >>> perplexity(torch.tensor([6, 6, 0, 0])).round(decimals=4)
+    tensor(2., dtype=torch.float64)
+    """
+    frequencies = counts.double() / counts.sum()
+    return torch.special.entr(frequencies).sum().exp()
 
 
 def _check_sizes(n_prompts: int, prompt_length: int, n_selected: int) -> None:

@@ -15,8 +15,8 @@ from sktime_llm.layers.missing import fill_gaps
 from sktime_llm.layers.prompt_pool import (
     PromptPool,
     PromptSelection,
+    perplexity,
     selection_loss,
-    share_in_use,
     usage_counts,
 )
 from sktime_llm.layers.time_space import TimeSpaceBlock
@@ -331,4 +331,5 @@ def _series_of(context: Tensor, features: Features | None) -> Tensor:
 
 def _in_use(selection: PromptSelection, n_prompts: int) -> Tensor:
     counts = usage_counts(selection.indices, n_prompts)
-    return selection.scores.new_tensor(share_in_use(counts))
+    share = perplexity(counts) / n_prompts  # a tensor: reading it would wait for a GPU
+    return share.to(selection.scores.dtype)

@@ -27,6 +27,11 @@ class WindowShape:
         return self.context_length + self.prediction_length
 
 
+def shape_of(network: ForecastNetwork) -> WindowShape:
+    """Give the windows that a network takes."""
+    return WindowShape(network.context_length, network.prediction_length)
+
+
 class Windows:
     """Windows over one or more series, gathered in batches without copying the data.
 
