@@ -1,6 +1,7 @@
 """Tokens that read a text which does not read them."""
 
 import inspect
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -8,6 +9,31 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 from sktime_llm.errors import UnsupportedBackboneError
+
+
+class _CacheFilled(Exception):
+    """Ends a run that has given what it was for."""
+
+
+class _PrefixCache(DynamicCache):
+    """Ends a run at the last keys and values; what follows them nobody reads."""
+
+    def __init__(self, n_layers: int) -> None:
+        super().__init__()
+        self._n_layers = n_layers
+
+    def update(
+        self,
+        key_states: Tensor,
+        value_states: Tensor,
+        layer_idx: int,
+        *args: Any,
+        **kwargs: Any,
+    ) -> tuple[Tensor, Tensor]:
+        updated = super().update(key_states, value_states, layer_idx, *args, **kwargs)
+        if layer_idx + 1 == self._n_layers:
+            raise _CacheFilled
+        return updated
 
 
 def read_prefix(model: PreTrainedModel, prefix: Tensor, mask: Tensor) -> Tensor:
@@ -38,10 +64,11 @@ def read_prefix(model: PreTrainedModel, prefix: Tensor, mask: Tensor) -> Tensor:
             "expected a decoder, or an encoder such as BERT or RoBERTa. Choose another "
             "backbone, or prompt_order='prompts-first'."
         )
-    cache = DynamicCache()
+    cache = _PrefixCache(model.config.num_hidden_layers)
     # not as an inference tensor, which a later training step could not use
     with torch.inference_mode(False), torch.no_grad():
-        model(inputs_embeds=prefix, attention_mask=mask, past_key_values=cache)
+        with suppress(_CacheFilled):
+            model(inputs_embeds=prefix, attention_mask=mask, past_key_values=cache)
         kept: list[Any] = cache.layers
         layers = [torch.stack([layer.keys, layer.values]) for layer in kept]
         return torch.stack(layers).permute(2, 4, 0, 1, 3, 5)

@@ -61,7 +61,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
         read the text and it does not read them, so that it runs without gradient.
     prompt_style : {"short", "published"}, default="short"
         The sentence: ``"published"`` with its numbers in full, or ``"short"``, which
-        says the same in a third of the tokens, with one decimal.
+        says the same in a quarter of the tokens, with numbers as whole tenths.
     n_lags : int, default=5
         Lags of highest autocorrelation in the sentence; 0 for none. There are half as
         many as the context has steps.

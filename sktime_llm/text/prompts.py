@@ -16,7 +16,7 @@ PADDING = -1
 """Stands where a text has no token; a tokenizer need not have one for padding."""
 
 _TREND = {
-    "short": {-1: "down", 0: "flat", 1: "up"},
+    "short": {-1: "falling", 0: "flat", 1: "rising"},
     "published": {-1: "downward", 0: "downward", 1: "upward"},
 }
 
@@ -30,7 +30,7 @@ def write_prompts(statistics: WindowStatistics, style: str = "short") -> np.ndar
         Of any number of windows.
     style : {"short", "published"}, default="short"
         ``"published"`` is the sentence of [1]_, with numbers in full; ``"short"`` says
-        the same in a third of the tokens, with one decimal.
+        the same in a quarter of the tokens, with numbers as whole tenths: 13 is 1.3.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def write_prompts(statistics: WindowStatistics, style: str = "short") -> np.ndar
     >>> from sktime_llm.text.statistics import window_statistics
     >>> windows = torch.tensor([[-1.0, 0.5, -1.0, 0.5, -1.0, 1.0]])
     >>> write_prompts(window_statistics(windows, n_lags=2)).tolist()
-    ['min -1.0 max 1.0 median -0.2 trend up lags 2 1']
+    ['min -10 max 10 median -2 rising lags 2 1']
     """
     if style not in PROMPT_STYLES:
         raise InputError(f"prompt_style={style!r}, expected one of {PROMPT_STYLES}.")
@@ -62,7 +62,7 @@ def write_prompts(statistics: WindowStatistics, style: str = "short") -> np.ndar
     lags = [column.astype(str) for column in statistics.lags.cpu().numpy().T]
     if style == "short":
         pieces = ["min ", numbers[0], " max ", numbers[1], " median ", numbers[2]]
-        pieces += [" trend ", trend, " lags" if lags else ""]
+        pieces += [" ", trend, " lags" if lags else ""]
         for lag in lags:
             pieces += [" ", lag]
     else:
@@ -78,8 +78,8 @@ def write_prompts(statistics: WindowStatistics, style: str = "short") -> np.ndar
 
 def _numbers(values: Tensor, style: str) -> np.ndarray:
     numbers = values.cpu().numpy().astype(np.float64)
-    if style == "short":
-        numbers = numbers.round(1)
+    if style == "short":  # half the tokens: tokenizers take each digit after a point
+        return (numbers * 10).round().astype(np.int64).astype(str)
     return (numbers + 0.0).astype(str)  # + 0.0: there is no -0.0
 
 

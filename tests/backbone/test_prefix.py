@@ -97,6 +97,22 @@ def test_what_is_read_of_a_text(kind, backbone):
     close(read[1:2, :2], backbone.read(prefix[1:2, :2], mask[1:2, :2]), **CLOSE)
 
 
+def test_nothing_is_computed_after_the_last_keys_and_values(backbone):
+    prefix, mask, _ = make_data()
+    ran = []
+    for name, module in backbone.model.named_modules():
+        if not list(module.children()):
+            module.register_forward_hook(lambda *_, name=name: ran.append(name))
+    backbone.model(inputs_embeds=prefix, attention_mask=mask)
+    in_full = list(ran)
+    ran.clear()
+    backbone.read(prefix, mask)
+    assert ran == in_full[: len(ran)]
+    in_last = [name for name in in_full if f".{N_LAYERS - 1}." in name]
+    skipped = in_full[len(ran) :]
+    assert set(skipped) > set(in_last[len(in_last) // 2 :])
+
+
 def test_reading_is_repeatable(backbone):
     # what is read is left as it is by those who use it
     prefix, mask, tokens = make_data()

@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -27,6 +26,9 @@ PATCH_LENGTH, PATCH_STRIDE, D_MODEL, D_FF, N_LAGS = 4, 2, 5, 7, 3
 N_PROMPTS = 3
 WIDTH, BACKBONE_HEADS, N_LAYERS = 16, 2, 2
 TINY = ["tiny-random", "tiny-random-decoder"]
+LAST_KEYS = dict(
+    zip(TINY, ["encoder.layer.1.attention.self.key", "h.1.attn.c_attn"], strict=True)
+)
 REFERENCE_NAMES = {
     "text.prompts": "prompts",
     "text.backbone.model.": "backbone.",
@@ -224,7 +226,7 @@ def test_balancing_gives_the_text_the_scale_of_the_series(name, order):
     scale = both.series.std(dim=1, correction=0)
     assert not torch.allclose(both.text.std(dim=1, correction=0), scale, rtol=0.5)
     # up to the epsilon in what is divided by
-    close(both.balanced_text.std(dim=1, correction=0), scale, rtol=0.1, atol=0.0)
+    close(both.balanced_text.std(dim=1, correction=0), scale, rtol=0.2, atol=0.0)
 
 
 @pytest.mark.parametrize("alignment_weight", [1.0, 0.3, 0.0])
@@ -366,12 +368,10 @@ def test_texts_tell_the_statistics_of_the_reference():
     for window, of_window in zip(normed, texts, strict=True):
         for series, ids in zip(window.T, of_window, strict=True):
             expected = reference.statistics(series.numpy(), N_LAGS)
-            trend = {-1: "down", 0: "flat", 1: "up"}[expected.trend]
+            trend = {-1: "falling", 0: "flat", 1: "rising"}[expected.trend]
             lags = " ".join(str(lag) for lag in expected.lags)
-            numbers = [np.round(value, 1) + 0.0 for value in expected[:3]]
-            said = "min {} max {} median {} trend {} lags {}".format(
-                *numbers, trend, lags
-            )
+            numbers = [round(10 * float(value)) for value in expected[:3]]
+            said = "min {} max {} median {} {} lags {}".format(*numbers, trend, lags)
             assert "".join(tokenizer.convert_ids_to_tokens(ids)) == said
 
 
@@ -427,8 +427,9 @@ def test_more_prompts_than_text(name, order):
 def test_equal_texts_are_read_once(name, order):
     network = build_exact(name, order)
     sizes = []
-    network.text.backbone.model.register_forward_hook(
-        lambda _, __, out: sizes.append(len(out.last_hidden_state))
+    network.text.backbone.model.register_forward_pre_hook(
+        lambda _, __, kwargs: sizes.append(len(kwargs["inputs_embeds"])),
+        with_kwargs=True,
     )
     context, _ = make_data(batch=2)
     network(context.repeat(5, 1, 1))
@@ -438,9 +439,10 @@ def test_equal_texts_are_read_once(name, order):
 def test_text_first_reads_the_text_without_gradient(name):
     network = build_exact(name, "text-first")
     context, target = make_data()
+    keys = network.text.backbone.model.get_submodule(LAST_KEYS[name])
     with_gradient = []
-    network.text.backbone.model.register_forward_hook(
-        lambda _, __, out: with_gradient.append(out.last_hidden_state.requires_grad)
+    keys.register_forward_hook(
+        lambda _, __, out: with_gradient.append(out.requires_grad)
     )
     network(context, target)
     assert with_gradient == [False, True]
@@ -450,11 +452,11 @@ def count_readings(network):
     """How many texts the model has read so far, as a list that grows."""
     sizes = []
 
-    def count(_, __, kwargs, out):
+    def count(_, __, kwargs):
         if "position_ids" not in kwargs:  # which the prompts have
-            sizes.append(len(out.last_hidden_state))
+            sizes.append(len(kwargs["inputs_embeds"]))
 
-    network.text.backbone.model.register_forward_hook(count, with_kwargs=True)
+    network.text.backbone.model.register_forward_pre_hook(count, with_kwargs=True)
     return sizes
 
 
