@@ -211,6 +211,7 @@ METHODS = {
     "ridge, all sensors": Method(ridge_all_sensors),
     "LLM-TS Net": Method(NetworkMethod(), is_network=True),
     "with uncertainty": Method(NetworkMethod(uncertainty=True), is_network=True),
+    "with squared error": Method(NetworkMethod(task_loss="mse"), is_network=True),
     "without text": Method(NetworkMethod(text_fusion=False), is_network=True),
     "without pool": Method(NetworkMethod(prompt_pool=False), is_network=True),
     "without inter-series": Method(
