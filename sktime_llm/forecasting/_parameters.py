@@ -17,6 +17,14 @@ class ParameterMixin:
     backbone_mode: str
     random_state: Any
 
+    def _check_X_y(self, *args: Any, **kwargs: Any) -> Any:
+        """Check what is read only after a pretrain or in an update; then as sktime.
+
+        sktime calls this first in fit, pretrain and update, before any training.
+        """
+        self._check_counts("fine_tune_epochs", "update_epochs", least=0)
+        return super()._check_X_y(*args, **kwargs)  # type: ignore[misc]
+
     def _backbone_choice(self) -> BackboneChoice:
         # what is random and frozen must be the same in every process
         seed = self.random_state
@@ -40,6 +48,12 @@ class ParameterMixin:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise InputError(f"{name}={value}, expected at least {least}.")
+
+    def _check_weights(self, *names: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            if not value >= 0:  # NaN is refused, too
+                raise InputError(f"{name}={value}, expected at least 0.")
 
     def _clip(self, name: str, most: int, why: str) -> int:
         """Give a parameter, or the most that there can be, with a warning."""

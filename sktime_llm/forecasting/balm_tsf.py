@@ -243,10 +243,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
             raise InputError(
                 f"start_temperature={self.start_temperature}, expected above 0."
             )
-        for name in ("alignment_weight", "text_memory"):
-            value = getattr(self, name)
-            if not value >= 0:
-                raise InputError(f"{name}={value}, expected at least 0.")
+        self._check_weights("alignment_weight", "text_memory")
 
     def inspect_alignment(
         self, y: Any = None, *, stride: int | None = None

@@ -198,8 +198,7 @@ class CALFForecaster(BaseLLMForecaster):
         super().__init__()
 
     def _build_network(self, shape: WindowShape, n_channels: int) -> CALFNetwork:
-        self._check_losses(shape)
-        self._check_rates("dropout", "lora_dropout")
+        self._check_parameters(shape)
         choice = self._backbone_choice()
         tuning = Tuning(
             lora_rank=self.lora_rank,
@@ -241,6 +240,12 @@ class CALFForecaster(BaseLLMForecaster):
             feature_loss_weight=self.feature_loss_weight,
             seasonal_period=self.seasonal_period,
         )
+
+    def _check_parameters(self, shape: WindowShape) -> None:
+        self._check_counts("d_ff")
+        self._check_rates("dropout", "lora_dropout")
+        self._check_weights("consistency_loss_weight", "feature_loss_weight")
+        self._check_losses(shape)
 
     def _check_losses(self, shape: WindowShape) -> None:
         percent = (*_POINTWISE, "smape")

@@ -1,5 +1,6 @@
 """What only CALF has."""
 
+import numpy as np
 import pytest
 
 from sktime_llm.errors import ClippedParameterWarning, InputError
@@ -16,6 +17,14 @@ make = FORECASTERS["calf"]
         ({"lora_rank": -1}, "lora_rank=-1, expected between 0 and 16"),
         ({"n_heads": 3}, "n_heads=3, expected a divisor of 16"),
         ({"n_heads": 0}, "n_heads=0, expected a divisor of 16"),
+        ({"d_ff": 0}, "d_ff=0, expected at least 1"),
+        ({"d_ff": -8}, "d_ff=-8, expected at least 1"),
+        (
+            {"consistency_loss_weight": -1.0},
+            "consistency_loss_weight=-1.0, expected at least 0",
+        ),
+        ({"feature_loss_weight": -1.0}, "feature_loss_weight=-1.0, expected at least"),
+        ({"feature_loss_weight": np.nan}, "feature_loss_weight=nan, expected at least"),
         ({"n_principal_embeddings": 0}, "0 principal word embeddings asked for"),
         ({"task_loss": "mase"}, "task_loss='mase', expected one of"),
         ({"consistency_loss": "x"}, "consistency_loss='x', expected one of"),
