@@ -17,6 +17,9 @@ from sktime_llm.networks.balm_tsf import (
 )
 from sktime_llm.training.windows import WindowShape
 
+# Each variate of a window is a text that the language model reads.
+_VARIATES_OF_A_BATCH = 2048
+
 
 @document_shared(lr_schedule='"one-cycle"', network="BALMTSFNetwork")
 class BALMTSFForecaster(BaseLLMForecaster):
@@ -77,7 +80,10 @@ class BALMTSFForecaster(BaseLLMForecaster):
         Learning rate at its highest. Published: 0.002 to 0.02.
     max_epochs : int, default=20
         Most passes over the training windows. Published: 100, with a patience of 10.
-    <<batch_size>>
+    batch_size : int, optional
+        Windows a step, and series computed at once in predict. None is one 32nd of the
+        training windows, at least 16 and at most 256, but no more than have 2,048
+        variates together, each of which is a text to read: of 100 variates, 20 windows.
     <<training>>
     <<lr_schedule>>
 
@@ -244,6 +250,10 @@ class BALMTSFForecaster(BaseLLMForecaster):
                 f"start_temperature={self.start_temperature}, expected above 0."
             )
         self._check_weights("alignment_weight", "text_memory")
+
+    def _largest_batch(self, n_channels: int) -> int:
+        most = super()._largest_batch(n_channels)
+        return max(1, min(most, _VARIATES_OF_A_BATCH // n_channels))
 
     def inspect_alignment(
         self, y: Any = None, *, stride: int | None = None

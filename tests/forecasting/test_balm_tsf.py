@@ -11,6 +11,7 @@ from transformers import AutoModel, BertConfig, PreTrainedTokenizerBase
 from sktime_llm.backbone.loading import clear_backbone_cache, load_tokenizer
 from sktime_llm.errors import ClippedParameterWarning, InputError
 from sktime_llm.layers.instance_norm import InstanceNorm
+from sktime_llm.networks.balm_tsf import TextBranch
 from sktime_llm.text.prompts import write_prompts
 from sktime_llm.text.statistics import window_statistics
 from sktime_llm.training import trainer
@@ -111,6 +112,38 @@ def test_parameters_of_the_contrast(parameter):
 def test_step_schedule():
     history = make(lr_schedule="step", max_epochs=3).fit(make_series()).history_
     assert history["learning_rate"].tolist() == pytest.approx([0.01, 0.005, 0.0025])
+
+
+# batches
+
+
+@pytest.fixture
+def texts_at_once(monkeypatch):
+    """How many texts the language model is given, in training and in forecasts."""
+    seen = {True: [], False: []}
+    read = TextBranch.forward
+
+    def spy(self, token_ids):
+        seen[self.training].append(len(token_ids))
+        return read(self, token_ids)
+
+    monkeypatch.setattr(TextBranch, "forward", spy)
+    return seen
+
+
+def test_many_variates_make_small_batches_by_default(texts_at_once):
+    y = make_panel(lengths=(40,) * 9, n_columns=300)
+    settings = {"batch_size": None, "steps_per_epoch": 2, "validation_fraction": 0.0}
+    make(**settings, max_epochs=1, n_lags=0).fit(y).predict(fh=[1])
+    assert texts_at_once[True] == [1800, 1800]  # 6 windows have 2,048 variates at most
+    assert texts_at_once[False] == [1800, 900]
+
+
+@pytest.mark.parametrize(
+    ("n_columns", "most"), [(1, 256), (7, 256), (8, 256), (100, 20), (5000, 1)]
+)
+def test_the_largest_batch_by_default(n_columns, most):
+    assert make()._largest_batch(n_columns) == most
 
 
 # text
