@@ -38,10 +38,12 @@ class BALMTSFForecaster(BaseLLMForecaster):
 
     Parameters
     ----------
-    context_length : int, default=512
-        Time steps the network sees. More than half of what the longest series leaves
-        beside forecast and validation, where that does not fit, is clipped, with a
-        warning.
+    context_length : int, optional
+        Time steps the network sees; 512 by default. One that does not fit into what the
+        longest series leaves beside forecast and validation is clipped to half of that,
+        with a warning: with room for 511 steps, 512 becomes 256. None takes twice
+        `prediction_length`, but at least 24 and at most 96, and at most half of the
+        room.
     <<prediction_length>>
     <<backbone>>
     patch_length : int, default=16
