@@ -99,16 +99,23 @@ class BALMTSFForecaster(BaseLLMForecaster):
 
     Notes
     -----
-    What departs from the public code, beside the defaults above:
+    What departs from the public code, and what that does to accuracy. All of it
+    together, with ``lr_schedule="step", max_epochs=8, batch_size=96``, has an MSE / MAE
+    of 0.365 / 0.394 on ETTh1, 96 hours from 512; published with GPT-2: 0.365 / 0.392.
 
+    - The text by default is short and read before the prompts: 0.633 / 0.557 after 40
+      steps on ETTh1 (one seed), with the published text 0.625 / 0.554.
+    - Other defaults above that are not the published ones: not measured one by one.
     - Texts are padded with a mask, and the states of a decoder are the true last ones;
-      there they are states at padding.
+      there they are states at padding. Not measured.
     - The negatives of the contrastive loss are the other series' texts. There they are
-      the positives rolled by one, which has each series' own text once more.
+      the positives rolled by one, which has each series' own text once more. Not
+      measured.
     - Of the symmetric autocorrelation the lags from 1 to half the context are ranked.
       There lag 0, which is always the highest, and mirrored lags are among the five.
-    - There are at least two prompt tokens: one has no scale to balance.
-    - The frozen language model runs without dropout.
+      Not measured.
+    - There are at least two prompt tokens: one has no scale to balance. Not measured.
+    - The frozen language model runs without dropout. Not measured.
 
     <<threads>>
 

@@ -93,12 +93,21 @@ class CALFForecaster(BaseLLMForecaster):
     Notes
     -----
     The network and its losses are the published ones, whatever the parameters' values.
-    Where the defaults differ from the published settings: `backbone` is a 22 M
-    parameter encoder instead of GPT-2; `max_epochs` is 20 instead of 100; `batch_size`
-    depends on the data instead of 256; `context_length` depends on the horizon instead
-    of 96; short data is trained on without validation; and validation is computed
-    without dropout. The published long-term setting is ``context_length=96,
-    batch_size=256, max_epochs=100, backbone="openai-community/gpt2"``.
+    What departs from the published settings by default, and what that does to accuracy,
+    as MSE / MAE on ETTh1, 96 hours from 96 (one seed):
+
+    - `backbone` is a 22 M parameter encoder instead of GPT-2: not measured by itself.
+      With it, ``batch_size=64, max_epochs=6, cosine_epochs=6`` gave 0.379 / 0.397;
+      published with GPT-2 is 0.369 / 0.389.
+    - `max_epochs` is 20 instead of 100: not measured.
+    - `batch_size` depends on the data instead of 256: with ten epochs 0.382 / 0.397 for
+      32 and 0.384 / 0.402 for 256.
+    - `context_length` depends on the horizon instead of 96: not measured.
+    - Short data is trained on without validation: not measured.
+    - Validation is computed without dropout: not measured.
+
+    The published long-term setting is ``context_length=96, batch_size=256,
+    max_epochs=100, backbone="openai-community/gpt2"``.
 
     <<threads>>
 
