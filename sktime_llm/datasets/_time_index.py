@@ -124,6 +124,8 @@ def regular_index(
     `frequency` is None for integers.
     """
     index = _to_index(stamps, frequency)
+    if frequency is None:
+        _check_numbers_rows(table, index, instance)
     following = _following(index)
     wrong = np.flatnonzero(index[1:] != following[:-1])
     if len(wrong):
@@ -138,6 +140,20 @@ def regular_index(
             f"stamps."
         )
     return index
+
+
+def _check_numbers_rows(table: TableFile, index: pd.Index, instance: str) -> None:
+    """Refuse sorted integers that do not number rows, such as seconds since 1970."""
+    steps = np.diff(index)
+    if not len(steps) or steps.min() == 1:
+        return
+    apart = f"{steps.min()}" if steps.min() == steps.max() else f"{steps.min()} or more"
+    raise InputError(
+        f"{table.name}: the integers{_of(instance)} in the time column, such as "
+        f"{index[0]} and {index[1]}, are {apart} apart; expected consecutive row "
+        f"numbers. If they are times, such as seconds since 1970, write them as dates, "
+        f"YYYY-MM-DD or YYYY-MM-DD HH:MM:SS; else number the rows."
+    )
 
 
 def _to_index(stamps: pd.Series, frequency: str | None) -> pd.Index:

@@ -35,6 +35,7 @@ def assert_fails(path, *words, time_column="date", **options):
     message = str(caught.value)
     missing = [word for word in words if word not in message]
     assert not missing, f"{missing} not in: {message}"
+    return message
 
 
 def days(n, start="2020-01-01"):
@@ -506,6 +507,35 @@ def test_gap_in_business_days(csv):
 
 def test_gap_in_integers(csv):
     assert_fails(csv("date,y", "1,1", "2,1", "4,1"), "After 2", "expected 3", "got 4")
+
+
+@pytest.mark.parametrize("step", [60, 3600, 86400])
+def test_seconds_since_1970(csv, step):
+    path = csv("date,y", *(f"{1577836800 + i * step},1" for i in range(5)))
+    message = assert_fails(
+        path,
+        f"such as 1577836800 and {1577836800 + step}, are {step} apart",
+        "consecutive row numbers",
+        "seconds since 1970",
+        "YYYY-MM-DD HH:MM:SS",
+    )
+    assert "gap" not in message
+
+
+def test_seconds_since_1970_that_are_not_regular(csv):
+    months = pd.date_range("2020-01-01", periods=5, freq="MS")
+    path = csv("date,y", *(f"{int(month.timestamp())},1" for month in months))
+    assert_fails(path, "are 2505600 or more apart", "write them as dates")
+
+
+def test_seconds_since_1970_in_a_panel(csv):
+    lines = ["a,1,1", "a,2,1", "b,0,1", "b,86400,1"]
+    path = csv("id,date,y", *lines)
+    assert_fails(path, "of 'b'", "86400 apart", target="y", id_column="id")
+
+
+def test_one_row_of_integers(csv):
+    assert len(read_table(csv("date,y", "1577836800,1"), time_column="date")) == 1
 
 
 def test_time_stamps_without_any_frequency(csv):
