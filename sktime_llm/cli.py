@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # Exit codes.
 _OK, _FORECASTER_FAILED, _USER_ERROR, _INTERRUPTED = 0, 1, 2, 130
 
+_LARGEST_SEED = 2**32 - 1
+
 # What a user can put right, so that a message says more than a traceback.
 _USER_ERRORS = (
     BackboneCorruptedError,
@@ -188,7 +190,7 @@ def _add_forecaster_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", metavar="NAME", help="device, such as cpu or cuda")
     add(
         "--random-state",
-        type=int,
+        type=_seed,
         default=0,
         metavar="SEED",
         help="seed (default: 0)",
@@ -212,6 +214,15 @@ def _add_output_arguments(parser: argparse.ArgumentParser) -> None:
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a positive integer, got {text!r}")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    # as NumPy takes them, whose error would come only after other forecasters ran
+    if not text.isdecimal() or int(text) > _LARGEST_SEED:
+        raise argparse.ArgumentTypeError(
+            f"expected an integer from 0 to {_LARGEST_SEED}, got {text!r}"
+        )
     return int(text)
 
 

@@ -145,6 +145,18 @@ def test_arguments_that_cannot_be_parsed(arguments, capsys):
     assert "required" in error or "invalid" in error or "positive integer" in error
 
 
+@pytest.mark.parametrize("seed", ["-1", str(2**32), "1.5", "one"])
+def test_seeds_that_cannot_be_are_refused_before_anything_runs(
+    seed, capsys, monkeypatch
+):
+    monkeypatch.delattr(sktime_llm.evaluation, "compare_forecasters")
+    with pytest.raises(SystemExit) as stop:
+        main(["compare", "--random-state", seed])
+    assert stop.value.code == 2
+    expected = f"expected an integer from 0 to 4294967295, got {seed!r}"
+    assert f"argument --random-state: {expected}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
