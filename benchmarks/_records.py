@@ -11,6 +11,8 @@ from pathlib import Path
 import torch
 
 RESULTS = Path(__file__).parent / "results"
+# Options whose values are nobody else's, and what stands for these in a record.
+_OWN_PATHS = {"--data-dir": "DATA", "--results": "RESULTS"}
 
 
 def find(results: Path, settings: dict) -> dict | None:
@@ -18,6 +20,11 @@ def find(results: Path, settings: dict) -> dict | None:
     lines = results.read_text().splitlines() if results.exists() else []
     records = (json.loads(line) for line in lines)
     return next((r for r in records if settings.items() <= r.items()), None)
+
+
+def recorded(record: dict) -> str:
+    """Say when a result was measured that is now only shown again."""
+    return f"recorded {record['date'][:10]} at {record['commit']}"
 
 
 def append(results: Path, record: dict) -> None:
@@ -56,8 +63,25 @@ def _git(*arguments: str) -> str:
 
 
 def _argv() -> list[str]:
-    """Arguments without the folder of the data, which is nobody else's."""
-    out = sys.argv[1:]
-    if "--data-dir" in out:
-        out[out.index("--data-dir") + 1] = "DATA"
+    """Arguments of the command, without paths of this machine."""
+    words = iter(sys.argv[1:])
+    out = []
+    for word in words:
+        name, equals, _ = word.partition("=")
+        stand_in = _stand_in(name)
+        if stand_in is None:
+            out.append(word)
+        elif equals:
+            out.append(f"{name}={stand_in}")
+        else:
+            next(words, None)  # the path
+            out += [name, stand_in]
     return out
+
+
+def _stand_in(option: str) -> str | None:
+    """Give what stands for the value of an option, which may be abbreviated."""
+    for name, stand_in in _OWN_PATHS.items():
+        if len(option) > len("--") and name.startswith(option):
+            return stand_in
+    return None

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from _records import RESULTS, append, find, provenance
+from _records import RESULTS, append, find, provenance, recorded
 
 from sktime_llm import BALMTSFForecaster, CALFForecaster
 from sktime_llm.training.devices import resolve_device
@@ -168,7 +168,7 @@ def main() -> None:
             record = run(args, horizon, settings)
             append(args.results, record)
         else:
-            print(f"recorded {record['date']} at {record['commit']}:", end=" ")
+            print(recorded(record), end=": ")
         report(record)
 
 

@@ -1,8 +1,11 @@
 """What the one-line use costs: import, first fit with loading, second fit, saved size.
 
-python benchmarks/one_line.py
+    python benchmarks/one_line.py
+
+Every run measures anew, and is added to the results file.
 """
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -11,6 +14,8 @@ from pathlib import Path
 
 IMPORT = "import time; t = time.perf_counter(); import sktime_llm; "
 IMPORT += "print(time.perf_counter() - t)"
+RESULTS = Path(__file__).parent / "results" / "one_line.jsonl"
+SEED = 0
 
 
 def seconds(function) -> float:
@@ -33,7 +38,7 @@ def one_line() -> None:
 
     from sktime_llm import CALFForecaster
 
-    CALFForecaster(random_state=0).fit(load_airline()).predict(fh=range(1, 13))
+    CALFForecaster(random_state=SEED).fit(load_airline()).predict(fh=range(1, 13))
 
 
 def saved_megabytes() -> float:
@@ -42,18 +47,45 @@ def saved_megabytes() -> float:
 
     from sktime_llm import CALFForecaster
 
-    forecaster = CALFForecaster(random_state=0, max_epochs=1).fit(load_airline())
+    forecaster = CALFForecaster(random_state=SEED, max_epochs=1).fit(load_airline())
     with tempfile.TemporaryDirectory() as folder:
         forecaster.save(Path(folder) / "forecaster")
         return (Path(folder) / "forecaster.zip").stat().st_size / 1e6
 
 
-def main() -> None:
+def run() -> dict[str, float]:
+    """Measure all, in this order."""
+    return {
+        "import_seconds": import_seconds(),
+        "first_fit_seconds": seconds(one_line),
+        "second_fit_seconds": seconds(one_line),
+        "saved_megabytes": saved_megabytes(),
+    }
+
+
+def report(record: dict) -> None:
     """Print one line per measurement."""
-    print(f"import sktime_llm                      {import_seconds():6.3f} s")
-    print(f"airline, first fit with all loading    {seconds(one_line):6.1f} s")
-    print(f"airline, second fit                    {seconds(one_line):6.1f} s")
-    print(f"saved forecaster                       {saved_megabytes():6.1f} MB")
+    print(f"import sktime_llm                      {record['import_seconds']:6.3f} s")
+    print(f"airline, first fit with all loading  {record['first_fit_seconds']:8.1f} s")
+    print(f"airline, second fit                 {record['second_fit_seconds']:9.1f} s")
+    print(f"saved forecaster                       {record['saved_megabytes']:6.1f} MB")
+
+
+def main() -> None:
+    """Measure, record, and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    args = parser.parse_args()
+    measured = run()
+    # not before, as both import torch: that is part of the first fit
+    from _records import append, provenance
+
+    from sktime_llm.training.devices import resolve_device
+
+    settings = {"dataset": "airline", "seed": SEED}
+    record = {**settings, **measured, **provenance(resolve_device("auto"))}
+    append(args.results, record)
+    report(record)
 
 
 if __name__ == "__main__":

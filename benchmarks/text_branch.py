@@ -15,7 +15,7 @@ from statistics import median
 
 import numpy as np
 import torch
-from _records import RESULTS, append, find, provenance
+from _records import RESULTS, append, find, provenance, recorded
 from long_term import read_etth1
 
 from sktime_llm import BALMTSFForecaster
@@ -45,6 +45,8 @@ def main() -> None:
     if record is None:
         record = {**settings, **run(args), **provenance(resolve_device(args.device))}
         append(args.results, record)
+    else:
+        print(recorded(record))
     report(record)
 
 

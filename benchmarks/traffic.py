@@ -13,6 +13,7 @@ already in the results file, with the same settings, is not repeated.
 
 import argparse
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from _records import RESULTS, append, find, provenance
+from _records import RESULTS, append, find, provenance, recorded
 from numpy.lib.stride_tricks import sliding_window_view
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, PredefinedSplit
@@ -295,7 +296,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS / "traffic.jsonl")
     args = parser.parse_args()
     table = load_los_loop(args.data_dir / "los_speed.csv")
-    records = []
+    records, replayed = [], Counter()
     for settings in settings_of_runs(args):
         record = find(args.results, settings)
         if record is None:
@@ -303,7 +304,12 @@ def main() -> None:
             device = resolve_device(args.device if is_network else "cpu")
             record = run(table, settings, device)
             append(args.results, record)
+        else:
+            hidden = f"{record['missing']:.0%} hidden"
+            replayed[f"{recorded(record)}: {record['method']}, {hidden}"] += 1
         records.append(record)
+    for line, n_runs in replayed.items():
+        print(f"{line}, {n_runs} run(s)")
     report(records, args.horizon)
 
 

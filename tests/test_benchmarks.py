@@ -1,0 +1,126 @@
+"""What the scripts in benchmarks/ record and print; nothing is measured here."""
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+WHEN = {"date": "2026-01-02T03:04:05+00:00", "commit": "abc1234", "machine": "a CPU"}
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """Import a script as it is when it runs, beside its own helpers."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    before = set(sys.modules)
+    yield importlib.import_module
+    for name in {path.stem for path in BENCHMARKS.glob("*.py")} - before:
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def call(load, monkeypatch, capsys):
+    """Run a script with arguments; give what it printed."""
+
+    def call(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
+        load(name).main()
+        return capsys.readouterr().out
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (["--data-dir", "/home/me"], ["--data-dir", "DATA"]),
+        (["--data-dir=/home/me"], ["--data-dir=DATA"]),
+        (["--results", "/tmp/r.jsonl"], ["--results", "RESULTS"]),
+        (["--results=/tmp/r.jsonl"], ["--results=RESULTS"]),
+        (["--data=/home/me", "--res", "/tmp/r"], ["--data=DATA", "--res", "RESULTS"]),
+        (
+            ["--dataset", "ETTh1", "--data-dir", "a", "--horizon", "96", "192"],
+            ["--dataset", "ETTh1", "--data-dir", "DATA", "--horizon", "96", "192"],
+        ),
+        ([], []),
+    ],
+)
+def test_commands_are_recorded_without_paths(load, monkeypatch, given, kept):
+    monkeypatch.setattr(sys, "argv", ["/somewhere/long_term.py", *given])
+    command = load("_records").provenance(torch.device("cpu"))["command"]
+    assert command == " ".join(["python benchmarks/long_term.py", *kept])
+
+
+def test_long_term_says_what_it_did_not_run(call, load, monkeypatch, tmp_path):
+    counts = {"test_windows": 7, "best_epoch": 3, "epochs_run": 6}
+    measured = {**counts, "mse": 0.5, "mae": 0.6, "fit_seconds": 8.0}
+    monkeypatch.setattr(
+        load("long_term"),
+        "run",
+        lambda args, horizon, settings: {**settings, **measured, **WHEN},
+    )
+    options = ["--data-dir", tmp_path, "--results", tmp_path / "results.jsonl"]
+    assert call("long_term", *options).startswith("calf ETTh1")
+    again = call("long_term", *options)
+    assert again.startswith("recorded 2026-01-02 at abc1234: calf ETTh1")
+
+
+def test_text_branch_says_what_it_did_not_run(call, load, monkeypatch, tmp_path):
+    script = load("text_branch")
+    speeds = {"tokens": 1.0, "train": 2.0, "forecast": 3.0, "forecast in a row": 4.0}
+    measured = {"speeds": {"published": speeds}, "errors": {}}
+    monkeypatch.setattr(script, "run", lambda args: measured)
+    monkeypatch.setattr(script, "provenance", lambda device: WHEN)
+    options = ["--data-dir", tmp_path, "--results", tmp_path / "results.jsonl"]
+    assert "recorded" not in call("text_branch", *options)
+    again = call("text_branch", *options)
+    assert again.startswith("recorded 2026-01-02 at abc1234\n")
+
+
+def test_traffic_says_what_it_did_not_run(call, load, monkeypatch, tmp_path):
+    traffic = load("traffic")
+    monkeypatch.setattr(traffic, "load_los_loop", lambda path: pd.DataFrame())
+    measured = {"test_windows": 7, "rmse": 8.0, "mae": 4.0, "seconds": 1.0}
+    monkeypatch.setattr(
+        traffic,
+        "run",
+        lambda table, settings, device: {**settings, **measured, **WHEN},
+    )
+    options = ["--method", "last value", "--horizon", 3, 6, "--data-dir", tmp_path]
+    options += ["--results", tmp_path / "results.jsonl"]
+    assert "recorded" not in call("traffic", *options)
+    again = call("traffic", *options)
+    assert again.startswith(
+        "recorded 2026-01-02 at abc1234: last value, 0% hidden, 2 run(s)\n"
+    )
+
+
+def test_one_line_records_every_run(call, load, monkeypatch, tmp_path):
+    script = load("one_line")
+    monkeypatch.setattr(script, "import_seconds", lambda: 0.25)
+    monkeypatch.setattr(script, "one_line", lambda: None)
+    monkeypatch.setattr(script, "saved_megabytes", lambda: 19.75)
+    results = tmp_path / "one_line.jsonl"
+    for _ in range(2):
+        printed = call("one_line", "--results", results)
+    records = [json.loads(line) for line in results.read_text().splitlines()]
+    assert len(records) == 2
+    assert records[1]["import_seconds"] == 0.25
+    assert records[1]["saved_megabytes"] == 19.75
+    assert records[1]["command"] == "python benchmarks/one_line.py --results RESULTS"
+    assert {"first_fit_seconds", "second_fit_seconds", "commit", "date"} < set(
+        records[1]
+    )
+    assert "0.250 s" in printed
+    assert "19.8 MB" in printed
+
+
+def test_one_line_does_not_import_torch_before_it_measures():
+    code = "import sys, one_line; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=BENCHMARKS)
