@@ -1,58 +1,48 @@
 """What all forecasters share: sktime's contract, from series to forecast."""
 
 import copy
-import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
-from sktime.datatypes import update_data
 from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 
-from sktime_llm.errors import (
-    ClippedParameterWarning,
-    InputError,
-)
+from sktime_llm.errors import InputError
 from sktime_llm.forecasting._checks import (
     check_columns,
+    check_observed,
     check_varies,
     warn_short,
 )
 from sktime_llm.forecasting._parameters import ParameterMixin
 from sktime_llm.forecasting._predicting import PredictMixin
-from sktime_llm.forecasting._saving import SavingMixin, device_of
-from sktime_llm.forecasting._scaling import Scaling
+from sktime_llm.forecasting._recent import earlier_values, extend_rows, join_series
+from sktime_llm.forecasting._saving import SavingMixin
 from sktime_llm.forecasting._series import (
     MTYPES,
     Key,
     frequency_of,
     last_rows,
-    pad_start,
+    lengths_of,
     split_series,
     to_array,
 )
-from sktime_llm.forecasting._shape import choose_shape, validation_share
+from sktime_llm.forecasting._shape import choose_shape
+from sktime_llm.forecasting._training import LARGEST_BATCH, TrainingMixin
 from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.training.devices import resolve_device, seeded
-from sktime_llm.training.trainer import TrainingConfig, train
-from sktime_llm.training.windows import (
-    Windows,
-    WindowShape,
-    shape_of,
-    split_windows,
-    stack_windows,
-    train_rows,
-    with_target,
-)
+from sktime_llm.training.trainer import on_main_process
+from sktime_llm.training.windows import WindowShape, shape_of
 
 _LARGEST_SEED = 2**31 - 1
-_LEAST_BATCH, LARGEST_BATCH = 16, 256
-_STEPS_OF_AN_EPOCH = 32
 
 
-class BaseLLMForecaster(PredictMixin, SavingMixin, ParameterMixin, BaseForecaster):
+class BaseLLMForecaster(
+    PredictMixin, TrainingMixin, SavingMixin, ParameterMixin, BaseForecaster
+):
     """Base of the forecasters; the only place that knows sktime's contract.
 
     A subclass has the parameters that are read here as ``self.<name>`` in its
@@ -157,6 +147,9 @@ class BaseLLMForecaster(PredictMixin, SavingMixin, ParameterMixin, BaseForecaste
         self.prediction_length_ = shape.prediction_length
         # an update trains on windows that end in new rows, and begin in these
         self._tail = last_rows(y, shape.total)
+        self._earlier = {
+            key: earlier_values(values, shape.total) for key, values in series.items()
+        }
         return self
 
     def _pretrain(
@@ -198,29 +191,65 @@ class BaseLLMForecaster(PredictMixin, SavingMixin, ParameterMixin, BaseForecaste
         X: pd.DataFrame | None = None,
         update_params: bool = True,
     ) -> "BaseLLMForecaster":
+        try:
+            n_new, series, firsts = self._learn_rows(y)
+        except Exception:
+            # sktime has moved it before
+            self._set_cutoff_from_y(self._tail)
+            raise
+        if update_params and self.update_epochs:
+            self._train_on_recent(series, n_new, firsts)
+        return self
+
+    def _learn_rows(
+        self, y: pd.DataFrame
+    ) -> tuple[list[int], dict[Key, np.ndarray], list[np.ndarray | None]]:
+        """Take up new rows, and new series, all or nothing of them.
+
+        Gives by series the number of new rows; all that is known now, oldest rows
+        first; and what was observed before these.
+        """
         check_columns(y, self._tail)
         shape = shape_of(self.network_)
-        before = {key: rows.index[-1] for key, rows in split_series(self._tail)}
-        known = update_data(self._tail, y)
+        before = {key: rows.index for key, rows in split_series(self._tail)}
+        missing = self.get_tag("capability:missing_values")
+        parts = extend_rows(self._tail, y, self._frequency, allow_missing=missing)
+        known = join_series(parts, y)
         series = self._read(known)
         new = {key: values for key, values in series.items() if key not in before}
+        scalings = {
+            key: self._scalings[key].completed(series[key]) for key in before
+        } | self._make_scalings(new, shape, self._scalings)
         if new:
-            self._scalings = {**self._scalings, **self._make_scalings(new, shape)}
-            numbers = {key: len(self._numbers) + i for i, key in enumerate(new)}
-            # a fitted copy of a forecaster may hold the same network
-            network = copy.deepcopy(self.network_)
-            self._introduce(network, new, y.columns, list(self._numbers))
-            self.network_ = network.eval()
-            self._numbers = {**self._numbers, **numbers}
-        # before training, so that an interrupted one leaves rows and cutoff in step
+            self._meet(new, y.columns)
+        firsts = {
+            key: self._earlier[key]
+            for key, index in before.items()
+            if parts[key].index[0] >= index[0]
+        }
+        self._scalings = scalings
         self._tail = last_rows(known, shape.total)
-        if update_params and self.update_epochs:
-            n_new = [
-                int((rows.index > before[key]).sum()) if key in before else len(rows)
-                for key, rows in split_series(known)
-            ]
-            self._train_on_recent(series, n_new)
-        return self
+        self._earlier = {
+            key: earlier_values(values, shape.total, firsts.get(key))
+            for key, values in series.items()
+        }
+        n_new = [
+            int((parts[key].index > before[key][-1]).sum())
+            if key in before
+            else len(values)
+            for key, values in series.items()
+        ]
+        return n_new, series, [firsts.get(key) for key in series]
+
+    def _meet(self, new: dict[Key, np.ndarray], columns: pd.Index) -> None:
+        """Take up series that are not known yet."""
+        check_observed(new, columns)
+        # a fitted copy of a forecaster may hold the same network
+        network = copy.deepcopy(self.network_)
+        self._introduce(network, new, columns, list(self._numbers))
+        self.network_ = network.eval()
+        numbers = {key: len(self._numbers) + i for i, key in enumerate(new)}
+        self._numbers = {**self._numbers, **numbers}
 
     def _read(self, y: pd.DataFrame) -> dict[Key, np.ndarray]:
         missing = self.get_tag("capability:missing_values")
@@ -228,6 +257,15 @@ class BaseLLMForecaster(PredictMixin, SavingMixin, ParameterMixin, BaseForecaste
             key: to_array(rows, key, allow_missing=missing)
             for key, rows in split_series(y)
         }
+
+    def _set_cutoff_from_y(self, y: Any) -> None:
+        """Let the cutoff know its frequency, which an absolute fh is counted by."""
+        super()._set_cutoff_from_y(y)
+        cutoff = self.cutoff
+        if isinstance(cutoff, pd.DatetimeIndex) and cutoff.freq is None:
+            with suppress(ValueError):  # of an irregular index, which _read explains
+                known = getattr(self, "_frequency", None) or frequency_of(y)
+                self._cutoff = pd.DatetimeIndex(cutoff, freq=known)
 
     def _choose_shape(
         self, series: dict[Key, np.ndarray], fh: ForecastingHorizon | None
@@ -241,7 +279,7 @@ class BaseLLMForecaster(PredictMixin, SavingMixin, ParameterMixin, BaseForecaste
         if fh is not None:
             longest_step = int(np.max(fh.to_relative(self.cutoff).to_pandas()))
         return choose_shape(
-            _lengths(series),
+            lengths_of(series),
             context_length=self.context_length,
             prediction_length=self.prediction_length,
             longest_step=longest_step,
@@ -254,105 +292,8 @@ class BaseLLMForecaster(PredictMixin, SavingMixin, ParameterMixin, BaseForecaste
             return self._build_network(shape, n_channels).to(device)
 
     def _seed(self) -> int:
-        return int(check_random_state(self.random_state).randint(_LARGEST_SEED))
-
-    def _make_scalings(
-        self, series: dict[Key, np.ndarray], shape: WindowShape
-    ) -> dict[Key, Scaling]:
-        """Take the statistics of each series' training part."""
-        if not self.standardize:
-            return {key: Scaling.identity(v.shape[1]) for key, v in series.items()}
-        share = self._validation_share(series, shape)
-        return {
-            key: Scaling.of(values[: train_rows(len(values), shape, share)])
-            for key, values in series.items()
-        }
-
-    def _validation_share(
-        self, series: dict[Key, np.ndarray], shape: WindowShape
-    ) -> float:
-        return validation_share(
-            _lengths(series), shape.prediction_length, self.validation_fraction
-        )
-
-    # training
-
-    def _train_on_all(
-        self,
-        network: ForecastNetwork,
-        series: dict[Key, np.ndarray],
-        scalings: dict[Key, Scaling],
-        max_epochs: int,
-    ) -> pd.DataFrame:
-        """Train in place on all windows of all series; give the history."""
-        shape = shape_of(network)
-        scaled = [
-            pad_start(scalings[key].apply(values), shape.total)
-            for key, values in series.items()
-        ]
-        share = self._validation_share(series, shape)
-        windows = split_windows(scaled, shape, share, device_of(network))
-        if share and not len(windows[1]):
-            warnings.warn(
-                f"validation_fraction={self.validation_fraction} leaves no window to "
-                f"train on; the longest series has {max(_lengths(series))} rows. All "
-                f"{max_epochs} epochs are trained, on all rows.",
-                ClippedParameterWarning,
-                stacklevel=2,
-            )
-        return self._train(network, *windows, max_epochs).assign(stage="fit")
-
-    def _train_on_recent(self, series: dict[Key, np.ndarray], n_new: list[int]) -> None:
-        """Train on the windows that end in the new rows; append to the history."""
-        # a fitted copy of a forecaster may hold the same network
-        network = copy.deepcopy(self.network_)
-        shape = shape_of(network)
-        scaled = [
-            pad_start(self._scalings[key].apply(values), shape.total)
-            for key, values in series.items()
-        ]
-        starts = [
-            with_target(values, _last_starts(len(values), new, shape), shape)
-            for values, new in zip(scaled, n_new, strict=True)
-        ]
-        if not sum(map(len, starts)):
-            return
-        numbers = [self._numbers[key] for key in series]
-        (windows,) = stack_windows(scaled, [starts], shape, device_of(network), numbers)
-        history = self._train(network, windows, None, self.update_epochs)
-        history = history.assign(stage="update")
-        self.network_ = network.eval()
-        self.history_ = pd.concat([self.history_, history], ignore_index=True)
-
-    def _train(
-        self,
-        network: ForecastNetwork,
-        training: Windows,
-        validation: Windows | None,
-        max_epochs: int,
-    ) -> pd.DataFrame:
-        most = self._largest_batch(training.n_channels)
-        config = TrainingConfig(
-            learning_rate=self.learning_rate,
-            max_epochs=max_epochs,
-            batch_size=(
-                _default_batch_size(len(training), most)
-                if self.batch_size is None
-                else self.batch_size
-            ),
-            patience=self.patience,
-            optimizer=self.optimizer,
-            weight_decay=self.weight_decay,
-            schedule=self.lr_schedule,
-            schedule_epochs=self.cosine_epochs,
-            gradient_clip=self.gradient_clip,
-            steps_per_epoch=self.steps_per_epoch,
-            validation_loss=self._validation_loss(),
-            precision=self.precision,
-            seed=self._seed(),
-            verbose=self.verbose,
-        )
-        return pd.DataFrame(train(network, training, validation, config))
+        state = check_random_state(self.random_state)
+        return on_main_process(lambda: int(state.randint(_LARGEST_SEED)))
 
     # input checks
 
@@ -372,18 +313,3 @@ class BaseLLMForecaster(PredictMixin, SavingMixin, ParameterMixin, BaseForecaste
                     f"{type(self).__name__}.)"
                 )
         return super()._check_X_y(X=X, y=y, **kwargs)
-
-
-def _lengths(series: dict[Key, np.ndarray]) -> list[int]:
-    return [len(values) for values in series.values()]
-
-
-def _default_batch_size(n_windows: int, most: int) -> int:
-    """Make some 32 steps an epoch, of 16 windows or more."""
-    return min(most, max(_LEAST_BATCH, n_windows // _STEPS_OF_AN_EPOCH))
-
-
-def _last_starts(n_rows: int, n_new: int, shape: WindowShape) -> np.ndarray:
-    """Starts of the windows that end in the last `n_new` rows of a series."""
-    n_windows = n_rows - shape.total + 1
-    return np.arange(max(0, n_windows - n_new), n_windows)

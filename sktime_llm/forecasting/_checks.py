@@ -41,7 +41,7 @@ def check_long_enough(series: dict[Key, np.ndarray], context_length: int) -> Non
 
 def check_varies(series: dict[Key, np.ndarray], columns: pd.Index) -> None:
     """Refuse data of which nothing can be learned; warn where it is some of them."""
-    _check_observed(series, columns)
+    check_observed(series, columns)
     constant = [key for key, v in series.items() if not _varies(v)]
     if len(constant) == len(series):
         values = max(series.values(), key=lambda v: np.isfinite(v).sum())
@@ -59,7 +59,7 @@ def check_varies(series: dict[Key, np.ndarray], columns: pd.Index) -> None:
         )
 
 
-def _check_observed(series: dict[Key, np.ndarray], columns: pd.Index) -> None:
+def check_observed(series: dict[Key, np.ndarray], columns: pd.Index) -> None:
     empty = [
         (key, column)
         for key, values in series.items()

@@ -53,7 +53,9 @@ steps_per_epoch : int, optional
     Bound on the steps of an epoch, which then sees a random part of the windows.
 standardize : bool, default=True
     Whether each series is standardised by its training part before training, so
-    that all count alike in the loss.
+    that all count alike in the loss; a column that stands still there, by all its
+    rows. Otherwise all are divided by one number, the root mean square of their
+    deviations, so that they count by their size, and losses are in that unit.
 fine_tune_epochs : int, default=0
     Epochs that `fit` trains after `pretrain`; 0 forecasts zero-shot, until an
     `update` trains.

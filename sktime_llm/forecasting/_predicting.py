@@ -1,7 +1,7 @@
 """From a trained network and the most recent rows to forecasts."""
 
 from statistics import NormalDist
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ from sktime.datatypes import convert_to
 from sktime.forecasting.base import ForecastingHorizon
 
 from sktime_llm.forecasting._checks import check_columns, check_long_enough
+from sktime_llm.forecasting._recent import earlier_values
 from sktime_llm.forecasting._saving import device_of
 from sktime_llm.forecasting._scaling import Scaling
 from sktime_llm.forecasting._series import (
@@ -17,14 +18,31 @@ from sktime_llm.forecasting._series import (
     Key,
     cutoff_of,
     forecast_times,
-    last_rows,
     pad_start,
     split_series,
     to_frame,
 )
 from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.training.rollout import roll_forward
-from sktime_llm.training.windows import shape_of
+from sktime_llm.training.windows import last_before, shape_of
+
+
+class RecentContexts(NamedTuple):
+    """Scaled contexts, and what they are of.
+
+    Attributes
+    ----------
+    values : Tensor of shape (window, context_length, channel)
+        On the network's device.
+    before : Tensor of shape (window, channel) or None
+        What was observed last before each context; None if no value is missing.
+    labels : pandas.MultiIndex
+        Series, last time and variate, window by window.
+    """
+
+    values: torch.Tensor
+    before: torch.Tensor | None
+    labels: pd.MultiIndex
 
 
 class PredictMixin:
@@ -35,6 +53,7 @@ class PredictMixin:
     batch_size: int | None
     precision: str
     _tail: pd.DataFrame
+    _earlier: dict[Key, np.ndarray]
     _frequency: pd.offsets.BaseOffset | None
     _scalings: dict[Key, Scaling]
     _numbers: dict[Key, int]
@@ -52,7 +71,7 @@ class PredictMixin:
         self, fh: ForecastingHorizon
     ) -> tuple[pd.DataFrame, pd.DataFrame | None]:
         """Give means, and variances if the network knows them."""
-        keys, contexts, steps, times = [], [], [], []
+        keys, contexts, befores, steps, times = [], [], [], [], []
         known: dict[Any, tuple[np.ndarray, pd.Index]] = {}
         length = self.context_length_
         for key, rows in split_series(self._tail):
@@ -63,16 +82,21 @@ class PredictMixin:
             keys.append(key)
             steps.append(known[end][0])
             times.append(known[end][1])
-            values = self._scalings[key].apply(rows.to_numpy(dtype=np.float64))
-            contexts.append(pad_start(values, length)[-length:])
-        device = device_of(self.network_)
+            values, scaling = rows.to_numpy(dtype=np.float64), self._scalings[key]
+            earlier = earlier_values(values, length, self._earlier[key])
+            contexts.append(pad_start(scaling.apply(values), length)[-length:])
+            befores.append(scaling.apply(earlier))
+        context, before = self._on_device(contexts, befores)
         forecasts = roll_forward(
             self.network_,
-            torch.from_numpy(np.stack(contexts).astype(np.float32)).to(device),
+            context,
             max(int(series_steps.max()) for series_steps in steps),
             batch_size=self.batch_size or self._largest_batch(self._tail.shape[1]),
             precision=self.precision,
-            series=torch.tensor([self._numbers[key] for key in keys], device=device),
+            series=torch.tensor(
+                [self._numbers[key] for key in keys], device=context.device
+            ),
+            before=before,
         )
         scalings = [self._scalings[key] for key in keys]
         means = [
@@ -92,10 +116,20 @@ class PredictMixin:
         ]
         return mean, to_frame(variances, keys, times, self._tail)
 
-    def _recent_contexts(
-        self, y: Any, stride: int
-    ) -> tuple[torch.Tensor, pd.MultiIndex]:
-        """Give scaled contexts, and series, last time and variate of what is in them.
+    def _on_device(
+        self, contexts: list[np.ndarray], befores: list[np.ndarray]
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Stack scaled contexts, and if values are missing what was before them."""
+        device = device_of(self.network_)
+        stacked = np.stack(contexts).astype(np.float32)
+        context = torch.from_numpy(stacked).to(device)
+        if not np.isnan(stacked).any():
+            return context, None
+        before = np.stack(befores).astype(np.float32)
+        return context, torch.from_numpy(before).to(device)
+
+    def _recent_contexts(self, y: Any, stride: int) -> RecentContexts:
+        """Give scaled contexts.
 
         Of `y` every `stride` steps back from the end of each series; of None the most
         recent one of each series that is known.
@@ -106,25 +140,30 @@ class PredictMixin:
             If `y` has other columns than in fit, or a series shorter than a context.
         """
         length = self.context_length_
-        frame = last_rows(self._tail, length) if y is None else convert_to(y, MTYPES)
+        frame = self._tail if y is None else convert_to(y, MTYPES)
         check_columns(frame, self._tail)
         series = self._read(frame)
         if y is not None:
             check_long_enough(series, length)
         new = {key: v for key, v in series.items() if key not in self._scalings}
-        scalings = self._make_scalings(new, shape_of(self.network_)) | self._scalings
-        contexts, labels = [], []
+        shape = shape_of(self.network_)
+        scalings = self._make_scalings(new, shape, self._scalings) | self._scalings
+        contexts, befores, labels = [], [], []
         for key, rows in split_series(frame):
-            scaled = pad_start(scalings[key].apply(series[key]), length)
-            for back in range(0, len(scaled) - length + 1, stride):
+            scaling, values = scalings[key], series[key]
+            before = last_before(values, self._earlier[key] if y is None else None)
+            scaled = pad_start(scaling.apply(values), length)
+            last = 1 if y is None else len(scaled) - length + 1
+            for back in range(0, last, stride):
                 end = len(scaled) - back
                 contexts.append(scaled[end - length : end])
+                first = max(0, len(values) - back - length)
+                befores.append(scaling.apply(before[first]))
                 labels += [(key, rows.index[-1 - back], name) for name in frame.columns]
         index = pd.MultiIndex.from_tuples(labels, names=["series", "time", "variate"])
         if not isinstance(frame.index, pd.MultiIndex):
             index = index.droplevel("series")
-        stacked = np.stack(contexts).astype(np.float32)
-        return torch.from_numpy(stacked).to(device_of(self.network_)), index
+        return RecentContexts(*self._on_device(contexts, befores), index)
 
 
 class VarianceMixin:

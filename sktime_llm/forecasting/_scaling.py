@@ -1,34 +1,71 @@
 """Standardisation of series by the statistics of their training part."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
 
 class Scaling(NamedTuple):
-    """Location and scale of one series, each of shape (channel,)."""
+    """Location and scale of one series, each of shape (channel,).
+
+    Attributes
+    ----------
+    loc, scale : array
+        In the data's units.
+    known : bool array
+        Whether the values that were seen vary; if not, the scale is 1.
+    """
 
     loc: np.ndarray
     scale: np.ndarray
+    known: np.ndarray
 
     @classmethod
-    def of(cls, values: np.ndarray) -> "Scaling":
-        """Mean and biased standard deviation over time; scale 1 where it is zero.
+    def of(cls, values: np.ndarray, n_train: int | None = None) -> "Scaling":
+        """Mean and biased standard deviation over time, of (time, channel).
 
-        A deviation that is only rounding of the mean is zero. Missing values do not
-        count; without any value the mean is 0.
+        Only the first `n_train` rows count, and all rows for a channel that does not
+        vary in these. A deviation that is only rounding of the mean is zero. Missing
+        values do not count; without any value the mean is 0.
         """
+        if n_train is not None and n_train < len(values):
+            return cls.of(values[:n_train]).completed(values)
         there = np.isfinite(values)
         n = np.maximum(there.sum(axis=0), 1)
         loc = np.where(there, values, 0.0).sum(axis=0) / n
         square = np.where(there, values - loc, 0.0) ** 2
         deviation = np.sqrt(square.sum(axis=0) / n)
-        return cls(loc, np.where(deviation > 1e-9 * np.abs(loc), deviation, 1.0))
+        known = deviation > 1e-9 * np.abs(loc)
+        return cls(loc, np.where(known, deviation, 1.0), known)
 
     @classmethod
-    def identity(cls, n_channels: int) -> "Scaling":
-        """Give the scaling that changes nothing."""
-        return cls(np.zeros(n_channels), np.ones(n_channels))
+    def common(cls, parts: Iterable[np.ndarray]) -> "Scaling":
+        """Give one scale for all channels of all series, and no location.
+
+        It is the root mean square of the standard deviations over time.
+        """
+        each = [cls.of(values) for values in parts]
+        squares = np.concatenate([one.scale[one.known] ** 2 for one in each])
+        scale = np.sqrt(squares.mean()) if len(squares) else 1.0
+        n_channels = len(each[0].loc)
+        return cls(
+            np.zeros(n_channels),
+            np.full(n_channels, scale),
+            np.ones(n_channels, dtype=bool),
+        )
+
+    def completed(self, values: np.ndarray) -> "Scaling":
+        """Take what is not known from further values, (time, channel)."""
+        if self.known.all():
+            return self
+        further = Scaling.of(values)
+        return Scaling(
+            *(
+                np.where(self.known, mine, its)
+                for mine, its in zip(self, further, strict=True)
+            )
+        )
 
     def apply(self, values: np.ndarray) -> np.ndarray:
         """Standardise (time, channel)."""

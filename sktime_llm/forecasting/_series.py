@@ -26,6 +26,11 @@ def split_series(frame: pd.DataFrame) -> Iterator[tuple[Key, pd.DataFrame]]:
         yield key, part.droplevel(levels)
 
 
+def lengths_of(series: dict[Key, np.ndarray]) -> list[int]:
+    """Count the rows of each series."""
+    return [len(values) for values in series.values()]
+
+
 def to_array(
     series: pd.DataFrame, key: Key, *, allow_missing: bool = False
 ) -> np.ndarray:

@@ -291,9 +291,9 @@ class BALMTSFForecaster(BaseLLMForecaster):
         self.check_is_fitted()
         if stride is not None and stride < 1:
             raise InputError(f"stride={stride}, expected at least 1, or None.")
-        contexts, labels = self._recent_contexts(y, stride or self.prediction_length_)
+        recent = self._recent_contexts(y, stride or self.prediction_length_)
         network: Any = self.network_
-        return report_alignment(network, contexts, labels)
+        return report_alignment(network, recent.values, recent.labels)
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:

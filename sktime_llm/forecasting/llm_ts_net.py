@@ -11,18 +11,20 @@ from sktime_llm.backbone.adapters import Tuning
 from sktime_llm.backbone.files import DEFAULT_BACKBONE
 from sktime_llm.backbone.make import make_backbone
 from sktime_llm.errors import InputError
-from sktime_llm.forecasting._base import LARGEST_BATCH, BaseLLMForecaster
+from sktime_llm.forecasting._base import BaseLLMForecaster
 from sktime_llm.forecasting._docs import document_shared
 from sktime_llm.forecasting._predicting import VarianceMixin
 from sktime_llm.forecasting._series import Key
+from sktime_llm.forecasting._training import LARGEST_BATCH
 from sktime_llm.layers.prompt_pool import usage_counts
 from sktime_llm.networks._interface import ForecastNetwork
-from sktime_llm.networks.llm_ts_net import DescriptionMemory, LLMTSNetwork
+from sktime_llm.networks.llm_ts_net import LLMTSNetwork
 from sktime_llm.text.describers import Describer, resolve_describer, texts_of
+from sktime_llm.text.description_memory import DescriptionMemory
 from sktime_llm.text.encoder import DescriptionEncoder
 from sktime_llm.training.devices import seeded
 from sktime_llm.training.losses import check_distance
-from sktime_llm.training.trainer import NLL
+from sktime_llm.training.trainer import NLL, on_main_process
 from sktime_llm.training.windows import WindowShape, shape_of, train_rows
 
 _TOKENS_OF_A_CONTEXT = 12
@@ -42,11 +44,15 @@ class LLMTSNetForecaster(VarianceMixin, BaseLLMForecaster):
     training nor forecasting runs the language model again.
 
     Missing values (NaN) are accepted: they do not count in any loss or statistic, and
-    the network sees the last value before them with a flag.
+    the network sees the last value before them, however long ago, with a flag. Time
+    steps left out between two updates are missing values, too.
 
-    One network is trained on all series of a panel or hierarchy. Frozen weights of the
-    language model are loaded once per process and shared; what is saved, cloned and
-    pickled are the trained weights and the embeddings.
+    One network is trained on all series of a panel or hierarchy. Series that fit did
+    not see are described and embedded by ``update(y_new, update_params=False)``; then
+    `predict` forecasts them as well. Frozen weights of the language model are loaded
+    once per process and shared; what is saved, cloned and pickled are the trained
+    weights and the embeddings. To forecast from a saved forecaster no language model
+    is needed, and to update it only for series that it does not know.
 
     Parameters
     ----------
@@ -63,7 +69,7 @@ class LLMTSNetForecaster(VarianceMixin, BaseLLMForecaster):
     descriptions : mapping or sequence of str, optional
         Descriptions of your own instead, one for each variate: in their order, or by
         column; in a panel by series, or by (series, column) if there are several
-        columns.
+        columns. A pandas Series is a mapping from its index.
     language_model_steps : int, default=50
         Steps, of 16 descriptions, in which the language model is fine-tuned; 0 for
         none.
@@ -148,9 +154,12 @@ class LLMTSNetForecaster(VarianceMixin, BaseLLMForecaster):
       token states.
     - Each variate attends to the descriptions of all, and its own is added to its
       query.
-    - A value that is missing counts as 1 in the mean square of the scale.
-    - The variance has a part in units of the scale, and one in those of the
-      standardised series: what follows a window that hardly moves is not certain. The
+    - The loss, and the distance by which epochs are chosen, are of series that are
+      standardised, each by its own training part; published is the MAE in the data's
+      units. With ``standardize=False`` it is that, up to a constant.
+    - A gap that reaches back beyond the window is filled with the last value before it.
+    - The variance has a part in units of the scale, and one in those of the scaled
+      series: what follows a window that hardly moves is not certain. The
       epoch is then chosen by the likelihood, too.
     - The variance of steps that are rolled forward adds that of the last step before.
 
@@ -330,6 +339,11 @@ class LLMTSNetForecaster(VarianceMixin, BaseLLMForecaster):
                 f"lora_rank={self.lora_rank}, expected an even number: LoRA-AMR trains "
                 "a matrix of half that width."
             )
+        if self.prompt_pool and not 1 <= self.n_selected_prompts <= self.n_prompts:
+            raise InputError(
+                f"n_selected_prompts={self.n_selected_prompts}, expected between 1 and "
+                f"n_prompts={self.n_prompts}."
+            )
         if self.prompt_pool and self.n_prompts == 1 and self.selection_loss_weight:
             raise InputError(
                 f"n_prompts=1 with selection_loss_weight={self.selection_loss_weight}, "
@@ -362,21 +376,26 @@ class LLMTSNetForecaster(VarianceMixin, BaseLLMForecaster):
         if not isinstance(memory, DescriptionMemory):
             return
         shape = shape_of(network)
-        told = self._describe(new, columns, shape, known)
+        told = on_main_process(lambda: self._describe(new, columns, shape, known))
         device = memory.embeddings.device
         if not known:
             with seeded(self._seed(), device):
-                self._tune(memory.encoder, told.tolist())
-        memory.learn(told.tolist(), len(columns), n_known=len(known))
+                self._tune(memory.encoder, told)
+        memory.learn(
+            told.tolist(), len(columns), n_known=len(known), names=told.index.tolist()
+        )
         parts = [self.descriptions_, told] if known else [told]
         self.descriptions_: pd.Series = pd.concat(parts)
 
-    def _tune(self, encoder: DescriptionEncoder, texts: list[str]) -> None:
+    def _tune(self, encoder: DescriptionEncoder, told: pd.Series) -> None:
         """Fine-tune the language model, unless that was done before."""
         if not any(p.requires_grad for p in encoder.parameters()):
             return
         self.language_model_losses_ = encoder.tune(
-            texts, n_steps=self.language_model_steps, seed=self._seed()
+            told.tolist(),
+            n_steps=self.language_model_steps,
+            seed=self._seed(),
+            names=told.index.tolist(),
         )
 
     def _describe(
@@ -395,7 +414,9 @@ class LLMTSNetForecaster(VarianceMixin, BaseLLMForecaster):
             parts += list(rows.T)
         if self.descriptions is not None:
             known_names = self.descriptions_.index if known else ()
-            texts = _texts_of_new(self.descriptions, names, known_names)
+            given = self.descriptions
+            given = given.to_dict() if isinstance(given, pd.Series) else given
+            texts = _texts_of_new(given, names, known_names)
         else:
             texts = resolve_describer(self.describer).describe(parts, names)
         return pd.Series(texts, index=pd.Index(names, tupleize_cols=False))
@@ -430,12 +451,21 @@ class LLMTSNetForecaster(VarianceMixin, BaseLLMForecaster):
         network: Any = self.network_
         if network.pool is None:
             raise InputError("prompt_pool=False, expected True: there is no pool.")
-        contexts, labels = self._recent_contexts(y, stride or self.prediction_length_)
+        recent = self._recent_contexts(y, stride or self.prediction_length_)
+        features = {} if recent.before is None else {"before": recent.before}
+        at_once = self.batch_size or self._largest_batch(recent.values.shape[2])
         with torch.inference_mode():
-            chosen = network.encode(contexts).selection.indices.flatten(0, 1)
+            parts = [
+                network.select(
+                    recent.values[at], {name: v[at] for name, v in features.items()}
+                ).indices.flatten(0, 1)
+                for start in range(0, len(recent.values), at_once)
+                for at in [slice(start, start + at_once)]
+            ]
+        chosen = torch.cat(parts)
         counts = usage_counts(chosen, len(network.pool.keys)).cpu().numpy()
         return (
-            pd.DataFrame(chosen.cpu().numpy(), index=labels),
+            pd.DataFrame(chosen.cpu().numpy(), index=recent.labels),
             pd.Series(counts, name="chosen"),
         )
 

@@ -9,9 +9,9 @@ from sktime_llm.layers.instance_norm import Normalised
 class LastValueNorm(nn.Module):
     """Take each variate relative to its last value, in a scale that variates share.
 
-    The scale is the root mean square, over time and variates, of the differences to the
-    last values. So a variate that happens to stand still in a window is not blown up,
-    and a forecast of zero is the naive forecast.
+    The scale is the root mean square, over what was observed in time and variates, of
+    the differences to the last values. So a variate that happens to stand still in a
+    window is not blown up, and a forecast of zero is the naive forecast.
 
     Parameters
     ----------
@@ -40,8 +40,7 @@ class LastValueNorm(nn.Module):
         context : Tensor of shape (batch, time, channel)
             Windows whose gaps are filled with the last value before them.
         there : bool Tensor of the same shape
-            Which values were observed. The others count in the mean square as 1, that
-            of standardised series: a few observed values tell little of the scale.
+            Which values were observed; the others do not count.
 
         Returns
         -------
@@ -51,6 +50,7 @@ class LastValueNorm(nn.Module):
         """
         loc = context[:, -1:]
         difference = context - loc
-        square = difference.square().where(there, 1.0).mean(dim=(1, 2), keepdim=True)
+        square = difference.square().where(there, 0.0).sum(dim=(1, 2), keepdim=True)
+        square = square / there.sum(dim=(1, 2), keepdim=True).clamp(min=1)
         scale = torch.sqrt(square + self.eps).expand_as(loc)
         return Normalised(difference / scale, loc, scale)

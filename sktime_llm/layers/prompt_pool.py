@@ -225,7 +225,7 @@ def share_in_use(counts: Tensor) -> float:
             "the counts are all 0, expected choices of a prompt pool: count them while "
             "the pool runs."
         )
-    return float(perplexity(counts) / len(counts))
+    return float(perplexity(counts.cpu().double()) / len(counts))
 
 
 def perplexity(counts: Tensor) -> Tensor:
@@ -234,22 +234,21 @@ def perplexity(counts: Tensor) -> Tensor:
     Parameters
     ----------
     counts : Tensor of shape (n_prompts,)
-        From `usage_counts`, not all 0.
+        From `usage_counts`, not all 0; floats, of the precision that is wanted.
 
     Returns
     -------
-    scalar Tensor of float64
-        On the device of `counts`.
+    scalar Tensor
+        Of dtype and device of `counts`.
 
     Examples
     --------
     >>> import torch
     >>> from sktime_llm.layers.prompt_pool import perplexity
-    >>> perplexity(torch.tensor([6, 6, 0, 0])).round(decimals=4)
-    tensor(2., dtype=torch.float64)
+    >>> perplexity(torch.tensor([6.0, 6.0, 0.0, 0.0])).round(decimals=4)
+    tensor(2.)
     """
-    frequencies = counts.double() / counts.sum()
-    return torch.special.entr(frequencies).sum().exp()
+    return torch.special.entr(counts / counts.sum()).sum().exp()
 
 
 def _check_sizes(n_prompts: int, prompt_length: int, n_selected: int) -> None:

@@ -62,8 +62,10 @@ class ForecastNetwork(nn.Module, ABC):
             The future, in training.
         features : dict of str to Tensor, optional
             What `window_features` gave for these windows, which the network computes
-            if it is not there; and ``"series"``, int64 of shape (batch,), the number of
-            the series that each window is from, by default 0.
+            if it is not there; ``"series"``, int64 of shape (batch,), the number of
+            the series that each window is from, by default 0; and where values may be
+            missing ``"before"``, of shape (batch, channel), what was observed last
+            before each window, NaN where nothing is known.
 
         Returns
         -------

@@ -1,6 +1,6 @@
 """LLM-TS Net: prompts from a pool, attention in time then space, descriptions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple
 
@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sktime_llm.layers.attention_pooling import AttentionPooling
+from sktime_llm.errors import InputError
 from sktime_llm.layers.cross_modal_fusion import CrossModalFusion
+from sktime_llm.layers.instance_norm import Normalised
 from sktime_llm.layers.last_value_norm import LastValueNorm
 from sktime_llm.layers.missing import fill_gaps
 from sktime_llm.layers.prompt_pool import (
@@ -21,77 +22,11 @@ from sktime_llm.layers.prompt_pool import (
 )
 from sktime_llm.layers.time_space import TimeSpaceBlock
 from sktime_llm.networks._interface import Features, ForecastNetwork, ForecastOutput
-from sktime_llm.text.encoder import DescriptionEncoder, TokenStates
+from sktime_llm.text.description_memory import DescriptionMemory
 from sktime_llm.training.losses import DISTANCES
 
 LEAST_VARIANCE = 1e-6
 """Added to the variance of a standardised value, so that its logarithm is finite."""
-
-
-class DescriptionMemory(nn.Module):
-    """One embedding of its description for every variate of every known series.
-
-    While a network trains, the token states of the descriptions are constant, and the
-    weights by which attention pools them are learned. Then only the pooled embeddings
-    are kept.
-
-    Parameters
-    ----------
-    encoder : DescriptionEncoder
-        The language model.
-    """
-
-    embeddings: Tensor
-
-    def __init__(self, encoder: DescriptionEncoder) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.pooling = AttentionPooling(encoder.backbone.hidden_size)
-        width = encoder.backbone.hidden_size
-        self.register_buffer("embeddings", torch.zeros(0, 0, width))
-        self._states: TokenStates | None = None
-
-    def learn(self, texts: Sequence[str], n_channels: int, *, n_known: int) -> None:
-        """Read the descriptions of new series.
-
-        Parameters
-        ----------
-        texts : sequence of str
-            Ordered by series, then by channel.
-        n_channels : int
-            Variates of a series.
-        n_known : int
-            Series whose embeddings are kept, the first ones; the new ones follow. If
-            0, pooling may be trained on the new ones until `settle`.
-        """
-        if n_known:
-            self.settle()
-        states = self.encoder.read(texts)
-        if n_known == 0:
-            self._states = states
-        new = self._pool(states).detach().unflatten(0, (-1, n_channels))
-        kept = self.embeddings[:n_known]
-        self.embeddings = torch.cat([kept, new]) if n_known else new
-
-    def settle(self) -> None:
-        """Keep the embeddings as they are pooled now, and no token states."""
-        if self._states is not None:
-            pooled = self._pool(self._states).detach()
-            self.embeddings = pooled.view_as(self.embeddings)
-            self._states = None
-
-    def forward(self, series: Tensor) -> Tensor:
-        """Embeddings of series, by number: (batch,) to (batch, channel, width).
-
-        With one series only, (channel, width).
-        """
-        table = self.embeddings
-        if self._states is not None:
-            table = self._pool(self._states).view_as(table)
-        return table[0] if len(table) == 1 else table[series]
-
-    def _pool(self, read: TokenStates) -> Tensor:
-        return self.pooling(read.states, read.mask)
 
 
 class SeriesState(NamedTuple):
@@ -202,9 +137,7 @@ class LLMTSNetwork(ForecastNetwork):
         self.summary = nn.Linear(n_tokens * d_model, d_model)
         self.descriptions = descriptions
         self.fusion = (
-            CrossModalFusion(
-                d_model, descriptions.encoder.backbone.hidden_size, n_heads, dropout
-            )
+            CrossModalFusion(d_model, descriptions.width, n_heads, dropout)
             if descriptions is not None
             else None
         )
@@ -236,11 +169,7 @@ class LLMTSNetwork(ForecastNetwork):
 
     def encode(self, context: Tensor, features: Features | None = None) -> SeriesState:
         """Give the state of every series, without its forecast."""
-        filled = fill_gaps(context)
-        window = self.norm(filled.values, filled.there)
-        # (batch, channel, time, value and flag)
-        steps = torch.stack([window.values, filled.there.to(context.dtype)], dim=-1)
-        steps = steps.transpose(1, 2)
+        window, steps = self._normalise(context, features)
         tokens = self.embedding(self._patches(steps)) + self.positions
         selection = None
         if self.pool is not None:
@@ -253,6 +182,24 @@ class LLMTSNetwork(ForecastNetwork):
             series = _series_of(context, features)
             state = self.fusion(state, self.descriptions(series))
         return SeriesState(state, selection, window.loc, window.scale)
+
+    def select(
+        self, context: Tensor, features: Features | None = None
+    ) -> PromptSelection:
+        """Give the prompts that every series takes, and nothing else."""
+        if self.pool is None:
+            raise InputError("n_prompts=0, expected at least 1: there is no pool.")
+        steps = self._normalise(context, features)[1]
+        return self.pool(self.query(steps.flatten(2)))
+
+    def _normalise(
+        self, context: Tensor, features: Features | None
+    ) -> tuple[Normalised, Tensor]:
+        """Fill gaps; give windows, and (batch, channel, time, value and flag)."""
+        filled = fill_gaps(context, (features or {}).get("before"))
+        window = self.norm(filled.values, filled.there)
+        steps = torch.stack([window.values, filled.there.to(context.dtype)], dim=-1)
+        return window, steps.transpose(1, 2)
 
     def _patches(self, steps: Tensor) -> Tensor:
         """(batch, channel, time, 2) to (batch, channel, patch, 2 * patch_length)."""
@@ -330,6 +277,5 @@ def _series_of(context: Tensor, features: Features | None) -> Tensor:
 
 
 def _in_use(selection: PromptSelection, n_prompts: int) -> Tensor:
-    counts = usage_counts(selection.indices, n_prompts)
-    share = perplexity(counts) / n_prompts  # a tensor: reading it would wait for a GPU
-    return share.to(selection.scores.dtype)
+    counts = usage_counts(selection.indices, n_prompts).to(selection.scores.dtype)
+    return perplexity(counts) / n_prompts  # a tensor: reading it would wait for a GPU

@@ -1,6 +1,6 @@
 """A language model that is tuned on descriptions, and then reads them."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -71,6 +71,7 @@ class DescriptionEncoder(nn.Module):
         n_steps: int,
         seed: int,
         learning_rate: float = 4e-3,
+        names: Sequence[Hashable] | None = None,
     ) -> list[float]:
         """Train what can be trained, then freeze it.
 
@@ -84,6 +85,8 @@ class DescriptionEncoder(nn.Module):
             Of the order of texts and of what is masked.
         learning_rate : float, default=4e-3
             Of Adam.
+        names : sequence, optional
+            What is described, for errors.
 
         Returns
         -------
@@ -98,7 +101,7 @@ class DescriptionEncoder(nn.Module):
         TrainingDivergedError
             If a loss is not finite.
         """
-        token_ids = self._tokenize(texts)
+        token_ids = self._tokenize(texts, names)
         if n_steps and self.backbone.is_causal:
             token_ids = _with_next_token(token_ids, texts)
         generator = torch.Generator().manual_seed(seed)
@@ -124,10 +127,15 @@ class DescriptionEncoder(nn.Module):
         return losses
 
     @torch.no_grad()
-    def read(self, texts: Sequence[str]) -> TokenStates:
-        """Give the states of all tokens of some texts, without dropout or gradient."""
+    def read(
+        self, texts: Sequence[str], *, names: Sequence[Hashable] | None = None
+    ) -> TokenStates:
+        """Give the states of all tokens of some texts, without dropout or gradient.
+
+        Errors name what a text describes, if there are `names`.
+        """
         self.eval()
-        token_ids = self._tokenize(texts)
+        token_ids = self._tokenize(texts, names)
         mask = (token_ids != PADDING).long()
         states = [
             self.backbone(self._embed(ids), attention_mask=part)[-1]
@@ -137,15 +145,24 @@ class DescriptionEncoder(nn.Module):
         ]
         return TokenStates(torch.cat(states), mask)
 
-    def _tokenize(self, texts: Sequence[str]) -> Tensor:
+    def _tokenize(
+        self, texts: Sequence[str], names: Sequence[Hashable] | None
+    ) -> Tensor:
         token_ids = tokenize(np.array(texts), self.backbone.tokenizer())
         n_tokens, most = token_ids.shape[1], self.backbone.max_tokens
-        if most is not None and n_tokens > most:
-            longest = int((token_ids != PADDING).sum(dim=1).argmax())
+        lengths = (token_ids != PADDING).sum(dim=1)
+        if not lengths.all():
+            empty = int(lengths.argmin())
             raise InputError(
-                f"a description has {n_tokens} tokens, but the backbone has only "
-                f"{most} positions. Shorten it, or choose a backbone with more: "
-                f"{texts[longest][:80]!r}..."
+                f"the description{_of(names, empty)} is {texts[empty]!r}, in which the "
+                "backbone reads no token; expected words."
+            )
+        if most is not None and n_tokens > most:
+            longest = int(lengths.argmax())
+            raise InputError(
+                f"the description{_of(names, longest)} has {n_tokens} tokens, but the "
+                f"backbone has only {most} positions. Shorten it, or choose a backbone "
+                f"with more: {texts[longest][:80]!r}..."
             )
         return token_ids.to(self.to_words.weight.device)
 
@@ -180,6 +197,10 @@ class DescriptionEncoder(nn.Module):
     def _cross_entropy(self, states: Tensor, token_ids: Tensor) -> Tensor:
         table = self.backbone.word_embeddings(states.device).to(states.dtype)
         return F.cross_entropy(self.to_words(states) @ table.T, token_ids.long())
+
+
+def _of(names: Sequence[Hashable] | None, at: int) -> str:
+    return f" number {at}" if names is None else f" of {names[at]!r}"
 
 
 def _with_next_token(token_ids: Tensor, texts: Sequence[str]) -> Tensor:

@@ -32,6 +32,7 @@ def roll_forward(
     batch_size: int,
     precision: str = "auto",
     series: Tensor | None = None,
+    before: Tensor | None = None,
 ) -> Forecast:
     """Forecast, feeding forecasts back where more steps are wanted than trained.
 
@@ -52,6 +53,9 @@ def roll_forward(
         See `sktime_llm.training.devices.autocast`.
     series : Tensor of int64 of shape (series,), optional
         Numbers of the series, as in training; by default all are 0.
+    before : Tensor of shape (series, channel), optional
+        What was observed last before each context, NaN where nothing is known; it
+        matters if values are missing.
 
     Returns
     -------
@@ -61,10 +65,9 @@ def roll_forward(
         series = torch.zeros(len(context), dtype=torch.int64, device=context.device)
     with torch.inference_mode(), autocast(precision, context.device):
         parts = [
-            _roll(network, part, numbers, n_steps)
-            for part, numbers in zip(
-                context.split(batch_size), series.split(batch_size), strict=True
-            )
+            _roll(network, context[at], series[at], _part(before, at), n_steps)
+            for start in range(0, len(context), batch_size)
+            for at in [slice(start, start + batch_size)]
         ]
     variances = [part.variance for part in parts if part.variance is not None]
     return Forecast(
@@ -74,15 +77,33 @@ def roll_forward(
 
 
 def _roll(
-    network: ForecastNetwork, context: Tensor, series: Tensor, n_steps: int
+    network: ForecastNetwork,
+    context: Tensor,
+    series: Tensor,
+    before: Tensor | None,
+    n_steps: int,
 ) -> Forecast:
     length, known = context.shape[1], context
+    features = {"series": series}
     variances: list[Tensor] = []
     while known.shape[1] < length + n_steps:
-        output = network(known[:, -length:], features={"series": series})
+        if before is not None:
+            features["before"] = _last_of(known[:, :-length], before)
+        output = network(known[:, -length:], features=features)
         known = torch.cat([known, output.forecast.float()], dim=1)
         if output.variance is not None:
-            before = variances[-1][:, -1:] if variances else 0.0
-            variances.append(output.variance.float() + before)
+            earlier = variances[-1][:, -1:] if variances else 0.0
+            variances.append(output.variance.float() + earlier)
     variance = torch.cat(variances, dim=1)[:, :n_steps] if variances else None
     return Forecast(known[:, length : length + n_steps], variance)
+
+
+def _part(before: Tensor | None, at: slice) -> Tensor | None:
+    return None if before is None else before[at]
+
+
+def _last_of(known: Tensor, before: Tensor) -> Tensor:
+    """Last value that is not NaN over (series, time, channel), else `before`."""
+    for step in known.unbind(dim=1):
+        before = step.where(~step.isnan(), before)
+    return before

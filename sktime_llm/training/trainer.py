@@ -4,12 +4,13 @@ import logging
 import math
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar, cast
 
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
@@ -118,6 +119,20 @@ class TrainingConfig:
 
 
 EpochRecord = dict[str, float]
+_T = TypeVar("_T")
+
+
+def on_main_process(make: Callable[[], _T]) -> _T:
+    """Give what the main process makes to every process of ``accelerate launch``.
+
+    Examples
+    --------
+    >>> from sktime_llm.training.trainer import on_main_process
+    >>> on_main_process(lambda: 1 + 1)
+    2
+    """
+    made = [make() if PartialState().is_main_process else None]
+    return cast(_T, broadcast_object_list(made)[0])
 
 
 def train(

@@ -45,6 +45,9 @@ class Windows:
         Lengths of context and target.
     series : Tensor of int64 of shape (window,), optional
         Number of the series that each window is from; by default all are from 0.
+    before : Tensor of shape (time, channel), optional
+        The last value observed before each row, NaN where there is none; wanted if
+        values are missing.
 
     Examples
     --------
@@ -63,9 +66,11 @@ class Windows:
         starts: Tensor,
         shape: WindowShape,
         series: Tensor | None = None,
+        before: Tensor | None = None,
     ) -> None:
         self.shape = shape
         self.starts = starts
+        self.before = before
         self.series = torch.zeros_like(starts) if series is None else series
         self._views = values.unfold(0, shape.total, 1)
         self._features: Features = {}
@@ -108,9 +113,15 @@ class Windows:
         self._features = {n: _join([part[n] for part in parts]) for n in parts[0]}
 
     def features(self, indices: Tensor) -> Features:
-        """Give the series of some windows, and what `describe` computed for them."""
+        """Give the series of some windows, and what `describe` computed for them.
+
+        And, if values are missing, what was observed last before each window.
+        """
         known = {"series": self.series, **self._features}
-        return {name: values[indices] for name, values in known.items()}
+        features = {name: values[indices] for name, values in known.items()}
+        if self.before is not None:
+            features["before"] = self.before[self.starts[indices]]
+        return features
 
 
 def _join(parts: list[Tensor]) -> Tensor:
@@ -127,6 +138,7 @@ def stack_windows(
     shape: WindowShape,
     device: torch.device,
     numbers: Sequence[int] | None = None,
+    before: Sequence[np.ndarray | None] | None = None,
 ) -> list[Windows]:
     """Put several series on the device once, and lay windows over them.
 
@@ -142,6 +154,8 @@ def stack_windows(
         Where the one copy of the data is put, as float32.
     numbers : sequence of int, optional
         Number of each series; by default 0, 1, 2 and so on.
+    before : sequence of array of shape (channel,) or None, optional
+        The last value observed before each series begins; by default it is not known.
 
     Returns
     -------
@@ -149,7 +163,14 @@ def stack_windows(
         One per set; all are views of the same tensor.
     """
     offsets = np.cumsum([0, *(len(values) for values in series[:-1])])
-    values = torch.from_numpy(np.concatenate(series).astype(np.float32)).to(device)
+    rows = np.concatenate(series)
+    values = torch.from_numpy(rows.astype(np.float32)).to(device)
+    rows_before = None
+    if np.isnan(rows).any():
+        firsts = [None] * len(series) if before is None else before
+        each = [last_before(*both)[:-1] for both in zip(series, firsts, strict=True)]
+        rows_before = torch.from_numpy(np.concatenate(each).astype(np.float32))
+        rows_before = rows_before.to(device)
     names = range(len(series)) if numbers is None else numbers
     return [
         Windows(
@@ -161,9 +182,39 @@ def stack_windows(
             _int64(
                 np.full(len(at), n) for n, at in zip(names, per_series, strict=True)
             ).to(device),
+            rows_before,
         )
         for per_series in starts
     ]
+
+
+def last_before(values: np.ndarray, first: np.ndarray | None = None) -> np.ndarray:
+    """Give the last value observed before each row, and before the row to come.
+
+    Parameters
+    ----------
+    values : array of shape (time, channel)
+        NaN where a value is missing.
+    first : array of shape (channel,), optional
+        What was observed last before the first row; by default NaN, not known.
+
+    Returns
+    -------
+    array of shape (time + 1, channel)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktime_llm.training.windows import last_before
+    >>> last_before(np.array([[1.0], [np.nan], [3.0]])).ravel().tolist()
+    [nan, 1.0, 1.0, 3.0]
+    """
+    start = np.full(values.shape[1], np.nan) if first is None else first
+    rows = np.concatenate([start[None], values])
+    there = np.isfinite(rows)
+    there[0] = True
+    latest = np.where(there, np.arange(len(rows))[:, None], 0)
+    return np.take_along_axis(rows, np.maximum.accumulate(latest), axis=0)
 
 
 def _int64(parts: Iterable[np.ndarray]) -> Tensor:
@@ -181,7 +232,8 @@ def split_windows(
 
     The last part of each series is for validation: only windows whose whole target is
     in it; their contexts may reach back into the first part. Training windows lie in
-    the first part altogether. A series too short for both only trains.
+    the first part altogether. A series too short for both only trains; and if one of
+    the parts has no window with a value to forecast, all rows of all series train.
 
     Parameters
     ----------
@@ -206,6 +258,25 @@ def split_windows(
     SeriesTooShortError
         If there is not one training window.
     """
+    sets = _split_starts(series, shape, validation_fraction)
+    if not all(sum(map(len, starts)) for starts in sets):
+        sets = _split_starts(series, shape, 0.0)
+    if not any(map(len, sets[0])):
+        longest = max(len(values) for values in series)
+        target = " and a value in its target" if longest >= shape.total else ""
+        raise SeriesTooShortError(
+            f"the longest series has {longest} rows; one window needs "
+            f"{shape.total}{target}: context_length={shape.context_length} and "
+            f"prediction_length={shape.prediction_length}."
+        )
+    training, validation = stack_windows(series, sets, shape, device, numbers)
+    return training, validation
+
+
+def _split_starts(
+    series: Sequence[np.ndarray], shape: WindowShape, validation_fraction: float
+) -> list[list[np.ndarray]]:
+    """Rows at which windows of training and of validation begin, by series."""
     training, validation = [], []
     for values in series:
         boundary = train_rows(len(values), shape, validation_fraction)
@@ -214,15 +285,7 @@ def split_windows(
         first = boundary - shape.context_length
         starts = np.arange(first, len(values) - shape.total + 1)
         validation.append(with_target(values, starts, shape))
-    if not any(len(starts) for starts in training):
-        longest = max(len(values) for values in series)
-        raise SeriesTooShortError(
-            f"the longest series has {longest} rows; one window needs "
-            f"{shape.total}: context_length={shape.context_length} and "
-            f"prediction_length={shape.prediction_length}."
-        )
-    both = stack_windows(series, [training, validation], shape, device, numbers)
-    return both[0], both[1]
+    return [training, validation]
 
 
 def with_target(

@@ -695,7 +695,8 @@ def test_what_is_saved(backbone, tmp_path):
         ({"n_blocks": 0}, "n_blocks=0, expected at least 1"),
         ({"n_prompts": 0}, "n_prompts=0, expected at least 1"),
         ({"n_prompts": 1, "n_selected_prompts": 1}, "n_prompts=1 with selection_loss"),
-        ({"n_selected_prompts": 17}, "n_selected=17, expected between 1 and"),
+        ({"n_selected_prompts": 17}, "n_selected_prompts=17, expected between 1 and"),
+        ({"n_prompts": 1}, "n_selected_prompts=2, expected between 1 and n_prompts=1"),
         ({"prompt_length": 0}, "prompt_length=0"),
         ({"task_loss": "smape"}, "task_loss='smape', expected one of"),
         ({"selection_loss_weight": -1}, "selection_loss_weight=-1, expected at least"),
@@ -727,3 +728,58 @@ def test_nothing_warns():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         make(uncertainty=True).fit(make_series(n_columns=2)).predict_interval(fh=FH)
+
+
+def test_forecasts_of_a_saved_forecaster_need_no_language_model(monkeypatch):
+    y = make_panel(n_columns=2)
+    forecaster = make().fit(y)
+    expected = forecaster.predict(fh=FH)
+    saved = pickle.dumps(forecaster)
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("the language model was loaded")
+
+    monkeypatch.setattr("sktime_llm.backbone._module.load_frozen", refuse)
+    loaded = pickle.loads(saved)
+    pd.testing.assert_frame_equal(loaded.predict(fh=FH), expected)
+    again = pickle.loads(pickle.dumps(copy.deepcopy(loaded)))
+    pd.testing.assert_frame_equal(again.predict(fh=FH), expected)
+    loaded.update(y.groupby(level=0).tail(2))
+    assert loaded.predict(fh=FH).notna().all(axis=None)
+    with pytest.raises(AssertionError, match="language model was loaded"):
+        again.update(y.rename(index={"s0": "new"}))
+
+
+def test_descriptions_in_a_pandas_series():
+    y = make_series(n_columns=2)
+    texts = pd.Series({"y0": "rises", "y1": "falls"})
+    forecaster = make(descriptions=texts).fit(y)
+    pd.testing.assert_series_equal(forecaster.descriptions_, texts, check_names=False)
+    again = make(descriptions=forecaster.descriptions_).fit(y)
+    pd.testing.assert_frame_equal(again.predict(fh=FH), forecaster.predict(fh=FH))
+
+
+def test_a_description_that_is_too_long_is_named():
+    texts = {"y0": "rises", "y1": "up and " * 2000}
+    with pytest.raises(InputError, match=r"the description of 'y1' has \d+ tokens"):
+        make(descriptions=texts).fit(make_series(n_columns=2))
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, None])
+def test_prompts_are_inspected_in_batches(batch_size, monkeypatch):
+    y = make_series(n_rows=60, n_columns=2)
+    forecaster = make(batch_size=32).fit(y)
+    expected, counts = forecaster.inspect_prompts(y, stride=1)
+    sizes, select = [], type(forecaster.network_).select
+
+    def spy(self, context, features=None):
+        sizes.append(len(context))
+        return select(self, context, features)
+
+    monkeypatch.setattr(type(forecaster.network_), "select", spy)
+    forecaster.batch_size = batch_size
+    chosen, again = forecaster.inspect_prompts(y, stride=1)
+    pd.testing.assert_frame_equal(chosen, expected)
+    pd.testing.assert_series_equal(again, counts)
+    assert sum(sizes) == 60 - forecaster.context_length_ + 1
+    assert max(sizes) == (batch_size or sum(sizes))

@@ -46,10 +46,21 @@ def test_what_was_not_observed_does_not_count_in_the_scale():
     close(LastValueNorm()(changed, there).scale, LastValueNorm()(context, there).scale)
 
 
-def test_without_a_value_the_scale_is_that_of_standardised_series():
+def test_a_variate_without_a_value_does_not_change_the_scale_of_the_others():
+    context, there = make_windows(share_there=1.0)
+    alone = LastValueNorm()(context[:, :, :2], there[:, :, :2])
+    context[:, :, 2], there[:, :, 2] = 0.0, False
+    scale = LastValueNorm()(context, there).scale
+    close(scale[:, :, :2], alone.scale)
+
+
+def test_without_any_value_the_forecast_of_a_network_hardly_moves():
     context = torch.zeros(2, 9, 3)
-    scale = LastValueNorm()(context, torch.zeros_like(context, dtype=torch.bool)).scale
-    close(scale, torch.ones(2, 1, 3), rtol=1e-4, atol=0)
+    values, _, scale = LastValueNorm()(
+        context, torch.zeros_like(context, dtype=torch.bool)
+    )
+    assert not values.any()
+    close(scale, torch.full((2, 1, 3), 1e-5**0.5))
 
 
 def test_constant_windows_become_zeros():

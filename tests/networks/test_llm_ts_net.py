@@ -8,7 +8,9 @@ import torch
 
 from sktime_llm.backbone.adapters import Tuning
 from sktime_llm.backbone.make import BackboneChoice, make_backbone
-from sktime_llm.networks.llm_ts_net import DescriptionMemory, LLMTSNetwork
+from sktime_llm.errors import InputError
+from sktime_llm.networks.llm_ts_net import LLMTSNetwork
+from sktime_llm.text.description_memory import DescriptionMemory
 from sktime_llm.text.encoder import DescriptionEncoder
 from tests.reference import llm_ts_net as reference
 
@@ -479,3 +481,48 @@ def test_copies(make):
         run(copied, context, target).losses["loss"],
         run(network, context, target).losses["loss"],
     )
+
+
+def test_of_many_series_only_those_of_a_batch_are_pooled():
+    memory = build().descriptions
+    texts = [f"series {i} {'rises' if i % 3 else 'falls'}" for i in range(5 * M)]
+    memory.learn(texts, M, n_known=0)
+    with torch.no_grad():
+        memory.pooling.query.normal_()
+    pooled = []
+    memory.pooling.register_forward_pre_hook(lambda _, args: pooled.append(args[0]))
+    series = torch.tensor([4, 1, 4])
+    of_batch = memory(series)
+    everything = memory(torch.tensor([0, 1, 2, 3, 4, 4]))
+    assert [len(states) for states in pooled] == [2 * M, 5 * M]
+    close(of_batch, everything[series])
+    (gradient,) = torch.autograd.grad(of_batch.sum(), memory.pooling.query)
+    assert gradient.abs().sum() > 0
+    memory.settle()
+    close(memory(series), of_batch)
+    assert not memory.pooling.query.requires_grad
+
+
+def test_select_gives_the_prompts_of_the_whole_run():
+    network = build()
+    context, _ = make_data()
+    selection = network.select(context)
+    expected = network.encode(context).selection
+    assert torch.equal(selection.indices, expected.indices)
+    with pytest.raises(InputError, match="there is no pool"):
+        build(n_prompts=0).select(context)
+
+
+def test_what_was_before_fills_the_gap_at_the_start():
+    network = build()
+    context, _ = make_data()
+    context[:, :, 0] = float("nan")
+    before = torch.full((len(context), M), 3.0, dtype=context.dtype)
+    with torch.no_grad():
+        # constant at 3 as far as is known: forecasts hardly leave it
+        known = network(
+            context[:, :, :1].expand(-1, -1, M), features={"before": before}
+        )
+        unknown = network(context[:, :, :1].expand(-1, -1, M))
+    assert (known.forecast - 3).abs().max() < 0.1
+    assert unknown.forecast.abs().max() < 0.1

@@ -190,13 +190,16 @@ NORM_EPS = 1e-5
 LEAST_VARIANCE = 1e-6
 
 
-def fill_gaps(series):
+def fill_gaps(series, last_before=float("nan")):
     """(time,) with NaN, to values, and 1 where one was observed."""
     observed = [not math.isnan(float(x)) for x in series.detach()]
     filled = []
     for t in range(len(series)):
         before = [s for s in range(t + 1) if observed[s]]
         after = [s for s in range(t, len(series)) if observed[s]]
+        if not before and not math.isnan(float(last_before)):
+            filled.append(torch.as_tensor(last_before, dtype=series.dtype))
+            continue
         source = before[-1:] or after[:1]
         filled.append(series[source[0]] if source else torch.zeros_like(series[t]))
     return torch.stack(filled), torch.tensor(observed, dtype=series.dtype)
@@ -209,8 +212,10 @@ def last_value_norm(values, flags):
     for t in range(len(values)):
         for c in range(len(last)):
             difference = values[t, c] - last[c]
-            squares.append(difference**2 if flags[t, c] else torch.ones_like(last[c]))
-    scale = (sum(squares) / len(squares) + NORM_EPS) ** 0.5
+            if flags[t, c]:
+                squares.append(difference**2)
+    mean = sum(squares) / len(squares) if squares else torch.zeros_like(last[0])
+    scale = (mean + NORM_EPS) ** 0.5
     return (values - last) / scale, last, scale
 
 

@@ -30,7 +30,7 @@ def processes(tmp_path_factory):
     subprocess.run(
         [*launch, str(out)], check=True, cwd=ROOT, env=environment, timeout=250
     )
-    return [torch.load(out / f"{rank}.pt") for rank in (0, 1)]
+    return [torch.load(out / f"{rank}.pt", weights_only=False) for rank in (0, 1)]
 
 
 @pytest.mark.slow
@@ -48,3 +48,12 @@ def test_calf_trains_to_the_same_weights_in_both_processes(processes):
     first, second = (result["calf"] for result in processes)
     assert list(first) == list(second)
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.slow
+def test_llm_ts_net_knows_the_same_in_both_processes_without_a_seed(processes):
+    (first, forecast), (second, same) = (result["llm_ts_net"] for result in processes)
+    assert (forecast == same).all()
+    assert list(first) == list(second)
+    for name in first:
+        torch.testing.assert_close(first[name], second[name], rtol=0, atol=0)

@@ -90,3 +90,27 @@ def test_forecasts_in_bfloat16_are_kept_in_float32():
     assert out.mean.dtype == out.variance.dtype == torch.float32
     assert not torch.equal(out.mean, exact.mean)
     torch.testing.assert_close(out.mean, exact.mean, rtol=0.05, atol=0.05)
+
+
+class BeforeNetwork(LinearNetwork):
+    """Forecasts nothing but NaN-free zeros; records what was before each context."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def forward(self, context, target=None, features=None):
+        self.seen.append(features["before"].flatten().tolist())
+        return ForecastOutput(torch.zeros(len(context), 2, 1), {})
+
+
+def test_what_was_before_moves_on_with_the_context():
+    nan = float("nan")
+    context = torch.tensor([[1.0, nan, nan, nan], [nan, nan, nan, 4.0]])[:, :, None]
+    network = BeforeNetwork().eval()
+    before = torch.tensor([[8.0], [9.0]])
+    roll_forward(network, context, 6, batch_size=2, before=before)
+    assert network.seen == [[8.0, 9.0], [1.0, 9.0], [1.0, 4.0]]
+    network.seen.clear()
+    roll_forward(network, context, 1, batch_size=1, before=before)
+    assert network.seen == [[8.0], [9.0]]

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -8,12 +10,14 @@ from sktime_llm.training import windows as windows_module
 from sktime_llm.training.windows import (
     Windows,
     WindowShape,
+    last_before,
     split_windows,
     stack_windows,
     train_rows,
 )
 
 CPU = torch.device("cpu")
+NAN = np.nan
 SHAPE = WindowShape(context_length=3, prediction_length=2)
 
 
@@ -207,3 +211,54 @@ def test_no_windows_have_no_features():
     _, none = split_windows([np.ones((9, 1))], SHAPE, 0.0, CPU)
     none.describe(network)
     assert network.sizes == []
+
+
+def test_last_before_by_hand():
+    values = np.array([[NAN, 1.0], [2.0, NAN], [NAN, NAN], [4.0, NAN]])
+    assert last_before(values, np.array([9.0, NAN])).tolist()[1:] == [
+        [9.0, 1.0],
+        [2.0, 1.0],
+        [2.0, 1.0],
+        [4.0, 1.0],
+    ]
+    np.testing.assert_array_equal(last_before(values)[:2], [[NAN, NAN], [NAN, 1.0]])
+
+
+def test_windows_tell_what_was_observed_last_before_them():
+    first = np.array([[1.0], [NAN], [NAN], [4.0], [NAN], [6.0], [7.0]])
+    second = np.array([[NAN], [20.0], [NAN], [NAN], [50.0], [NAN], [NAN]])
+    starts = [np.array([0, 1, 2]), np.array([0, 2])]
+    (windows,) = stack_windows(
+        [first, second],
+        [starts],
+        WindowShape(3, 2),
+        CPU,
+        before=[None, np.array([5.0])],
+    )
+    before = windows.features(torch.arange(5))["before"].flatten().tolist()
+    assert math.isnan(before[0])
+    assert before[1:] == [1.0, 1.0, 5.0, 20.0]
+    assert windows.features(torch.tensor([4]))["before"].tolist() == [[20.0]]
+
+
+def test_without_gaps_nothing_is_told_of_what_was_before():
+    training, _ = split_windows([np.ones((9, 1))], SHAPE, 0.0, CPU)
+    assert "before" not in training.features(torch.tensor([0]))
+
+
+@pytest.mark.parametrize("hidden", ["validation", "training"])
+def test_all_rows_train_if_a_part_has_no_value_to_forecast(hidden):
+    values = np.arange(40.0)[:, None]
+    values[slice(28, None) if hidden == "validation" else slice(28)] = NAN
+    training, validation = split_windows([values], SHAPE, 0.3, CPU)
+    assert not len(validation)
+    assert len(training)
+    whole, _ = split_windows([values], SHAPE, 0.0, CPU)
+    assert torch.equal(training.starts, whole.starts)
+
+
+def test_windows_without_a_value_to_forecast_are_named():
+    values = np.full((40, 1), NAN)
+    values[: SHAPE.context_length] = 1.0
+    with pytest.raises(SeriesTooShortError, match="and a value in its target"):
+        split_windows([values], SHAPE, 0.0, CPU)

@@ -7,7 +7,7 @@ import torch
 from accelerate import PartialState
 from sktime.datasets import load_airline
 
-from sktime_llm import CALFForecaster
+from sktime_llm import CALFForecaster, LLMTSNetForecaster
 from sktime_llm.training.trainer import train
 from tests.training.toy import make_config, make_network, make_windows
 
@@ -30,10 +30,30 @@ def train_calf():
     return forecaster.fit(load_airline(), fh=[1, 2]).network_.state_dict()
 
 
+def train_llm_ts_net():
+    # without a seed, and with an update
+    forecaster = LLMTSNetForecaster(
+        backbone="tiny-random",
+        language_model_steps=2,
+        d_model=8,
+        d_ff=8,
+        max_epochs=2,
+        device="cpu",
+    )
+    y = load_airline()
+    forecaster.fit(y[:-4], fh=[1, 2]).update(y[-4:])
+    return forecaster.network_.state_dict(), forecaster.predict().to_numpy()
+
+
 if __name__ == "__main__":
     weight, losses = train_linear()
     rank = PartialState().process_index
     torch.save(
-        {"weight": weight, "losses": losses, "calf": train_calf()},
+        {
+            "weight": weight,
+            "losses": losses,
+            "calf": train_calf(),
+            "llm_ts_net": train_llm_ts_net(),
+        },
         Path(sys.argv[1]) / f"{rank}.pt",
     )

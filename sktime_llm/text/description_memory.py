@@ -1,0 +1,121 @@
+"""Embeddings of descriptions, which outlive the language model that made them."""
+
+import copy
+import pickle
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sktime_llm.layers.attention_pooling import AttentionPooling
+from sktime_llm.text.encoder import DescriptionEncoder, TokenStates
+
+
+class DescriptionMemory(nn.Module):
+    """One embedding of its description for every variate of every known series.
+
+    While a network trains, the token states of the descriptions are constant, and the
+    weights by which attention pools them are learned. Then only the pooled embeddings
+    are kept. A copy, and what is loaded from a file, needs the language model only
+    when there are descriptions to read again.
+
+    Parameters
+    ----------
+    encoder : DescriptionEncoder
+        The language model.
+    """
+
+    embeddings: Tensor
+
+    def __init__(self, encoder: DescriptionEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.width = encoder.backbone.hidden_size
+        self.pooling = AttentionPooling(self.width)
+        self.register_buffer("embeddings", torch.zeros(0, 0, self.width))
+        self._states: TokenStates | None = None
+
+    def learn(
+        self,
+        texts: Sequence[str],
+        n_channels: int,
+        *,
+        n_known: int,
+        names: Sequence[Hashable] | None = None,
+    ) -> None:
+        """Read the descriptions of new series.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            Ordered by series, then by channel.
+        n_channels : int
+            Variates of a series.
+        n_known : int
+            Series whose embeddings are kept, the first ones; the new ones follow. If
+            0, pooling may be trained on the new ones until `settle`.
+        names : sequence, optional
+            What is described, for errors.
+        """
+        if n_known:
+            self.settle()
+        states = self.encoder.read(texts, names=names)
+        if n_known == 0:
+            self._states = states
+            self.pooling.requires_grad_(True)
+        new = self._pool(states).detach().unflatten(0, (-1, n_channels))
+        kept = self.embeddings[:n_known]
+        self.embeddings = torch.cat([kept, new]) if n_known else new
+
+    def settle(self) -> None:
+        """Keep the embeddings as they are pooled now, and no token states."""
+        if self._states is not None:
+            pooled = self._pool(self._states).detach()
+            self.embeddings = pooled.view_as(self.embeddings)
+            self._states = None
+        self.pooling.requires_grad_(False)
+
+    def forward(self, series: Tensor) -> Tensor:
+        """Embeddings of series, by number: (batch,) to (batch, channel, width).
+
+        With one series only, (channel, width).
+        """
+        table = self.embeddings
+        if self._states is not None:
+            if len(table) > len(series):
+                return self._pool_some(self._states, series)
+            table = self._pool(self._states).view_as(table)
+        return table[0] if len(table) == 1 else table[series]
+
+    def _pool_some(self, read: TokenStates, series: Tensor) -> Tensor:
+        """Pool, of many series, only those of a batch."""
+        n_channels = self.embeddings.shape[1]
+        distinct, which = series.unique(return_inverse=True)
+        channels = torch.arange(n_channels, device=series.device)
+        rows = (distinct[:, None] * n_channels + channels).flatten()
+        part = TokenStates(read.states[rows], read.mask[rows])
+        return self._pool(part).unflatten(0, (-1, n_channels))[which]
+
+    def _pool(self, read: TokenStates) -> Tensor:
+        return self.pooling(read.states, read.mask)
+
+    # copies and files
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pack a tuned encoder, so that it is made anew only when it is used."""
+        state = self.__dict__.copy()
+        encoder = self._modules.get("encoder")
+        if encoder is None or any(p.requires_grad for p in encoder.parameters()):
+            return state
+        if self.embeddings.device.type != "cpu":  # any machine can unpack it
+            encoder = copy.deepcopy(encoder).cpu()
+        modules = self._modules.copy()
+        del modules["encoder"]
+        return {**state, "_modules": modules, "_packed": pickle.dumps(encoder)}
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "encoder" and "_packed" in self.__dict__:
+            encoder = pickle.loads(self.__dict__.pop("_packed"))
+            self.encoder = encoder.to(self.embeddings)
+        return super().__getattr__(name)

@@ -1,0 +1,50 @@
+import numpy as np
+
+from sktime_llm.forecasting._scaling import Scaling
+
+NAN = np.nan
+
+
+def test_mean_and_deviation_of_the_training_part():
+    values = np.array([[1.0, 10.0], [3.0, NAN], [NAN, 30.0], [99.0, 99.0]])
+    scaling = Scaling.of(values, 3)
+    assert scaling.loc.tolist() == [2.0, 20.0]
+    assert scaling.scale.tolist() == [1.0, 10.0]
+    assert scaling.known.tolist() == [True, True]
+    np.testing.assert_allclose(scaling.undo(scaling.apply(values)), values)
+
+
+def test_a_channel_that_stands_still_in_the_training_part_counts_as_a_whole():
+    values = np.array([[1.0, 5.0, NAN], [3.0, 5.0, NAN], [9.0, 7.0, 2.0], [9, 7, 4]])
+    scaling = Scaling.of(values, 2)
+    assert scaling.loc.tolist() == [2.0, 6.0, 3.0]
+    assert scaling.scale.tolist() == [1.0, 1.0, 1.0]
+    assert scaling.known.all()
+
+
+def test_what_is_not_known_is_completed_and_the_rest_stays():
+    scaling = Scaling.of(np.array([[1.0, 5.0, NAN], [3.0, 5.0, NAN]]))
+    assert scaling.loc.tolist() == [2.0, 5.0, 0.0]
+    assert scaling.scale.tolist() == [1.0, 1.0, 1.0]
+    assert scaling.known.tolist() == [True, False, False]
+    completed = scaling.completed(np.array([[70.0, 5.0, 10.0], [90.0, 5.0, 30.0]]))
+    assert completed.loc.tolist() == [2.0, 5.0, 20.0]
+    assert completed.scale.tolist() == [1.0, 1.0, 10.0]
+    assert completed.known.tolist() == [True, False, True]
+
+
+def test_rounding_of_the_mean_is_no_deviation():
+    assert not Scaling.of(np.full((7, 1), 0.1)).known.any()
+    assert not Scaling.of(np.full((7, 1), 1e9 + 0.1)).known.any()
+
+
+def test_one_scale_for_all():
+    parts = [
+        np.array([[1.0, 5.0], [3.0, 5.0]]),  # deviations 1 and none
+        np.array([[0.0, 100.0], [14.0, 100.0]]),  # 7 and none
+    ]
+    scaling = Scaling.common(parts)
+    assert scaling.loc.tolist() == [0.0, 0.0]
+    np.testing.assert_allclose(scaling.scale, [5.0, 5.0])
+    assert scaling.known.all()
+    assert Scaling.common([np.full((3, 1), 2.0)]).scale.tolist() == [1.0]

@@ -1,0 +1,201 @@
+"""New rows in update: gaps, earlier rows, refusals; and where forecasts then begin."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sktime.forecasting.naive import NaiveForecaster
+from sktime.split import ExpandingWindowSplitter
+
+from sktime_llm.errors import EmptySeriesWarning, InputError
+
+from .common import FORECASTERS, each_forecaster, make_panel, make_series
+
+FH = [1, 2, 3, 4]
+
+INDICES = {
+    "range": pd.RangeIndex(5, 65),
+    "period": pd.period_range("2000-01", periods=60, freq="M"),
+    "datetime": pd.date_range("2000-01-01", periods=60, freq="MS"),
+    "datetime without freq": pd.DatetimeIndex(
+        pd.date_range("2000-01-01", periods=60, freq="D").to_numpy()
+    ),
+}
+each_index = pytest.mark.parametrize("index", INDICES.values(), ids=INDICES)
+
+
+@each_index
+@pytest.mark.parametrize("name", ["calf", "balm-tsf"])
+def test_a_refused_update_changes_nothing(name, index):
+    make = FORECASTERS[name]
+    y = make_series(index=index)
+    forecaster = make().fit(y[:40])
+    before, cutoff = forecaster.predict(fh=FH), forecaster.cutoff
+    message = (
+        rf"^y begins at {y.index[43]} in update, but the last row known is of "
+        rf"{y.index[39]}; expected {y.index[40]}. Give the 3 row\(s\) between"
+    )
+    with pytest.raises(InputError, match=message):
+        forecaster.update(y[43:50])
+    with pytest.raises(InputError, match="y has the columns"):
+        forecaster.update(y[40:45].rename(columns={"y0": "z"}))
+    assert (forecaster.cutoff == cutoff).all()
+    pd.testing.assert_frame_equal(forecaster.predict(fh=FH), before)
+    forecaster.update(y[40:45], update_params=False)
+    assert forecaster.cutoff[0] == y.index[44]
+    assert forecaster.predict(fh=[1]).index[0] == y.index[45]
+
+
+@each_forecaster
+@each_index
+def test_update_with_earlier_rows_forecasts_from_their_end(make, index):
+    y = make_series(index=index)
+    forecaster = make().fit(y[:50])
+    naive = NaiveForecaster().fit(y[:50])
+    for rows in (slice(40, 46), slice(44, 47), slice(0, 20), slice(20, 50)):
+        forecaster.update(y[rows], update_params=False)
+        naive.update(y[rows], update_params=False)
+        assert forecaster.cutoff[0] == y.index[rows.stop - 1]
+        expected = naive.predict(fh=FH).index
+        assert forecaster.predict(fh=FH).index.equals(expected)
+    # the rows that a context needs decide
+    pd.testing.assert_frame_equal(
+        forecaster.predict(fh=FH), make().fit(y[:50]).predict(fh=FH)
+    )
+
+
+@each_forecaster
+def test_update_predict_of_all_rows_that_fit_saw(make):
+    y = make_series()
+    cv = ExpandingWindowSplitter(initial_window=30, step_length=20, fh=[1])
+    forecaster, naive = make().fit(y), NaiveForecaster().fit(y)
+    forecast = forecaster.update_predict(y, cv=cv, update_params=False)
+    expected = naive.update_predict(y, cv=cv, update_params=False)
+    assert forecast.index.equals(expected.index)
+    alone = make().fit(y).update(y[:30], update_params=False).predict(fh=[1])
+    pd.testing.assert_frame_equal(forecast.iloc[:1], alone, check_freq=False)
+
+
+@each_forecaster
+@pytest.mark.parametrize("freq", ["D", "MS", "B", "h"])
+def test_absolute_horizon_with_gaps_of_a_datetime_panel(make, freq):
+    times = pd.date_range("2020-01-01", periods=45, freq=freq)
+    y = make_panel((40, 40), index=times[:40])
+    expected = make().fit(y).predict(fh=[1, 3])
+    forecast = make().fit(y).predict(fh=times[[40, 42]])
+    pd.testing.assert_frame_equal(forecast, expected)
+    pd.testing.assert_frame_equal(
+        make(prediction_length=3).fit(y, fh=times[[40, 42]]).predict(), expected
+    )
+
+
+# gaps, where values may be missing
+
+
+def make_net(**kwargs):
+    return FORECASTERS["llm-ts-net"](**kwargs)
+
+
+@each_index
+def test_steps_left_out_are_missing_values(index):
+    y = make_series(index=index)
+    left_out = make_net().fit(y[:40]).update(y[43:50], update_params=False)
+    missing = y.copy()
+    missing.iloc[40:43] = np.nan
+    given = make_net().fit(y[:40]).update(missing[40:50], update_params=False)
+    pd.testing.assert_frame_equal(left_out.predict(fh=FH), given.predict(fh=FH))
+    assert left_out.predict(fh=[1]).index[0] == y.index[50]
+
+
+def test_steps_left_out_of_a_panel():
+    y = make_panel((40, 30), n_columns=2)
+    later = y.groupby(level=0).tail(4)
+    forecaster = make_net().fit(y.drop(y.groupby(level=0).tail(7).index))
+    forecaster.update(later)
+    assert forecaster.predict(fh=FH).notna().all(axis=None)
+    assert len(forecaster.history_[forecaster.history_["stage"] == "update"]) == 1
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+@pytest.mark.parametrize("n_hidden", [8, 14])
+def test_a_gap_as_long_as_the_context_leaves_the_last_value(n_hidden, standardize):
+    # a trend, so that the last value is far from the mean
+    y = make_series(n_rows=120) + np.arange(120.0)[:, None]
+    y.iloc[-n_hidden:] = np.nan
+    last = y["y0"].dropna().iloc[-1]
+    forecaster = make_net(standardize=standardize, max_epochs=4).fit(y)
+    assert (forecaster.predict(fh=FH)["y0"] - last).abs().max() < 25
+    # known however late the gap began, and over updates
+    again = make_net(standardize=standardize, max_epochs=4).fit(y[:-n_hidden])
+    for i in range(len(y) - n_hidden, len(y)):
+        again.update(y[i : i + 1], update_params=False)
+    assert (again.predict(fh=FH)["y0"] - last).abs().max() < 25
+
+
+def test_contexts_that_are_inspected_know_what_was_before():
+    y = make_series(n_rows=120, n_columns=2) + np.arange(120.0)[:, None]
+    y.iloc[-9:, 0] = np.nan
+    forecaster = make_net().fit(y)
+    known = forecaster._scalings[None].apply(y.ffill().to_numpy())
+    for recent in (
+        forecaster._recent_contexts(None, 3),
+        forecaster._recent_contexts(y, 3),
+    ):
+        assert recent.before[0].tolist() == pytest.approx(known[111], rel=1e-6)
+        assert recent.values.isnan().any()
+    whole = forecaster._recent_contexts(y[:100], 3)
+    assert whole.before is None
+    assert len(whole.labels) == 2 * len(whole.values)
+
+
+def test_a_column_that_begins_late_does_not_spoil_the_others():
+    y = make_series(n_rows=120, n_columns=2)
+    y["y1"] *= 1000
+    y.iloc[:115, 1] = np.nan
+    forecaster = make_net(max_epochs=4).fit(y)
+    scaling = forecaster._scalings[None]
+    assert scaling.loc[1] == pytest.approx(y["y1"].mean())
+    forecast = forecaster.predict(fh=FH)
+    assert forecast["y0"].between(0, 20).all()
+
+
+def test_a_column_that_begins_in_an_update_takes_its_scale_from_there():
+    y = make_series(n_rows=120, n_columns=2)
+    y["y1"] *= 1000
+    hidden = y.copy()
+    hidden["y1"] = np.nan
+    with pytest.warns(EmptySeriesWarning, match="'y1'"):
+        forecaster = make_net(max_epochs=4).fit(hidden[:100])
+    forecaster.update(y[100:], update_params=False)
+    forecast = forecaster.predict(fh=FH)
+    assert forecast["y0"].between(0, 20).all()
+    assert forecast["y1"].between(3000, 20000).all()
+
+
+def test_a_new_series_without_values_is_told_of():
+    y = make_panel((40, 30))
+    forecaster = make_net().fit(y.loc[["s0"]])
+    empty = y.loc[["s1"]] * np.nan
+    with pytest.raises(InputError, match=r"^y has no value"):
+        forecaster.update(empty)
+    assert list(forecaster.predict(fh=[1]).index.unique(0)) == ["s0"]
+
+
+@pytest.mark.parametrize("name", FORECASTERS)
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_units_do_not_matter(name, scale):
+    y = make_series(n_columns=2)
+    # descriptions tell numbers
+    settings = {"text_fusion": False} if name == "llm-ts-net" else {}
+    for standardize in (True, False):
+        settings["standardize"] = standardize
+        expected = FORECASTERS[name](**settings).fit(y).predict(fh=FH)
+        scaled = FORECASTERS[name](**settings).fit(y * scale).predict(fh=FH)
+        pd.testing.assert_frame_equal(scaled / scale, expected, rtol=1e-3)
+
+
+def test_units_do_not_matter_where_values_are_missing_and_uncertain():
+    y = make_series(n_columns=2).mask(np.random.default_rng(0).random((60, 2)) < 0.3)
+    settings = {"standardize": False, "uncertainty": True, "text_fusion": False}
+    expected = make_net(**settings).fit(y).predict_var(fh=FH)
+    scaled = make_net(**settings).fit(y * 1e-6).predict_var(fh=FH)
+    pd.testing.assert_frame_equal(scaled * 1e12, expected, rtol=1e-3)
