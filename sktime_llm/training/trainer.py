@@ -63,11 +63,11 @@ class TrainingConfig:
         The optimiser.
     weight_decay : float
         The optimiser's weight decay.
-    schedule : {"cosine", "one-cycle", "step", "constant"}
-        Learning rate over time: ``"cosine"`` falls to 1e-8 over `schedule_epochs`,
+    lr_schedule : {"cosine", "one-cycle", "step", "constant"}
+        Learning rate over time: ``"cosine"`` falls to 1e-8 over `cosine_epochs`,
         epoch by epoch, and then rises again; ``"one-cycle"`` rises and falls once over
         `max_epochs`, step by step; ``"step"`` is halved every epoch.
-    schedule_epochs : int
+    cosine_epochs : int
         Half a period of ``"cosine"``.
     gradient_clip : float, optional
         Largest norm of the gradient.
@@ -91,8 +91,8 @@ class TrainingConfig:
     patience: int | None = None
     optimizer: str = "adam"
     weight_decay: float = 0.0
-    schedule: str = "cosine"
-    schedule_epochs: int = 20
+    lr_schedule: str = "cosine"
+    cosine_epochs: int = 20
     gradient_clip: float | None = None
     steps_per_epoch: int | None = None
     validation_loss: str = "mse"
@@ -101,12 +101,12 @@ class TrainingConfig:
     verbose: int = 1
 
     def __post_init__(self) -> None:
-        for name, allowed in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+        for name, allowed in (("optimizer", OPTIMIZERS), ("lr_schedule", SCHEDULES)):
             if getattr(self, name) not in allowed:
                 got = getattr(self, name)
                 raise InputError(f"{name}={got!r}, expected one of {tuple(allowed)}.")
         counts = ("max_epochs", "batch_size", "patience", "steps_per_epoch")
-        for name in (*counts, "schedule_epochs"):
+        for name in (*counts, "cosine_epochs"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name}={value}, expected at least 1.")
@@ -238,12 +238,12 @@ class _Run:
 
     def _make_schedule(self, optimizer: Optimizer) -> LRScheduler | None:
         config = self.config
-        if config.schedule == "cosine":
+        if config.lr_schedule == "cosine":
             rate = min(_FINAL_COSINE_RATE, config.learning_rate)
-            return CosineAnnealingLR(optimizer, config.schedule_epochs, eta_min=rate)
-        if config.schedule == "step":
+            return CosineAnnealingLR(optimizer, config.cosine_epochs, eta_min=rate)
+        if config.lr_schedule == "step":
             return StepLR(optimizer, step_size=1, gamma=_STEP_FACTOR)
-        if config.schedule == "one-cycle":
+        if config.lr_schedule == "one-cycle":
             steps = config.max_epochs * self.n_steps
             return OneCycleLR(optimizer, config.learning_rate, total_steps=steps)
         return None
@@ -302,7 +302,7 @@ class _Run:
             if step % _CHECK_LOSS_EVERY == 0 or step == self.n_steps:
                 self._check_finite(losses, epoch)
             bar.update()
-        if self.config.schedule != "one-cycle" and self.schedule is not None:
+        if self.config.lr_schedule != "one-cycle" and self.schedule is not None:
             self.schedule.step()
         means = self._mean_over_processes(losses, sizes)
         return {
@@ -339,7 +339,7 @@ class _Run:
         if self.config.gradient_clip is not None:
             clip_grad_norm_(self.trained.values(), self.config.gradient_clip)
         self.optimizer.step()
-        if self.config.schedule == "one-cycle" and self.schedule is not None:
+        if self.config.lr_schedule == "one-cycle" and self.schedule is not None:
             self.schedule.step()
         return {name: value.detach() for name, value in losses.items()}
 

@@ -175,13 +175,13 @@ class TestHorizon:
         ({"learning_rate": -1.0}, "learning_rate=-1.0, expected above 0"),
         ({"batch_size": 0}, "batch_size=0, expected at least 1"),
         ({"max_epochs": 0}, "max_epochs=0, expected at least 1"),
-        ({"cosine_epochs": 0}, "schedule_epochs=0, expected at least 1"),
+        ({"cosine_epochs": 0}, "cosine_epochs=0, expected at least 1"),
         ({"gradient_clip": -1.0}, "gradient_clip=-1.0, expected above 0"),
         ({"weight_decay": -1.0}, "weight_decay=-1.0, expected at least 0"),
         ({"dropout": 2.0}, "dropout=2.0, expected at least 0 and below 1"),
         ({"precision": "half"}, "precision='half', expected one of"),
         ({"device": "gpu"}, "device='gpu' is not a device; expected 'auto'"),
-        ({"lr_schedule": "linear"}, "schedule='linear', expected one of"),
+        ({"lr_schedule": "linear"}, "lr_schedule='linear', expected one of"),
     ],
 )
 def test_bad_parameters(make, parameters, message):

@@ -209,7 +209,7 @@ def test_steps_per_epoch_bounds_an_epoch():
 
 
 def test_cosine_falls_epoch_by_epoch():
-    config = make_config(max_epochs=5, schedule="cosine", schedule_epochs=4)
+    config = make_config(max_epochs=5, lr_schedule="cosine", cosine_epochs=4)
     rates = [r["learning_rate"] for r in run(config)[1]]
     assert rates[0] == 0.02
     assert rates == sorted(rates, reverse=True)
@@ -217,7 +217,7 @@ def test_cosine_falls_epoch_by_epoch():
 
 
 def test_one_cycle_rises_and_falls():
-    config = make_config(max_epochs=10, schedule="one-cycle")
+    config = make_config(max_epochs=10, lr_schedule="one-cycle")
     rates = [r["learning_rate"] for r in run(config)[1]]
     top = rates.index(max(rates))
     assert 0 < top < 9
@@ -225,13 +225,13 @@ def test_one_cycle_rises_and_falls():
 
 
 def test_step_halves_the_rate_every_epoch():
-    config = make_config(max_epochs=4, schedule="step", learning_rate=0.08)
+    config = make_config(max_epochs=4, lr_schedule="step", learning_rate=0.08)
     rates = [r["learning_rate"] for r in run(config)[1]]
     assert rates == pytest.approx([0.08, 0.04, 0.02, 0.01])
 
 
 def test_constant_rate():
-    rates = {r["learning_rate"] for r in run(make_config(schedule="constant"))[1]}
+    rates = {r["learning_rate"] for r in run(make_config(lr_schedule="constant"))[1]}
     assert rates == {0.02}
 
 
@@ -249,7 +249,7 @@ def test_gradient_clipping_bounds_the_step():
     ("name", "value", "message"),
     [
         ("optimizer", "sgd", r"optimizer='sgd', expected one of \('adam', 'adamw'\)"),
-        ("schedule", "linear", "schedule='linear', expected one of"),
+        ("lr_schedule", "linear", "lr_schedule='linear', expected one of"),
         ("max_epochs", 0, "max_epochs=0, expected at least 1"),
         ("batch_size", -1, "batch_size=-1, expected at least 1"),
         ("patience", 0, "patience=0, expected at least 1"),
@@ -280,7 +280,7 @@ def test_a_loss_that_is_not_finite_names_epoch_and_step():
 
 def test_weights_that_the_last_step_ruins_are_refused():
     config = make_config(
-        learning_rate=1e38, max_epochs=1, steps_per_epoch=1, schedule="constant"
+        learning_rate=1e38, max_epochs=1, steps_per_epoch=1, lr_schedule="constant"
     )
     with pytest.raises(TrainingDivergedError, match="after epoch 1 the weights or"):
         run(config)
