@@ -13,13 +13,13 @@ from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 from sktime_llm.errors import InputError
 from sktime_llm.forecasting._checks import (
     check_columns,
-    check_observed,
     check_varies,
+    warn_empty,
     warn_short,
 )
 from sktime_llm.forecasting._parameters import ParameterMixin
 from sktime_llm.forecasting._predicting import PredictMixin
-from sktime_llm.forecasting._recent import earlier_values, extend_rows, join_series
+from sktime_llm.forecasting._recent import Earlier, extend_rows
 from sktime_llm.forecasting._saving import SavingMixin
 from sktime_llm.forecasting._series import (
     MTYPES,
@@ -120,7 +120,8 @@ class BaseLLMForecaster(
         X: pd.DataFrame | None = None,
         fh: ForecastingHorizon | None = None,
     ) -> "BaseLLMForecaster":
-        series = self._read(y)
+        parts = dict(split_series(y))
+        series = self._read_parts(parts)
         pretrained = getattr(self, "pretrained_network_", None)
         if pretrained is None:
             shape = self._choose_shape(series, fh)
@@ -148,7 +149,8 @@ class BaseLLMForecaster(
         # an update trains on windows that end in new rows, and begin in these
         self._tail = last_rows(y, shape.total)
         self._earlier = {
-            key: earlier_values(values, shape.total) for key, values in series.items()
+            key: Earlier.of(series[key], rows.index, shape.total)
+            for key, rows in parts.items()
         }
         return self
 
@@ -193,9 +195,8 @@ class BaseLLMForecaster(
     ) -> "BaseLLMForecaster":
         try:
             n_new, series, firsts = self._learn_rows(y)
-        except Exception:
-            # sktime has moved it before
-            self._set_cutoff_from_y(self._tail)
+        except BaseException:
+            self._cutoff = self._cutoff_before  # sktime has moved it already
             raise
         if update_params and self.update_epochs:
             self._train_on_recent(series, n_new, firsts)
@@ -211,39 +212,35 @@ class BaseLLMForecaster(
         """
         check_columns(y, self._tail)
         shape = shape_of(self.network_)
-        before = {key: rows.index for key, rows in split_series(self._tail)}
+        before = {key: rows.index[-1] for key, rows in split_series(self._tail)}
         missing = self.get_tag("capability:missing_values")
-        parts = extend_rows(self._tail, y, self._frequency, allow_missing=missing)
-        known = join_series(parts, y)
-        series = self._read(known)
+        known = extend_rows(self._tail, y, self._frequency, allow_missing=missing)
+        parts = dict(split_series(known))
+        series = self._read_parts(parts)
+        times = {key: rows.index for key, rows in parts.items()}
         new = {key: values for key, values in series.items() if key not in before}
         scalings = {
             key: self._scalings[key].completed(series[key]) for key in before
         } | self._make_scalings(new, shape, self._scalings)
         if new:
             self._meet(new, y.columns)
-        firsts = {
-            key: self._earlier[key]
-            for key, index in before.items()
-            if parts[key].index[0] >= index[0]
-        }
+        firsts = {key: self._earlier[key].until(times[key][0]) for key in before}
         self._scalings = scalings
         self._tail = last_rows(known, shape.total)
         self._earlier = {
-            key: earlier_values(values, shape.total, firsts.get(key))
+            key: Earlier.of(values, times[key], shape.total, firsts.get(key))
             for key, values in series.items()
         }
         n_new = [
-            int((parts[key].index > before[key][-1]).sum())
-            if key in before
-            else len(values)
-            for key, values in series.items()
+            int((index > before[key]).sum()) if key in before else len(index)
+            for key, index in times.items()
         ]
-        return n_new, series, [firsts.get(key) for key in series]
+        given = [firsts[key].values if key in firsts else None for key in series]
+        return n_new, series, given
 
     def _meet(self, new: dict[Key, np.ndarray], columns: pd.Index) -> None:
         """Take up series that are not known yet."""
-        check_observed(new, columns)
+        warn_empty(new, columns)
         # a fitted copy of a forecaster may hold the same network
         network = copy.deepcopy(self.network_)
         self._introduce(network, new, columns, list(self._numbers))
@@ -252,11 +249,19 @@ class BaseLLMForecaster(
         self._numbers = {**self._numbers, **numbers}
 
     def _read(self, y: pd.DataFrame) -> dict[Key, np.ndarray]:
+        return self._read_parts(dict(split_series(y)))
+
+    def _read_parts(self, parts: dict[Key, pd.DataFrame]) -> dict[Key, np.ndarray]:
         missing = self.get_tag("capability:missing_values")
         return {
             key: to_array(rows, key, allow_missing=missing)
-            for key, rows in split_series(y)
+            for key, rows in parts.items()
         }
+
+    def _update_y_X(self, *args: Any, **kwargs: Any) -> None:
+        """Move the cutoff; a refused update puts it back."""
+        self._cutoff_before: Any = self._cutoff
+        super()._update_y_X(*args, **kwargs)
 
     def _set_cutoff_from_y(self, y: Any) -> None:
         """Let the cutoff know its frequency, which an absolute fh is counted by."""

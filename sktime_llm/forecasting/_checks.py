@@ -41,7 +41,12 @@ def check_long_enough(series: dict[Key, np.ndarray], context_length: int) -> Non
 
 def check_varies(series: dict[Key, np.ndarray], columns: pd.Index) -> None:
     """Refuse data of which nothing can be learned; warn where it is some of them."""
-    check_observed(series, columns)
+    if not any(np.isfinite(values).any() for values in series.values()):
+        raise InputError(
+            f"y has no value: all of its {max(map(len, series.values()))} rows are "
+            "NaN. Expected numbers, and NaN only where one is missing."
+        )
+    warn_empty(series, columns)
     constant = [key for key, v in series.items() if not _varies(v)]
     if len(constant) == len(series):
         values = max(series.values(), key=lambda v: np.isfinite(v).sum())
@@ -59,7 +64,7 @@ def check_varies(series: dict[Key, np.ndarray], columns: pd.Index) -> None:
         )
 
 
-def check_observed(series: dict[Key, np.ndarray], columns: pd.Index) -> None:
+def warn_empty(series: dict[Key, np.ndarray], columns: pd.Index) -> None:
     empty = [
         (key, column)
         for key, values in series.items()
@@ -67,11 +72,6 @@ def check_observed(series: dict[Key, np.ndarray], columns: pd.Index) -> None:
         if not there
     ]
     n_variates = len(series) * len(columns)
-    if len(empty) == n_variates:
-        raise InputError(
-            f"y has no value: all of its {max(map(len, series.values()))} rows are "
-            "NaN. Expected numbers, and NaN only where one is missing."
-        )
     if empty:
         key, column = empty[0]
         of_series = "" if key is None else f" of series {key!r}"

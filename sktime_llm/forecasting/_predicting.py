@@ -10,7 +10,7 @@ from sktime.datatypes import convert_to
 from sktime.forecasting.base import ForecastingHorizon
 
 from sktime_llm.forecasting._checks import check_columns, check_long_enough
-from sktime_llm.forecasting._recent import earlier_values
+from sktime_llm.forecasting._recent import Earlier
 from sktime_llm.forecasting._saving import device_of
 from sktime_llm.forecasting._scaling import Scaling
 from sktime_llm.forecasting._series import (
@@ -53,7 +53,7 @@ class PredictMixin:
     batch_size: int | None
     precision: str
     _tail: pd.DataFrame
-    _earlier: dict[Key, np.ndarray]
+    _earlier: dict[Key, Earlier]
     _frequency: pd.offsets.BaseOffset | None
     _scalings: dict[Key, Scaling]
     _numbers: dict[Key, int]
@@ -83,9 +83,11 @@ class PredictMixin:
             steps.append(known[end][0])
             times.append(known[end][1])
             values, scaling = rows.to_numpy(dtype=np.float64), self._scalings[key]
-            earlier = earlier_values(values, length, self._earlier[key])
+            earlier = self._earlier[key]
+            if np.isnan(values).any():
+                earlier = Earlier.of(values, rows.index, length, earlier)
             contexts.append(pad_start(scaling.apply(values), length)[-length:])
-            befores.append(scaling.apply(earlier))
+            befores.append(scaling.apply(earlier.values))
         context, before = self._on_device(contexts, befores)
         forecasts = roll_forward(
             self.network_,
@@ -151,14 +153,15 @@ class PredictMixin:
         contexts, befores, labels = [], [], []
         for key, rows in split_series(frame):
             scaling, values = scalings[key], series[key]
-            before = last_before(values, self._earlier[key] if y is None else None)
+            first = self._earlier[key].values if y is None else None
+            before = last_before(values, first)
             scaled = pad_start(scaling.apply(values), length)
             last = 1 if y is None else len(scaled) - length + 1
             for back in range(0, last, stride):
                 end = len(scaled) - back
                 contexts.append(scaled[end - length : end])
-                first = max(0, len(values) - back - length)
-                befores.append(scaling.apply(before[first]))
+                start = max(0, len(values) - back - length)
+                befores.append(scaling.apply(before[start]))
                 labels += [(key, rows.index[-1 - back], name) for name in frame.columns]
         index = pd.MultiIndex.from_tuples(labels, names=["series", "time", "variate"])
         if not isinstance(frame.index, pd.MultiIndex):

@@ -1,12 +1,14 @@
 """The recent rows that a fitted forecaster keeps, and how new ones extend them."""
 
+from collections.abc import Hashable
+from typing import Any, NamedTuple
+
 import numpy as np
 import pandas as pd
 from sktime.datatypes import update_data
 
 from sktime_llm.errors import InputError
-from sktime_llm.forecasting._series import Key, split_series
-from sktime_llm.training.windows import last_before
+from sktime_llm.forecasting._series import Key
 
 
 def extend_rows(
@@ -15,72 +17,137 @@ def extend_rows(
     frequency: pd.offsets.BaseOffset | None,
     *,
     allow_missing: bool,
-) -> dict[Key, pd.DataFrame]:
+) -> pd.DataFrame:
     """Join the rows kept of each series and new ones, up to the last new one.
 
-    Rows that are in both are taken from `y`. A series that is not in `y` stays as it
-    is. Steps between the old rows and the new ones are NaN, if that is allowed.
+    Values that are in both are taken from `y` where it has them. A series that is not
+    in `y` stays as it is. Steps between the old rows and the new ones are NaN, if that
+    is allowed.
 
     Raises
     ------
     InputError
         If steps between are missing and that is not allowed.
     """
-    old = dict(split_series(recent))
-    parts = dict(old)
-    for key, rows in split_series(y):
-        # sktime forecasts from the last row that update was given
-        kept = old.get(key, rows[:0])
-        kept = kept[kept.index <= rows.index[-1]]
-        if kept.empty:
-            parts[key] = rows
+    old, new = _ends(recent), _ends(y)
+    # sktime forecasts from the last row that update was given
+    last = new["last"].reindex(_keys(recent.index)).to_numpy()
+    kept = recent[pd.isna(last) | (_times(recent.index) <= last)]
+    joined = update_data(kept, y.rename_axis(recent.index.names))
+    left_out: list[Any] = []
+    known: dict[Any, pd.Index] = {}
+    for key in new.index.intersection(old.index):
+        # of a series taken back, rows before the first new one may be left
+        before = old["last"][key]
+        if new["last"][key] < before:
             continue
-        steps = _steps(kept.index[-1], rows.index[0], kept.index, frequency)
-        joined = update_data(kept, rows)
-        if len(steps) > 2:
-            if not allow_missing:
-                raise _gap(steps, key)
-            joined = joined.reindex(joined.index.append(steps[1:-1]).sort_values())
-        parts[key] = joined
-    return parts
+        ends = before, new["first"][key]
+        if ends not in known:  # most panels have one such pair, or few
+            known[ends] = _between(*ends, _times(recent.index), frequency)
+        if len(known[ends]) and not allow_missing:
+            raise _gap(known[ends], ends, None if key is _ONLY else key)
+        left_out += [(key, step) for step in known[ends]]
+    if not left_out:
+        return joined
+    return joined.reindex(joined.index.append(_labels(left_out, recent))).sort_index()
 
 
-def join_series(parts: dict[Key, pd.DataFrame], like: pd.DataFrame) -> pd.DataFrame:
-    """Join series to one frame with index levels `like`."""
-    if not isinstance(like.index, pd.MultiIndex):
-        return parts[None]
-    joined = pd.concat(parts).sort_index()
-    joined.index = joined.index.set_names(like.index.names)
-    return joined
+class Earlier(NamedTuple):
+    """What was observed last of a series, before the rows that are kept.
+
+    Attributes
+    ----------
+    values : array of shape (channel,)
+        NaN where nothing was observed.
+    times : array of object of shape (channel,)
+        When that was; None where nothing was observed.
+    """
+
+    values: np.ndarray
+    times: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        values: np.ndarray,
+        index: pd.Index,
+        n_kept: int,
+        first: "Earlier | None" = None,
+    ) -> "Earlier":
+        """Look at (time, channel) before the last `n_kept` rows, then at `first`."""
+        if first is None:
+            n_channels = values.shape[1]
+            first = cls(np.full(n_channels, np.nan), np.full(n_channels, None))
+        head = values[: max(0, len(values) - n_kept)]
+        if not len(head):
+            return first
+        steps = np.arange(len(head))[:, None]
+        rows = np.where(np.isfinite(head), steps, -1).max(axis=0)
+        seen, latest = rows >= 0, np.take_along_axis(head, rows[None], axis=0)[0]
+        times = first.times.copy()
+        times[seen] = [index[row] for row in rows[seen]]
+        return cls(np.where(seen, latest, first.values), times)
+
+    def until(self, start: Hashable) -> "Earlier":
+        """Leave out what is not from before a time."""
+        valid = np.array([t is not None and t < start for t in self.times], dtype=bool)
+        times = self.times.copy()
+        times[~valid] = None
+        return Earlier(np.where(valid, self.values, np.nan), times)
 
 
-def earlier_values(
-    values: np.ndarray, n_kept: int, first: np.ndarray | None = None
-) -> np.ndarray:
-    """Last value before the last `n_kept` rows of (time, channel), NaN if not known."""
-    return last_before(values, first)[max(0, len(values) - n_kept)]
+_ONLY = "the only series"
 
 
-def _steps(
-    last: object,
-    first: object,
-    index: pd.Index,
-    frequency: pd.offsets.BaseOffset | None,
+def _keys(index: pd.Index) -> pd.Index:
+    if isinstance(index, pd.MultiIndex):
+        return index.droplevel(-1)
+    return pd.Index([_ONLY] * len(index))
+
+
+def _times(index: pd.Index) -> pd.Index:
+    if isinstance(index, pd.MultiIndex):
+        return index.get_level_values(-1)
+    return index
+
+
+def _ends(frame: pd.DataFrame) -> pd.DataFrame:
+    """First and last time of every series."""
+    times, keys = _times(frame.index), _keys(frame.index)
+    by = list(range(keys.nlevels)) if keys.nlevels > 1 else 0
+    groups = pd.Series(times, index=keys).groupby(level=by)
+    return pd.DataFrame({"first": groups.min(), "last": groups.max()})
+
+
+def _between(
+    last: Any, first: Any, times: pd.Index, frequency: pd.offsets.BaseOffset | None
 ) -> pd.Index:
-    """All time steps from `last` to `first`, both included; none if that is before."""
-    if isinstance(index, pd.PeriodIndex):
-        return pd.period_range(last, first, freq=index.freq)
-    if isinstance(index, pd.DatetimeIndex):
+    """All time steps after `last` and before `first`; none if that is not on them."""
+    if isinstance(times, pd.PeriodIndex):
+        steps = pd.period_range(last, first, freq=times.freq)
+    elif isinstance(times, pd.DatetimeIndex):
         if frequency is None:
-            return index[:0]
-        return pd.date_range(last, first, freq=frequency)
-    return pd.RangeIndex(last, first + 1)  # type: ignore[operator]
+            return times[:0]
+        steps = pd.date_range(last, first, freq=frequency)
+    else:
+        steps = pd.RangeIndex(last, first + 1)
+    # what is not regular is explained where series are read
+    return steps[1:-1] if len(steps) and steps[-1] == first else steps[:0]
 
 
-def _gap(steps: pd.Index, key: Key) -> InputError:
+def _labels(left_out: list[tuple[Any, Any]], like: pd.DataFrame) -> pd.Index:
+    if not isinstance(like.index, pd.MultiIndex):
+        return pd.Index([step for _, step in left_out], name=like.index.name)
+    tuples = [
+        (*(key if isinstance(key, tuple) else (key,)), step) for key, step in left_out
+    ]
+    return pd.MultiIndex.from_tuples(tuples, names=like.index.names)
+
+
+def _gap(steps: pd.Index, ends: tuple[Any, Any], key: Key) -> InputError:
     name = "" if key is None else f" (series {key!r})"
     return InputError(
-        f"y{name} begins at {steps[-1]} in update, but the last row known is of "
-        f"{steps[0]}; expected {steps[1]}. Give the {len(steps) - 2} row(s) between, "
-        "too, or fit again."
+        f"y{name} begins at {ends[1]} in update, but the last row known is of "
+        f"{ends[0]}; expected {steps[0]}. Give the {len(steps)} row(s) between, too, "
+        "or fit again."
     )

@@ -1,6 +1,6 @@
 """Standardisation of series by the statistics of their training part."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -40,12 +40,11 @@ class Scaling(NamedTuple):
         return cls(loc, np.where(known, deviation, 1.0), known)
 
     @classmethod
-    def common(cls, parts: Iterable[np.ndarray]) -> "Scaling":
+    def common(cls, each: Sequence["Scaling"]) -> "Scaling":
         """Give one scale for all channels of all series, and no location.
 
-        It is the root mean square of the standard deviations over time.
+        It is the root mean square of the standard deviations that are known.
         """
-        each = [cls.of(values) for values in parts]
         squares = np.concatenate([one.scale[one.known] ** 2 for one in each])
         scale = np.sqrt(squares.mean()) if len(squares) else 1.0
         n_channels = len(each[0].loc)
@@ -57,12 +56,13 @@ class Scaling(NamedTuple):
 
     def completed(self, values: np.ndarray) -> "Scaling":
         """Take what is not known from further values, (time, channel)."""
-        if self.known.all():
+        keep = self.known | ~np.isfinite(values).any(axis=0)
+        if keep.all():
             return self
         further = Scaling.of(values)
         return Scaling(
             *(
-                np.where(self.known, mine, its)
+                np.where(keep, mine, its)
                 for mine, its in zip(self, further, strict=True)
             )
         )

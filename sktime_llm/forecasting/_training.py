@@ -18,6 +18,7 @@ from sktime_llm.training.trainer import TrainingConfig, train
 from sktime_llm.training.windows import (
     Windows,
     WindowShape,
+    has_both_parts,
     shape_of,
     split_windows,
     stack_windows,
@@ -66,17 +67,22 @@ class TrainingMixin:
             return {}
         share = self._validation_share(series, shape)
         n_train = {k: train_rows(len(v), shape, share) for k, v in series.items()}
+        if known and not self.standardize:
+            return dict.fromkeys(series, next(iter(known.values())))
+        each = {k: Scaling.of(v, n_train[k]) for k, v in series.items()}
         if self.standardize:
-            return {k: Scaling.of(v, n_train[k]) for k, v in series.items()}
-        if known:
-            common = next(iter(known.values()))
-        else:
-            common = Scaling.common(v[: n_train[k]] for k, v in series.items())
-        return dict.fromkeys(series, common)
+            return each
+        return dict.fromkeys(series, Scaling.common(list(each.values())))
 
     def _validation_share(
         self, series: dict[Key, np.ndarray], shape: WindowShape
     ) -> float:
+        """Share of rows to validate on; 0 if they or the others have no window."""
+        share = self._wanted_share(series, shape)
+        padded = [pad_start(values, shape.total) for values in series.values()]
+        return share if share and has_both_parts(padded, shape, share) else 0.0
+
+    def _wanted_share(self, series: dict[Key, np.ndarray], shape: WindowShape) -> float:
         return validation_share(
             lengths_of(series), shape.prediction_length, self.validation_fraction
         )
@@ -96,7 +102,7 @@ class TrainingMixin:
         ]
         share = self._validation_share(series, shape)
         windows = split_windows(scaled, shape, share, device_of(network))
-        if share and not len(windows[1]):
+        if not share and self._wanted_share(series, shape):
             warnings.warn(
                 f"validation_fraction={self.validation_fraction} leaves no window to "
                 "train on, or none to validate on; the longest series has "

@@ -17,8 +17,8 @@ class DescriptionMemory(nn.Module):
 
     While a network trains, the token states of the descriptions are constant, and the
     weights by which attention pools them are learned. Then only the pooled embeddings
-    are kept. A copy, and what is loaded from a file, needs the language model only
-    when there are descriptions to read again.
+    are kept. What is loaded from a file needs the language model only when there are
+    descriptions to read again, or for the state of all modules.
 
     Parameters
     ----------
@@ -30,9 +30,9 @@ class DescriptionMemory(nn.Module):
 
     def __init__(self, encoder: DescriptionEncoder) -> None:
         super().__init__()
-        self.encoder = encoder
         self.width = encoder.backbone.hidden_size
         self.pooling = AttentionPooling(self.width)
+        self.encoder = encoder  # the last one, so that packing changes no order
         self.register_buffer("embeddings", torch.zeros(0, 0, self.width))
         self._states: TokenStates | None = None
 
@@ -102,6 +102,13 @@ class DescriptionMemory(nn.Module):
 
     # copies and files
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "DescriptionMemory":
+        """Copy as it is; only what goes to a file is packed."""
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        copied.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return copied
+
     def __getstate__(self) -> dict[str, Any]:
         """Pack a tuned encoder, so that it is made anew only when it is used."""
         state = self.__dict__.copy()
@@ -116,6 +123,17 @@ class DescriptionMemory(nn.Module):
 
     def __getattr__(self, name: str) -> Any:
         if name == "encoder" and "_packed" in self.__dict__:
-            encoder = pickle.loads(self.__dict__.pop("_packed"))
-            self.encoder = encoder.to(self.embeddings)
+            self.encoder = pickle.loads(self._packed).to(self.embeddings)
+            del self._packed
         return super().__getattr__(name)
+
+    def _save_to_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self._unpack()
+        super()._save_to_state_dict(*args, **kwargs)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self._unpack()
+        super()._load_from_state_dict(*args, **kwargs)
+
+    def _unpack(self) -> DescriptionEncoder:
+        return self.encoder

@@ -88,8 +88,11 @@ def _roll(
     variances: list[Tensor] = []
     while known.shape[1] < length + n_steps:
         if before is not None:
-            features["before"] = _last_of(known[:, :-length], before)
+            features["before"] = before
         output = network(known[:, -length:], features=features)
+        if before is not None:  # of the steps that leave the window
+            first = known.shape[1] - length
+            before = _last_of(known[:, first:][:, : output.forecast.shape[1]], before)
         known = torch.cat([known, output.forecast.float()], dim=1)
         if output.variance is not None:
             earlier = variances[-1][:, -1:] if variances else 0.0

@@ -6,11 +6,11 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
@@ -125,14 +125,25 @@ _T = TypeVar("_T")
 def on_main_process(make: Callable[[], _T]) -> _T:
     """Give what the main process makes to every process of ``accelerate launch``.
 
+    What it raises is raised in every process.
+
     Examples
     --------
     >>> from sktime_llm.training.trainer import on_main_process
     >>> on_main_process(lambda: 1 + 1)
     2
     """
-    made = [make() if PartialState().is_main_process else None]
-    return cast(_T, broadcast_object_list(made)[0])
+    made: list[Any] = [None, None]
+    # as in training: what is made first decides how the processes are connected
+    if Accelerator(device_placement=False).is_main_process:
+        try:
+            made[0] = make()
+        except Exception as error:
+            made[1] = error
+    value, raised = broadcast_object_list(made)
+    if raised is not None:
+        raise raised
+    return cast(_T, value)
 
 
 def train(

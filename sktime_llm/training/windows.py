@@ -232,8 +232,7 @@ def split_windows(
 
     The last part of each series is for validation: only windows whose whole target is
     in it; their contexts may reach back into the first part. Training windows lie in
-    the first part altogether. A series too short for both only trains; and if one of
-    the parts has no window with a value to forecast, all rows of all series train.
+    the first part altogether. A series too short for both only trains.
 
     Parameters
     ----------
@@ -259,8 +258,6 @@ def split_windows(
         If there is not one training window.
     """
     sets = _split_starts(series, shape, validation_fraction)
-    if not all(sum(map(len, starts)) for starts in sets):
-        sets = _split_starts(series, shape, 0.0)
     if not any(map(len, sets[0])):
         longest = max(len(values) for values in series)
         target = " and a value in its target" if longest >= shape.total else ""
@@ -271,6 +268,20 @@ def split_windows(
         )
     training, validation = stack_windows(series, sets, shape, device, numbers)
     return training, validation
+
+
+def has_both_parts(
+    series: Sequence[np.ndarray], shape: WindowShape, validation_fraction: float
+) -> bool:
+    """Whether there are windows to train on, and others to validate on.
+
+    Parameters
+    ----------
+    series, shape, validation_fraction
+        As for `split_windows`.
+    """
+    sets = _split_starts(series, shape, validation_fraction)
+    return all(any(map(len, starts)) for starts in sets)
 
 
 def _split_starts(

@@ -38,13 +38,19 @@ def test_rounding_of_the_mean_is_no_deviation():
     assert not Scaling.of(np.full((7, 1), 1e9 + 0.1)).known.any()
 
 
+def test_what_was_not_observed_completes_nothing():
+    scaling = Scaling.of(np.full((3, 1), 1e6))
+    assert scaling.completed(np.full((4, 1), NAN)) is scaling
+
+
 def test_one_scale_for_all():
     parts = [
         np.array([[1.0, 5.0], [3.0, 5.0]]),  # deviations 1 and none
         np.array([[0.0, 100.0], [14.0, 100.0]]),  # 7 and none
     ]
-    scaling = Scaling.common(parts)
+    scaling = Scaling.common([Scaling.of(values) for values in parts])
     assert scaling.loc.tolist() == [0.0, 0.0]
     np.testing.assert_allclose(scaling.scale, [5.0, 5.0])
     assert scaling.known.all()
-    assert Scaling.common([np.full((3, 1), 2.0)]).scale.tolist() == [1.0]
+    still = Scaling.of(np.full((3, 1), 2.0))
+    assert Scaling.common([still]).scale.tolist() == [1.0]

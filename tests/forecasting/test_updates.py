@@ -6,7 +6,11 @@ import pytest
 from sktime.forecasting.naive import NaiveForecaster
 from sktime.split import ExpandingWindowSplitter
 
-from sktime_llm.errors import EmptySeriesWarning, InputError
+from sktime_llm.errors import (
+    ClippedParameterWarning,
+    EmptySeriesWarning,
+    InputError,
+)
 
 from .common import FORECASTERS, each_forecaster, make_panel, make_series
 
@@ -174,10 +178,10 @@ def test_a_column_that_begins_in_an_update_takes_its_scale_from_there():
 def test_a_new_series_without_values_is_told_of():
     y = make_panel((40, 30))
     forecaster = make_net().fit(y.loc[["s0"]])
-    empty = y.loc[["s1"]] * np.nan
-    with pytest.raises(InputError, match=r"^y has no value"):
-        forecaster.update(empty)
-    assert list(forecaster.predict(fh=[1]).index.unique(0)) == ["s0"]
+    later = pd.concat([y.loc[["s0"]].tail(3), y.loc[["s1"]] * np.nan])
+    with pytest.warns(EmptySeriesWarning, match="1 of 1 variates .* of series 's1'"):
+        forecaster.update(later)
+    assert forecaster.predict(fh=[1]).notna().all(axis=None)
 
 
 @pytest.mark.parametrize("name", FORECASTERS)
@@ -199,3 +203,137 @@ def test_units_do_not_matter_where_values_are_missing_and_uncertain():
     expected = make_net(**settings).fit(y).predict_var(fh=FH)
     scaled = make_net(**settings).fit(y * 1e-6).predict_var(fh=FH)
     pd.testing.assert_frame_equal(scaled * 1e12, expected, rtol=1e-3)
+
+
+def make_trend(n_rows=130):
+    y = make_series(n_rows, n_columns=2, index=pd.RangeIndex(n_rows, name="t"))
+    return y + np.arange(n_rows)[:, None]
+
+
+@pytest.mark.parametrize(
+    ("hidden_from", "fitted", "rows"),
+    [
+        (60, 120, slice(120, 121)),
+        (60, 120, slice(100, 121)),  # rows that begin before those that are kept
+        (90, 120, slice(100, 112)),  # and take the forecaster back
+        (90, 120, slice(118, 130)),
+    ],
+)
+def test_what_was_observed_before_a_gap_is_known_after_any_update(
+    hidden_from, fitted, rows
+):
+    y = make_trend()
+    y.iloc[hidden_from:, 0] = np.nan
+    last = y["y0"].dropna().iloc[-1]
+    forecaster = make_net().fit(y[:fitted]).update(y[rows], update_params=False)
+    forecast = forecaster.predict(fh=[1])
+    assert forecast.index.tolist() == [rows.stop]
+    assert abs(forecast.iloc[0, 0] - last) < 10
+    whole = make_net().fit(y[:fitted])
+    whole.update(y[: rows.stop], update_params=False)
+    pd.testing.assert_frame_equal(forecast, whole.predict(fh=[1]))
+
+
+def test_what_was_observed_later_is_not_known_after_going_back():
+    y = make_trend()
+    y.iloc[:70, 0] = y.iloc[100:, 0] = np.nan
+    forecaster = make_net().fit(y).update(y[40:60], update_params=False)
+    assert np.isnan(forecaster._earlier[None].values[0])
+
+
+@each_index
+def test_labels_stay(index):
+    y = make_series(index=index.rename("t"))
+    forecaster = make_net().fit(y[:40]).update(y[43:50], update_params=False)
+    assert forecaster.predict(fh=FH).index.name == "t"
+    assert forecaster.predict(fh=FH).index.dtype == y.index.dtype
+
+
+def test_level_names_are_those_of_fit():
+    y = make_panel((40, 30))
+    later = y.groupby(level=0).tail(3)
+    forecaster = make_net().fit(y.drop(later.index))
+    forecaster.update(later.rename_axis(["a", "b"]), update_params=False)
+    assert list(forecaster.predict(fh=FH).index.names) == ["series", "time"]
+
+
+def test_steps_left_out_by_some_series_of_a_hierarchy():
+    parts = {
+        (region, shop): make_series(40, index=pd.RangeIndex(40))
+        for region in ("n", "s")
+        for shop in (1, 2)
+    }
+    y = pd.concat(parts, names=["region", "shop", "time"])
+    forecaster = make_net().fit(y[y.index.get_level_values(-1) < 30])
+    times = y.index.get_level_values(-1)
+    late = (y.index.get_level_values(0) == "n") & (times >= 33)
+    forecaster.update(y[late | ((times >= 30) & (times < 35) & ~late)])
+    ends = forecaster.predict(fh=[1]).reset_index().groupby("region")["time"].unique()
+    assert ends["n"].tolist() == [40]
+    assert ends["s"].tolist() == [35]
+
+
+def test_a_refused_update_leaves_the_cutoff_of_a_panel():
+    y = make_panel((40, 40), index=pd.RangeIndex(40))
+    times = y.index.get_level_values(-1)
+    forecaster = FORECASTERS["calf"]().fit(y[times < 20])
+    forecaster.update(y.loc[["s0"]][20:30], update_params=False)
+    forecaster.update(y.loc[["s1"]][20:25], update_params=False)
+    assert forecaster.cutoff[0] == 24
+    with pytest.raises(InputError, match=r"^y \(series 's1'\) begins at 35"):
+        forecaster.update(y.loc[["s1"]][35:])
+    assert forecaster.cutoff[0] == 24
+
+
+def test_an_update_interrupted_while_describing_changes_nothing(monkeypatch):
+    y = make_panel((40, 30), index=None)
+    forecaster = make_net().fit(y.loc[["s0"]][:30])
+    before, cutoff = forecaster.predict(fh=FH), forecaster.cutoff
+
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(forecaster, "_describe", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        forecaster.update(pd.concat([y.loc[["s0"]][30:], y.loc[["s1"]]]))
+    assert forecaster.cutoff.equals(cutoff)
+    pd.testing.assert_frame_equal(forecaster.predict(fh=FH), before)
+
+
+def test_rows_that_are_not_on_the_steps_are_irregular():
+    y = make_series(60, index=pd.date_range("2020-01-01", periods=60, freq="2D"))
+    later = y[43:50].set_axis(y.index[43:50] + pd.Timedelta(days=1))
+    for name in FORECASTERS:
+        forecaster = FORECASTERS[name]().fit(y[:40])
+        with pytest.raises(InputError, match="is not regular: 2020-03-28"):
+            forecaster.update(later)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_units_do_not_matter_where_the_training_part_stands_still(scale):
+    values = np.full(100, 7.0)
+    values[85:] += 3 * np.sin(np.arange(15.0))
+    y = pd.DataFrame({"y0": values * scale})
+    forecaster = FORECASTERS["calf"](standardize=False, validation_fraction=0.15)
+    forecast = forecaster.fit(y).predict(fh=FH) / scale
+    assert forecast["y0"].between(0, 14).all()
+
+
+def test_descriptions_are_of_all_rows_if_all_train():
+    y = make_series(100)
+    y.iloc[:70] = np.nan
+    with pytest.warns(ClippedParameterWarning, match="70% of all values are missing"):
+        forecaster = make_net(validation_fraction=0.3).fit(y)
+    assert "All values are missing" not in forecaster.descriptions_.iloc[0]
+    assert forecaster.history_["validation_loss"].isna().all()
+
+
+def test_a_column_that_is_not_seen_for_long_keeps_its_level():
+    y = make_trend()
+    y["y1"] = 1e6
+    y.iloc[100:, 1] = np.nan
+    forecaster = make_net().fit(y[:100])
+    for rows in (slice(100, 115), slice(115, 130)):
+        forecaster.update(y[rows], update_params=False)
+    assert forecaster._scalings[None].loc[1] == 1e6
+    assert forecaster.predict(fh=FH)["y1"].between(1e6 - 50, 1e6 + 50).all()

@@ -526,3 +526,34 @@ def test_what_was_before_fills_the_gap_at_the_start():
         unknown = network(context[:, :, :1].expand(-1, -1, M))
     assert (known.forecast - 3).abs().max() < 0.1
     assert unknown.forecast.abs().max() < 0.1
+
+
+def make_packed():
+    network = build()
+    network.descriptions.encoder.requires_grad_(False)
+    network.descriptions.settle()
+    return network, pickle.loads(pickle.dumps(network))
+
+
+def test_a_loaded_network_has_the_state_of_the_saved_one():
+    network, loaded = make_packed()
+    assert "_packed" in vars(loaded.descriptions)
+    assert "_packed" not in vars(copy.deepcopy(network).descriptions)
+    assert list(loaded.state_dict()) == list(network.state_dict())
+    _, other = make_packed()
+    other.load_state_dict(network.state_dict())
+    for name, value in other.state_dict().items():
+        assert torch.equal(value, network.state_dict()[name])
+
+
+def test_an_encoder_that_could_not_be_unpacked_can_be_later(monkeypatch):
+    network, loaded = make_packed()
+    with monkeypatch.context() as patched:
+        patched.setattr("sktime_llm.backbone._module.load_frozen", lambda *_: 1 / 0)
+        for _ in range(2):
+            with pytest.raises(ZeroDivisionError):
+                _ = loaded.descriptions.encoder
+    close(
+        loaded.descriptions.encoder.read(TEXTS).states,
+        network.descriptions.encoder.read(TEXTS).states,
+    )

@@ -57,3 +57,9 @@ def test_llm_ts_net_knows_the_same_in_both_processes_without_a_seed(processes):
     assert list(first) == list(second)
     for name in first:
         torch.testing.assert_close(first[name], second[name], rtol=0, atol=0)
+
+
+@pytest.mark.slow
+def test_errors_of_the_main_process_are_raised_in_both(processes):
+    for result in processes:
+        assert result["agreed"] == ("IndexError('list index out of range')", 0)

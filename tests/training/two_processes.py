@@ -8,7 +8,7 @@ from accelerate import PartialState
 from sktime.datasets import load_airline
 
 from sktime_llm import CALFForecaster, LLMTSNetForecaster
-from sktime_llm.training.trainer import train
+from sktime_llm.training.trainer import on_main_process, train
 from tests.training.toy import make_config, make_network, make_windows
 
 
@@ -42,10 +42,22 @@ def train_llm_ts_net():
     )
     y = load_airline()
     forecaster.fit(y[:-4], fh=[1, 2]).update(y[-4:])
+    assert PartialState().num_processes == 2
     return forecaster.network_.state_dict(), forecaster.predict().to_numpy()
 
 
+def fail_then_agree():
+    """What the main process raises, and what it makes afterwards."""
+    rank = PartialState().process_index
+    try:
+        on_main_process(lambda: [][rank])
+    except IndexError as error:
+        return repr(error), on_main_process(lambda: rank)
+
+
 if __name__ == "__main__":
+    # first, as nothing else has connected the processes then
+    llm_ts_net = train_llm_ts_net()
     weight, losses = train_linear()
     rank = PartialState().process_index
     torch.save(
@@ -53,7 +65,8 @@ if __name__ == "__main__":
             "weight": weight,
             "losses": losses,
             "calf": train_calf(),
-            "llm_ts_net": train_llm_ts_net(),
+            "llm_ts_net": llm_ts_net,
+            "agreed": fail_then_agree(),
         },
         Path(sys.argv[1]) / f"{rank}.pt",
     )
