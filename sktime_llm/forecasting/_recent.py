@@ -45,7 +45,8 @@ def extend_rows(
         if ends not in known:  # most panels have one such pair, or few
             known[ends] = _between(*ends, _times(recent.index), frequency)
         if len(known[ends]) and not allow_missing:
-            raise _gap(known[ends], ends, None if key is _ONLY else key)
+            is_panel = isinstance(recent.index, pd.MultiIndex)
+            raise _gap(known[ends], ends, key if is_panel else None)
         left_out += [(key, step) for step in known[ends]]
     if not left_out:
         return joined
@@ -96,7 +97,7 @@ class Earlier(NamedTuple):
         return Earlier(np.where(valid, self.values, np.nan), times)
 
 
-_ONLY = "the only series"
+_ONLY = 0
 
 
 def _keys(index: pd.Index) -> pd.Index:
