@@ -395,6 +395,8 @@ def test_alignment_of_a_series_that_fit_did_not_see(standardize):
     rows = small["y0"]
     if standardize:
         rows = (rows - rows.mean()) / rows.std(ddof=0)
+    else:  # in the unit of the series of fit
+        rows = rows / y["y0"].groupby(level=0).std(ddof=0).pow(2).mean() ** 0.5
     assert text == expected_text(rows)
     forecaster.update(new, update_params=False)
     assert forecaster.inspect_alignment().texts["new"].tolist() == [text]
