@@ -2,6 +2,7 @@
 
 import json
 import platform
+import shlex
 import subprocess
 import sys
 from datetime import datetime, timezone
@@ -40,7 +41,8 @@ def provenance(
     """What a number depends on beside its settings."""
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {
-        "command": "python benchmarks/" + " ".join([Path(sys.argv[0]).name, *_argv()]),
+        "command": "python benchmarks/"
+        + shlex.join([Path(sys.argv[0]).name, *_argv()]),
         "commit": _commit(),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": gpu

@@ -48,6 +48,7 @@ def call(load, monkeypatch, capsys):
             ["--dataset", "ETTh1", "--data-dir", "a", "--horizon", "96", "192"],
             ["--dataset", "ETTh1", "--data-dir", "DATA", "--horizon", "96", "192"],
         ),
+        (["--method", "LLM-TS Net"], ["--method", "'LLM-TS Net'"]),
         ([], []),
     ],
 )
