@@ -1,9 +1,8 @@
 """LLM-TS Net as an sktime forecaster."""
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 
@@ -12,20 +11,18 @@ from sktime_llm.backbone.files import DEFAULT_BACKBONE
 from sktime_llm.backbone.make import make_backbone
 from sktime_llm.errors import InputError
 from sktime_llm.forecasting._base import BaseLLMForecaster
+from sktime_llm.forecasting._describing import DescribingMixin
 from sktime_llm.forecasting._docs import document_shared
 from sktime_llm.forecasting._predicting import VarianceMixin
-from sktime_llm.forecasting._series import Key
 from sktime_llm.forecasting._training import LARGEST_BATCH
 from sktime_llm.layers.prompt_pool import usage_counts
-from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.networks.llm_ts_net import LLMTSNetwork
-from sktime_llm.text.describers import Describer, resolve_describer, texts_of
+from sktime_llm.text.describers import Describer
 from sktime_llm.text.description_memory import DescriptionMemory
 from sktime_llm.text.encoder import DescriptionEncoder
-from sktime_llm.training.devices import seeded
 from sktime_llm.training.losses import check_distance
-from sktime_llm.training.trainer import NLL, on_main_process
-from sktime_llm.training.windows import WindowShape, shape_of, train_rows
+from sktime_llm.training.trainer import NLL
+from sktime_llm.training.windows import WindowShape
 
 _TOKENS_OF_A_CONTEXT = 12
 _VARIATES_OF_A_BATCH = 4096
@@ -33,7 +30,7 @@ _POINTWISE = ("mae", "mse", "smooth_l1")
 
 
 @document_shared(lr_schedule='"cosine"', network="LLMTSNetwork")
-class LLMTSNetForecaster(VarianceMixin, BaseLLMForecaster):
+class LLMTSNetForecaster(DescribingMixin, VarianceMixin, BaseLLMForecaster):
     """LLM-TS Net: forecast many variates, with their trends described in words.
 
     A describer puts the trend of every variate into words, from its training part. A
@@ -363,64 +360,6 @@ class LLMTSNetForecaster(VarianceMixin, BaseLLMForecaster):
     def _largest_batch(self, n_channels: int) -> int:
         return max(1, min(LARGEST_BATCH, _VARIATES_OF_A_BATCH // n_channels))
 
-    # describing series
-
-    def _introduce(
-        self,
-        network: ForecastNetwork,
-        new: dict[Key, np.ndarray],
-        columns: pd.Index,
-        known: Sequence[Key] = (),
-    ) -> None:
-        memory = network.descriptions
-        if not isinstance(memory, DescriptionMemory):
-            return
-        shape = shape_of(network)
-        told = on_main_process(lambda: self._describe(new, columns, shape, known))
-        device = memory.embeddings.device
-        if not known:
-            with seeded(self._seed(), device):
-                self._tune(memory.encoder, told)
-        memory.learn(
-            told.tolist(), len(columns), n_known=len(known), names=told.index.tolist()
-        )
-        parts = [self.descriptions_, told] if known else [told]
-        self.descriptions_: pd.Series = pd.concat(parts)
-
-    def _tune(self, encoder: DescriptionEncoder, told: pd.Series) -> None:
-        """Fine-tune the language model, unless that was done before."""
-        if not any(p.requires_grad for p in encoder.parameters()):
-            return
-        self.language_model_losses_ = encoder.tune(
-            told.tolist(),
-            n_steps=self.language_model_steps,
-            seed=self._seed(),
-            names=told.index.tolist(),
-        )
-
-    def _describe(
-        self,
-        new: dict[Key, np.ndarray],
-        columns: pd.Index,
-        shape: WindowShape,
-        known: Sequence[Key],
-    ) -> pd.Series:
-        """Describe the training part of every variate; what comes later is not told."""
-        share = self._validation_share(new, shape)
-        names, parts = [], []
-        for key, values in new.items():
-            rows = values[: train_rows(len(values), shape, share)]
-            names += [_name(key, column, len(columns)) for column in columns]
-            parts += list(rows.T)
-        if self.descriptions is not None:
-            known_names = self.descriptions_.index if known else ()
-            given = self.descriptions
-            given = given.to_dict() if isinstance(given, pd.Series) else given
-            texts = _texts_of_new(given, names, known_names)
-        else:
-            texts = resolve_describer(self.describer).describe(parts, names)
-        return pd.Series(texts, index=pd.Index(names, tupleize_cols=False))
-
     # inspection
 
     def inspect_prompts(self, y: Any = None, *, stride: int | None = None) -> Any:
@@ -504,28 +443,3 @@ class LLMTSNetForecaster(VarianceMixin, BaseLLMForecaster):
                 "fine_tune_epochs": 1,
             },
         ]
-
-
-def _texts_of_new(
-    descriptions: Mapping[Hashable, str] | Sequence[str],
-    names: Sequence[Hashable],
-    known: Iterable[Hashable],
-) -> list[str]:
-    """Give the user's descriptions of new variates; known ones may be there, too."""
-    known = set(known)
-    if not known:
-        return texts_of(descriptions, names)
-    if not isinstance(descriptions, Mapping):
-        raise InputError(
-            f"descriptions is a {type(descriptions).__name__}, expected a mapping from "
-            f"names to texts, as there are new variates: {list(names[:3])}."
-        )
-    of_new = {name: text for name, text in descriptions.items() if name not in known}
-    return texts_of(of_new, names)
-
-
-def _name(key: Key, column: Hashable, n_columns: int) -> Hashable:
-    """What a variate is called: its column, its series, or both."""
-    if key is None:
-        return column
-    return key if n_columns == 1 else (key, column)
