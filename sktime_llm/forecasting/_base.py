@@ -104,6 +104,12 @@ class BaseLLMForecaster(
             Series that the network keeps, the first ones; it forgets all others.
         """
 
+    def _drop_unneeded(self, network: ForecastNetwork) -> None:
+        """Take out of a network, in place, what is of no use after `fit`."""
+
+    def _put_back(self, network: ForecastNetwork) -> None:
+        """Undo `_drop_unneeded`, in place, before `pretrain` trains on."""
+
     def _validation_loss(self) -> str:
         """Name of the distance by which epochs are compared."""
         return "mse"
@@ -142,6 +148,7 @@ class BaseLLMForecaster(
             self.history_ = pd.DataFrame()
         else:
             self.history_ = self._train_on_all(network, series, self._scalings, epochs)
+        self._drop_unneeded(network)
         self._frequency = frequency_of(y)
         self.network_ = network.eval()
         self.context_length_ = shape.context_length
@@ -174,7 +181,9 @@ class BaseLLMForecaster(
         fh: ForecastingHorizon | None = None,
     ) -> "BaseLLMForecaster":
         known = getattr(self, "pretrained_network_", None) or self.network_
-        return self._pretrain_further(copy.deepcopy(known), self._read(y), y.columns)
+        network = copy.deepcopy(known)
+        self._put_back(network)
+        return self._pretrain_further(network, self._read(y), y.columns)
 
     def _pretrain_further(
         self, network: ForecastNetwork, series: dict[Key, np.ndarray], columns: pd.Index

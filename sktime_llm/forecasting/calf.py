@@ -10,7 +10,10 @@ from sktime_llm.backbone.word_embeddings import principal_word_embeddings
 from sktime_llm.errors import InputError
 from sktime_llm.forecasting._base import BaseLLMForecaster
 from sktime_llm.forecasting._docs import document_shared
+from sktime_llm.forecasting._saving import device_of
+from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.networks.calf import CALFNetwork, TextualBranch
+from sktime_llm.training.devices import seeded
 from sktime_llm.training.losses import check_distance
 from sktime_llm.training.windows import WindowShape
 
@@ -73,6 +76,10 @@ class CALFForecaster(BaseLLMForecaster):
         Weight of `feature_loss`.
     seasonal_period : int, default=1
         Time steps of a season, for ``consistency_loss="mase"`` only.
+    keep_textual_branch : bool, default=False
+        Whether the second copy outlives `fit`, so that `update` trains by all three
+        losses. By default `update` trains by `task_loss` alone, as published for few
+        data, and a saved forecaster is half as large.
     learning_rate : float, default=5e-4
         Learning rate at its highest.
     max_epochs : int, default=20
@@ -148,6 +155,7 @@ class CALFForecaster(BaseLLMForecaster):
         consistency_loss_weight: float = 1.0,
         feature_loss_weight: float = 0.01,
         seasonal_period: int = 1,
+        keep_textual_branch: bool = False,
         learning_rate: float = 5e-4,
         max_epochs: int = 20,
         batch_size: int | None = None,
@@ -186,6 +194,7 @@ class CALFForecaster(BaseLLMForecaster):
         self.consistency_loss_weight = consistency_loss_weight
         self.feature_loss_weight = feature_loss_weight
         self.seasonal_period = seasonal_period
+        self.keep_textual_branch = keep_textual_branch
         self.learning_rate = learning_rate
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -208,7 +217,6 @@ class CALFForecaster(BaseLLMForecaster):
 
     def _build_network(self, shape: WindowShape, n_channels: int) -> CALFNetwork:
         self._check_parameters(shape)
-        choice = self._backbone_choice()
         tuning = Tuning(
             lora_rank=self.lora_rank,
             lora_alpha=self.lora_alpha,
@@ -216,27 +224,16 @@ class CALFForecaster(BaseLLMForecaster):
             layer_norms=True,
             position_embeddings=True,
         )
-        time_backbone = make_backbone(choice, tuning)
+        time_backbone = make_backbone(self._backbone_choice(), tuning)
         n_heads = time_backbone.n_heads if self.n_heads is None else self.n_heads
         if n_heads < 1 or time_backbone.hidden_size % n_heads:
             raise InputError(
                 f"n_heads={n_heads}, expected a divisor of {time_backbone.hidden_size},"
                 " the width of the backbone."
             )
-        textual = None
-        if self.consistency_loss_weight or self.feature_loss_weight:
-            text_backbone = make_backbone(choice, Tuning(position_embeddings=True))
-            k = self._n_principal(text_backbone)
-            embeddings = principal_word_embeddings(text_backbone, k)
-            textual = TextualBranch(
-                text_backbone,
-                embeddings,
-                n_heads,
-                compare_features=self.feature_loss_weight != 0,
-            )
         return CALFNetwork(
             time_backbone,
-            textual,
+            self._textual_branch(n_heads),
             context_length=shape.context_length,
             prediction_length=shape.prediction_length,
             n_heads=n_heads,
@@ -249,6 +246,34 @@ class CALFForecaster(BaseLLMForecaster):
             feature_loss_weight=self.feature_loss_weight,
             seasonal_period=self.seasonal_period,
         )
+
+    def _textual_branch(self, n_heads: int) -> TextualBranch | None:
+        """Make the untrained source branch, if a loss needs it."""
+        if not (self.consistency_loss_weight or self.feature_loss_weight):
+            return None
+        backbone = make_backbone(
+            self._backbone_choice(), Tuning(position_embeddings=True)
+        )
+        return TextualBranch(
+            backbone,
+            principal_word_embeddings(backbone, self._n_principal(backbone)),
+            n_heads,
+            compare_features=self.feature_loss_weight != 0,
+        )
+
+    def _drop_unneeded(self, network: ForecastNetwork) -> None:
+        assert isinstance(network, CALFNetwork)
+        if not self.keep_textual_branch:
+            network.textual = None
+
+    def _put_back(self, network: ForecastNetwork) -> None:
+        """Start the textual branch anew, if it was dropped."""
+        assert isinstance(network, CALFNetwork)
+        if network.textual is None:
+            device = device_of(network)
+            with seeded(self._seed(), device):
+                textual = self._textual_branch(network.n_heads)
+            network.textual = None if textual is None else textual.to(device)
 
     def _check_parameters(self, shape: WindowShape) -> None:
         self._check_counts("d_ff")

@@ -83,8 +83,8 @@ class CALFNetwork(ForecastNetwork):
     time_backbone : Backbone
         Temporal branch; tuned by LoRA, layer norms and position embeddings.
     textual : TextualBranch or None
-        Source branch, which guides training and never runs in a forecast. None if both
-        of its losses have no weight.
+        Source branch, which guides training and never runs in a forecast; without one
+        the network trains by the task loss alone.
     context_length, prediction_length : int
         Shape of the windows; they may have any number of variates.
     n_heads : int
@@ -131,6 +131,7 @@ class CALFNetwork(ForecastNetwork):
         width = time_backbone.hidden_size
         self.context_length = context_length
         self.prediction_length = prediction_length
+        self.n_heads = n_heads
         self.norm = InstanceNorm()
         self.embedding = VariateEmbedding(context_length, width, n_heads, d_ff, dropout)
         self.time_backbone = time_backbone

@@ -1,13 +1,16 @@
 """What only CALF has."""
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 
 from sktime_llm.errors import ClippedParameterWarning, InputError
 
-from .common import FORECASTERS, make_series
+from .common import FORECASTERS, make_panel, make_series
 
 make = FORECASTERS["calf"]
+KEPT = {"keep_textual_branch": True}
 
 
 @pytest.mark.parametrize(
@@ -42,20 +45,57 @@ def test_bad_parameters(parameters, message):
 
 def test_more_principal_embeddings_than_there_are():
     with pytest.warns(ClippedParameterWarning, match="=500, but .* width 16 .* 15"):
-        forecaster = make(n_principal_embeddings=500).fit(make_series())
+        forecaster = make(n_principal_embeddings=500, **KEPT).fit(make_series())
     assert len(forecaster.network_.textual.principal_embeddings) == 15
 
 
 def test_all_principal_embeddings_by_default():
-    forecaster = make().fit(make_series())
+    forecaster = make(**KEPT).fit(make_series())
     assert len(forecaster.network_.textual.principal_embeddings) == 15
 
 
 def test_few_shot_setting_makes_no_textual_branch():
     settings = {"consistency_loss_weight": 0.0, "feature_loss_weight": 0.0}
-    forecaster = make(**settings).fit(make_series())
+    forecaster = make(**settings, **KEPT).fit(make_series())
     assert forecaster.network_.textual is None
     assert "consistency" not in forecaster.history_
+
+
+def test_the_textual_branch_ends_with_fit():
+    y = make_series()
+    forecaster = make().fit(y[:50]).update(y[50:])
+    assert forecaster.network_.textual is None
+    history = forecaster.history_.set_index("stage")
+    assert history.loc["fit", ["consistency", "feature"]].notna().all(axis=None)
+    assert history.loc["update", ["consistency", "feature"]].isna().all(axis=None)
+    assert history.loc["update", "loss"] == history.loc["update", "task"]
+
+
+def test_a_kept_textual_branch_trains_in_updates():
+    y = make_series()
+    forecaster = make(**KEPT).fit(y[:50])
+    before = forecaster.network_.textual.match.key.weight.clone()
+    expected = make().fit(y[:50]).predict(fh=[1, 2, 3])
+    pd.testing.assert_frame_equal(forecaster.predict(fh=[1, 2, 3]), expected)
+    forecaster.update(y[50:])
+    losses = forecaster.history_.iloc[-1][["task", "consistency", "feature"]]
+    assert losses.notna().all()
+    assert not torch.equal(before, forecaster.network_.textual.match.key.weight)
+
+
+def test_the_textual_branch_stays_with_what_was_pretrained():
+    forecaster = make(fine_tune_epochs=1).pretrain(make_panel()).fit(make_series())
+    assert forecaster.history_["consistency"].notna().all()
+    assert forecaster.network_.textual is None
+    assert forecaster.pretrained_network_.textual is not None
+
+
+def test_a_fitted_forecaster_pretrains_with_a_textual_branch():
+    forecaster = make().fit(make_series()).pretrain(make_panel())
+    assert forecaster.pretrain_history_["consistency"].notna().all()
+    again = make().fit(make_series()).pretrain(make_panel())
+    a, b = (f.pretrained_network_.state_dict() for f in (forecaster, again))
+    assert all(torch.equal(a[name], b[name]) for name in a)
 
 
 def test_m4_setting():
