@@ -43,6 +43,10 @@ Compare a forecaster with a language model inside with the usual ones.
 Without FILE, the forecasters are compared on real data sets that come with sktime.
 With FILE, they are compared on your own data. Every forecaster is fitted anew on
 each of several expanding windows and forecasts the steps that follow it.
+
+MASE divides by the change of a series over one season. A series without any in the
+rows that are trained on first is left out of it, with a warning; without any such
+change at all, the comparison does not start.
 """
 
 _EXAMPLES = """\

@@ -17,6 +17,10 @@ class ConstantSeriesWarning(SktimeLLMWarning):
     """Some of the series never change; nothing can be learned from them."""
 
 
+class UndefinedScoreWarning(SktimeLLMWarning):
+    """A score has no value for some of the series, and is the mean of the others."""
+
+
 class EmptySeriesWarning(SktimeLLMWarning):
     """Some of the variates have no value at all; not even their level is known."""
 

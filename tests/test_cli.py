@@ -411,6 +411,24 @@ def test_when_everything_fails_there_is_no_picture(run, monkeypatch, tmp_path):
     assert not (tmp_path / "compare_results" / "forecasts.png").exists()
 
 
+def test_a_series_that_never_changes_is_left_out_of_mase(run, sales):
+    frame = pd.read_csv(sales)
+    frame.loc[frame["store"] == "east", "units"] = 3
+    frame.to_csv(sales, index=False)
+    arguments = ["--time-column", "date", "--id-column", "store", "--target", "units"]
+    arguments += ["--horizon", "2", "--no-plot", "--quiet", *NAIVE]
+    code, _, err = run("compare", sales, *arguments)
+    assert code == 0
+    assert err.startswith("warning: sales: MASE leaves out 1 of 2 series, which in ")
+    assert "'east'" in err
+    assert (pd.read_csv("compare_results/results.csv")["MASE"] < 5).all()
+
+    frame.query("store == 'east'").to_csv(sales, index=False)
+    code, out, err = run("compare", sales, *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("sktime-llm: error: The data set 'sales' has no MASE, which")
+
+
 def test_missing_language_model_is_a_user_error(run, with_calf):
     with_calf(WithoutBackbone)
     code, out, err = run("compare", "--dataset", "airline", "--quiet")

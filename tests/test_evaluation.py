@@ -18,6 +18,7 @@ from sktime_llm.errors import (
     InputError,
     SktimeLLMWarning,
     TrainingInterruptedWarning,
+    UndefinedScoreWarning,
     UnsupportedBackboneError,
 )
 from sktime_llm.evaluation import (
@@ -31,7 +32,11 @@ from sktime_llm.evaluation import (
 class Repeat(BaseForecaster):
     """Forecast `value` always, after doing what `behaviour` says in fit."""
 
-    _tags = {"capability:multivariate": True, "y_inner_mtype": "pd.DataFrame"}
+    _tags = {
+        "capability:missing_values": True,
+        "capability:multivariate": True,
+        "y_inner_mtype": "pd.DataFrame",
+    }
     _config = {"remember_data": False}
 
     def __init__(self, value=0.0, behaviour="fit"):
@@ -169,7 +174,7 @@ def test_panel_of_unequal_lengths():
 
 
 def test_pandas_data_take_their_season_from_the_index():
-    y = months(np.tile(np.arange(12.0), 6))
+    y = months(np.arange(72.0))
     scores = compare_forecasters(
         y, lambda season: {str(season): naive()}, horizon=3, n_folds=1
     )
@@ -226,6 +231,105 @@ def test_warnings_for_developers_are_kept_back_and_others_named(small):
     assert [(one.category, str(one.message)) for one in caught] == [
         (SktimeLLMWarning, "loud on small: look out")
     ]
+
+
+# ------------------------------------------------------------- series without a MASE
+
+
+def panel(**series):
+    frames = {key: months(values).to_frame() for key, values in series.items()}
+    return pd.concat(frames, names=["id", "time"])
+
+
+def walk(length=30, seed=2):
+    return np.random.default_rng(seed).normal(size=length).cumsum()
+
+
+# Constant; repeating, but for rounding; without any change in the first fold.
+FLAT = {
+    "constant": np.full(30, 3.0),
+    "zero": np.zeros(30),
+    "seasonal": np.sin(2 * np.pi * np.arange(30) / 2 + 1),
+    "late": np.r_[np.zeros(20), np.ones(10)],
+    "missing": np.r_[np.full(18, np.nan), walk(12)],
+}
+
+
+@pytest.mark.parametrize("flat", FLAT)
+def test_mase_leaves_out_a_series_of_a_panel_that_does_not_change(flat):
+    y = panel(a=walk(), b=FLAT[flat], c=walk(seed=3))
+    words = r"1 of 3 series, .* one season \(2 steps\) beyond rounding: 'b'\. sMAPE"
+    with pytest.warns(UndefinedScoreWarning, match=words) as caught:
+        scores = compare_forecasters(
+            y, {"naive": Repeat()}, horizon=4, seasonal_period=2
+        )
+    assert len(caught) == 1
+    expected = compare_forecasters(
+        y.drop("b"), {"naive": Repeat()}, horizon=4, seasonal_period=2
+    )
+    assert scores.loc[0, "MASE"] == pytest.approx(expected.loc[0, "MASE"])
+    tests = y.groupby(level="id").tail(12).abs().groupby(level="id").mean()
+    assert scores.loc[0, "MAE"] == pytest.approx(tests["y"].mean())
+
+
+def test_mase_leaves_out_a_column_that_does_not_change():
+    y = pd.DataFrame({"a": months(walk()), "b": months(np.full(30, 0.1))})
+    with pytest.warns(UndefinedScoreWarning, match=r"1 of 2 .* one step .* column 'b'"):
+        scores = compare_forecasters(
+            y, {"naive": naive()}, horizon=3, seasonal_period=1
+        )
+    expected = mase_of_naive(y["a"].to_numpy(), 3, 3, 1)
+    assert scores.loc[0, "MASE"] == pytest.approx(expected)
+
+
+def test_mase_leaves_out_columns_of_series():
+    first, second = walk(), walk(seed=3)
+    y = panel(p=first, q=second, r=second).assign(z=np.r_[second, np.ones(30), first])
+    with pytest.warns(UndefinedScoreWarning, match="1 of 6 .* column 'z' of 'q'"):
+        scores = compare_forecasters(
+            y, {"naive": naive()}, horizon=3, seasonal_period=1
+        )
+    of = [mase_of_naive(values, 3, 3, 1) for values in (first, second)]
+    assert scores.loc[0, "MASE"] == pytest.approx(np.mean([*of, *of, of[1]]))
+
+
+def test_the_warning_names_no_more_than_ten_series():
+    y = panel(a=walk(), **{f"b{i:02}": np.ones(30) for i in range(12)})
+    with pytest.warns(UndefinedScoreWarning, match="12 of 13 .*'b09' and 2 more"):
+        compare_forecasters(y, {"naive": naive()}, horizon=3, seasonal_period=1)
+
+
+@pytest.mark.parametrize("flat", FLAT)
+def test_without_any_mase_nothing_is_fitted(flat):
+    fails_if_fitted = {"bad": Repeat(behaviour="fail")}
+    words = "'y' has no MASE.* there is no change over .*another seasonal period"
+    with pytest.raises(InputError, match=words):
+        compare_forecasters(
+            months(FLAT[flat]), fails_if_fitted, horizon=4, seasonal_period=2
+        )
+    y = panel(a=FLAT["constant"], b=FLAT[flat])
+    with pytest.raises(InputError, match="none of the 2 series shows a change"):
+        compare_forecasters(y, fails_if_fitted, horizon=4, seasonal_period=2)
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1e9])
+def test_mase_does_not_depend_on_the_unit(scale):
+    values = walk() * scale
+    scores = compare_forecasters(
+        months(values), {"naive": naive()}, horizon=3, seasonal_period=2
+    )
+    assert scores.loc[0, "MASE"] == pytest.approx(mase_of_naive(values, 3, 3, 2))
+
+
+def test_hierarchies_keep_their_mase():
+    parts = {"z": panel(b=walk(), a=walk(seed=3)), "k": panel(c=np.ones(30))}
+    y = pd.concat(parts, names=["region", "id", "time"])
+    with pytest.warns(UndefinedScoreWarning, match="1 of 3 series.*'k / c'"):
+        scores = compare_forecasters(
+            y, {"naive": naive()}, horizon=3, seasonal_period=2
+        )
+    of = [mase_of_naive(values, 3, 3, 2) for values in (walk(), walk(seed=3))]
+    assert scores.loc[0, "MASE"] == pytest.approx(np.mean(of))
 
 
 # --------------------------------------------------------------------------- failures

@@ -16,6 +16,7 @@ from sktime_llm.errors import (
     UnsupportedBackboneError,
 )
 from sktime_llm.evaluation._forecasters import default_forecasters
+from sktime_llm.evaluation._mase import find_scalable, mean_absolute_scaled_error
 from sktime_llm.evaluation._warnings import library_warnings_off
 
 if TYPE_CHECKING:
@@ -112,7 +113,8 @@ def compare_forecasters(
         ``forecaster``, ``n_variates``, the scores ``MASE``, ``sMAPE`` (from 0 to 2) and
         ``MAE``, the seconds ``fit_seconds`` and ``predict_seconds`` of one fold, and
         ``error``, empty where nothing failed. Scores are means over folds, and then
-        over variates and series, which for ``MAE`` mixes their units.
+        over variates and series, which for ``MAE`` mixes their units. ``MASE`` leaves
+        out those that have none: see Warns.
     forecasts : pandas.DataFrame
         Only with `return_forecasts`: one row per forecast value, with ``dataset``,
         ``forecaster``, ``id`` (empty unless a panel), ``time``, ``variate``, ``truth``
@@ -121,13 +123,21 @@ def compare_forecasters(
     Raises
     ------
     InputError
-        If the data are too short, or a parameter is out of its range.
+        If the data are too short, no series of a data set has a MASE, or a parameter
+        is out of its range.
     RuntimeError
         If a forecaster fails and `on_error` is ``"raise"``; its own error is the cause.
     BackboneNotFoundError, BackboneCorruptedError, UnsupportedBackboneError
         If the language model cannot be used.
     DeviceNotAvailableError
         If the device does not exist.
+
+    Warns
+    -----
+    UndefinedScoreWarning
+        If some series show no change over one season, beyond rounding, in the training
+        rows of the first fold. MASE divides by that change, so it is then the mean over
+        the other series; sMAPE and MAE count all.
 
     Examples
     --------
@@ -143,8 +153,10 @@ def compare_forecasters(
     if on_error not in ("raise", "record"):
         raise InputError(f"Got on_error={on_error!r}; expected 'raise' or 'record'.")
     datasets = _as_datasets(data, horizon, seasonal_period)
+    scalable = {}
     for dataset in datasets:
         _check_length(dataset, n_folds)
+        scalable[dataset.name] = find_scalable(dataset, n_folds)
     jobs = [
         (dataset, name, forecaster)
         for dataset in datasets
@@ -154,7 +166,9 @@ def compare_forecasters(
     rows, parts = [], []
     for done, (dataset, name, forecaster) in enumerate(jobs):
         report(done, len(jobs), f"{dataset.name}: {name}")
-        row, part = _evaluate(dataset, name, forecaster, n_folds, on_error)
+        row, part = _evaluate(
+            dataset, name, forecaster, n_folds, on_error, scalable[dataset.name]
+        )
         rows.append(row)
         parts.append(part)
     report(len(jobs), len(jobs), "done")
@@ -236,6 +250,7 @@ def _evaluate(
     forecaster: "BaseForecaster",
     n_folds: int,
     on_error: str,
+    scalable: pd.DataFrame,
 ) -> tuple[dict[str, object], pd.DataFrame]:
     """Score one forecaster on one data set; return a row and the last forecasts."""
     row: dict[str, object] = {
@@ -245,7 +260,7 @@ def _evaluate(
     }
     try:
         with library_warnings_off(f"{name} on {dataset.name}: "):
-            folds = _run_folds(dataset, forecaster, n_folds)
+            folds = _run_folds(dataset, forecaster, n_folds, scalable)
     except _SETUP_ERRORS:
         raise
     except Exception as error:
@@ -271,18 +286,19 @@ def _evaluate(
 
 
 def _run_folds(
-    dataset: Dataset, forecaster: "BaseForecaster", n_folds: int
+    dataset: Dataset,
+    forecaster: "BaseForecaster",
+    n_folds: int,
+    scalable: pd.DataFrame,
 ) -> pd.DataFrame:
     from sktime.forecasting.model_evaluation import evaluate
     from sktime.performance_metrics.forecasting import (
         MeanAbsoluteError,
         MeanAbsolutePercentageError,
-        MeanAbsoluteScaledError,
     )
     from sktime.split import ExpandingGreedySplitter
 
     metrics = {
-        "MASE": MeanAbsoluteScaledError(sp=dataset.seasonal_period),
         "sMAPE": MeanAbsolutePercentageError(symmetric=True),
         "MAE": MeanAbsoluteError(),
     }
@@ -300,6 +316,10 @@ def _run_folds(
     for y_pred in folds["y_pred"]:
         if not np.isfinite(y_pred.to_numpy(dtype=float)).all():
             raise ValueError("the forecasts hold missing or infinite values")
+    folds["MASE"] = [
+        mean_absolute_scaled_error(fold, dataset.seasonal_period, scalable)
+        for _, fold in folds.iterrows()
+    ]
     return folds.rename(columns={f"test_{m.name}": name for name, m in metrics.items()})
 
 
