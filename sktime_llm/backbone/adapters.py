@@ -7,6 +7,7 @@ from peft import LoraConfig, inject_adapter_in_model
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+from sktime_llm._numbers import check_count
 from sktime_llm.backbone.architecture import attention_projection_names
 from sktime_llm.errors import InputError
 
@@ -48,6 +49,7 @@ def inject_lora(model: PreTrainedModel, tuning: Tuning) -> None:
     InputError
         If the rank exceeds the width of the model.
     """
+    check_count("lora_rank", tuning.lora_rank, least=0)
     width = model.config.hidden_size
     if not 0 <= tuning.lora_rank <= width:
         raise InputError(

@@ -23,6 +23,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from sktime_llm._numbers import check_count
 from sktime_llm.backbone.files import locate_backbone
 from sktime_llm.backbone.tiny import TINY_CONFIGS, make_tiny, make_tiny_tokenizer
 from sktime_llm.errors import (
@@ -195,7 +196,8 @@ def count_layers(config: PreTrainedConfig, n_layers: int | None) -> int:
     available = int(config.num_hidden_layers)
     if n_layers is None:
         return min(PUBLISHED_LAYERS, available)
-    if not 1 <= n_layers <= available:
+    check_count("n_backbone_layers", n_layers, optional=True)
+    if n_layers > available:
         raise InputError(
             f"n_backbone_layers={n_layers}, expected between 1 and the {available} "
             f"layers of this {config.model_type!r} model, or None."

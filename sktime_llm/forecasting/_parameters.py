@@ -4,6 +4,7 @@ import numbers
 import warnings
 from typing import Any
 
+from sktime_llm._numbers import check_count, check_number
 from sktime_llm.backbone.make import BackboneChoice
 from sktime_llm.errors import ClippedParameterWarning, InputError
 
@@ -16,6 +17,7 @@ class ParameterMixin:
     n_backbone_layers: int | None
     backbone_mode: str
     random_state: Any
+    get_param_defaults: Any
 
     def _check_X_y(self, *args: Any, **kwargs: Any) -> Any:
         """Check what is read only after a pretrain or in an update; then as sktime.
@@ -23,6 +25,11 @@ class ParameterMixin:
         sktime calls this first in fit, pretrain and update, before any training.
         """
         self._check_counts("fine_tune_epochs", "update_epochs", least=0)
+        if not isinstance(self.backbone, str):
+            raise InputError(
+                f"backbone={self.backbone!r}, expected a str: the name of a model on "
+                "the Hugging Face Hub, or the path of a folder."
+            )
         return super()._check_X_y(*args, **kwargs)  # type: ignore[misc]
 
     def _backbone_choice(self) -> BackboneChoice:
@@ -38,22 +45,16 @@ class ParameterMixin:
 
     def _check_rates(self, *names: str) -> None:
         for name in names:
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(
-                    f"{name}={getattr(self, name)}, expected at least 0 and below 1."
-                )
+            check_number(name, getattr(self, name), least=0, below=1)
 
     def _check_counts(self, *names: str, least: int = 1) -> None:
         for name in names:
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise InputError(f"{name}={value}, expected at least {least}.")
+            optional = self.get_param_defaults()[name] is None
+            check_count(name, getattr(self, name), least=least, optional=optional)
 
     def _check_weights(self, *names: str) -> None:
         for name in names:
-            value = getattr(self, name)
-            if not value >= 0:  # NaN is refused, too
-                raise InputError(f"{name}={value}, expected at least 0.")
+            check_number(name, getattr(self, name), least=0)
 
     def _clip(self, name: str, most: int, why: str) -> int:
         """Give a parameter, or the most that there can be, with a warning."""

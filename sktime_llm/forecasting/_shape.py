@@ -3,11 +3,8 @@
 import warnings
 from collections.abc import Sequence
 
-from sktime_llm.errors import (
-    ClippedParameterWarning,
-    InputError,
-    SeriesTooShortError,
-)
+from sktime_llm._numbers import check_count, check_number
+from sktime_llm.errors import ClippedParameterWarning, SeriesTooShortError
 from sktime_llm.training.windows import WindowShape
 
 MOST_PREDICTION = 24
@@ -44,8 +41,8 @@ def choose_shape(
         If no window fits, whatever the context.
     """
     longest = max(n_rows)
-    _check_positive("context_length", context_length)
-    _check_positive("prediction_length", prediction_length)
+    check_count("context_length", context_length, optional=True)
+    check_count("prediction_length", prediction_length, optional=True)
     if prediction_length is None:
         prediction_length = _default_prediction(longest, longest_step)
     share = validation_share(n_rows, prediction_length, validation_fraction)
@@ -56,9 +53,10 @@ def choose_shape(
     if context_length > room:
         clipped = _half(room)
         warnings.warn(
-            f"context_length={context_length} does not fit: the longest series has "
-            f"{longest} rows, and the forecast takes {prediction_length} of a window. "
-            f"It is clipped to {clipped}.",
+            f"context_length={context_length} does not fit: of the {longest} rows of "
+            f"the longest series, {longest - room - prediction_length} are for "
+            f"validation and {prediction_length} for the forecast, which leaves "
+            f"{room}. It is clipped to {clipped}, so that there are some windows.",
             ClippedParameterWarning,
             stacklevel=2,
         )
@@ -93,17 +91,10 @@ def validation_share(
             for n in n_rows
         )
         return DEFAULT_VALIDATION if n_windows >= LEAST_VALIDATION_WINDOWS else 0.0
-    if not 0 <= validation_fraction < 1:
-        raise InputError(
-            f"validation_fraction={validation_fraction}, expected at least 0 and below "
-            "1, or None."
-        )
+    check_number(
+        "validation_fraction", validation_fraction, least=0, below=1, optional=True
+    )
     return validation_fraction
-
-
-def _check_positive(name: str, value: int | None) -> None:
-    if value is not None and value < 1:
-        raise InputError(f"{name}={value}, expected at least 1, or None.")
 
 
 def _room(longest: int, prediction_length: int, share: float) -> int:

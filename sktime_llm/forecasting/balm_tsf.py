@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sktime_llm._numbers import check_count, check_number
 from sktime_llm.backbone.files import DEFAULT_BACKBONE
 from sktime_llm.backbone.make import make_backbone
 from sktime_llm.errors import InputError
@@ -254,10 +255,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
             raise InputError(
                 f"prompt_order={self.prompt_order!r}, expected one of {PROMPT_ORDERS}."
             )
-        if not self.start_temperature > 0:
-            raise InputError(
-                f"start_temperature={self.start_temperature}, expected above 0."
-            )
+        check_number("start_temperature", self.start_temperature, above=0)
         self._check_weights("alignment_weight", "text_memory")
 
     def _largest_batch(self, n_channels: int) -> int:
@@ -289,8 +287,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
             If `y` has other columns than in fit, or a series shorter than a context.
         """
         self.check_is_fitted()
-        if stride is not None and stride < 1:
-            raise InputError(f"stride={stride}, expected at least 1, or None.")
+        check_count("stride", stride, optional=True)
         recent = self._recent_contexts(y, stride or self.prediction_length_)
         network: Any = self.network_
         return report_alignment(network, recent.values, recent.labels)

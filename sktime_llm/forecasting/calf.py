@@ -226,7 +226,7 @@ class CALFForecaster(BaseLLMForecaster):
         )
         time_backbone = make_backbone(self._backbone_choice(), tuning)
         n_heads = time_backbone.n_heads if self.n_heads is None else self.n_heads
-        if n_heads < 1 or time_backbone.hidden_size % n_heads:
+        if time_backbone.hidden_size % n_heads:
             raise InputError(
                 f"n_heads={n_heads}, expected a divisor of {time_backbone.hidden_size},"
                 " the width of the backbone."
@@ -276,7 +276,8 @@ class CALFForecaster(BaseLLMForecaster):
             network.textual = None if textual is None else textual.to(device)
 
     def _check_parameters(self, shape: WindowShape) -> None:
-        self._check_counts("d_ff")
+        self._check_counts("d_ff", "n_heads", "n_principal_embeddings")
+        self._check_counts("seasonal_period")
         self._check_rates("dropout", "lora_dropout")
         self._check_weights("consistency_loss_weight", "feature_loss_weight")
         self._check_losses(shape)

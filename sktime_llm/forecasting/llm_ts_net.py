@@ -330,7 +330,7 @@ class LLMTSNetForecaster(DescribingMixin, VarianceMixin, BaseLLMForecaster):
 
     def _check_parameters(self) -> None:
         self._check_counts("patch_length", "d_model", "d_ff", "n_blocks", "n_prompts")
-        self._check_counts("language_model_steps", least=0)
+        self._check_counts("n_selected_prompts", "language_model_steps", least=0)
         if self.text_fusion and self.lora_rank % 2:
             raise InputError(
                 f"lora_rank={self.lora_rank}, expected an even number: LoRA-AMR trains "
@@ -348,11 +348,7 @@ class LLMTSNetForecaster(DescribingMixin, VarianceMixin, BaseLLMForecaster):
             )
         self._check_rates("dropout")
         check_distance(self.task_loss, "task_loss", _POINTWISE)
-        if not self.selection_loss_weight >= 0:
-            raise InputError(
-                f"selection_loss_weight={self.selection_loss_weight}, expected at "
-                "least 0."
-            )
+        self._check_weights("selection_loss_weight")
 
     def _validation_loss(self) -> str:
         return NLL if self.uncertainty else self.task_loss

@@ -122,10 +122,17 @@ def test_unknown_projections(save_model):
 # LoRA
 
 
-@pytest.mark.parametrize("rank", [-1, 17])
+@pytest.mark.parametrize(
+    ("rank", "expected"),
+    [
+        (-1, "at least 0"),
+        (2.5, "an integer, at least 0"),
+        (17, "between 0 and 16, the width"),
+    ],
+)
 @pytest.mark.parametrize("kind", KINDS)
-def test_rank_out_of_range(make, kind, rank):
-    message = rf"lora_rank={rank}, expected between 0 and 16, the width"
+def test_rank_out_of_range(make, kind, rank, expected):
+    message = rf"lora_rank={rank}, expected {expected}"
     with pytest.raises(InputError, match=message):
         make(kind, lora_rank=rank)
 

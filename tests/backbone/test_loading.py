@@ -132,9 +132,17 @@ def test_number_of_layers(folders):
     assert count_layers(config, None) == 6  # as published
 
 
-@pytest.mark.parametrize("n_layers", [0, -1, 4])
-def test_number_of_layers_out_of_range(folders, n_layers):
-    message = rf"n_backbone_layers={n_layers}, expected between 1 and the 3.*'llama'"
+@pytest.mark.parametrize(
+    ("n_layers", "expected"),
+    [
+        (0, "at least 1, or None"),
+        (-1, "at least 1, or None"),
+        (1.5, "an integer, at least 1, or None"),
+        (4, "between 1 and the 3 layers of this 'llama' model, or None"),
+    ],
+)
+def test_number_of_layers_out_of_range(folders, n_layers, expected):
+    message = rf"^n_backbone_layers={n_layers}, expected {expected}\.$"
     with pytest.raises(InputError, match=message):
         load_frozen(BackboneSource(folders["llama"], n_layers=n_layers))
 

@@ -40,7 +40,7 @@ def test_parameters_count():
 
 @pytest.mark.parametrize("n_rows", [20, 57, 100])
 def test_a_clipped_context_leaves_windows_to_train_and_to_validate(n_rows):
-    with pytest.warns(ClippedParameterWarning, match=f"=500 .* has {n_rows} rows"):
+    with pytest.warns(ClippedParameterWarning, match=f"=500 .* the {n_rows} rows"):
         context, prediction = choose(n_rows, context_length=500, prediction_length=4)
     n_validation = max(4, round(0.1 * n_rows))
     assert n_rows - n_validation - context - prediction + 1 >= context
