@@ -25,10 +25,6 @@ class EmptySeriesWarning(SktimeLLMWarning):
     """Some of the variates have no value at all; not even their level is known."""
 
 
-class TrainingInterruptedWarning(SktimeLLMWarning):
-    """Training was stopped from outside, and the best weights so far were kept."""
-
-
 class DeviceChangedWarning(SktimeLLMWarning):
     """A saved forecaster was loaded on another device than it was made for."""
 
@@ -59,6 +55,22 @@ class UnsupportedBackboneError(InputError):
 
 class TrainingDivergedError(RuntimeError):
     """The loss became infinite or NaN during training."""
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """Training was stopped from outside, and the best weights so far were kept.
+
+    Parameters
+    ----------
+    message : str
+        In which epoch, and what was kept.
+    records : list of dict
+        What is known of the epochs that are complete.
+    """
+
+    def __init__(self, message: str, records: list[dict[str, float]]) -> None:
+        super().__init__(message)
+        self.records = records
 
 
 class DescriptionError(RuntimeError):

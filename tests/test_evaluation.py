@@ -17,7 +17,7 @@ from sktime_llm.errors import (
     DeviceNotAvailableError,
     InputError,
     SktimeLLMWarning,
-    TrainingInterruptedWarning,
+    TrainingInterrupted,
     UndefinedScoreWarning,
     UnsupportedBackboneError,
 )
@@ -50,7 +50,7 @@ class Repeat(BaseForecaster):
         if isinstance(self.behaviour, type):
             raise self.behaviour("of no use")
         if self.behaviour == "interrupt":
-            warnings.warn("stopped", TrainingInterruptedWarning, stacklevel=2)
+            raise TrainingInterrupted("stopped", [])
         if self.behaviour == "fail":
             raise KeyError("no such thing")
         if self.behaviour == "warn":

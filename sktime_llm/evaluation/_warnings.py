@@ -4,24 +4,17 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sktime_llm.errors import TrainingInterruptedWarning
-
 
 @contextmanager
 def library_warnings_off(prefix: str = "") -> Iterator[None]:
     """Keep what libraries tell their developers from a user; pass on the rest.
 
     Warnings are recorded rather than filtered, because sktime and statsmodels put
-    filters of their own in front while they run. Training that was stopped from outside
-    is an interruption here: half a training says nothing about a forecaster.
+    filters of their own in front while they run.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        warnings.simplefilter("error", TrainingInterruptedWarning)
-        try:
-            yield
-        except TrainingInterruptedWarning as warning:
-            raise KeyboardInterrupt(str(warning)) from warning
+        yield
     for_developers = (
         FutureWarning,
         DeprecationWarning,

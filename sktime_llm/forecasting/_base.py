@@ -13,10 +13,16 @@ from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 from sktime_llm.errors import InputError
 from sktime_llm.forecasting._checks import (
     check_columns,
+    check_complete,
+    check_times,
     check_varies,
+    columns_of,
+    naming_text_columns,
     warn_empty,
     warn_short,
 )
+from sktime_llm.forecasting._horizon import steps_of
+from sktime_llm.forecasting._interrupting import InterruptMixin
 from sktime_llm.forecasting._parameters import ParameterMixin
 from sktime_llm.forecasting._predicting import PredictMixin
 from sktime_llm.forecasting._recent import Earlier, extend_rows
@@ -24,6 +30,7 @@ from sktime_llm.forecasting._saving import SavingMixin
 from sktime_llm.forecasting._series import (
     MTYPES,
     Key,
+    check_frequency,
     frequency_of,
     last_rows,
     lengths_of,
@@ -41,7 +48,12 @@ _LARGEST_SEED = 2**31 - 1
 
 
 class BaseLLMForecaster(
-    PredictMixin, TrainingMixin, SavingMixin, ParameterMixin, BaseForecaster
+    InterruptMixin,
+    PredictMixin,
+    TrainingMixin,
+    SavingMixin,
+    ParameterMixin,
+    BaseForecaster,
 ):
     """Base of the forecasters; the only place that knows sktime's contract.
 
@@ -128,6 +140,8 @@ class BaseLLMForecaster(
     ) -> "BaseLLMForecaster":
         parts = dict(split_series(y))
         series = self._read_parts(parts)
+        frequency = frequency_of(y)
+        check_frequency(parts, frequency)
         pretrained = getattr(self, "pretrained_network_", None)
         if pretrained is None:
             shape = self._choose_shape(series, fh)
@@ -149,7 +163,7 @@ class BaseLLMForecaster(
         else:
             self.history_ = self._train_on_all(network, series, self._scalings, epochs)
         self._drop_unneeded(network)
-        self._frequency = frequency_of(y)
+        self._frequency = frequency
         self.network_ = network.eval()
         self.context_length_ = shape.context_length
         self.prediction_length_ = shape.prediction_length
@@ -220,12 +234,14 @@ class BaseLLMForecaster(
         first; and what was observed before these.
         """
         check_columns(y, self._tail)
+        check_times(y, self._tail)
         shape = shape_of(self.network_)
         before = {key: rows.index[-1] for key, rows in split_series(self._tail)}
         missing = self.get_tag("capability:missing_values")
         known = extend_rows(self._tail, y, self._frequency, allow_missing=missing)
         parts = dict(split_series(known))
         series = self._read_parts(parts)
+        check_frequency(parts, self._frequency)
         times = {key: rows.index for key, rows in parts.items()}
         new = {key: values for key, values in series.items() if key not in before}
         scalings = {
@@ -291,7 +307,7 @@ class BaseLLMForecaster(
                 "[1, 2, 3]: a panel to pretrain on has no single last time."
             )
         if fh is not None:
-            longest_step = int(np.max(fh.to_relative(self.cutoff).to_pandas()))
+            longest_step = int(np.max(steps_of(fh, self.cutoff)))
         return choose_shape(
             lengths_of(series),
             context_length=self.context_length,
@@ -311,11 +327,12 @@ class BaseLLMForecaster(
 
     # input checks
 
-    def _check_X_y(
-        self, X: pd.DataFrame | None = None, y: Any = None, **kwargs: Any
-    ) -> tuple[Any, Any]:
-        """Refuse columns of X in predict that fit did not see; else as sktime."""
-        columns = list(X.columns) if isinstance(X, pd.DataFrame) else []
+    def _check_X_y(self, X: Any = None, y: Any = None, **kwargs: Any) -> Any:
+        """Refuse columns of X in predict that fit did not see; else as sktime.
+
+        What sktime refuses too, but without saying where, is named.
+        """
+        columns = columns_of(X)
         if not self.is_fitted:
             self._X_columns = columns
         elif y is None:
@@ -326,4 +343,7 @@ class BaseLLMForecaster(
                     f"expected {self._X_columns}. (X is not used by "
                     f"{type(self).__name__}.)"
                 )
-        return super()._check_X_y(X=X, y=y, **kwargs)
+        if not self.get_tag("capability:missing_values"):
+            check_complete(y)
+        with naming_text_columns(y):
+            return super()._check_X_y(X=X, y=y, **kwargs)

@@ -1,6 +1,9 @@
 """What is wrong, or odd, with the series that a forecaster is given."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +14,7 @@ from sktime_llm.errors import (
     InputError,
     ShortSeriesWarning,
 )
-from sktime_llm.forecasting._series import Key
+from sktime_llm.forecasting._series import Key, of_series, times_of
 from sktime_llm.training.windows import WindowShape
 
 
@@ -88,6 +91,73 @@ def _varies(values: np.ndarray) -> bool:
     """Whether any channel has two different values; NaN is none."""
     lowest, highest = np.fmin.reduce(values), np.fmax.reduce(values)
     return bool((highest > lowest).any())
+
+
+def check_complete(y: Any) -> None:
+    """Refuse missing values, and say where the first one is."""
+    frame = y.to_frame() if isinstance(y, pd.Series) else y
+    if not isinstance(frame, pd.DataFrame) or not frame.isna().any(axis=None):
+        return
+    missing = frame.isna().to_numpy()
+    row, column = np.argwhere(missing)[0]
+    time: Any = frame.index[row]
+    key = None
+    if isinstance(frame.index, pd.MultiIndex):
+        *keys, time = time
+        key = keys[0] if len(keys) == 1 else tuple(keys)
+    raise InputError(
+        f"y{of_series(key)} has {missing.sum()} missing value(s) (NaN), expected none. "
+        f"The first is in column {frame.columns[column]!r} at {time}. Fill them first, "
+        "for example by sktime.transformations.series.impute.Imputer in a pipeline, or "
+        "use a forecaster that takes missing values, such as LLMTSNetForecaster."
+    )
+
+
+@contextmanager
+def naming_text_columns(y: Any) -> Iterator[None]:
+    """Say which columns are meant where sktime refuses what is no number."""
+    try:
+        yield
+    except TypeError as error:
+        frame = y.to_frame() if isinstance(y, pd.Series) else y
+        if not isinstance(frame, pd.DataFrame):
+            raise
+        text = {
+            name: str(dtype)
+            for name, dtype in zip(frame.columns, frame.dtypes, strict=True)
+            if not pd.api.types.is_numeric_dtype(dtype)
+        }
+        if not text:
+            raise
+        raise TypeError(
+            f"{error} These columns of y, with their types, are no numbers: {text}. "
+            "Convert them, for example by y.astype(float), or leave them out."
+        ) from error
+
+
+def columns_of(X: Any) -> list[Any]:
+    """Name the columns of a frame or series; nothing else has names."""
+    if isinstance(X, pd.Series):
+        return [X.name]
+    return list(X.columns) if isinstance(X, pd.DataFrame) else []
+
+
+def check_times(y: pd.DataFrame, like: pd.DataFrame) -> None:
+    now, then = (_kind_of(times_of(frame.index)) for frame in (y, like))
+    if now != then:
+        raise InputError(
+            f"the time index of y is of {now} in update, but fit saw {then}; expected "
+            "the same. Convert it, for example by y.to_period(...) or "
+            "y.to_timestamp()."
+        )
+
+
+def _kind_of(times: pd.Index) -> str:
+    if isinstance(times, pd.PeriodIndex):
+        return f"periods of frequency {times.freqstr!r}"
+    if isinstance(times, pd.DatetimeIndex):
+        return f"datetimes in the time zone {times.tz}" if times.tz else "datetimes"
+    return "integers" if pd.api.types.is_integer_dtype(times) else f"{times.dtype}"
 
 
 def check_columns(y: pd.DataFrame, like: pd.DataFrame) -> None:

@@ -10,14 +10,13 @@ from sktime.datatypes import convert_to
 from sktime.forecasting.base import ForecastingHorizon
 
 from sktime_llm.forecasting._checks import check_columns, check_long_enough
+from sktime_llm.forecasting._horizon import cutoff_of, forecast_times
 from sktime_llm.forecasting._recent import Earlier
 from sktime_llm.forecasting._saving import device_of
 from sktime_llm.forecasting._scaling import Scaling
 from sktime_llm.forecasting._series import (
     MTYPES,
     Key,
-    cutoff_of,
-    forecast_times,
     pad_start,
     split_series,
     to_frame,

@@ -8,7 +8,7 @@ import pandas as pd
 from sktime.datatypes import update_data
 
 from sktime_llm.errors import InputError
-from sktime_llm.forecasting._series import Key
+from sktime_llm.forecasting._series import Key, times_of
 
 
 def extend_rows(
@@ -32,7 +32,7 @@ def extend_rows(
     old, new = _ends(recent), _ends(y)
     # sktime forecasts from the last row that update was given
     last = new["last"].reindex(_keys(recent.index)).to_numpy()
-    kept = recent[pd.isna(last) | (_times(recent.index) <= last)]
+    kept = recent[pd.isna(last) | (times_of(recent.index) <= last)]
     joined = update_data(kept, y.rename_axis(recent.index.names))
     left_out: list[Any] = []
     known: dict[Any, pd.Index] = {}
@@ -43,7 +43,7 @@ def extend_rows(
             continue
         ends = before, new["first"][key]
         if ends not in known:  # most panels have one such pair, or few
-            known[ends] = _between(*ends, _times(recent.index), frequency)
+            known[ends] = _between(*ends, times_of(recent.index), frequency)
         if len(known[ends]) and not allow_missing:
             is_panel = isinstance(recent.index, pd.MultiIndex)
             raise _gap(known[ends], ends, key if is_panel else None)
@@ -106,15 +106,9 @@ def _keys(index: pd.Index) -> pd.Index:
     return pd.Index([_ONLY] * len(index))
 
 
-def _times(index: pd.Index) -> pd.Index:
-    if isinstance(index, pd.MultiIndex):
-        return index.get_level_values(-1)
-    return index
-
-
 def _ends(frame: pd.DataFrame) -> pd.DataFrame:
     """First and last time of every series."""
-    times, keys = _times(frame.index), _keys(frame.index)
+    times, keys = times_of(frame.index), _keys(frame.index)
     by = list(range(keys.nlevels)) if keys.nlevels > 1 else 0
     groups = pd.Series(times, index=keys).groupby(level=by)
     return pd.DataFrame({"first": groups.min(), "last": groups.max()})

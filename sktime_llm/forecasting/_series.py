@@ -4,7 +4,6 @@ from collections.abc import Hashable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
-from sktime.forecasting.base import ForecastingHorizon
 
 from sktime_llm.errors import InputError
 
@@ -13,6 +12,9 @@ MTYPES = ["pd.DataFrame", "pd-multiindex", "pd_multiindex_hier"]
 
 Key = Hashable
 """Instance of a panel or node of a hierarchy; None for a single series."""
+
+
+_LARGEST = 1e150
 
 
 def split_series(frame: pd.DataFrame) -> Iterator[tuple[Key, pd.DataFrame]]:
@@ -24,6 +26,13 @@ def split_series(frame: pd.DataFrame) -> Iterator[tuple[Key, pd.DataFrame]]:
     by = levels if len(levels) > 1 else levels[0]
     for key, part in frame.groupby(level=by, sort=True):
         yield key, part.droplevel(levels)
+
+
+def times_of(index: pd.Index) -> pd.Index:
+    """Give the times of all rows of a series, panel or hierarchy."""
+    if isinstance(index, pd.MultiIndex):
+        return index.get_level_values(-1)
+    return index
 
 
 def lengths_of(series: dict[Key, np.ndarray]) -> list[int]:
@@ -48,10 +57,18 @@ def to_array(
         row, column = np.argwhere(bad)[0]
         what = "infinite" if allow_missing else "NaN or infinite"
         raise InputError(
-            f"y{_of(key)} has {bad.sum()} value(s) that are {what}, expected finite "
-            f"numbers. The first is {values[row, column]} in column "
+            f"y{of_series(key)} has {bad.sum()} value(s) that are {what}, expected "
+            f"finite numbers. The first is {values[row, column]} in column "
             f"{series.columns[column]!r} at {series.index[row]}. Replace them first, "
             "for example by sktime.transformations.series.impute.Imputer in a pipeline."
+        )
+    huge = np.abs(values) > _LARGEST
+    if huge.any():
+        row, column = np.argwhere(huge)[0]
+        raise InputError(
+            f"y{of_series(key)} has {values[row, column]} in column "
+            f"{series.columns[column]!r} at {series.index[row]}; expected at most "
+            f"{_LARGEST} in size, whose square is a number. Give y in a larger unit."
         )
     _check_regular(series.index, key)
     return values
@@ -71,39 +88,29 @@ def frequency_of(frame: pd.DataFrame) -> pd.offsets.BaseOffset | None:
     return _infer_frequency(longest)
 
 
-def cutoff_of(index: pd.Index, frequency: pd.offsets.BaseOffset | None) -> pd.Index:
-    """Give the last time of a series as an index of one element that knows its freq."""
-    last = index[-1:]
-    if isinstance(index, pd.DatetimeIndex) and last.freq is None:
-        return pd.DatetimeIndex(last, freq=frequency, name=index.name)
-    return last
-
-
-def forecast_times(
-    fh: ForecastingHorizon, cutoff: pd.Index, key: Key
-) -> tuple[np.ndarray, pd.Index]:
-    """Count the horizon from a series' own last time.
-
-    Returns
-    -------
-    steps : array of int
-        Steps after the last time, from 1.
-    times : pandas.Index
-        What is forecast at each step.
+def check_frequency(
+    series: dict[Key, pd.DataFrame], frequency: pd.offsets.BaseOffset | None
+) -> None:
+    """Refuse datetimes that are not at the steps of one frequency in every series.
 
     Raises
     ------
     InputError
-        If a step is not after the last time.
+        If a series has other steps.
     """
-    steps = np.asarray(fh.to_relative(cutoff).to_pandas(), dtype=np.int64)
-    if len(steps) and steps.min() < 1:
-        raise InputError(
-            f"fh asks for step {steps.min()} relative to {cutoff[0]}, the last time of "
-            f"y{_of(key)}; expected steps after it, from 1 on. In-sample forecasts are "
-            "not available."
-        )
-    return steps, fh.to_absolute_index(cutoff)
+    if frequency is None or max(map(len, series.values())) < 3:
+        return  # two rows tell no frequency
+    for key, rows in series.items():
+        index = rows.index
+        steps = pd.date_range(index[0], periods=len(index), freq=frequency)
+        if not steps.equals(index):
+            at = int(np.argmax(steps != index))
+            raise InputError(
+                f"y{of_series(key)} has {index[at]} in row {at}, expected {steps[at]}: "
+                f"the longest series has the frequency {frequency.freqstr!r}, and all "
+                "have to share it. Bring them to one frequency, for example by "
+                "resampling, or fit a forecaster on each."
+            )
 
 
 def to_frame(
@@ -156,8 +163,8 @@ def _check_regular(index: pd.Index, key: Key) -> None:
     if index.has_duplicates:
         twice = index[index.duplicated()][0]
         raise InputError(
-            f"the time index of y{_of(key)} has {twice} more than once; expected every "
-            "time once. Aggregate the rows of one time first."
+            f"the time index of y{of_series(key)} has {twice} more than once; expected "
+            "every time once. Aggregate the rows of one time first."
         )
     if isinstance(index, pd.DatetimeIndex):
         if index.freq is None and len(index) >= 3:
@@ -165,6 +172,12 @@ def _check_regular(index: pd.Index, key: Key) -> None:
         return
     if isinstance(index, pd.PeriodIndex):
         positions, step = index.asi8, index.freq.n
+    elif not pd.api.types.is_integer_dtype(index):
+        raise InputError(
+            f"the time index of y{of_series(key)} is a {type(index).__name__} of "
+            f"{index.dtype}; expected datetimes, periods or integers. Number the rows, "
+            "for example by y.reset_index(drop=True)."
+        )
     else:
         positions, step = index.to_numpy(), 1
     gaps = np.flatnonzero(np.diff(positions) != step)
@@ -184,11 +197,12 @@ def _infer_frequency(index: pd.DatetimeIndex, key: Key = None) -> pd.offsets.Bas
 
 def _irregular(index: pd.Index, at: int, key: Key) -> InputError:
     return InputError(
-        f"the time index of y{_of(key)} is not regular: {index[at + 1]} follows "
+        f"the time index of y{of_series(key)} is not regular: {index[at + 1]} follows "
         f"{index[at]} (rows {at} and {at + 1}); expected equal steps, of 1 for an "
         "integer index. Resample y, for example by y.asfreq(...), and fill the gaps."
     )
 
 
-def _of(key: Key) -> str:
+def of_series(key: Key) -> str:
+    """Name a series in a message; a single one has no name."""
     return "" if key is None else f" (series {key!r})"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sktime_llm.errors import ClippedParameterWarning
+from sktime_llm.errors import ClippedParameterWarning, TrainingInterrupted
 from sktime_llm.forecasting._saving import device_of
 from sktime_llm.forecasting._scaling import Scaling
 from sktime_llm.forecasting._series import Key, lengths_of, pad_start
@@ -55,6 +55,7 @@ class TrainingMixin:
     _seed: Any
     _validation_loss: Any
     _largest_batch: Any
+    _interruption: TrainingInterrupted | None
 
     def _make_scalings(
         self,
@@ -177,7 +178,11 @@ class TrainingMixin:
             seed=self._seed(),
             verbose=self.verbose,
         )
-        return pd.DataFrame(train(network, training, validation, config))
+        try:
+            return pd.DataFrame(train(network, training, validation, config))
+        except TrainingInterrupted as interruption:
+            self._interruption = interruption
+            return pd.DataFrame(interruption.records)
 
 
 def _of_which(series: dict[Key, np.ndarray]) -> str:

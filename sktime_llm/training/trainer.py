@@ -3,7 +3,6 @@
 import logging
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
@@ -23,11 +22,8 @@ from torch.optim.lr_scheduler import (
 )
 from tqdm.auto import tqdm
 
-from sktime_llm.errors import (
-    InputError,
-    TrainingDivergedError,
-    TrainingInterruptedWarning,
-)
+from sktime_llm._numbers import check_count, check_number
+from sktime_llm.errors import InputError, TrainingDivergedError, TrainingInterrupted
 from sktime_llm.networks._interface import ForecastNetwork, ForecastOutput
 from sktime_llm.training.devices import autocast, seeded
 from sktime_llm.training.losses import DISTANCES
@@ -105,17 +101,13 @@ class TrainingConfig:
             if getattr(self, name) not in allowed:
                 got = getattr(self, name)
                 raise InputError(f"{name}={got!r}, expected one of {tuple(allowed)}.")
-        counts = ("max_epochs", "batch_size", "patience", "steps_per_epoch")
-        for name in (*counts, "cosine_epochs"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name}={value}, expected at least 1.")
-        for name in ("learning_rate", "gradient_clip"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise InputError(f"{name}={value}, expected above 0.")
-        if not self.weight_decay >= 0:
-            raise InputError(f"weight_decay={self.weight_decay}, expected at least 0.")
+        for name in ("max_epochs", "batch_size", "cosine_epochs"):
+            check_count(name, getattr(self, name))
+        for name in ("patience", "steps_per_epoch"):
+            check_count(name, getattr(self, name), optional=True)
+        check_number("learning_rate", self.learning_rate, above=0)
+        check_number("gradient_clip", self.gradient_clip, above=0, optional=True)
+        check_number("weight_decay", self.weight_decay, least=0)
 
 
 EpochRecord = dict[str, float]
@@ -178,9 +170,10 @@ def train(
     ------
     TrainingDivergedError
         If a loss is infinite or NaN.
+    TrainingInterrupted
+        If interrupted after an epoch was complete; the best weights so far are kept.
     KeyboardInterrupt
-        If interrupted before the first epoch is complete. Later, the best weights so
-        far are kept and a `TrainingInterruptedWarning` says so.
+        If interrupted before.
     """
     return _Run(network, training, validation, config).fit_loop()
 
@@ -262,6 +255,7 @@ class _Run:
     def fit_loop(self) -> list[EpochRecord]:
         rank = self.accelerator.process_index
         was_training = self.network.training
+        interrupted = False
         with (
             seeded(self.seed + rank, self.device),
             self.network.remember(),
@@ -275,10 +269,17 @@ class _Run:
                         "training was interrupted before the first epoch was complete; "
                         "nothing of it is kept"
                     ) from None
-                self._warn_interrupted()
+                interrupted = True
             # inside, so that what the network remembers is of these weights
             self._restore_best()
         self.network.train(was_training)
+        if interrupted:
+            raise TrainingInterrupted(
+                f"training was interrupted in epoch {len(self.records) + 1}; the "
+                f"weights of epoch {self.best.epoch}, the best so far, are kept and "
+                "can be used",
+                self.records,
+            )
         return self.records
 
     def _run_epochs(self, bar: "tqdm[None]") -> None:
@@ -295,7 +296,8 @@ class _Run:
                 self._keep(epoch, loss)
             bar.set_postfix(epoch=epoch, loss=record["loss"], validation=loss)
             if self.config.verbose > 1:
-                _log.info("%s", ", ".join(f"{k} {v:.4g}" for k, v in record.items()))
+                told = {k: v for k, v in record.items() if k != "best"}
+                _log.info("%s", ", ".join(f"{k} {v:.4g}" for k, v in told.items()))
             patience = self.config.patience
             if patience is not None and epoch - self.best.epoch >= patience:
                 break
@@ -434,15 +436,6 @@ class _Run:
             for name, value in self.trained.items():
                 value.copy_(self.best.state[name])
         self.records[self.best.epoch - 1]["best"] = 1
-
-    def _warn_interrupted(self) -> None:
-        warnings.warn(
-            f"training was interrupted in epoch {len(self.records) + 1}; the weights "
-            f"of epoch {self.best.epoch}, the best so far, are kept and the "
-            "network can be used.",
-            TrainingInterruptedWarning,
-            stacklevel=2,
-        )
 
     def _progress(self) -> "tqdm[None]":
         silent = not self.config.verbose or not self.accelerator.is_main_process

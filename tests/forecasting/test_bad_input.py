@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sktime.forecasting.base import ForecastingHorizon
 
 from sktime_llm.backbone import files
 from sktime_llm.errors import (
@@ -29,8 +30,16 @@ class TestData:
     def test_missing_value(self, make):
         if make().get_tag("capability:missing_values"):
             pytest.skip("accepts missing values")
-        with pytest.raises(ValueError, match=r"cannot handle missing data"):
-            make().fit(series_with(np.nan))
+        message = r"^y has 1 missing value.* in column 'y1' at 2000-08\..*Imputer"
+        with pytest.raises(InputError, match=message):
+            make().fit(series_with(np.nan, column=1))
+        y = make_panel()
+        y.loc["s1"] = np.where(np.arange(30)[:, None] == 3, np.nan, y.loc["s1"])
+        with pytest.raises(InputError, match=r"series 's1'.* column 'y0' at 2000-04"):
+            make().fit(y)
+        forecaster = make().fit(make_series()[:50])
+        with pytest.raises(InputError, match=r"missing value.* in column 'y0' at 2004"):
+            forecaster.update(make_series()[50:] * np.nan)
 
     def test_infinite_value(self, make):
         with pytest.raises(InputError, match=r"1 value.*inf in column 'y1' at 2000-10"):
@@ -63,11 +72,17 @@ class TestData:
             make(prediction_length=3).fit(make_series(n_rows=3))
 
     def test_shorter_than_the_context(self, make):
-        message = r"context_length=50 does not fit.* has 30 rows.*clipped to 14"
+        message = r"=50 does not fit: of the 30 rows .* 0 are for validation and 3 for "
+        message += r"the forecast, which leaves 27\. It is clipped to 14"
         with pytest.warns(ClippedParameterWarning, match=message):
             forecaster = make(context_length=50).fit(make_series(n_rows=30))
         assert forecaster.context_length_ == 14
         assert len(forecaster.predict(fh=[1, 2])) == 2
+
+    def test_what_is_left_beside_validation(self, make):
+        message = r"of the 30 rows .* 6 are for validation .* leaves 21\. .* to 11"
+        with pytest.warns(ClippedParameterWarning, match=message):
+            make(context_length=25, validation_fraction=0.2).fit(make_series(30))
 
     def test_short_series_in_a_panel(self, make):
         y = make_panel(lengths=(40, 6))
@@ -77,9 +92,73 @@ class TestData:
         assert len(forecast) == 2
 
     def test_text_column(self, make):
-        y = make_series().assign(y0="text")
-        with pytest.raises(TypeError, match="not support categorical features in endo"):
+        y = make_series(n_columns=2).assign(y1="text")
+        with pytest.raises(
+            TypeError, match=r"are no numbers: \{'y1': '(object|str)'\}"
+        ):
             make().fit(y)
+
+    def test_values_whose_square_is_infinite(self, make):
+        with pytest.raises(InputError, match=r"in column 'y0' at .*at most 1e\+150"):
+            make().fit(make_series() * 1e200)
+
+    def test_durations_as_index(self, make):
+        index = pd.timedelta_range("0D", periods=60, freq="D")
+        with pytest.raises(InputError, match=r"is a TimedeltaIndex .* expected date"):
+            make().fit(make_series(index=index))
+
+    @pytest.mark.parametrize(
+        ("index", "message"),
+        [
+            (
+                pd.date_range("2020-01-10", periods=20, freq="h"),
+                r"'b'\) has 2020-01-10 01:00:00 in row 1, expected 2020-01-11 .*'D'",
+            ),
+            (
+                pd.date_range("2020-01-10", periods=20, freq="D") + pd.Timedelta("6h"),
+                None,
+            ),
+        ],
+    )
+    def test_series_of_other_frequencies(self, make, index, message):
+        days = pd.date_range("2020-01-01", periods=40, freq="D")
+        parts = {"a": make_series(40, index=days), "b": make_series(20, index=index)}
+        y = pd.concat(parts, names=["series", "time"])
+        if message is None:  # other hours of the same days
+            forecast = make().fit(y).predict(fh=[1])
+            assert list(forecast.index.get_level_values(1).hour) == [0, 6]
+            return
+        with pytest.raises(InputError, match=message):
+            make().fit(y)
+
+    def test_weeks_that_end_on_other_days(self, make):
+        parts = {
+            day: make_series(n, index=pd.date_range("2020-01-01", periods=n, freq=day))
+            for day, n in (("W-MON", 40), ("W-FRI", 30))
+        }
+        y = pd.concat(parts, names=["series", "time"])
+        with pytest.raises(InputError, match=r"'W-FRI'\) has .*frequency 'W-MON'"):
+            make().fit(y)
+        known = y.loc[["W-MON"]]
+        with pytest.raises(InputError, match=r"'W-FRI'\) has .*frequency 'W-MON'"):
+            make().fit(known).update(y.loc[["W-FRI"]])
+
+    @pytest.mark.parametrize(
+        ("convert", "what"),
+        [
+            (lambda y: y.to_timestamp(), "datetimes"),
+            (lambda y: y.reset_index(drop=True), "integers"),
+            (lambda y: y.set_axis(y.index.asfreq("Q")[::-1]), "periods of"),
+        ],
+    )
+    def test_another_kind_of_times_in_update(self, make, convert, what):
+        y = make_series()
+        forecaster = make().fit(y[:50])
+        expected = forecaster.predict(fh=[1])
+        message = rf"is of {what}.*, but fit saw periods of frequency 'M'"
+        with pytest.raises(InputError, match=message):
+            forecaster.update(convert(y[50:51]))
+        pd.testing.assert_frame_equal(forecaster.predict(fh=[1]), expected)
 
     @pytest.mark.parametrize("kind", ["period", "datetime", "int"])
     def test_irregular_index(self, make, kind):
@@ -144,12 +223,51 @@ class TestData:
         with pytest.raises(InputError, match=r"\['y0'\] in predict.*expected \[\]"):
             forecaster.predict(fh=[1], X=make_series()[50:51])
 
+    def test_a_series_as_X(self, make):
+        y, X = make_series(), make_series(n_columns=2)
+        forecaster = make().fit(y[:50], X=X["y0"][:50])
+        forecaster.predict(fh=[1], X=X[["y0"]][50:51])
+        with pytest.raises(InputError, match=r"\['y1'\] in predict.*expected \['y0'\]"):
+            forecaster.predict(fh=[1], X=X["y1"][50:51])
+
 
 @each_forecaster
 class TestHorizon:
     def test_past(self, make):
         with pytest.raises(NotImplementedError, match="in-sample"):
             make().fit(make_series()).predict(fh=[-1, 1])
+
+    @pytest.mark.parametrize("in_fit", [True, False])
+    def test_durations(self, make, in_fit):
+        y = make_series(index=pd.date_range("2000-01-01", periods=60, freq="12h"))
+        forecaster = make(prediction_length=None)
+        expected = forecaster.fit(y, fh=[2, 4]).predict()
+        fh = pd.timedelta_range("1D", periods=2)
+        if in_fit:
+            forecast = forecaster.fit(y, fh=fh).predict()
+        else:
+            forecast = make(prediction_length=4).fit(y).predict(fh=fh)
+        pd.testing.assert_frame_equal(forecast, expected, check_freq=False)
+
+    @pytest.mark.parametrize(
+        "index",
+        [
+            pd.date_range("2000-01-01", periods=60, freq="D"),
+            pd.date_range("2000-01-01", periods=60, freq="MS"),
+            pd.period_range("2000-01-01", periods=60, freq="D"),
+            pd.RangeIndex(60),
+        ],
+    )
+    def test_durations_that_are_no_steps(self, make, index):
+        forecaster = make().fit(make_series(index=index))
+        fh = pd.TimedeltaIndex(["36h"])
+        with pytest.raises(InputError, match=r"as 1 days 12:00:00, expected whole"):
+            forecaster.predict(fh=fh)
+
+    def test_durations_in_pretrain(self, make):
+        fh = ForecastingHorizon(pd.timedelta_range("1D", periods=2))
+        with pytest.raises(InputError, match=r"as 1 days 00:00:00, expected whole"):
+            make(prediction_length=None).pretrain(make_panel(), fh=fh)
 
     def test_past_of_one_series_of_a_panel(self, make):
         y = make_panel(lengths=(40, 30))
@@ -182,6 +300,18 @@ class TestHorizon:
         ({"precision": "half"}, "precision='half', expected one of"),
         ({"device": "gpu"}, "device='gpu' is not a device; expected 'auto'"),
         ({"lr_schedule": "linear"}, "lr_schedule='linear', expected one of"),
+        ({"context_length": 2.5}, "context_length=2.5, expected an integer, at least"),
+        ({"context_length": "a"}, "context_length='a', expected an integer, at least"),
+        ({"prediction_length": 2.5}, "prediction_length=2.5, expected an integer"),
+        ({"batch_size": 2.5}, "batch_size=2.5, expected an integer, at least 1"),
+        ({"max_epochs": None}, "max_epochs=None, expected an integer, at least 1"),
+        ({"patience": "3"}, "patience='3', expected an integer, at least 1, or None"),
+        ({"d_ff": None}, "d_ff=None, expected an integer, at least 1"),
+        ({"learning_rate": "a"}, "learning_rate='a', expected a number, above 0"),
+        ({"learning_rate": np.nan}, "learning_rate=nan, expected above 0"),
+        ({"dropout": None}, "dropout=None, expected a number, at least 0 and below 1"),
+        ({"n_backbone_layers": 1.5}, "n_backbone_layers=1.5, expected an integer"),
+        ({"backbone": None}, "backbone=None, expected a str"),
     ],
 )
 def test_bad_parameters(make, parameters, message):
@@ -199,11 +329,14 @@ def test_absent_cuda(make, monkeypatch):
 @each_forecaster
 def test_unknown_backbone_without_a_network(make, monkeypatch):
     def offline(*args, **kwargs):
-        raise files.LocalEntryNotFoundError("offline")
+        asked.append(args)
+        raise ConnectionError("offline")
 
-    monkeypatch.setattr(files, "snapshot_download", offline)
+    asked = []
+    monkeypatch.setattr(files.HfApi, "model_info", offline)
     with pytest.raises(BackboneNotFoundError, match=r"'no/such-model'.*Three ways out"):
         make(backbone="no/such-model").fit(make_series())
+    assert asked
 
 
 @each_forecaster

@@ -11,12 +11,14 @@ import torch
 from accelerate.state import AcceleratorState
 from joblib import Parallel, delayed
 from sktime.base import load
+from sktime.forecasting.model_evaluation import evaluate
+from sktime.split import ExpandingWindowSplitter
 
 from sktime_llm.backbone import loading
 from sktime_llm.errors import (
     BackboneCorruptedError,
     DeviceChangedWarning,
-    TrainingInterruptedWarning,
+    TrainingInterrupted,
 )
 from sktime_llm.forecasting._saving import device_of
 from sktime_llm.training import trainer
@@ -351,10 +353,65 @@ def interrupt_in_epoch(monkeypatch, epoch):
 @each_forecaster
 def test_interrupted_fit_can_be_used(make, monkeypatch):
     interrupt_in_epoch(monkeypatch, 2)
-    with pytest.warns(TrainingInterruptedWarning, match="can be used"):
-        forecaster = make().fit(make_series())
+    forecaster = make()
+    message = r"interrupted in epoch 2; the weights of epoch 1, .* can be used"
+    with pytest.raises(TrainingInterrupted, match=message):
+        forecaster.fit(make_series())
     assert forecaster.is_fitted
+    assert forecaster.history_["epoch"].tolist() == [1]
     assert forecaster.predict(fh=FH).notna().all(axis=None)
+
+
+@each_forecaster
+def test_interrupted_fit_predict_can_be_used(make, monkeypatch):
+    interrupt_in_epoch(monkeypatch, 2)
+    forecaster = make()
+    with pytest.raises(TrainingInterrupted):
+        forecaster.fit_predict(make_series(), fh=FH)
+    assert forecaster.predict().notna().all(axis=None)
+
+
+@each_forecaster
+def test_interrupted_pretrain_can_be_used(make, monkeypatch):
+    interrupt_in_epoch(monkeypatch, 2)
+    forecaster = make()
+    with pytest.raises(TrainingInterrupted, match="can be used"):
+        forecaster.pretrain(make_panel())
+    assert forecaster.state == "pretrained"
+    assert forecaster.pretrain_history_["epoch"].tolist() == [1]
+    forecaster.fit(make_series())
+    assert forecaster.predict(fh=FH).notna().all(axis=None)
+
+
+@each_forecaster
+def test_an_update_interrupted_later_can_be_used(make, monkeypatch):
+    y = make_series()
+    forecaster = make(update_epochs=2).fit(y[:50])
+    before = weights(forecaster.network_)
+    interrupt_in_epoch(monkeypatch, 2)
+    with pytest.raises(TrainingInterrupted, match="can be used"):
+        forecaster.update(y[50:53])
+    assert not same_weights(before, forecaster.network_.state_dict())
+    assert list(forecaster.predict(fh=[1]).index) == [y.index[53]]
+    assert (forecaster.history_["stage"] == "update").sum() == 1
+
+
+@each_forecaster
+def test_an_interrupted_fold_ends_an_evaluation(make, monkeypatch):
+    interrupt_in_epoch(monkeypatch, 2)
+    cv = ExpandingWindowSplitter(fh=[1], initial_window=40, step_length=10)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(make(), cv, make_series())
+
+
+@each_forecaster
+def test_what_was_interrupted_once_fits_again(make, monkeypatch):
+    interrupt_in_epoch(monkeypatch, 2)
+    forecaster = make()
+    with pytest.raises(TrainingInterrupted):
+        forecaster.fit(make_series())
+    monkeypatch.undo()
+    assert len(pickle.loads(pickle.dumps(forecaster)).fit(make_series()).history_) == 2
 
 
 @each_forecaster

@@ -11,7 +11,7 @@ import torch
 from sktime_llm.errors import (
     InputError,
     TrainingDivergedError,
-    TrainingInterruptedWarning,
+    TrainingInterrupted,
 )
 from sktime_llm.training import trainer
 from sktime_llm.training.trainer import train
@@ -301,11 +301,13 @@ def interrupt_in_step(monkeypatch, step):
 
 def test_interrupt_keeps_the_best_weights_and_says_so(monkeypatch):
     interrupt_in_step(monkeypatch, 15)
-    with pytest.warns(TrainingInterruptedWarning, match=r"in epoch 3; .* epoch 2"):
-        network, history = run()
+    network = make_network()
+    with pytest.raises(TrainingInterrupted, match=r"in epoch 3; .* epoch 2") as caught:
+        run(network=network)
     monkeypatch.undo()
     expected, _ = run(make_config(max_epochs=2))
-    assert len(history) == 2
+    assert len(caught.value.records) == 2
+    assert network.training  # as before
     assert torch.equal(network.linear.weight, expected.linear.weight)
 
 
