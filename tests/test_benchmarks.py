@@ -9,6 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from sktime.datasets import load_airline
+
+from sktime_llm import CALFForecaster
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 WHEN = {"date": "2026-01-02T03:04:05+00:00", "commit": "abc1234", "machine": "a CPU"}
@@ -100,6 +103,48 @@ def test_traffic_says_what_it_did_not_run(call, load, monkeypatch, tmp_path):
     assert again.startswith(
         "recorded 2026-01-02 at abc1234: last value, 0% hidden, 2 run(s)\n"
     )
+
+
+def test_updates_say_what_they_did_not_run(call, load, monkeypatch, tmp_path):
+    script = load("updates")
+    errors = {"blocks": 3, "update_seconds": 0.1, "mse": 0.25, "mae": 0.375}
+    measured = dict.fromkeys(script.WAYS, errors) | WHEN
+    monkeypatch.setattr(script, "run", lambda stream, seed, device: measured)
+    options = ["--dataset", "airline", "--seeds", 0, 1, "--data-dir", tmp_path]
+    options += ["--results", tmp_path / "results.jsonl"]
+    first = call("updates", *options)
+    assert "recorded" not in first
+    assert first.splitlines()[1].split("  ")[0] == "airline"
+    assert first.count("0.250 / 0.375") == 3
+    again = call("updates", *options)
+    assert again.startswith("recorded 2026-01-02 at abc1234: airline, seed 0\n")
+    assert again.endswith(first)
+
+
+def test_updates_count_the_blocks_that_follow_an_update(load, monkeypatch):
+    script = load("updates")
+    table = load_airline().to_frame()[:60]
+    stream = script.Stream(table, 36, 8, 4, {})
+    forecaster = CALFForecaster(
+        context_length=8,
+        prediction_length=4,
+        backbone="tiny-random",
+        max_epochs=1,
+        keep_textual_branch=True,
+        device="cpu",
+    ).fit(table[:36])
+    starts = []
+
+    def errors(forecaster, seen, n_fit, start):
+        assert forecaster.cutoff[0] == seen.index[start - 1]
+        starts.append((n_fit, start, len(seen)))
+        return {"mse": start, "mae": start}
+
+    monkeypatch.setattr(script, "test_errors", errors)
+    found = script.goes_on(forecaster, stream, "task loss")
+    assert starts == [(36, 36, 44), (36, 44, 52), (36, 52, 60)]
+    assert (found["blocks"], found["mse"]) == (2, 48)
+    assert forecaster.network_.textual is not None
 
 
 def test_one_line_records_every_run(call, load, monkeypatch, tmp_path):
