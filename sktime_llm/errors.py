@@ -1,5 +1,7 @@
 """The errors and warnings that are the package's own; a leaf that anyone may import."""
 
+from collections.abc import Sequence
+
 
 class SktimeLLMWarning(UserWarning):
     """Base of every warning that the package gives."""
@@ -64,11 +66,11 @@ class TrainingInterrupted(KeyboardInterrupt):
     ----------
     message : str
         In which epoch, and what was kept.
-    records : list of dict
+    records : sequence of dict
         What is known of the epochs that are complete.
     """
 
-    def __init__(self, message: str, records: list[dict[str, float]]) -> None:
+    def __init__(self, message: str, records: Sequence[dict[str, float]] = ()) -> None:
         super().__init__(message)
         self.records = records
 

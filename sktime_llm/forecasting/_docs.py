@@ -94,7 +94,11 @@ BackboneNotFoundError
 DeviceNotAvailableError
     In fit, if the device does not exist.
 TrainingDivergedError
-    In fit, if the loss is not finite.""",
+    In fit, if the loss is not finite.
+KeyboardInterrupt
+    In fit, pretrain and update, if interrupted by Ctrl-C. Once an epoch is
+    complete, the best weights so far are kept, and the forecaster can be used;
+    before, nothing is.""",
     "threads": """\
 In parallel threads two fits share PyTorch's random numbers and are not
 reproducible; in processes (``backend="loky"``) they are. On a GPU, tune with
