@@ -79,7 +79,8 @@ class CALFForecaster(BaseLLMForecaster):
     keep_textual_branch : bool, default=False
         Whether the second copy outlives `fit`, so that `update` trains by all three
         losses. By default `update` trains by `task_loss` alone, as published for few
-        data, and a saved forecaster is half as large.
+        data, and a saved forecaster is half as large. What was pretrained keeps its
+        second copy in any case.
     learning_rate : float, default=5e-4
         Learning rate at its highest.
     max_epochs : int, default=20
@@ -112,6 +113,9 @@ class CALFForecaster(BaseLLMForecaster):
     - `context_length` depends on the horizon instead of 96: not measured.
     - Short data is trained on without validation: not measured.
     - Validation is computed without dropout: not measured.
+    - `update` trains without the second copy: where an update of every month gave 0.555
+      / 0.476, with ``keep_textual_branch=True`` it was 0.551 / 0.475, and without any
+      training, ``update(y, update_params=False)``, 0.544 / 0.473 (three seeds).
 
     The published long-term setting is ``context_length=96, batch_size=256,
     max_epochs=100, backbone="openai-community/gpt2"``.
