@@ -28,6 +28,9 @@ _OK, _FORECASTER_FAILED, _USER_ERROR, _INTERRUPTED = 0, 1, 2, 130
 
 _LARGEST_SEED = 2**32 - 1
 
+# What describes the columns of a file.
+_COLUMN_OPTIONS = ("time_column", "target", "id_column", "frequency", "date_format")
+
 # What a user can put right, so that a message says more than a traceback.
 _USER_ERRORS = (
     BackboneCorruptedError,
@@ -152,6 +155,12 @@ def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
         "--frequency",
         metavar="ALIAS",
         help="time between rows of FILE, such as D, M or 15min (default: found)",
+    )
+    add(
+        "--date-format",
+        metavar="FORMAT",
+        help="notation of the time stamps of FILE as strftime takes it, such as "
+        "%%d.%%m.%%Y (default: found)",
     )
     add(
         "--horizon",
@@ -281,7 +290,7 @@ def _load(options: argparse.Namespace) -> "list[Dataset]":
 
     if options.file is not None:
         return [_load_file(options)]
-    for option in ("time_column", "target", "id_column", "frequency"):
+    for option in _COLUMN_OPTIONS:
         if getattr(options, option) is not None:
             raise InputError(
                 f"--{option.replace('_', '-')} describes the columns of a FILE, and "
@@ -309,6 +318,7 @@ def _load_file(options: argparse.Namespace) -> "Dataset":
         target=options.target,
         id_column=options.id_column,
         frequency=options.frequency,
+        date_format=options.date_format,
     )
     season = options.seasonal_period or infer_seasonal_period(y)
     horizon = options.horizon or season

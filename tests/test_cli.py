@@ -164,6 +164,7 @@ def test_seeds_that_cannot_be_are_refused_before_anything_runs(
         (["--target", "y"], ["--target", "FILE", "first"]),
         (["--id-column", "y"], ["--id-column", "FILE"]),
         (["--frequency", "D"], ["--frequency", "FILE"]),
+        (["--date-format", "%d"], ["--date-format", "FILE"]),
         (["FILE"], ["sales.csv", "--time-column"]),
         (["FILE", "--dataset", "lynx"], ["both a FILE and --dataset"]),
         (["FILE", "--time-column", "when"], ["'when'", "'date'", "'units'"]),
@@ -329,6 +330,22 @@ def test_own_variates_without_a_univariate_summary(run, sales):
     assert code == 0
     assert "horizon 12, seasonal period 12, 2 variates" in out
     assert "mean MASE" not in out
+
+
+def test_date_format(run, tmp_path):
+    dates = pd.date_range("2018-01-01", periods=12, freq="MS")
+    path = tmp_path / "months.csv"
+    frame = pd.DataFrame({"date": dates.strftime("%d/%m/%Y"), "y": np.arange(12) % 5})
+    frame.to_csv(path, index=False)
+    arguments = ["--time-column", "date", "--horizon", "1", "--seasonal-period", "1"]
+    arguments = ["compare", path, *arguments, "--no-plot", *NAIVE]
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert "--date-format" in err
+    code, _, _ = run(*arguments, "--date-format", "%d/%m/%Y")
+    assert code == 0
+    written = pd.read_csv("compare_results/forecasts.csv")["time"].unique()
+    assert written.tolist() == ["2018-12"]
 
 
 def test_weeks_are_written_as_in_the_file(run, tmp_path):

@@ -6,14 +6,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sktime_llm.datasets._dates import check_one_regular, read_times
 from sktime_llm.datasets._file import TableFile
 from sktime_llm.datasets._time_index import (
     check_no_repeats,
     choose_frequency,
-    read_times,
     regular_index,
 )
 from sktime_llm.errors import InputError
+
+# The sorted time stamps of every series, and a regular index of them.
+_Indexed = tuple[dict[str, pd.Series], dict[str, pd.Index]]
 
 
 def read_table(
@@ -23,6 +26,7 @@ def read_table(
     target: str | Sequence[str] | None = None,
     id_column: str | None = None,
     frequency: str | None = None,
+    date_format: str | None = None,
 ) -> pd.Series | pd.DataFrame:
     r"""Read a CSV or Parquet file into a format that sktime forecasts.
 
@@ -38,9 +42,10 @@ def read_table(
         ``.parquet``.
     time_column : str
         Column with the time stamps: dates, quarters such as ``2020Q1``, or consecutive
-        integers. Write dates as ``YYYY-MM-DD``; in other notations the month is taken
-        to come first wherever all stamps allow it. Times with an offset from UTC are
-        converted to UTC.
+        integers. Write dates as ``YYYY-MM-DD``, or give `date_format`. Where all stamps
+        can be read both with the month and with the day first, the way is taken that
+        gives regular time stamps; it is an error if both do. Times with an offset from
+        UTC are converted to UTC.
     target : str or sequence of str, optional
         Columns to forecast. Default: all columns that mostly hold numbers, apart from
         `time_column` and `id_column`.
@@ -48,6 +53,9 @@ def read_table(
         Column that names the series a row belongs to. Default: one series.
     frequency : str, optional
         Time between rows as a pandas alias, such as ``"D"``, ``"M"`` or ``"15min"``.
+        Default: found from the time stamps.
+    date_format : str, optional
+        Notation of the time stamps as strftime takes it, such as ``"%d.%m.%Y"``.
         Default: found from the time stamps.
 
     Returns
@@ -88,17 +96,10 @@ def read_table(
         table.require(id_column, "id column")
     targets = _choose_targets(table, target, taken=[time_column, id_column])
 
-    times = read_times(table, time_column, frequency)
+    ids = None if id_column is None else table.texts(id_column)
+    readings = read_times(table, time_column, frequency, date_format)
     values = pd.DataFrame({name: _read_numbers(table, name) for name in targets})
-    instances = _split_instances(table, times, id_column)
-    for instance, stamps in instances.items():
-        check_no_repeats(table, stamps, instance)
-    if times.dtype.kind == "M":
-        frequency = choose_frequency(table, instances, frequency)
-    indices = {
-        instance: regular_index(table, stamps, frequency, instance)
-        for instance, stamps in instances.items()
-    }
+    instances, indices = _index_readings(table, time_column, readings, ids, frequency)
     values = values.loc[np.concatenate([stamps.index for stamps in instances.values()])]
     if id_column is not None:
         values.index = _panel_index(indices, names=[id_column, time_column])
@@ -166,13 +167,52 @@ def _read_numbers(table: TableFile, column: str) -> pd.Series:
     return numbers
 
 
-def _split_instances(
-    table: TableFile, times: pd.Series, id_column: str | None
-) -> dict[str, pd.Series]:
+def _index_readings(
+    table: TableFile,
+    column: str,
+    readings: dict[str, pd.Series],
+    ids: pd.Series | None,
+    frequency: str | None,
+) -> _Indexed:
+    """Sort and index the time stamps by the one reading that makes them regular."""
+    outcomes = {
+        notation: _try_to_index(table, times, ids, frequency)
+        for notation, times in readings.items()
+    }
+    errors = {key: one for key, one in outcomes.items() if isinstance(one, InputError)}
+    check_one_regular(table, column, readings, errors)
+    return next(one for one in outcomes.values() if not isinstance(one, InputError))
+
+
+def _try_to_index(
+    table: TableFile, times: pd.Series, ids: pd.Series | None, frequency: str | None
+) -> _Indexed | InputError:
+    try:
+        return _index_instances(table, times, ids, frequency)
+    except InputError as error:
+        return error
+
+
+def _index_instances(
+    table: TableFile, times: pd.Series, ids: pd.Series | None, frequency: str | None
+) -> _Indexed:
+    """Return the sorted time stamps of every series, and a regular index of them."""
+    instances = _split_instances(times, ids)
+    for instance, stamps in instances.items():
+        check_no_repeats(table, stamps, instance)
+    if times.dtype.kind == "M":
+        frequency = choose_frequency(table, instances, frequency)
+    indices = {
+        instance: regular_index(table, stamps, frequency, instance)
+        for instance, stamps in instances.items()
+    }
+    return instances, indices
+
+
+def _split_instances(times: pd.Series, ids: pd.Series | None) -> dict[str, pd.Series]:
     """Sort the time stamps of every series; a single one goes by the empty name."""
-    if id_column is None:
+    if ids is None:
         return {"": times.sort_values(kind="stable")}
-    ids = table.texts(id_column)
     return {
         instance: times[rows].sort_values(kind="stable")
         for instance, rows in ids.groupby(ids).groups.items()

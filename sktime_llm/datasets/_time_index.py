@@ -1,7 +1,4 @@
-"""From a column of time stamps to a regular index that sktime handles."""
-
-import warnings
-from typing import Any
+"""From time stamps to a regular index that sktime handles."""
 
 import numpy as np
 import pandas as pd
@@ -9,72 +6,6 @@ import pandas as pd
 from sktime_llm.datasets._file import TableFile
 from sktime_llm.datasets._frequency import infer_frequency, period_alias
 from sktime_llm.errors import InputError
-
-
-def read_times(table: TableFile, column: str, frequency: str | None) -> pd.Series:
-    """Read time stamps as naive datetimes, or as integers where they are integers."""
-    raw = table.frame[column]
-    texts = table.texts(column)
-    if isinstance(raw.dtype, pd.PeriodDtype):
-        return raw.dt.to_timestamp()
-    if isinstance(raw.dtype, pd.DatetimeTZDtype) or raw.dtype.kind == "M":
-        times = pd.to_datetime(raw, utc=True)
-    elif texts.str.fullmatch(r"[+-]?\d+").all():
-        return _read_integers(table, column, texts, frequency)
-    else:
-        times = _parse_dates(texts)
-    bad = times.isna()
-    if bad.any():
-        position = int(bad.idxmax())
-        table.fail(
-            column,
-            position,
-            f"cannot read {texts[position]!r} as a time stamp in the notation of "
-            f"{texts[0]!r} in {table.row(0)}. Write dates as YYYY-MM-DD or "
-            f"YYYY-MM-DD HH:MM:SS.",
-        )
-    return times.dt.tz_localize(None)
-
-
-def _parse_dates(texts: pd.Series) -> pd.Series:
-    quarters = texts.str.extract(r"^(\d{4})[ -]?Q([1-4])$")
-    if quarters.notna().all(axis=None):
-        months = (quarters[1].astype(int) * 3 - 2).map("{:02d}".format)
-        texts = quarters[0] + "-" + months
-    notations: list[dict[str, Any]] = [{"format": "ISO8601"}, {}]
-    if not texts.str.match(r"\d{4}").any():
-        # Where the year comes first, pandas would take the month for the day.
-        notations.append({"dayfirst": True})
-    attempts = []
-    with warnings.catch_warnings():
-        # pandas warns of the guesses that are made here on purpose.
-        warnings.simplefilter("ignore", UserWarning)
-        for notation in notations:
-            times = pd.to_datetime(texts, errors="coerce", utc=True, **notation)
-            if times.notna().all():
-                return times
-            attempts.append(times)
-    return min(attempts, key=lambda times: times.isna().sum())
-
-
-def _read_integers(
-    table: TableFile, column: str, texts: pd.Series, frequency: str | None
-) -> pd.Series:
-    """Read integers as such, as dates written 20200131, or as years."""
-    length = texts.str.len()
-    if (length == 8).all():
-        dates = pd.to_datetime(texts, format="%Y%m%d", errors="coerce")
-        if dates.notna().all():
-            return dates
-    if frequency is None:
-        return texts.astype("int64")
-    if (length == 4).all():
-        return pd.to_datetime(texts, format="%Y")
-    raise InputError(
-        f"{table.name}: column {column!r} holds integers such as {texts[0]!r}, but the "
-        f"frequency {frequency!r} says that they are dates. Leave the frequency out, "
-        f"or write the dates as YYYY-MM-DD."
-    )
 
 
 def check_no_repeats(table: TableFile, stamps: pd.Series, instance: str) -> None:

@@ -276,7 +276,8 @@ def test_parquet_error_names_the_row_and_ignores_times_and_truth(tmp_path):
         (["20200130", "20200131", "20200201"], "2020-01-30", "D"),
         (["30.01.2020", "31.01.2020", "01.02.2020"], "2020-01-30", "D"),
         (["01/30/2020", "01/31/2020", "02/01/2020"], "2020-01-30", "D"),
-        (["01/02/2020", "01/03/2020", "01/04/2020"], "2020-01-02", "D"),
+        (["30.01.20", "31.01.20", "01.02.20"], "2020-01-30", "D"),
+        (["01/30/20", "01/31/20", "02/01/20"], "2020-01-30", "D"),
         (["Jan 2020", "Feb 2020", "Mar 2020"], "2020-01", "M"),
         (["2020-01-01 00:00", "2020-01-01 02:00", "2020-01-01 04:00"], None, "2h"),
         (["2020-01-01", "2020-01-01 00:15", "2020-01-01 00:30"], None, "15min"),
@@ -294,6 +295,52 @@ def test_notations_of_time_stamps(csv, stamps, first, frequency):
     assert index.freqstr == frequency
     first = first or stamps[0]
     assert index.equals(pd.period_range(first, periods=3, freq=frequency))
+
+
+def written(dates, notation):
+    return [date.strftime(notation) for date in dates]
+
+
+MONTHS = pd.date_range("2018-01-01", periods=14, freq="MS")
+DAYS = pd.date_range("2018-01-01", periods=12)
+
+
+@pytest.mark.parametrize("notation", ["%d.%m.%Y", "%m/%d/%Y", "%d-%m-%y", "%m %d %Y"])
+@pytest.mark.parametrize(
+    "dates", [MONTHS, MONTHS[::3], pd.date_range("2018-01-28", periods=9)]
+)
+def test_the_notation_is_taken_that_makes_dates_regular(csv, notation, dates):
+    path = csv("date,y", *(f"{stamp},1" for stamp in written(dates, notation)))
+    index = read_table(path, time_column="date").index
+    assert index.equals(dates.to_period(index.freq))
+
+
+def test_the_frequency_may_tell_the_notation(csv):
+    stamps = written(MONTHS[:12], "%d.%m.%Y")
+    path = csv("date,y", *(f"{stamp},1" for stamp in stamps))
+    for frequency, dates in (("M", MONTHS[:12]), ("D", DAYS)):
+        index = read_table(path, time_column="date", frequency=frequency).index
+        assert index.equals(dates.to_period(frequency))
+
+
+@pytest.mark.parametrize(
+    ("date_format", "stamps", "first", "frequency"),
+    [
+        ("%d/%m/%Y", written(MONTHS[:12], "%d/%m/%Y"), "2018-01", "M"),
+        ("%m/%d/%Y", written(MONTHS[:12], "%d/%m/%Y"), "2018-01-01", "D"),
+        ("%y%m%d", ["180130", "180131", "180201"], "2018-01-30", "D"),
+        ("%Y", ["1999", "2000", "2001"], "1999", "Y-DEC"),
+        ("%d %H:%M %m %Y", ["02 09:00 01 2018", "02 10:00 01 2018"], None, "h"),
+        ("%d.%m.%Y%z", ["01.01.2018+00:00", "02.01.2018Z"], "2018-01-01", "D"),
+    ],
+)
+def test_date_format(csv, date_format, stamps, first, frequency):
+    path = csv("date,y", *(f"{stamp},1" for stamp in stamps))
+    given = frequency if len(stamps) == 2 else None
+    y = read_table(path, time_column="date", frequency=given, date_format=date_format)
+    first = first or "2018-01-02 09:00"
+    expected = pd.period_range(first, periods=len(stamps), freq=frequency)
+    assert y.index.equals(expected)
 
 
 def test_business_days_are_time_stamps_with_a_frequency(csv):
@@ -463,6 +510,66 @@ def test_parquet_without_pyarrow(csv, monkeypatch):
 def test_time_stamp_that_cannot_be_read(csv, bad):
     path = csv("date,y", "2020-01-01,1", "2020-01-02,2", f"{bad},3")
     assert_fails(path, "line 4", "'date'", repr(bad), "'2020-01-01'", "YYYY-MM-DD")
+
+
+def test_dates_that_are_regular_in_two_notations(csv):
+    stamps = written(MONTHS[:12], "%d/%m/%Y")
+    path = csv("date,y", *(f"{stamp},1" for stamp in stamps))
+    assert_fails(
+        path,
+        "'01/01/2018' and '01/02/2018'",
+        "month first as 2018-01-01 and 2018-01-02",
+        "day first as 2018-01-01 and 2018-02-01",
+        "date_format",
+        "--date-format",
+        "YYYY-MM-DD",
+    )
+
+
+def test_dates_that_are_irregular_in_two_notations(csv):
+    stamps = written(MONTHS.delete(4), "%d.%m.%Y")
+    path = csv("date,y", *(f"{stamp},1" for stamp in stamps))
+    assert_fails(
+        path,
+        "not regular",
+        "read month first, such as '01.02.2018' in line 3 as 2018-01-02",
+        "If the day comes first",
+        "date_format",
+        "--date-format",
+    )
+    with pytest.raises(InputError, match="expected 2018-05") as caught:
+        read_table(path, time_column="date", date_format="%d.%m.%Y")
+    assert "read month first" not in str(caught.value)
+
+
+def test_errors_of_other_kinds_do_not_mention_the_notation(csv):
+    stamps = written(MONTHS, "%d.%m.%Y")
+    path = csv("date,y", *(f"{stamp},1" for stamp in stamps))
+    message = assert_fails(path, "not supported", frequency="fortnight")
+    assert "first" not in message
+
+
+def test_notations_of_two_kinds_in_one_file(csv):
+    path = csv("date,y", "13/01/20,1", "14/01/20,2", "01/15/20,3")
+    assert_fails(path, "line 4", "'01/15/20'", "notation of '13/01/20'")
+
+
+def test_date_format_that_does_not_fit(csv):
+    path = csv("date,y", "01.01.2018,1", "02.01.2018,2", "2018-01-03,3")
+    assert_fails(path, "line 4", "'2018-01-03'", "'%d.%m.%Y'", date_format="%d.%m.%Y")
+
+
+@pytest.mark.parametrize("date_format", ["YYYY-MM-DD", "%Q", "%Y-%m-%d %d", "%", ""])
+def test_date_format_that_is_none(csv, date_format):
+    path = csv("date,y", *(f"{day},1" for day in days(3)))
+    assert_fails(path, repr(date_format), "'%d.%m.%Y", date_format=date_format)
+
+
+def test_date_format_for_time_stamps(tmp_path):
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "table.parquet"
+    pd.DataFrame({"date": DAYS, "y": 1.0}).to_parquet(path)
+    assert_fails(path, "no text", "'%d'", "Leave the date format", date_format="%d")
 
 
 def test_repeated_time_stamp(csv):
