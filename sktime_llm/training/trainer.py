@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -114,6 +115,18 @@ EpochRecord = dict[str, float]
 _T = TypeVar("_T")
 
 
+def _connect(*handlers: DistributedDataParallelKwargs) -> Accelerator:
+    """Join the processes that were launched together, if there are several."""
+    # without being told, accelerate leaves processes without a GPU unconnected, and
+    # each of them would train by itself
+    launched = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return Accelerator(
+        device_placement=False,
+        cpu=launched and not torch.cuda.is_available(),
+        kwargs_handlers=list(handlers),
+    )
+
+
 def on_main_process(make: Callable[[], _T]) -> _T:
     """Give what the main process makes to every process of ``accelerate launch``.
 
@@ -127,7 +140,7 @@ def on_main_process(make: Callable[[], _T]) -> _T:
     """
     made: list[Any] = [None, None]
     # as in training: what is made first decides how the processes are connected
-    if Accelerator(device_placement=False).is_main_process:
+    if _connect().is_main_process:
         try:
             made[0] = make()
         except Exception as error:
@@ -204,9 +217,8 @@ class _Run:
         self.device = training.starts.device
         self.trained = {n: p for n, p in network.named_parameters() if p.requires_grad}
         # the network and the windows are already where they belong
-        self.accelerator = Accelerator(
-            device_placement=False,
-            kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+        self.accelerator = _connect(
+            DistributedDataParallelKwargs(broadcast_buffers=False)
         )
         optimizer = OPTIMIZERS[config.optimizer](
             self.trained.values(),  # type: ignore[call-arg]

@@ -13,9 +13,7 @@ from tests.training.toy import make_config, make_network, make_windows
 
 
 def train_linear():
-    network = make_network(
-        seed=PartialState(cpu=True).process_index
-    )  # only rank 0's counts
+    network = make_network(seed=PartialState().process_index)  # only rank 0's counts
     # batches of 7: the parts of two processes are not equally long; each process comes
     # with a seed of its own, as without a random_state, and the first one's counts
     config = make_config(batch_size=7, seed=PartialState().process_index)
