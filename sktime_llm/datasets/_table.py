@@ -8,6 +8,7 @@ import pandas as pd
 
 from sktime_llm.datasets._dates import check_one_regular, read_times
 from sktime_llm.datasets._file import TableFile
+from sktime_llm.datasets._places import warn_of_odd_stamps
 from sktime_llm.datasets._time_index import (
     check_no_repeats,
     choose_frequency,
@@ -73,6 +74,13 @@ def read_table(
     ImportError
         If the file is Parquet and no package is installed that reads it.
 
+    Warns
+    -----
+    OddTimeStampWarning
+        If time stamps are at another place of their periods than the others, such as a
+        17th among first days of months. In months, quarters and years, alike are the
+        same day of a month, its last day, and its first or last business day.
+
     Examples
     --------
     >>> from pathlib import Path
@@ -100,6 +108,9 @@ def read_table(
     readings = read_times(table, time_column, frequency, date_format)
     values = pd.DataFrame({name: _read_numbers(table, name) for name in targets})
     instances, indices = _index_readings(table, time_column, readings, ids, frequency)
+    warn_of_odd_stamps(
+        table, instances, indices, is_frequency_given=frequency is not None
+    )
     values = values.loc[np.concatenate([stamps.index for stamps in instances.values()])]
     if id_column is not None:
         values.index = _panel_index(indices, names=[id_column, time_column])

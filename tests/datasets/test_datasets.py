@@ -13,7 +13,7 @@ from sktime_llm.datasets import (
     load_dataset,
     read_table,
 )
-from sktime_llm.errors import InputError
+from sktime_llm.errors import InputError, OddTimeStampWarning
 
 
 @pytest.fixture
@@ -341,6 +341,76 @@ def test_date_format(csv, date_format, stamps, first, frequency):
     first = first or "2018-01-02 09:00"
     expected = pd.period_range(first, periods=len(stamps), freq=frequency)
     assert y.index.equals(expected)
+
+
+def test_a_stamp_inside_its_period_gives_a_warning(csv):
+    stamps = [str(month.date()) for month in MONTHS]
+    stamps[4] = "2018-05-17"
+    path = csv("date,y", *(f"{stamp},1" for stamp in stamps))
+    words = r"2018-05-17 in line 6 .* taken for 2018-05 \(frequency 'M'\).* 1 of 14 "
+    for frequency in (None, "M"):
+        with pytest.warns(OddTimeStampWarning, match=words) as caught:
+            y = read_table(path, time_column="date", frequency=frequency)
+        assert caught[0].filename == __file__
+        assert y.index.equals(MONTHS.to_period("M"))
+
+
+@pytest.mark.parametrize(
+    ("frequency", "odd", "period"),
+    [
+        ("D", "2020-01-05 13:00:00", "2020-01-05"),
+        ("h", "2020-01-01 04:10:00", "2020-01-01 04:00"),
+        ("W-MON", "2020-02-05", "2020-02-10"),
+        ("QS", "2020-11-01", "2020Q4"),
+        ("YS", "2023-02-01", "2023"),
+    ],
+)
+def test_stamps_inside_their_periods(csv, frequency, odd, period):
+    dates = pd.date_range("2020-01-01", periods=20, freq=frequency)
+    place = dates.to_period(frequency.replace("S", "")).get_loc(
+        pd.Period(odd).start_time
+    )
+    stamps = [str(date) for date in dates]
+    stamps[place] = odd
+    path = csv("date,y", *(f"{stamp},1" for stamp in stamps))
+    with pytest.warns(
+        OddTimeStampWarning, match=f"{odd} in line .* {period} .*1 of 20"
+    ):
+        read_table(path, time_column="date")
+
+
+def test_every_series_of_a_panel_has_its_own_place(csv):
+    ends = MONTHS + pd.offsets.MonthEnd()
+    lines = [f"a,{date.date()},1" for date in MONTHS]
+    path = csv("id,date,y", *lines, *(f"b,{date.date()},1" for date in ends))
+    read_table(path, time_column="date", id_column="id", target="y")
+    path = csv("id,date,y", *lines, *(f"b,{date.date()},1" for date in ends[:9]))
+    lines = path.read_text().replace("b,2018-03-31", "b,2018-03-03")
+    path.write_text(lines)
+    with pytest.warns(OddTimeStampWarning, match="2018-03-03 in line 18 .*1 of 23 "):
+        read_table(path, time_column="date", id_column="id", target="y")
+
+
+@pytest.mark.parametrize("step", [1, 3, 12])
+@pytest.mark.parametrize("place", ["15", "30", "ME", "BMS", "BME"])
+def test_stamps_at_the_same_place_of_their_periods(csv, step, place):
+    firsts = pd.date_range("2015-02-01", periods=30, freq="MS")[::step]
+    if place.isdecimal():
+        ends = firsts + pd.offsets.MonthEnd()
+        dates = [end.replace(day=min(int(place), end.day)) for end in ends]
+    else:
+        dates = firsts + pd.tseries.frequencies.to_offset(place) * 0
+    path = csv("date,y", *(f"{date.date()},1" for date in dates))
+    frequency = {1: "M", 3: "Q", 12: "Y"}[step]
+    assert len(read_table(path, time_column="date", frequency=frequency)) == len(dates)
+
+
+def test_holidays_move_first_and_last_business_days(csv):
+    lasts = ["2018-01-31", "2018-02-28", "2018-03-29", "2018-04-30", "2018-05-31"]
+    firsts = ["2018-07-02", "2018-08-01", "2018-09-04", "2018-10-01", "2018-11-01"]
+    for stamps in (lasts, firsts):
+        path = csv("date,y", *(f"{stamp},1" for stamp in stamps))
+        assert len(read_table(path, time_column="date", frequency="M")) == 5
 
 
 def test_business_days_are_time_stamps_with_a_frequency(csv):
