@@ -1,6 +1,7 @@
 """The frequency of time stamps, and the season that goes with it."""
 
 import contextlib
+import re
 from collections import Counter
 
 import pandas as pd
@@ -12,6 +13,8 @@ _MINUTES_PER_DAY = 24 * 60
 
 # Spellings that pandas 3 no longer knows.
 _MODERN_UNIT = {"H": "h", "T": "min", "S": "s", "A": "Y"}
+
+_SHORTEST_MONTH = 28
 
 # Parts of a series that are asked for their frequency when the whole has none.
 _MAX_PARTS = 50
@@ -84,6 +87,8 @@ def period_alias(alias: str) -> str:
         return alias
     count, unit = _split_count(alias)
     unit, dash, anchor = unit.partition("-")
+    # First and last business days of months, quarters and years.
+    unit = re.sub("^B(?=[MQYA])", "", unit)
     unit = _MODERN_UNIT.get(unit, unit) + dash + anchor
     if unit != "B":  # pandas deprecates periods of business days
         with contextlib.suppress(ValueError, AttributeError):
@@ -103,6 +108,9 @@ def infer_frequency(stamps: pd.DatetimeIndex) -> str | None:
     Where the whole has none, ever shorter parts of it are asked, and the most common
     answer at the first length that has any is taken.
     """
+    if stamps.day.nunique() == 1 and stamps.day[0] < _SHORTEST_MONTH:
+        # pandas knows steps of months only between their first or last days.
+        stamps = stamps - pd.Timedelta(days=stamps.day[0] - 1)
     width = len(stamps)
     while width >= 3:
         starts = range(0, len(stamps) - width + 1, width)[:_MAX_PARTS]

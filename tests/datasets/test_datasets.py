@@ -123,6 +123,9 @@ def test_seasonal_period_of_periods(frequency, expected):
         ("B", 5),
         ("h", 24),
         ("SME", 1),
+        ("BMS", 12),
+        ("BME", 12),
+        ("BQS", 4),
     ],
 )
 @pytest.mark.parametrize("keep_frequency", [True, False])
@@ -132,6 +135,12 @@ def test_seasonal_period_of_time_stamps(frequency, expected, keep_frequency):
         index = pd.DatetimeIndex(index.to_numpy())
         assert index.freq is None
     assert infer_seasonal_period(pd.Series(0.0, index=index)) == expected
+
+
+def test_seasonal_period_of_no_time_stamps_is_one():
+    assert (
+        infer_seasonal_period(pd.Series(dtype=float, index=pd.DatetimeIndex([]))) == 1
+    )
 
 
 def test_seasonal_period_of_integers_is_one():
@@ -268,6 +277,10 @@ def test_parquet_error_names_the_row_and_ignores_times_and_truth(tmp_path):
     [
         (["2020-01-01", "2020-02-01", "2020-03-01"], "2020-01", "M"),
         (["2020-01-31", "2020-02-29", "2020-03-31"], "2020-01", "M"),
+        (["2020-01-15", "2020-02-15", "2020-03-15"], "2020-01", "M"),
+        (["2020-07-15", "2020-08-15", "2020-09-15"], "2020-07", "M"),
+        (["2020-02-03", "2020-03-02", "2020-04-01"], "2020-02", "M"),
+        (["2020-01-31", "2020-02-28", "2020-03-31"], "2020-01", "M"),
         (["2020-01", "2020-02", "2020-03"], "2020-01", "M"),
         (["2020-01-01", "2020-04-01", "2020-07-01"], "2020Q1", "Q-DEC"),
         (["1970 Q1", "1970 Q2", "1970 Q3"], "1970Q1", "Q-DEC"),
