@@ -48,6 +48,7 @@ METHODS = {
             "cosine_epochs": 6,
             "learning_rate": 5e-4,
             "batch_size": 64,
+            "d_ff": 1024,  # by default; 2048 with GPT-2
             "consistency_loss_weight": 1.0,
             "feature_loss_weight": 0.01,
         },

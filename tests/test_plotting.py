@@ -157,7 +157,7 @@ def test_series_of_a_panel_are_told_apart():
     east = figure.axes[1].get_lines()[0].get_ydata()
     assert east.tolist() == [-float(i) for i in range(6, 22)]
     title = figure.axes[0].get_legend().get_title().get_text()
-    assert title == "MASE over all its series"
+    assert title == "MASE of the data set"
 
 
 @pytest.mark.parametrize(

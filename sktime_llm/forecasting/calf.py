@@ -18,6 +18,7 @@ from sktime_llm.training.losses import check_distance
 from sktime_llm.training.windows import WindowShape
 
 PUBLISHED_EMBEDDINGS = 500
+_PUBLISHED_D_FF, _PUBLISHED_WIDTH = 2048, 768
 _POINTWISE = ("mae", "mse", "smooth_l1")
 
 
@@ -58,8 +59,9 @@ class CALFForecaster(BaseLLMForecaster):
     n_heads : int, optional
         Attention heads of the variate encoder and the cross attention. None takes the
         backbone's number.
-    d_ff : int, default=2048
-        Feed-forward width of the variate encoder.
+    d_ff : int, optional
+        Feed-forward width of the variate encoder. None takes 8/3 of the width of the
+        backbone: the published 2048 for GPT-2, 1024 for the default backbone.
     dropout : float, default=0.1
         Dropout rate of the variate encoder.
     task_loss : {"mae", "mse", "smooth_l1", "smape"}, default="mae"
@@ -151,7 +153,7 @@ class CALFForecaster(BaseLLMForecaster):
         lora_dropout: float = 0.1,
         n_principal_embeddings: int | None = None,
         n_heads: int | None = None,
-        d_ff: int = 2048,
+        d_ff: int | None = None,
         dropout: float = 0.1,
         task_loss: str = "mae",
         consistency_loss: str = "mae",
@@ -229,11 +231,12 @@ class CALFForecaster(BaseLLMForecaster):
             position_embeddings=True,
         )
         time_backbone = make_backbone(self._backbone_choice(), tuning)
+        width = time_backbone.hidden_size
         n_heads = time_backbone.n_heads if self.n_heads is None else self.n_heads
-        if time_backbone.hidden_size % n_heads:
+        if width % n_heads:
             raise InputError(
-                f"n_heads={n_heads}, expected a divisor of {time_backbone.hidden_size},"
-                " the width of the backbone."
+                f"n_heads={n_heads}, expected a divisor of {width}, the width of the "
+                "backbone."
             )
         return CALFNetwork(
             time_backbone,
@@ -241,7 +244,7 @@ class CALFForecaster(BaseLLMForecaster):
             context_length=shape.context_length,
             prediction_length=shape.prediction_length,
             n_heads=n_heads,
-            d_ff=self.d_ff,
+            d_ff=_default_d_ff(width) if self.d_ff is None else self.d_ff,
             dropout=self.dropout,
             task_loss=self.task_loss,
             consistency_loss=self.consistency_loss,
@@ -338,3 +341,8 @@ class CALFForecaster(BaseLLMForecaster):
                 "fine_tune_epochs": 1,
             },
         ]
+
+
+def _default_d_ff(width: int) -> int:
+    """Keep the published ratio of the feed-forward's width to the backbone's."""
+    return round(_PUBLISHED_D_FF * width / _PUBLISHED_WIDTH)

@@ -230,7 +230,7 @@ def _add_legend(axes: "Axes", panel: _Panel, scores: pd.DataFrame | None) -> Non
     entries = dict(line_of)
     title = None
     if scores is not None:
-        title = "MASE" if panel.title == panel.dataset else "MASE over all its series"
+        title = "MASE" if panel.title == panel.dataset else "MASE of the data set"
         entries = {"truth": line_of["truth"]}
         rows = scores[scores["dataset"] == panel.dataset]
         for name, mase in zip(rows["forecaster"], rows["MASE"], strict=True):

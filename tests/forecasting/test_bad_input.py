@@ -306,7 +306,6 @@ class TestHorizon:
         ({"batch_size": 2.5}, "batch_size=2.5, expected an integer, at least 1"),
         ({"max_epochs": None}, "max_epochs=None, expected an integer, at least 1"),
         ({"patience": "3"}, "patience='3', expected an integer, at least 1, or None"),
-        ({"d_ff": None}, "d_ff=None, expected an integer, at least 1"),
         ({"learning_rate": "a"}, "learning_rate='a', expected a number, above 0"),
         ({"learning_rate": np.nan}, "learning_rate=nan, expected above 0"),
         ({"dropout": None}, "dropout=None, expected a number, at least 0 and below 1"),

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from sktime_llm.errors import ClippedParameterWarning, InputError
+from sktime_llm.forecasting import calf
 
 from .common import FORECASTERS, make_panel, make_series
 
@@ -52,6 +53,17 @@ def test_more_principal_embeddings_than_there_are():
 def test_all_principal_embeddings_by_default():
     forecaster = make(**KEPT).fit(make_series())
     assert len(forecaster.network_.textual.principal_embeddings) == 15
+
+
+@pytest.mark.parametrize(("width", "d_ff"), [(768, 2048), (384, 1024), (16, 43)])
+def test_the_feed_forward_keeps_the_published_ratio(width, d_ff):
+    assert calf._default_d_ff(width) == d_ff
+
+
+@pytest.mark.parametrize(("d_ff", "width"), [(None, 43), (7, 7)])
+def test_feed_forward(d_ff, width):
+    network = make(d_ff=d_ff).fit(make_series()).network_
+    assert network.embedding.encoder.linear1.out_features == width
 
 
 def test_few_shot_setting_makes_no_textual_branch():

@@ -49,7 +49,7 @@ def test_a_saved_forecaster_is_a_few_megabytes(fitted, tmp_path):
     size = (tmp_path / "forecaster.zip").stat().st_size
     assert frozen > 10_000_000
     assert size < 4 * trained + 100_000
-    assert size < 10_000_000
+    assert size < 7_000_000
     with zipfile.ZipFile(tmp_path / "forecaster.zip") as archive:
         assert archive.testzip() is None
 

@@ -1,0 +1,112 @@
+"""The command ``compare``."""
+
+import argparse
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sktime_llm.cli._output import (
+    echo,
+    make_folder,
+    make_progress,
+    plain_warnings,
+    print_scores,
+    print_summary,
+    write_tables,
+)
+from sktime_llm.errors import InputError
+
+if TYPE_CHECKING:
+    from sktime_llm.datasets import Dataset
+
+# What describes the columns of a file.
+_COLUMN_OPTIONS = ("time_column", "target", "id_column", "frequency", "date_format")
+
+
+def compare(options: argparse.Namespace) -> bool:
+    """Run it; tell whether all forecasters ran."""
+    from sktime_llm.evaluation import compare_forecasters, default_forecasters
+    from sktime_llm.plotting import plot_comparison, require_matplotlib
+
+    with plain_warnings():
+        datasets = _load(options)
+    if not options.no_plot:
+        require_matplotlib()
+    make_folder(options.output)
+    make_forecasters = partial(
+        default_forecasters,
+        names=options.forecasters,
+        backbone=options.backbone,
+        max_epochs=options.max_epochs,
+        random_state=options.random_state,
+        device=options.device,
+        verbose=0 if options.quiet else None,
+    )
+    with plain_warnings():
+        scores, forecasts = compare_forecasters(
+            datasets,
+            make_forecasters,
+            n_folds=options.folds,
+            on_error="record",
+            return_forecasts=True,
+            progress=None if options.quiet else make_progress(),
+        )
+    for dataset in datasets:
+        print_scores(dataset, scores, options.folds)
+    print_summary(scores)
+    written = write_tables(options.output, scores, forecasts)
+    if not options.no_plot and not forecasts.empty:
+        data = {dataset.name: dataset.y for dataset in datasets}
+        plottable = {name: data[name] for name in forecasts["dataset"].unique()}
+        figure = plot_comparison(plottable, forecasts, scores)
+        figure.savefig(options.output / "forecasts.png")
+        written.append("forecasts.png")
+    echo(f"Written to {options.output}: {', '.join(written)}")
+    return bool((scores["error"] == "").all())
+
+
+def _load(options: argparse.Namespace) -> "list[Dataset]":
+    """Load the data sets that the arguments ask for, as they ask for them."""
+    from dataclasses import replace
+
+    from sktime_llm.datasets import dataset_names, load_dataset
+
+    if options.file is not None:
+        return [_load_file(options)]
+    for option in _COLUMN_OPTIONS:
+        if getattr(options, option) is not None:
+            raise InputError(
+                f"--{option.replace('_', '-')} describes the columns of a FILE, and "
+                f"none was given. Put the FILE first: sktime-llm compare FILE ..."
+            )
+    datasets = [load_dataset(name) for name in options.dataset or dataset_names()]
+    changes = {"horizon": options.horizon, "seasonal_period": options.seasonal_period}
+    given = {key: value for key, value in changes.items() if value is not None}
+    return [replace(dataset, **given) for dataset in datasets]
+
+
+def _load_file(options: argparse.Namespace) -> "Dataset":
+    from sktime_llm.datasets import Dataset, infer_seasonal_period, read_table
+
+    if options.dataset is not None:
+        raise InputError("Got both a FILE and --dataset; expected one of them.")
+    if options.time_column is None:
+        raise InputError(
+            f"Name the column of {options.file} that holds the time stamps with "
+            f"--time-column."
+        )
+    y = read_table(
+        options.file,
+        time_column=options.time_column,
+        target=options.target,
+        id_column=options.id_column,
+        frequency=options.frequency,
+        date_format=options.date_format,
+    )
+    season = options.seasonal_period or infer_seasonal_period(y)
+    horizon = options.horizon or season
+    if horizon == 1 and options.horizon is None:
+        raise InputError(
+            f"The data in {options.file} have no season to forecast by default. Give "
+            f"the number of steps with --horizon."
+        )
+    return Dataset(options.file.stem, y, season, horizon)
