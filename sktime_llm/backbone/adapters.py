@@ -7,7 +7,7 @@ from peft import LoraConfig, inject_adapter_in_model
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from sktime_llm._numbers import check_count
+from sktime_llm._numbers import check_count, check_number
 from sktime_llm.backbone.architecture import attention_projection_names
 from sktime_llm.errors import InputError
 
@@ -47,9 +47,10 @@ def inject_lora(model: PreTrainedModel, tuning: Tuning) -> None:
     Raises
     ------
     InputError
-        If the rank exceeds the width of the model.
+        If rank or alpha cannot be, or the rank exceeds the width of the model.
     """
     check_count("lora_rank", tuning.lora_rank, least=0)
+    check_number("lora_alpha", tuning.lora_alpha, above=0)
     width = model.config.hidden_size
     if not 0 <= tuning.lora_rank <= width:
         raise InputError(

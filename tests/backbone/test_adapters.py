@@ -137,6 +137,15 @@ def test_rank_out_of_range(make, kind, rank, expected):
         make(kind, lora_rank=rank)
 
 
+@pytest.mark.parametrize(
+    ("alpha", "expected"), [(0, "above 0"), ("a", "a number, above 0")]
+)
+def test_bad_alpha(make, alpha, expected):
+    message = rf"^lora_alpha={alpha!r}, expected {expected}\.$"
+    with pytest.raises(InputError, match=message):
+        make("bert", lora_rank=2, lora_alpha=alpha)
+
+
 def test_largest_rank(make):
     state = make("llama", lora_rank=16).trained_state()
     assert state["layers.0.self_attn.q_proj.lora_A.default.weight"].shape == (16, 16)
