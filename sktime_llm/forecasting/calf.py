@@ -102,7 +102,8 @@ class CALFForecaster(BaseLLMForecaster):
 
     Notes
     -----
-    The network and its losses are the published ones; `d_ff` is, with GPT-2.
+    The network and its losses are the published ones; with another backbone than GPT-2
+    all but the width `d_ff` is.
     What departs from the published settings by default, and what that does to accuracy,
     as MSE / MAE on ETTh1, 96 hours from 96 (one seed):
 
