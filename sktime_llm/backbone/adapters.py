@@ -65,7 +65,7 @@ def inject_lora(model: PreTrainedModel, tuning: Tuning) -> None:
 
         reduced = attention_config(
             model,
-            rank=tuning.lora_rank,
+            rank=int(tuning.lora_rank),
             alpha=tuning.lora_alpha,
             dropout=tuning.lora_dropout,
         )
@@ -74,7 +74,7 @@ def inject_lora(model: PreTrainedModel, tuning: Tuning) -> None:
     names = attention_projection_names(model)
     alpha: Any = tuning.lora_alpha  # peft declares an int, and works with any number
     config = LoraConfig(
-        r=tuning.lora_rank,
+        r=int(tuning.lora_rank),
         lora_alpha=alpha,
         lora_dropout=tuning.lora_dropout,
         target_modules=names,

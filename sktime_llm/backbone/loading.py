@@ -202,7 +202,7 @@ def count_layers(config: PreTrainedConfig, n_layers: int | None) -> int:
             f"n_backbone_layers={n_layers}, expected between 1 and the {available} "
             f"layers of this {config.model_type!r} model, or None."
         )
-    return n_layers
+    return int(n_layers)  # transformers takes no integer of numpy
 
 
 def _load(source: BackboneSource) -> FrozenModel:

@@ -17,6 +17,7 @@ from sktime_llm.forecasting._checks import (
     check_times,
     check_varies,
     columns_of,
+    in_time_zone_of,
     naming_text_columns,
     warn_empty,
     warn_short,
@@ -45,6 +46,14 @@ from sktime_llm.training.trainer import on_main_process
 from sktime_llm.training.windows import WindowShape, shape_of
 
 _LARGEST_SEED = 2**31 - 1
+_CHANGED_BY_UPDATE = (
+    "network_",
+    "history_",
+    "_tail",
+    "_earlier",
+    "_scalings",
+    "_numbers",
+)
 
 
 class BaseLLMForecaster(
@@ -84,7 +93,8 @@ class BaseLLMForecaster(
     # the recent rows that a forecast needs are kept here, the rest is not
     _config = {"remember_data": False}
 
-    _X_columns: list[Any] = []
+    _X_columns: list[Any] | None = []
+    _cutoff: Any  # of sktime
 
     def __init__(self) -> None:
         super().__init__()
@@ -164,6 +174,7 @@ class BaseLLMForecaster(
             self.history_ = self._train_on_all(network, series, self._scalings, epochs)
         self._drop_unneeded(network)
         self._frequency = frequency
+        self._known_cutoff = self._cutoff
         self.network_ = network.eval()
         self.context_length_ = shape.context_length
         self.prediction_length_ = shape.prediction_length
@@ -216,25 +227,29 @@ class BaseLLMForecaster(
         X: pd.DataFrame | None = None,
         update_params: bool = True,
     ) -> "BaseLLMForecaster":
+        known = {name: getattr(self, name) for name in _CHANGED_BY_UPDATE}
         try:
             n_new, series, firsts = self._learn_rows(y)
+            if update_params and self.update_epochs:
+                self._train_on_recent(series, n_new, firsts)
         except BaseException:
-            self._cutoff = self._cutoff_before  # sktime has moved it already
+            self.__dict__.update(known)
+            self._cutoff = self._known_cutoff  # sktime has moved it already
             raise
-        if update_params and self.update_epochs:
-            self._train_on_recent(series, n_new, firsts)
+        self._known_cutoff = self._cutoff
         return self
 
     def _learn_rows(
         self, y: pd.DataFrame
     ) -> tuple[list[int], dict[Key, np.ndarray], list[np.ndarray | None]]:
-        """Take up new rows, and new series, all or nothing of them.
+        """Take up new rows, and new series.
 
         Gives by series the number of new rows; all that is known now, oldest rows
         first; and what was observed before these.
         """
         check_columns(y, self._tail)
         check_times(y, self._tail)
+        y = in_time_zone_of(self._tail, y)
         shape = shape_of(self.network_)
         before = {key: rows.index[-1] for key, rows in split_series(self._tail)}
         missing = self.get_tag("capability:missing_values")
@@ -283,11 +298,6 @@ class BaseLLMForecaster(
             for key, rows in parts.items()
         }
 
-    def _update_y_X(self, *args: Any, **kwargs: Any) -> None:
-        """Move the cutoff; a refused update puts it back."""
-        self._cutoff_before: Any = self._cutoff
-        super()._update_y_X(*args, **kwargs)
-
     def _set_cutoff_from_y(self, y: Any) -> None:
         """Let the cutoff know its frequency, which an absolute fh is counted by."""
         super()._set_cutoff_from_y(y)
@@ -335,7 +345,7 @@ class BaseLLMForecaster(
         columns = columns_of(X)
         if not self.is_fitted:
             self._X_columns = columns
-        elif y is None:
+        elif y is None and columns is not None and self._X_columns is not None:
             unseen = [name for name in columns if name not in self._X_columns]
             if unseen:
                 raise InputError(

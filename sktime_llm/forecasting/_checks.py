@@ -135,11 +135,13 @@ def naming_text_columns(y: Any) -> Iterator[None]:
         ) from error
 
 
-def columns_of(X: Any) -> list[Any]:
-    """Name the columns of a frame or series; nothing else has names."""
+def columns_of(X: Any) -> list[Any] | None:
+    """Name the columns; None where they have no names."""
+    if X is None:
+        return []
     if isinstance(X, pd.Series):
-        return [X.name]
-    return list(X.columns) if isinstance(X, pd.DataFrame) else []
+        return None if X.name is None else [X.name]
+    return list(X.columns) if isinstance(X, pd.DataFrame) else None
 
 
 def check_times(y: pd.DataFrame, like: pd.DataFrame) -> None:
@@ -147,16 +149,28 @@ def check_times(y: pd.DataFrame, like: pd.DataFrame) -> None:
     if now != then:
         raise InputError(
             f"the time index of y is of {now} in update, but fit saw {then}; expected "
-            "the same. Convert it, for example by y.to_period(...) or "
-            "y.to_timestamp()."
+            "the same. Convert it, for example by y.to_period(...), y.to_timestamp() "
+            "or y.tz_localize(...)."
         )
+
+
+def in_time_zone_of(like: pd.DataFrame, y: pd.DataFrame) -> pd.DataFrame:
+    """Give the same moments in the time zone of a frame that was seen before."""
+    zone = getattr(times_of(like.index), "tz", None)
+    times = times_of(y.index)
+    if zone is None or times.tz is zone:
+        return y
+    if not isinstance(y.index, pd.MultiIndex):
+        return y.set_axis(times.tz_convert(zone))
+    levels = y.index.levels[-1].tz_convert(zone)
+    return y.set_axis(y.index.set_levels(levels, level=-1))
 
 
 def _kind_of(times: pd.Index) -> str:
     if isinstance(times, pd.PeriodIndex):
         return f"periods of frequency {times.freqstr!r}"
     if isinstance(times, pd.DatetimeIndex):
-        return f"datetimes in the time zone {times.tz}" if times.tz else "datetimes"
+        return f"datetimes {'with' if times.tz else 'without'} a time zone"
     return "integers" if pd.api.types.is_integer_dtype(times) else f"{times.dtype}"
 
 

@@ -98,7 +98,7 @@ TrainingDivergedError
 KeyboardInterrupt
     In fit, pretrain and update, if interrupted by Ctrl-C. Once an epoch is
     complete, the best weights so far are kept, and the forecaster can be used;
-    before, nothing is.""",
+    before, it is as it was without the call, or not fitted.""",
     "threads": """\
 In parallel threads two fits share PyTorch's random numbers and are not
 reproducible; in processes (``backend="loky"``) they are. On a GPU, tune with

@@ -1,5 +1,7 @@
 """Which steps after the last row a forecasting horizon asks for."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from sktime.forecasting.base import ForecastingHorizon
@@ -41,7 +43,7 @@ def forecast_times(
             "forecasts are not available."
         )
     if _has_durations(fh):
-        return steps, _after(cutoff, steps)
+        return steps, _later(cutoff, fh.to_pandas())
     return steps, fh.to_absolute_index(cutoff)
 
 
@@ -54,16 +56,12 @@ def steps_of(fh: ForecastingHorizon, cutoff: pd.Index | None) -> np.ndarray:
         If it is of durations, and one is no whole number of steps.
     """
     if not _has_durations(fh):
-        return np.asarray(fh.to_relative(cutoff).to_pandas(), dtype=np.int64)
+        return _count_times(fh, cutoff)
     durations = fh.to_pandas()
-    if cutoff is not None and isinstance(cutoff, pd.DatetimeIndex | pd.PeriodIndex):
-        try:
-            times = type(cutoff)([cutoff[0] + one for one in durations])
-            steps = _count(times, cutoff)
-            if _after(cutoff, steps).equals(times):
-                return steps
-        except ValueError:  # of pandas: a period and a fraction of one
-            pass
+    if isinstance(cutoff, pd.DatetimeIndex | pd.PeriodIndex):
+        steps = _count_durations(durations, cutoff)
+        if steps is not None:
+            return steps
     after = "" if cutoff is None else f" after {cutoff[0]}"
     raise InputError(
         f"fh has durations such as {durations[0]}, expected whole time steps of y"
@@ -75,10 +73,43 @@ def _has_durations(fh: ForecastingHorizon) -> bool:
     return fh.is_relative and isinstance(fh.to_pandas(), pd.TimedeltaIndex)
 
 
-def _count(times: pd.Index, cutoff: pd.Index) -> np.ndarray:
-    fh = ForecastingHorizon(times, is_relative=False, freq=cutoff.freq)
+def _count_times(fh: ForecastingHorizon, cutoff: pd.Index | None) -> np.ndarray:
+    times = fh.to_pandas()
+    is_zoned = isinstance(times, pd.DatetimeIndex) and times.tz is not None
+    if cutoff is not None and is_zoned and _is_clock(cutoff.freq):
+        # sktime counts by the clock on the wall, which may be put forward or back
+        steps = _whole(times - cutoff[0], cutoff.freq)
+        if steps is not None:
+            return steps
     return np.asarray(fh.to_relative(cutoff).to_pandas(), dtype=np.int64)
 
 
-def _after(cutoff: pd.Index, steps: np.ndarray) -> pd.Index:
-    return ForecastingHorizon(steps, is_relative=True).to_absolute_index(cutoff)
+def _count_durations(durations: pd.TimedeltaIndex, cutoff: Any) -> np.ndarray | None:
+    """Count steps; None if one is not whole."""
+    if _is_clock(cutoff.freq):
+        return _whole(durations, cutoff.freq)
+    try:
+        times = _later(cutoff, durations)
+        absolute = ForecastingHorizon(times, is_relative=False, freq=cutoff.freq)
+        steps = np.asarray(absolute.to_relative(cutoff).to_pandas(), dtype=np.int64)
+    except ValueError:  # of pandas: a period and a fraction of one
+        return None
+    there = ForecastingHorizon(steps, is_relative=True).to_absolute_index(cutoff)
+    return steps if (there == times).all() else None
+
+
+def _is_clock(frequency: pd.offsets.BaseOffset | None) -> bool:
+    """Whether steps are hours or shorter, and so of one length wherever they are."""
+    is_tick = isinstance(frequency, pd.tseries.offsets.Tick)
+    return is_tick and not isinstance(frequency, pd.offsets.Day)
+
+
+def _whole(durations: pd.TimedeltaIndex, frequency: Any) -> np.ndarray | None:
+    step = pd.Timedelta(frequency)
+    if (durations % step).any():
+        return None
+    return np.asarray(durations // step, dtype=np.int64)
+
+
+def _later(cutoff: Any, durations: pd.TimedeltaIndex) -> Any:
+    return type(cutoff)([cutoff[0] + one for one in durations])

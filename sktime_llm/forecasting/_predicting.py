@@ -92,7 +92,7 @@ class PredictMixin:
             self.network_,
             context,
             max(int(series_steps.max()) for series_steps in steps),
-            batch_size=self.batch_size or self._largest_batch(self._tail.shape[1]),
+            batch_size=int(self.batch_size or self._largest_batch(self._tail.shape[1])),
             precision=self.precision,
             series=torch.tensor(
                 [self._numbers[key] for key in keys], device=context.device

@@ -77,15 +77,44 @@ def to_array(
 def frequency_of(frame: pd.DataFrame) -> pd.offsets.BaseOffset | None:
     """Give the frequency of a frame's datetimes, from its longest series.
 
-    None for other kinds of index, which do not need one, and where there is no series
-    of two rows to tell it.
+    A shorter one tells it if only its frequency is that of all: five business days in
+    a row are days, too. None for other kinds of index, which do not need one, and where
+    there is no series of two rows to tell it.
     """
-    longest = max((rows.index for _, rows in split_series(frame)), key=len)
-    if not isinstance(longest, pd.DatetimeIndex):
+    indices = sorted((rows.index for _, rows in split_series(frame)), key=len)[::-1]
+    if not isinstance(indices[0], pd.DatetimeIndex):
         return None
-    if longest.freq is not None or len(longest) < 2:
-        return longest.freq
-    return _infer_frequency(longest)
+    longest = _frequency_of_one(indices[0])
+    if longest is None or _has_frequency(indices, longest):
+        return longest
+    others = (_frequency_of_one(index) for index in indices[1:] if len(index) > 2)
+    return next(
+        (one for one in dict.fromkeys(others) if _has_frequency(indices, one)), longest
+    )
+
+
+def _frequency_of_one(index: pd.DatetimeIndex) -> pd.offsets.BaseOffset | None:
+    if index.freq is not None or len(index) < 2:
+        return index.freq
+    return _infer_frequency(index)
+
+
+def _has_frequency(
+    indices: list[pd.DatetimeIndex], frequency: pd.offsets.BaseOffset
+) -> bool:
+    return all(_first_other_step(index, frequency) is None for index in indices)
+
+
+def _first_other_step(
+    index: pd.DatetimeIndex, frequency: pd.offsets.BaseOffset
+) -> tuple[int, pd.Timestamp] | None:
+    """Give the first row that is not at the steps of a frequency, and what is there."""
+    steps = pd.date_range(index[0], periods=len(index), freq=frequency)
+    same = np.asarray(steps == index)
+    if same.all():
+        return None
+    at = int(np.argmin(same))
+    return at, steps[at]
 
 
 def check_frequency(
@@ -98,18 +127,18 @@ def check_frequency(
     InputError
         If a series has other steps.
     """
-    if frequency is None or max(map(len, series.values())) < 3:
-        return  # two rows tell no frequency
+    # two rows tell no frequency, and there is nothing to compare one series with
+    if frequency is None or len(series) == 1 or max(map(len, series.values())) < 3:
+        return
     for key, rows in series.items():
-        index = rows.index
-        steps = pd.date_range(index[0], periods=len(index), freq=frequency)
-        if not steps.equals(index):
-            at = int(np.argmax(steps != index))
+        other = _first_other_step(rows.index, frequency)
+        if other is not None:
+            at, expected = other
             raise InputError(
-                f"y{of_series(key)} has {index[at]} in row {at}, expected {steps[at]}: "
-                f"the longest series has the frequency {frequency.freqstr!r}, and all "
-                "have to share it. Bring them to one frequency, for example by "
-                "resampling, or fit a forecaster on each."
+                f"y{of_series(key)} has {rows.index[at]} in row {at}, expected "
+                f"{expected}: the longest series has the frequency "
+                f"{frequency.freqstr!r}, and all have to share it. Bring them to one "
+                "frequency, for example by resampling, or fit a forecaster on each."
             )
 
 

@@ -49,7 +49,7 @@ def choose_shape(
     room = _room(longest, prediction_length, share)
     if context_length is None:
         wanted = _default_context(prediction_length)
-        return WindowShape(min(wanted, _half(room)), prediction_length)
+        return WindowShape(min(wanted, _half(room)), int(prediction_length))
     if context_length > room:
         clipped = _half(room)
         warnings.warn(
@@ -61,7 +61,7 @@ def choose_shape(
             stacklevel=2,
         )
         context_length = clipped
-    return WindowShape(context_length, prediction_length)
+    return WindowShape(int(context_length), int(prediction_length))
 
 
 def validation_share(

@@ -102,10 +102,15 @@ class TrainingConfig:
             if getattr(self, name) not in allowed:
                 got = getattr(self, name)
                 raise InputError(f"{name}={got!r}, expected one of {tuple(allowed)}.")
-        for name in ("max_epochs", "batch_size", "cosine_epochs"):
-            check_count(name, getattr(self, name))
-        for name in ("patience", "steps_per_epoch"):
-            check_count(name, getattr(self, name), optional=True)
+        counts = {
+            **dict.fromkeys(("max_epochs", "batch_size", "cosine_epochs"), False),
+            **dict.fromkeys(("patience", "steps_per_epoch"), True),
+        }
+        for name, optional in counts.items():
+            value = getattr(self, name)
+            check_count(name, value, optional=optional)
+            if value is not None:  # torch takes no integers of numpy everywhere
+                object.__setattr__(self, name, int(value))
         check_number("learning_rate", self.learning_rate, above=0)
         check_number("gradient_clip", self.gradient_clip, above=0, optional=True)
         check_number("weight_decay", self.weight_decay, least=0)
@@ -119,7 +124,7 @@ def _connect(*handlers: DistributedDataParallelKwargs) -> Accelerator:
     """Join the processes that were launched together, if there are several."""
     # without being told, accelerate leaves processes without a GPU unconnected, and
     # each of them would train by itself
-    launched = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    launched = os.environ.keys() >= {"WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR"}
     return Accelerator(
         device_placement=False,
         cpu=launched and not torch.cuda.is_available(),
@@ -276,7 +281,7 @@ class _Run:
             try:
                 self._run_epochs(bar)
             except KeyboardInterrupt:
-                if not self.records:
+                if not self.best.epoch:
                     raise KeyboardInterrupt(
                         "training was interrupted before the first epoch was complete; "
                         "nothing of it is kept"

@@ -131,6 +131,28 @@ class TestData:
         with pytest.raises(InputError, match=message):
             make().fit(y)
 
+    @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+    def test_datetimes_of_any_unit(self, make, unit):
+        days = pd.date_range("2020-01-01", periods=40, freq="D").as_unit(unit)
+        parts = {
+            "a": make_series(40, index=days),
+            "b": make_series(20, index=days[:20]),
+        }
+        forecast = make().fit(pd.concat(parts)).predict(fh=[1])
+        assert list(forecast.index.get_level_values(1).day) == [10, 21]
+
+    def test_business_days_of_short_series(self, make):
+        first, then = pd.bdate_range("2024-01-01", periods=5), "2024-01-04"
+        parts = {
+            "a": make_series(5, index=pd.DatetimeIndex(list(first))),
+            "b": make_series(
+                5, index=pd.DatetimeIndex(pd.bdate_range(then, periods=5))
+            ),
+        }
+        forecaster = make(context_length=4, prediction_length=1)
+        forecast = forecaster.fit(pd.concat(parts)).predict(fh=[1])
+        assert list(forecast.index.get_level_values(1).day) == [8, 11]
+
     def test_weeks_that_end_on_other_days(self, make):
         parts = {
             day: make_series(n, index=pd.date_range("2020-01-01", periods=n, freq=day))
@@ -229,10 +251,19 @@ class TestData:
         forecaster.predict(fh=[1], X=X[["y0"]][50:51])
         with pytest.raises(InputError, match=r"\['y1'\] in predict.*expected \['y0'\]"):
             forecaster.predict(fh=[1], X=X["y1"][50:51])
+        forecaster.predict(fh=[1], X=X["y1"].rename(None)[50:51])  # it has no name
 
 
 @each_forecaster
 class TestHorizon:
+    def test_hours_across_a_change_of_the_clock(self, make):
+        hours = pd.date_range("2020-03-26", periods=73, freq="h", tz="Europe/Berlin")
+        forecaster = make().fit(make_series(index=hours[:73], n_rows=73))
+        expected = forecaster.predict(fh=[1, 2, 3])
+        for fh in (pd.to_timedelta([1, 2, 3], unit="h"), expected.index):
+            forecast = forecaster.predict(fh=fh)
+            pd.testing.assert_frame_equal(forecast, expected, check_freq=False)
+
     def test_past(self, make):
         with pytest.raises(NotImplementedError, match="in-sample"):
             make().fit(make_series()).predict(fh=[-1, 1])

@@ -1,7 +1,9 @@
 """Parameters that all forecasters check in one place."""
 
+import numpy as np
 import pytest
 
+from sktime_llm.backbone.loading import clear_backbone_cache
 from sktime_llm.errors import InputError
 
 from .common import each_forecaster, make_panel, make_series
@@ -32,3 +34,17 @@ def test_no_epochs_are_allowed(make):
     forecaster = make(fine_tune_epochs=0, update_epochs=0).fit(y[:50])
     forecaster.update(y[50:])
     assert set(forecaster.history_["stage"]) == {"fit"}
+
+
+@each_forecaster
+def test_integers_of_numpy(make):
+    names = ("context_length", "prediction_length", "batch_size", "max_epochs")
+    values = {name: np.int64(make().get_params()[name]) for name in names}
+    if "lora_rank" in make().get_params():
+        values["lora_rank"] = np.int64(2)
+    y = make_series()
+    forecaster = make(
+        **values, n_backbone_layers=np.int64(1), learning_rate=np.float32(1e-3)
+    )
+    clear_backbone_cache()
+    assert forecaster.fit(y[:50]).update(y[50:]).predict(fh=[1]).notna().all(axis=None)

@@ -18,6 +18,7 @@ from sktime_llm.backbone import loading
 from sktime_llm.errors import (
     BackboneCorruptedError,
     DeviceChangedWarning,
+    InputError,
     TrainingInterrupted,
 )
 from sktime_llm.forecasting._saving import device_of
@@ -415,8 +416,9 @@ def test_what_was_interrupted_once_fits_again(make, monkeypatch):
 
 
 @each_forecaster
-def test_interrupted_update_takes_the_rows_in(make, monkeypatch):
+def test_an_update_interrupted_early_can_be_repeated(make, monkeypatch):
     y = make_series()
+    expected = make().fit(y[:50]).update(y[50:53])
     forecaster = make().fit(y[:50])
     before = weights(forecaster.network_)
     interrupt_in_epoch(monkeypatch, 1)
@@ -424,9 +426,32 @@ def test_interrupted_update_takes_the_rows_in(make, monkeypatch):
         forecaster.update(y[50:53])
     monkeypatch.undo()
     assert same_weights(before, forecaster.network_.state_dict())
-    assert list(forecaster.predict(fh=[1]).index) == [y.index[53]]
-    forecaster.update(y[53:54])
-    assert list(forecaster.predict(fh=[1]).index) == [y.index[54]]
+    assert list(forecaster.predict(fh=[1]).index) == [y.index[50]]
+    forecaster.update(y[50:53])
+    pd.testing.assert_frame_equal(forecaster.predict(fh=FH), expected.predict(fh=FH))
+
+
+@each_forecaster
+def test_an_update_and_forecast_that_is_refused_changes_nothing(make):
+    y = make_series()
+    forecaster = make().fit(y[:50])
+    expected = forecaster.predict(fh=FH)
+    with pytest.raises(InputError, match=r"is of datetimes .* but fit saw periods"):
+        forecaster.update_predict_single(y[50:].to_timestamp(), fh=FH)
+    assert list(forecaster.cutoff) == [y.index[49]]
+    pd.testing.assert_frame_equal(forecaster.predict(fh=FH), expected)
+
+
+@each_forecaster
+def test_interrupted_while_the_first_epoch_is_kept(make, monkeypatch):
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer._Run, "_check_epoch", interrupt)
+    forecaster = make()
+    with pytest.raises(KeyboardInterrupt, match="nothing of it is kept"):
+        forecaster.fit(make_series())
+    assert not forecaster.is_fitted
 
 
 @each_forecaster

@@ -337,3 +337,18 @@ def test_a_column_that_is_not_seen_for_long_keeps_its_level():
         forecaster.update(y[rows], update_params=False)
     assert forecaster._scalings[None].loc[1] == 1e6
     assert forecaster.predict(fh=FH)["y1"].between(1e6 - 50, 1e6 + 50).all()
+
+
+@each_forecaster
+@pytest.mark.parametrize("zone", ["Etc/UTC", "Asia/Tokyo"])
+@pytest.mark.parametrize("panel", [False, True])
+def test_the_same_moments_in_another_time_zone(make, zone, panel):
+    hours = pd.date_range("2020-01-01", periods=60, freq="h", tz="UTC")
+    y = make_series(index=hours)
+    converted = y.tz_convert(zone)
+    old, new = y[:50], converted[50:53]
+    if panel:
+        old, new = pd.concat({"a": old}), pd.concat({"a": new})
+    forecast = make().fit(old).update(new).predict(fh=[1])
+    assert forecast.index.get_level_values(-1)[0] == hours[53]
+    assert str(forecast.index.get_level_values(-1).tz) == "UTC"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState, PartialState
 
 from sktime_llm.training.trainer import train
 
@@ -62,3 +63,10 @@ def test_llm_ts_net_knows_the_same_in_both_processes_without_a_seed(processes):
 def test_errors_of_the_main_process_are_raised_in_both(processes):
     for result in processes:
         assert result["agreed"] == ("IndexError('list index out of range')", 0)
+
+
+def test_a_world_size_that_nobody_launched_is_passed_over(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    AcceleratorState._reset_state(reset_partial_state=True)
+    assert train(make_network(), *make_windows(), make_config(max_epochs=1))
+    assert PartialState().num_processes == 1
