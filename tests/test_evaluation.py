@@ -282,6 +282,18 @@ def test_mase_leaves_out_a_column_that_does_not_change():
     assert scores.loc[0, "MASE"] == pytest.approx(expected)
 
 
+def test_mase_of_nullable_columns():
+    y = pd.DataFrame({"a": months(walk()), "b": months(walk(seed=3))})
+    options = {"forecasters": {"naive": Repeat()}, "horizon": 3, "seasonal_period": 1}
+    expected = compare_forecasters(y, **options).loc[0, "MASE"]
+    nullable = y.astype("Float64")
+    scores = compare_forecasters(nullable, **options)
+    assert scores.loc[0, "MASE"] == pytest.approx(expected)
+    with pytest.warns(UndefinedScoreWarning, match="1 of 3 .* column 'flat'"):
+        scores = compare_forecasters(nullable.assign(flat=nullable["a"] * 0), **options)
+    assert scores.loc[0, "MASE"] == pytest.approx(expected)
+
+
 def test_mase_leaves_out_columns_of_series():
     first, second = walk(), walk(seed=3)
     y = panel(p=first, q=second, r=second).assign(z=np.r_[second, np.ones(30), first])

@@ -47,6 +47,8 @@ def find_scalable(dataset: Dataset, n_folds: int) -> pd.DataFrame:
     # False too where too many values are missing for any change to be known.
     rounding = _ROUNDING * y_train.abs().groupby(by).max()
     scalable = mean_change > rounding.clip(lower=_SMALLEST_CHANGE)
+    # Nullable truth values of several columns would be objects in arrays.
+    scalable = scalable.fillna(False).astype(bool)
     if not scalable.any(axis=None):
         raise InputError(_describe_none(dataset, scalable.size))
     if not scalable.all(axis=None):
