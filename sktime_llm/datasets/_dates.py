@@ -12,8 +12,13 @@ from sktime_llm.errors import InputError
 
 # What a reading goes by where there is only one.
 ONLY = ""
-_MONTH_FIRST, _DAY_FIRST = "month first", "day first"
-_OTHER_WAY = {_MONTH_FIRST: "the day", _DAY_FIRST: "the month"}
+_MONTH_FIRST, _DAY_FIRST, _YEAR_FIRST = "month first", "day first", "year first"
+
+# Day, month by number or name, and year, all short enough to be in another order.
+_TWO_DIGIT_YEAR = r"^(\d{1,2})([./ -]?)(\d{1,2}|[A-Za-z]{3,})([./ -]?)(\d{2})(?!\d)"
+
+# pandas 3 reads '01/19' as a month of the year 1.
+_FIRST_YEAR = 1000
 
 _WAYS_OUT = (
     "the date format (date_format, --date-format), such as '%d/%m/%Y', or write the "
@@ -26,8 +31,9 @@ def read_times(
 ) -> dict[str, pd.Series]:
     """Read time stamps as naive datetimes, or as integers where they are integers.
 
-    There are two readings, by the notation, where all stamps can be read both with the
-    month and with the day first, and these differ; otherwise there is one, `ONLY`.
+    There are several readings, by the notation, where all stamps can be read with the
+    month, the day or a year of two digits first in more than one way, and these differ;
+    otherwise there is one, `ONLY`.
     """
     raw = table.frame[column]
     texts = table.texts(column)
@@ -52,7 +58,7 @@ def read_times(
 
 
 def _check_all_read(table: TableFile, column: str, times: pd.Series) -> None:
-    bad = times.isna()
+    bad = times.isna() | (times.dt.year < _FIRST_YEAR)
     if not bad.any():
         return
     position = int(bad.idxmax())
@@ -108,11 +114,24 @@ def _parse_dates(texts: pd.Series) -> dict[str, pd.Series]:
         _MONTH_FIRST: _guess(texts).mask(parts[0] > 12),
         _DAY_FIRST: _guess(texts, dayfirst=True).mask(parts[1] > 12),
     }
-    month_first, day_first = readings.values()
-    is_both = month_first.notna().all() and day_first.notna().all()
-    if is_both and not month_first.equals(day_first):
-        return readings
-    return {ONLY: _most_complete([iso, month_first, day_first])}
+    # The other readings of '19-01-02' have the year last: a year later than '19-01-01'.
+    swapped = texts.str.replace(_TWO_DIGIT_YEAR, r"\5\2\3\4\1", regex=True)
+    if (swapped != texts).any():
+        readings[_YEAR_FIRST] = _guess(swapped, dayfirst=True).mask(parts[1] > 12)
+    different = _different(readings)
+    if len(different) > 1:
+        return different
+    return {ONLY: _most_complete([iso, *readings.values()])}
+
+
+def _different(readings: dict[str, pd.Series]) -> dict[str, pd.Series]:
+    """Keep the complete readings, and of those that agree the last."""
+    kept: dict[str, pd.Series] = {}
+    for notation, times in readings.items():
+        kept = {key: other for key, other in kept.items() if not times.equals(other)}
+        if times.notna().all():
+            kept[notation] = times
+    return kept
 
 
 def _guess(texts: pd.Series, **notation: str | bool) -> pd.Series:
@@ -173,12 +192,13 @@ def check_one_regular(
     # What does not differ has nothing to do with the notation.
     if len(set(map(str, errors.values()))) == 1:
         raise error
-    times, other = readings.values()
+    times, other, *_ = readings.values()
     position = int((times != other).idxmax())
+    others = [f"the {key.partition(' ')[0]}" for key in readings if key != notation]
     raise InputError(
         f"{error} The dates were read {notation}, such as "
         f"{table.texts(column)[position]!r} in {table.row(position)} as "
-        f"{format_time(times[position])}. If {_OTHER_WAY[notation]} comes first, give "
+        f"{format_time(times[position])}. If {' or '.join(others)} comes first, give "
         f"{_WAYS_OUT}."
     ) from error
 

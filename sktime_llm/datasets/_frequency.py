@@ -108,7 +108,8 @@ def infer_frequency(stamps: pd.DatetimeIndex) -> str | None:
     Where the whole has none, ever shorter parts of it are asked, and the most common
     answer at the first length that has any is taken.
     """
-    if stamps.day.nunique() == 1 and stamps.day[0] < _SHORTEST_MONTH:
+    is_one_day = stamps.day.nunique() == 1 and stamps.day[0] <= _SHORTEST_MONTH
+    if is_one_day and not stamps.is_month_end.all():
         # pandas knows steps of months only between their first or last days.
         stamps = stamps - pd.Timedelta(days=stamps.day[0] - 1)
     width = len(stamps)

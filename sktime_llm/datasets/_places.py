@@ -11,8 +11,13 @@ from sktime_llm.errors import OddTimeStampWarning
 
 _CALENDAR = (pd.offsets.MonthEnd, pd.offsets.QuarterEnd, pd.offsets.YearEnd)
 
-# Weekend and holidays put the first business day of a month on its fourth day at most.
-_DAYS_TO_BUSINESS = 4
+# Weekends and holidays, such as a week in October in China, are before the first
+# business day of a month or after the last.
+_DAYS_TO_BUSINESS = 10
+
+# Midnights where clocks are changed are at different hours of UTC.
+_CLOCK_CHANGE = pd.Timedelta(hours=2)
+_ALMOST_A_DAY = pd.Timedelta(hours=23)
 
 
 def warn_of_odd_stamps(
@@ -54,7 +59,10 @@ def _find_odd(times: pd.DatetimeIndex, periods: pd.PeriodIndex) -> np.ndarray:
     """Mark the stamps that break the rule which most of them keep."""
     starts = periods.to_timestamp()
     if not isinstance(periods.freq, _CALENDAR):
-        return _differ(times - starts)
+        places = times - starts
+        is_day_or_more = periods[0].end_time - periods[0].start_time > _ALMOST_A_DAY
+        near = _CLOCK_CHANGE if is_day_or_more else pd.Timedelta(0)
+        return np.asarray(abs(places - _most_common(places)) > near)
     months = 12 * (times.year - starts.year) + times.month - starts.month
     days, left = times.day, times.days_in_month - times.day
     on_weekend = times.dayofweek > 4

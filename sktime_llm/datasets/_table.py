@@ -44,9 +44,9 @@ def read_table(
     time_column : str
         Column with the time stamps: dates, quarters such as ``2020Q1``, or consecutive
         integers. Write dates as ``YYYY-MM-DD``, or give `date_format`. Where all stamps
-        can be read both with the month and with the day first, the way is taken that
-        gives regular time stamps; it is an error if both do. Times with an offset from
-        UTC are converted to UTC.
+        can be read in several ways, with the month, the day or a year of two digits
+        first, the way is taken that gives regular time stamps; it is an error if
+        several do. Times with an offset from UTC are converted to UTC.
     target : str or sequence of str, optional
         Columns to forecast. Default: all columns that mostly hold numbers, apart from
         `time_column` and `id_column`.
@@ -79,7 +79,9 @@ def read_table(
     OddTimeStampWarning
         If time stamps are at another place of their periods than the others, such as a
         17th among first days of months. In months, quarters and years, alike are the
-        same day of a month, its last day, and its first or last business day.
+        same day of a month, its last day, and its first or last business day, for which
+        any weekday of the first or last ten days is taken. In days and weeks, two hours
+        make no difference, as clocks may have been changed.
 
     Examples
     --------

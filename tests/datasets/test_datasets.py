@@ -279,6 +279,8 @@ def test_parquet_error_names_the_row_and_ignores_times_and_truth(tmp_path):
         (["2020-01-31", "2020-02-29", "2020-03-31"], "2020-01", "M"),
         (["2020-01-15", "2020-02-15", "2020-03-15"], "2020-01", "M"),
         (["2020-07-15", "2020-08-15", "2020-09-15"], "2020-07", "M"),
+        (["2019-01-28", "2019-02-28", "2019-03-28"], "2019-01", "M"),
+        (["2021-02-28", "2022-02-28", "2023-02-28"], "2021", "Y-FEB"),
         (["2020-02-03", "2020-03-02", "2020-04-01"], "2020-02", "M"),
         (["2020-01-31", "2020-02-28", "2020-03-31"], "2020-01", "M"),
         (["2020-01", "2020-02", "2020-03"], "2020-01", "M"),
@@ -418,12 +420,26 @@ def test_stamps_at_the_same_place_of_their_periods(csv, step, place):
     assert len(read_table(path, time_column="date", frequency=frequency)) == len(dates)
 
 
-def test_holidays_move_first_and_last_business_days(csv):
-    lasts = ["2018-01-31", "2018-02-28", "2018-03-29", "2018-04-30", "2018-05-31"]
-    firsts = ["2018-07-02", "2018-08-01", "2018-09-04", "2018-10-01", "2018-11-01"]
-    for stamps in (lasts, firsts):
-        path = csv("date,y", *(f"{stamp},1" for stamp in stamps))
-        assert len(read_table(path, time_column="date", frequency="M")) == 5
+@pytest.mark.parametrize(
+    "stamps",
+    [
+        ["2018-01-31", "2018-02-28", "2018-03-29", "2018-04-30", "2018-05-31"],
+        ["2018-07-02", "2018-08-01", "2018-09-04", "2018-10-01", "2018-11-01"],
+        ["2020-01-06", "2020-02-03", "2020-03-02", "2020-04-01", "2020-05-01"],  # Japan
+        ["2020-09-01", "2020-10-09", "2020-11-02", "2020-12-01", "2021-01-04"],  # China
+    ],
+)
+def test_holidays_move_first_and_last_business_days(csv, stamps):
+    path = csv("date,y", *(f"{stamp},1" for stamp in stamps))
+    assert len(read_table(path, time_column="date", frequency="M")) == 5
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York"])
+@pytest.mark.parametrize("step", ["D", "W", "MS"])
+def test_clocks_move_local_midnights(csv, zone, step):
+    times = pd.date_range("2019-01-01", "2020-01-31", freq=step, tz=zone)
+    path = csv("date,y", *(f"{time.isoformat()},1" for time in times))
+    assert len(read_table(path, time_column="date")) == len(times)
 
 
 def test_business_days_are_time_stamps_with_a_frequency(csv):
@@ -607,6 +623,46 @@ def test_dates_that_are_regular_in_two_notations(csv):
         "--date-format",
         "YYYY-MM-DD",
     )
+
+
+@pytest.mark.parametrize("n_rows", [12, 31])
+@pytest.mark.parametrize("notation", ["%y-%m-%d", "%y/%m/%d", "%y-%b-%d", "%d.%m.%y"])
+def test_a_year_of_two_digits_may_come_first(csv, notation, n_rows):
+    dates = pd.date_range("2019-01-01", periods=n_rows)
+    path = csv("date,y", *(f"{stamp},1" for stamp in written(dates, notation)))
+    words = ["year first as", "day first as", "date_format", "--date-format"]
+    assert_fails(path, *words, "YYYY-MM-DD")
+    index = read_table(path, time_column="date", date_format=notation).index
+    assert index.equals(dates.to_period("D"))
+
+
+def test_months_with_a_year_of_two_digits_first(csv):
+    for n_rows, fails in ((12, True), (14, False)):
+        stamps = written(MONTHS[:n_rows], "%y-%m-%d")
+        path = csv("date,y", *(f"{stamp},1" for stamp in stamps))
+        if fails:
+            assert_fails(path, "year first as 2018-01-01", "day first as 2001-01-18")
+        else:
+            index = read_table(path, time_column="date").index
+            assert index.equals(MONTHS.to_period("M"))
+
+
+def test_a_year_of_two_digits_in_an_irregular_notation(csv):
+    stamps = written(MONTHS.delete(4), "%d.%m.%y")
+    path = csv("date,y", *(f"{stamp},1" for stamp in stamps))
+    assert_fails(path, "read month first", "If the day or the year comes first")
+
+
+@pytest.mark.parametrize("notation", ["%b-%y", "%m/%y", "%y-%m", "%y-%b", "%B %y"])
+def test_months_and_years_of_two_digits(csv, notation):
+    stamps = written(pd.date_range("2019-01-01", periods=12, freq="MS"), notation)
+    path = csv("date,y", *(f"{stamp},1" for stamp in stamps))
+    assert_fails(path, repr(stamps[0]), "date_format", "--date-format", "YYYY-MM-DD")
+
+
+def test_years_before_1000(csv):
+    path = csv("date,y", "0998-01-01,1", "0999-01-01,1", "1000-01-01,1")
+    assert_fails(path, "'0998-01-01'", "date_format", "YYYY-MM-DD")
 
 
 def test_dates_that_are_irregular_in_two_notations(csv):
