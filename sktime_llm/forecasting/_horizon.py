@@ -92,7 +92,7 @@ def _count_durations(durations: pd.TimedeltaIndex, cutoff: Any) -> np.ndarray | 
         times = _later(cutoff, durations)
         absolute = ForecastingHorizon(times, is_relative=False, freq=cutoff.freq)
         steps = np.asarray(absolute.to_relative(cutoff).to_pandas(), dtype=np.int64)
-    except ValueError:  # of pandas: a period and a fraction of one
+    except (TypeError, ValueError):  # of pandas: a period and a fraction of one
         return None
     there = ForecastingHorizon(steps, is_relative=True).to_absolute_index(cutoff)
     return steps if (there == times).all() else None

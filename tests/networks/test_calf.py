@@ -602,9 +602,10 @@ def test_without_textual_branch_the_forecast_is_the_reference(backbone):
 
 
 def test_published_settings_are_the_defaults():
-    network = build(n_heads=None, d_ff=2048, n_principal_embeddings=None)
+    network = build(n_heads=None, d_ff=None, n_principal_embeddings=None)
     encoder = network.embedding.encoder
-    assert encoder.linear1.out_features == 2048
+    # as wide, in proportion, as beside the published backbone
+    assert encoder.linear1.out_features == round(2048 / 768 * WIDTH)
     assert encoder.self_attn.num_heads == BACKBONE_HEADS
     assert network.textual.match.n_heads == BACKBONE_HEADS
     assert network.textual.principal_embeddings.shape == (WIDTH - 1, WIDTH)
@@ -631,7 +632,6 @@ def test_published_settings_are_the_defaults():
         "lr_schedule": "cosine",
         "cosine_epochs": 20,
         "patience": 10,
-        "d_ff": 2048,
     }
     params = CALFForecaster().get_params()
     assert {n: params[n] for n in published} == published
