@@ -52,7 +52,7 @@ def inject_lora(model: PreTrainedModel, tuning: Tuning) -> None:
     check_count("lora_rank", tuning.lora_rank, least=0)
     check_number("lora_alpha", tuning.lora_alpha, above=0)
     width = model.config.hidden_size
-    if not 0 <= tuning.lora_rank <= width:
+    if tuning.lora_rank > width:
         raise InputError(
             f"lora_rank={tuning.lora_rank}, expected between 0 and {width}, the width "
             "of the backbone: an adapter of a higher rank is not low-rank."

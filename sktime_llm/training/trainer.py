@@ -102,13 +102,10 @@ class TrainingConfig:
             if getattr(self, name) not in allowed:
                 got = getattr(self, name)
                 raise InputError(f"{name}={got!r}, expected one of {tuple(allowed)}.")
-        counts = {
-            **dict.fromkeys(("max_epochs", "batch_size", "cosine_epochs"), False),
-            **dict.fromkeys(("patience", "steps_per_epoch"), True),
-        }
-        for name, optional in counts.items():
+        may_be_none = ("patience", "steps_per_epoch")
+        for name in ("max_epochs", "batch_size", "cosine_epochs", *may_be_none):
             value = getattr(self, name)
-            check_count(name, value, optional=optional)
+            check_count(name, value, optional=name in may_be_none)
             if value is not None:  # torch takes no integers of numpy everywhere
                 object.__setattr__(self, name, int(value))
         check_number("learning_rate", self.learning_rate, above=0)
