@@ -1,7 +1,7 @@
 """Long-term forecasting under the published protocol.
 
-ETTh1: 12 months to train, 4 to validate, 4 to test; standardised by the statistics of
-the training part; every test window counts; errors on standardised data. Exchange:
+ETTh1: 12 months to train, 4 to validate, 4 to test; standardized by the statistics of
+the training part; every test window counts; errors on standardized data. Exchange:
 70 / 10 / 20 %.
 
     python benchmarks/long_term.py --method calf --dataset ETTh1 --horizon 96 \
@@ -20,7 +20,7 @@ import torch
 from _records import RESULTS, append, find, provenance, recorded
 
 from sktime_llm import BALMTSFForecaster, CALFForecaster
-from sktime_llm.training.devices import resolve_device
+from sktime_llm._devices import resolve_device
 from sktime_llm.training.rollout import roll_forward
 from sktime_llm.training.windows import Windows, WindowShape
 
@@ -61,7 +61,7 @@ METHODS = {
             "lr_schedule": "step",
             "learning_rate": 0.01,
             "batch_size": 96,
-            "alignment_weight": 1.0,
+            "alignment_loss_weight": 1.0,
             "prompt_order": "text-first",
             "prompt_style": "short",
             "text_memory": 2.0,
@@ -111,7 +111,7 @@ def make_forecaster(args: argparse.Namespace, horizon: int, fraction: float):
 
 
 def test_errors(forecaster, table, train_end: int, test_start: int) -> dict:
-    """MSE and MAE over every test window, on data standardised by the training part."""
+    """MSE and MAE over every test window, on data standardized by the training part."""
     train = table.iloc[:train_end].to_numpy()
     values = (table.to_numpy() - train.mean(0)) / train.std(0)
     shape = WindowShape(forecaster.context_length_, forecaster.prediction_length_)

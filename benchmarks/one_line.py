@@ -80,7 +80,7 @@ def main() -> None:
     # not before, as both import torch: that is part of the first fit
     from _records import append, provenance
 
-    from sktime_llm.training.devices import resolve_device
+    from sktime_llm._devices import resolve_device
 
     settings = {"dataset": "airline", "seed": SEED}
     record = {**settings, **measured, **provenance(resolve_device("auto"))}

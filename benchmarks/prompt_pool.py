@@ -108,15 +108,15 @@ def train(loss_weight: float, seed: int, n_steps: int = 300) -> PromptedForecast
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     network = PromptedForecaster()
-    optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     for _ in range(n_steps):
         series, _ = make_series(64, generator)
         forecast, selection = network(series[:, :CONTEXT_LENGTH])
         loss = F.mse_loss(forecast, series[:, CONTEXT_LENGTH:])
         loss = loss + loss_weight * selection_loss(selection.scores)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     return network
 
 

@@ -19,7 +19,7 @@ from _records import RESULTS, append, find, provenance, recorded
 from long_term import read_etth1
 
 from sktime_llm import BALMTSFForecaster
-from sktime_llm.training.devices import resolve_device
+from sktime_llm._devices import resolve_device
 from sktime_llm.training.rollout import roll_forward
 from sktime_llm.training.windows import Windows, WindowShape
 
@@ -120,12 +120,12 @@ def time_all(network, context, target, in_a_row) -> dict[str, float]:
     features = network.window_features(context)
     parameters = [p for p in network.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(parameters, lr=1e-6)
-    with network.train().remember():
+    with network.train().training_context():
         step(network, optimizer, context, target, features)  # reads the texts
-        synchronise(context)
+        synchronize(context)
         started = time.perf_counter()
         step(network, optimizer, context, target, features)
-        synchronise(context)
+        synchronize(context)
         training = time.perf_counter() - started
     return {
         "train": training,
@@ -140,7 +140,7 @@ def time_forecast(network, context) -> float:
     network.eval()
     started = time.perf_counter()
     network(context)
-    synchronise(context)
+    synchronize(context)
     return time.perf_counter() - started
 
 
@@ -151,13 +151,13 @@ def step(network, optimizer, context, target, features) -> None:
     optimizer.step()
 
 
-def synchronise(tensor: torch.Tensor) -> None:
+def synchronize(tensor: torch.Tensor) -> None:
     if tensor.device.type == "cuda":
         torch.cuda.synchronize()
 
 
 def measure_error(args, table, values, name: str, train_end: int, test_start: int):
-    """MSE and MAE on standardised data after a short training."""
+    """MSE and MAE on standardized data after a short training."""
     forecaster = make(
         args, name, max_epochs=1, steps_per_epoch=args.steps, learning_rate=0.005
     ).fit(table.iloc[:train_end])

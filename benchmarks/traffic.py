@@ -28,12 +28,12 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, PredefinedSplit
 
 from sktime_llm import LLMTSNetForecaster
+from sktime_llm._devices import resolve_device
 from sktime_llm.datasets import load_los_loop
-from sktime_llm.training.devices import resolve_device
 from sktime_llm.training.rollout import roll_forward
 
 CONTEXT_LENGTH = 12
-MOST_STEPS = 12
+MAX_STEPS = 12
 STEPS_PER_DAY = 288
 PACKAGES = ("numpy", "pandas", "peft", "scikit-learn", "torch", "transformers")
 PUBLISHED = {  # RMSE and MAE by horizon
@@ -156,7 +156,7 @@ def flat(windows: np.ndarray) -> np.ndarray:
 # data's scale, Adam; width, depth and epochs are not stated.
 NETWORK = {
     "context_length": CONTEXT_LENGTH,
-    "prediction_length": MOST_STEPS,
+    "prediction_length": MAX_STEPS,
     "patch_length": 4,
     "d_model": 32,
     "d_ff": 64,
@@ -190,7 +190,7 @@ class NetworkMethod:
         contexts = task.contexts(task.observed.to_numpy()).astype(np.float32)
         network = self._trained[key].network_
         context = torch.from_numpy(contexts).to(task.device)
-        forecast = roll_forward(network, context, MOST_STEPS, batch_size=64).mean
+        forecast = roll_forward(network, context, MAX_STEPS, batch_size=64).mean
         return forecast[:, : task.horizon].cpu().numpy()
 
 

@@ -3,7 +3,7 @@
 A forecaster is fitted on the first part of the data; then block after block is first
 forecast, every window of it, and then given to `update`. Copies of one fitted
 forecaster go on in three ways: without training, by the task loss alone (the default),
-and by all three losses (``keep_textual_branch=True``). Errors are on data standardised
+and by all three losses (``keep_textual_branch=True``). Errors are on data standardized
 by the first part, the mean over all blocks but the first, which no update precedes.
 
     python benchmarks/updates.py --data-dir DATA
@@ -24,7 +24,7 @@ from long_term import read_etth1, test_errors
 from sktime.datasets import load_airline, load_PBS_dataset, load_uschange
 
 from sktime_llm import CALFForecaster
-from sktime_llm.training.devices import resolve_device
+from sktime_llm._devices import resolve_device
 
 WAYS = ("no training", "task loss", "all losses")
 MONTH = 30 * 24

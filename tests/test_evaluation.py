@@ -30,7 +30,7 @@ from sktime_llm.evaluation import (
 
 
 class Repeat(BaseForecaster):
-    """Forecast `value` always, after doing what `behaviour` says in fit."""
+    """Forecast `value` always, after doing what `behavior` says in fit."""
 
     _tags = {
         "capability:missing_values": True,
@@ -39,21 +39,21 @@ class Repeat(BaseForecaster):
     }
     _config = {"remember_data": False}
 
-    def __init__(self, value=0.0, behaviour="fit"):
+    def __init__(self, value=0.0, behavior="fit"):
         self.value = value
-        self.behaviour = behaviour
+        self.behavior = behavior
         super().__init__()
         self._y = self._X = None
 
     def _fit(self, y, X, fh):
         self._columns = y.columns
-        if isinstance(self.behaviour, type):
-            raise self.behaviour("of no use")
-        if self.behaviour == "interrupt":
+        if isinstance(self.behavior, type):
+            raise self.behavior("of no use")
+        if self.behavior == "interrupt":
             raise TrainingInterrupted("stopped", [])
-        if self.behaviour == "fail":
+        if self.behavior == "fail":
             raise KeyError("no such thing")
-        if self.behaviour == "warn":
+        if self.behavior == "warn":
             warnings.warn("look out", SktimeLLMWarning, stacklevel=2)
             warnings.warn("an internal matter", FutureWarning, stacklevel=2)
         return self
@@ -227,7 +227,7 @@ def test_progress_counts_every_step(small):
 def test_warnings_for_developers_are_kept_back_and_others_named(small):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        compare_forecasters(small, {"loud": Repeat(behaviour="warn"), "naive": naive()})
+        compare_forecasters(small, {"loud": Repeat(behavior="warn"), "naive": naive()})
     assert [(one.category, str(one.message)) for one in caught] == [
         (SktimeLLMWarning, "loud on small: look out")
     ]
@@ -313,7 +313,7 @@ def test_the_warning_names_no_more_than_ten_series():
 
 @pytest.mark.parametrize("flat", FLAT)
 def test_without_any_mase_nothing_is_fitted(flat):
-    fails_if_fitted = {"bad": Repeat(behaviour="fail")}
+    fails_if_fitted = {"bad": Repeat(behavior="fail")}
     words = "'y' has no MASE.* there is no change over .*another seasonal period"
     with pytest.raises(InputError, match=words):
         compare_forecasters(
@@ -350,7 +350,7 @@ def test_hierarchies_keep_their_mase():
 @pytest.mark.parametrize(
     ("forecaster", "reason"),
     [
-        (Repeat(behaviour="fail"), "KeyError: 'no such thing'"),
+        (Repeat(behavior="fail"), "KeyError: 'no such thing'"),
         (Repeat(np.nan), "missing or infinite"),
         (Repeat(np.inf), "infin"),
     ],
@@ -385,17 +385,17 @@ def test_failure_is_raised_or_recorded(small, forecaster, reason):
 )
 def test_what_would_fail_on_all_data_ends_the_comparison(small, error, on_error):
     with pytest.raises(error, match="of no use"):
-        compare_forecasters(small, {"bad": Repeat(behaviour=error)}, on_error=on_error)
+        compare_forecasters(small, {"bad": Repeat(behavior=error)}, on_error=on_error)
 
 
 def test_interrupted_training_ends_the_comparison(small):
-    forecasters = {"slow": Repeat(behaviour="interrupt")}
+    forecasters = {"slow": Repeat(behavior="interrupt")}
     with pytest.raises(KeyboardInterrupt, match="stopped"):
         compare_forecasters(small, forecasters, on_error="record")
 
 
 def test_when_all_fail_there_are_no_forecasts(small):
-    bad = {"bad": Repeat(behaviour="fail")}
+    bad = {"bad": Repeat(behavior="fail")}
     scores, forecasts = compare_forecasters(
         small, bad, on_error="record", return_forecasts=True
     )
@@ -494,7 +494,7 @@ def test_statistical_forecasters_run(n_variates):
     y = load_dataset("us_change").y.iloc[-60:, :n_variates]
     names = [name for name in forecaster_names() if "calf" not in name]
     with warnings.catch_warnings():
-        # statsforecast says where its optimiser did not converge.
+        # statsforecast says where its optimizer did not converge.
         warnings.simplefilter("ignore", UserWarning)
         scores = compare_forecasters(
             y, lambda season: default_forecasters(season, names), horizon=4, n_folds=1

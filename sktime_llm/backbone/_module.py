@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import MODEL_FOR_MASKED_LM_MAPPING, PreTrainedTokenizerBase
 
-from sktime_llm.backbone.adapters import Tuning, inject_lora
+from sktime_llm.backbone.adapters import AdapterConfig, inject_lora
 from sktime_llm.backbone.architecture import (
     count_positions,
     first_position,
@@ -144,11 +144,11 @@ class LanguageModelBackbone(Backbone):
     ----------
     source : BackboneSource
         The frozen weights.
-    tuning : Tuning
+    tuning : AdapterConfig
         What trains.
     """
 
-    def __init__(self, source: BackboneSource, tuning: Tuning) -> None:
+    def __init__(self, source: BackboneSource, tuning: AdapterConfig) -> None:
         super().__init__()
         self.source = source
         self.vocabulary_key = replace(source, n_layers=None)
@@ -238,7 +238,7 @@ class LanguageModelBackbone(Backbone):
         return _rebuild, (self.source, self.tuning, state, frozen, like, mode)
 
 
-def _own_module(frozen: nn.Module, tuning: Tuning) -> Any:
+def _own_module(frozen: nn.Module, tuning: AdapterConfig) -> Any:
     """Give a module whose frozen parameters share their storage with `frozen`."""
     trained = set()
     if tuning.layer_norms:
@@ -263,7 +263,7 @@ def _own_module(frozen: nn.Module, tuning: Tuning) -> Any:
 
 def _rebuild(
     source: BackboneSource,
-    tuning: Tuning,
+    tuning: AdapterConfig,
     state: dict[str, Tensor],
     frozen: str,
     like: Tensor,

@@ -10,7 +10,7 @@ from sktime_llm.backbone._module import Backbone
 from sktime_llm.backbone.loading import load_tokenizer
 
 
-class StandInBackbone(Backbone):
+class AblationBackbone(Backbone):
     """What stands in the place of the language model in an ablation.
 
     Follows the ablations of [1]_: the language model is removed, or replaced by a

@@ -13,7 +13,7 @@ from sktime_llm.errors import InputError
 
 
 @dataclass(frozen=True)
-class Tuning:
+class AdapterConfig:
     """Which parts of a backbone are trained; by default nothing.
 
     Parameters
@@ -41,7 +41,7 @@ class Tuning:
     reduced_memory: bool = False
 
 
-def inject_lora(model: PreTrainedModel, tuning: Tuning) -> None:
+def inject_lora(model: PreTrainedModel, tuning: AdapterConfig) -> None:
     """Put LoRA adapters on the attention projections, in place.
 
     Raises

@@ -67,7 +67,7 @@ def attention_projection_names(model: nn.Module) -> list[str]:
     Raises
     ------
     UnsupportedBackboneError
-        If none is recognised.
+        If none is recognized.
     """
     names = [
         name

@@ -55,7 +55,7 @@ class BackboneSource:
         has fewer.
     random_seed : int, optional
         If given, the weights are not the pretrained ones but random ones, drawn by the
-        architecture's own initialisation from this seed.
+        architecture's own initialization from this seed.
     """
 
     name: str

@@ -13,7 +13,7 @@ training starts from the pretrained model; afterwards the product is merged into
 
 Any user of peft can apply it to any model, as LoRA: :class:`LoraAmrConfig` goes where a
 ``LoraConfig`` would. peft builds and dispatches its own LoRA layers (``Linear``,
-``Conv1D``, quantised ones), and only what is inside ``lora_A`` and ``lora_B`` is
+``Conv1D``, quantized ones), and only what is inside ``lora_A`` and ``lora_B`` is
 replaced:
 
 ================  =======================  ==================================
@@ -104,7 +104,7 @@ class LoraAmrConfig(LoraConfig):
         weight has rank ``r / 2``.
     target_modules : list of str or str
         Names of the linear layers to adapt, by their ends, or a regular expression.
-        Layers may be ``torch.nn.Linear``, transformers' ``Conv1D``, and the quantised
+        Layers may be ``torch.nn.Linear``, transformers' ``Conv1D``, and the quantized
         layers that peft's LoRA supports.
     lora_alpha : int, default=8
         The update is scaled by ``lora_alpha / r``; with ``use_rslora`` by
@@ -210,7 +210,7 @@ def attention_config(
     InputError
         If the rank is odd or below 2.
     UnsupportedBackboneError
-        If no projection is recognised.
+        If no projection is recognized.
 
     Examples
     --------

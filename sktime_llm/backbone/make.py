@@ -6,11 +6,11 @@ from torch import nn
 
 from sktime_llm.backbone._module import Backbone, LanguageModelBackbone
 from sktime_llm.backbone.ablations import (
+    AblationBackbone,
     AttentionLayer,
-    StandInBackbone,
     TransformerLayer,
 )
-from sktime_llm.backbone.adapters import Tuning
+from sktime_llm.backbone.adapters import AdapterConfig
 from sktime_llm.backbone.loading import BackboneSource, load_config
 from sktime_llm.errors import InputError
 
@@ -45,14 +45,16 @@ class BackboneChoice:
     random_seed: int = 0
 
 
-def make_backbone(choice: BackboneChoice, tuning: Tuning | None = None) -> Backbone:
+def make_backbone(
+    choice: BackboneChoice, tuning: AdapterConfig | None = None
+) -> Backbone:
     """Make a backbone; frozen weights are shared within the process.
 
     Parameters
     ----------
     choice : BackboneChoice
         Which model, and in which mode.
-    tuning : Tuning, optional
+    tuning : AdapterConfig, optional
         What of a language model trains; by default nothing. Without effect in the
         modes without a language model, whose layer trains whole.
 
@@ -78,7 +80,7 @@ def make_backbone(choice: BackboneChoice, tuning: Tuning | None = None) -> Backb
     if choice.mode in ("pretrained", "random"):
         seed = choice.random_seed if choice.mode == "random" else None
         source = BackboneSource(choice.name, choice.revision, choice.n_layers, seed)
-        return LanguageModelBackbone(source, tuning or Tuning())
+        return LanguageModelBackbone(source, tuning or AdapterConfig())
     config = load_config(choice.name, choice.revision)
     width, n_heads = config.hidden_size, config.num_attention_heads
     layer: nn.Module | None = None
@@ -86,6 +88,6 @@ def make_backbone(choice: BackboneChoice, tuning: Tuning | None = None) -> Backb
         layer = AttentionLayer(width, n_heads)
     elif choice.mode == "transformer":
         layer = TransformerLayer(width, n_heads)
-    return StandInBackbone(
+    return AblationBackbone(
         choice.name, choice.revision, config, layer, choice.random_seed
     )

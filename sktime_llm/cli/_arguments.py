@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sktime_llm._version import __version__
 
-_LARGEST_SEED = 2**32 - 1
+_MAX_SEED = 2**32 - 1
 
 _DESCRIPTION = """\
 Compare a forecaster with a language model inside with the usual ones.
@@ -156,8 +156,8 @@ def _positive(text: str) -> int:
 
 def _seed(text: str) -> int:
     # as NumPy takes them, whose error would come only after other forecasters ran
-    if not text.isdecimal() or int(text) > _LARGEST_SEED:
+    if not text.isdecimal() or int(text) > _MAX_SEED:
         raise argparse.ArgumentTypeError(
-            f"expected an integer from 0 to {_LARGEST_SEED}, got {text!r}"
+            f"expected an integer from 0 to {_MAX_SEED}, got {text!r}"
         )
     return int(text)

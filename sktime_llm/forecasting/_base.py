@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.utils import check_random_state
 from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 
+from sktime_llm._devices import resolve_device, seeded
 from sktime_llm.errors import InputError
 from sktime_llm.forecasting._checks import (
     check_columns,
@@ -39,13 +40,12 @@ from sktime_llm.forecasting._series import (
     to_array,
 )
 from sktime_llm.forecasting._shape import choose_shape
-from sktime_llm.forecasting._training import LARGEST_BATCH, TrainingMixin
+from sktime_llm.forecasting._training import MAX_BATCH, TrainingMixin
 from sktime_llm.networks._interface import ForecastNetwork
-from sktime_llm.training.devices import resolve_device, seeded
 from sktime_llm.training.trainer import on_main_process
 from sktime_llm.training.windows import WindowShape, shape_of
 
-_LARGEST_SEED = 2**31 - 1
+_MAX_SEED = 2**31 - 1
 _CHANGED_BY_UPDATE = (
     "network_",
     "history_",
@@ -138,7 +138,7 @@ class BaseLLMForecaster(
 
     def _largest_batch(self, n_channels: int) -> int:
         """Most windows computed at once, unless `batch_size` says."""
-        return LARGEST_BATCH
+        return MAX_BATCH
 
     # fitting
 
@@ -167,7 +167,7 @@ class BaseLLMForecaster(
         self._numbers = {key: i for i, key in enumerate(series)}
         self._introduce(network, series, y.columns)
         if pretrained is not None and epochs == 0:
-            with network.remember():
+            with network.training_context():
                 pass  # what is kept for training alone is dropped
             self.history_ = pd.DataFrame()
         else:
@@ -333,7 +333,7 @@ class BaseLLMForecaster(
 
     def _seed(self) -> int:
         state = check_random_state(self.random_state)
-        return on_main_process(lambda: int(state.randint(_LARGEST_SEED)))
+        return on_main_process(lambda: int(state.randint(_MAX_SEED)))
 
     # input checks
 

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sktime_llm._devices import seeded
 from sktime_llm.errors import InputError
 from sktime_llm.forecasting._series import Key
 from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.text.describers import Describer, resolve_describer, texts_of
 from sktime_llm.text.description_memory import DescriptionMemory
 from sktime_llm.text.encoder import DescriptionEncoder
-from sktime_llm.training.devices import seeded
 from sktime_llm.training.trainer import on_main_process
 from sktime_llm.training.windows import WindowShape, shape_of, train_rows
 

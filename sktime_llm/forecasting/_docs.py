@@ -39,9 +39,9 @@ validation_fraction : float, optional
     None is 0.1 where that makes at least 32 validation windows over all series,
     else 0.
 optimizer : {"adam", "adamw"}, default="adam"
-    Optimiser.
+    Optimizer.
 weight_decay : float, default=0.0
-    Weight decay of the optimiser.""",
+    Weight decay of the optimizer.""",
     "lr_schedule": """\
 lr_schedule : {"cosine", "one-cycle", "step", "constant"}, default=<lr_schedule>
     Learning rate over time; ``"step"`` halves it every epoch.
@@ -52,7 +52,7 @@ gradient_clip : float, optional
 steps_per_epoch : int, optional
     Bound on the steps of an epoch, which then sees a random part of the windows.
 standardize : bool, default=True
-    Whether each series is standardised by its training part before training, so
+    Whether each series is standardized by its training part before training, so
     that all count alike in the loss; a column that stands still there, by all its
     rows. Otherwise all are divided by one number, the root mean square of their
     deviations, so that they count by their size, and losses are in that unit.

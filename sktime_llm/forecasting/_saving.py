@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
+from sktime_llm._devices import resolve_device
 from sktime_llm.errors import DeviceChangedWarning, DeviceNotAvailableError
 from sktime_llm.networks._interface import ForecastNetwork
-from sktime_llm.training.devices import resolve_device
 
 _NETWORKS = ("network_", "pretrained_network_")
 

@@ -1,4 +1,4 @@
-"""Standardisation of series by the statistics of their training part."""
+"""Standardization of series by the statistics of their training part."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -68,7 +68,7 @@ class Scaling(NamedTuple):
         )
 
     def apply(self, values: np.ndarray) -> np.ndarray:
-        """Standardise (time, channel)."""
+        """Standardize (time, channel)."""
         return (values - self.loc) / self.scale
 
     def undo(self, values: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ Key = Hashable
 """Instance of a panel or node of a hierarchy; None for a single series."""
 
 
-_LARGEST = 1e150
+_MAX = 1e150
 
 
 def split_series(frame: pd.DataFrame) -> Iterator[tuple[Key, pd.DataFrame]]:
@@ -62,13 +62,13 @@ def to_array(
             f"{series.columns[column]!r} at {series.index[row]}. Replace them first, "
             "for example by sktime.transformations.series.impute.Imputer in a pipeline."
         )
-    huge = np.abs(values) > _LARGEST
+    huge = np.abs(values) > _MAX
     if huge.any():
         row, column = np.argwhere(huge)[0]
         raise InputError(
             f"y{of_series(key)} has {values[row, column]} in column "
             f"{series.columns[column]!r} at {series.index[row]}; expected at most "
-            f"{_LARGEST} in size, whose square is a number. Give y in a larger unit."
+            f"{_MAX} in size, whose square is a number. Give y in a larger unit."
         )
     _check_regular(series.index, key)
     return values

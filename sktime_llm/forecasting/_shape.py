@@ -7,9 +7,9 @@ from sktime_llm._numbers import check_count, check_number
 from sktime_llm.errors import ClippedParameterWarning, SeriesTooShortError
 from sktime_llm.training.windows import WindowShape
 
-MOST_PREDICTION = 24
-LEAST_CONTEXT, MOST_CONTEXT = 24, 96
-DEFAULT_VALIDATION, LEAST_VALIDATION_WINDOWS = 0.1, 32
+MAX_PREDICTION = 24
+MIN_CONTEXT, MAX_CONTEXT = 24, 96
+DEFAULT_VALIDATION, MIN_VALIDATION_WINDOWS = 0.1, 32
 
 
 def choose_shape(
@@ -90,7 +90,7 @@ def validation_share(
             max(0, round(DEFAULT_VALIDATION * n) - prediction_length + 1)
             for n in n_rows
         )
-        return DEFAULT_VALIDATION if n_windows >= LEAST_VALIDATION_WINDOWS else 0.0
+        return DEFAULT_VALIDATION if n_windows >= MIN_VALIDATION_WINDOWS else 0.0
     check_number(
         "validation_fraction", validation_fraction, least=0, below=1, optional=True
     )
@@ -112,13 +112,13 @@ def _room(longest: int, prediction_length: int, share: float) -> int:
 
 
 def _default_prediction(longest: int, longest_step: int | None) -> int:
-    wanted = longest_step or MOST_PREDICTION
+    wanted = longest_step or MAX_PREDICTION
     return max(1, min(wanted, longest // 4))
 
 
 def _default_context(prediction_length: int) -> int:
     """Twice the forecast, as published for M4, but at most 96, as for ETT."""
-    return min(MOST_CONTEXT, max(LEAST_CONTEXT, 2 * prediction_length))
+    return min(MAX_CONTEXT, max(MIN_CONTEXT, 2 * prediction_length))
 
 
 def _half(room: int) -> int:

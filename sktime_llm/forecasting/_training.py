@@ -26,7 +26,7 @@ from sktime_llm.training.windows import (
     with_target,
 )
 
-_LEAST_BATCH, LARGEST_BATCH = 16, 256
+_MIN_BATCH, MAX_BATCH = 16, 256
 _STEPS_OF_AN_EPOCH = 32
 
 
@@ -192,7 +192,7 @@ def _of_which(series: dict[Key, np.ndarray]) -> str:
 
 def _default_batch_size(n_windows: int, most: int) -> int:
     """Make some 32 steps an epoch, of 16 windows or more."""
-    return min(most, max(_LEAST_BATCH, n_windows // _STEPS_OF_AN_EPOCH))
+    return min(most, max(_MIN_BATCH, n_windows // _STEPS_OF_AN_EPOCH))
 
 
 def _last_starts(n_rows: int, n_new: int, shape: WindowShape) -> np.ndarray:

@@ -13,7 +13,7 @@ from sktime_llm.layers.patch_embedding import count_patches
 from sktime_llm.networks.balm_tsf import (
     PROMPT_ORDERS,
     BALMTSFNetwork,
-    TextBranch,
+    PromptBranch,
     published_prompt_length,
 )
 from sktime_llm.training.windows import WindowShape
@@ -75,9 +75,9 @@ class BALMTSFForecaster(BaseLLMForecaster):
         Gigabytes, on the device, in which training keeps what the language model makes
         of texts, for ``prompt_order="text-first"``; texts beyond are read again in
         every epoch. Results are the same.
-    alignment_weight : float, default=1.0
+    alignment_loss_weight : float, default=1.0
         Weight of the contrastive loss.
-    start_temperature : float, default=0.07
+    init_temperature : float, default=0.07
         Temperature of the contrastive loss before training; it is learned.
     learning_rate : float, default=0.01
         Learning rate at its highest. Published: 0.002 to 0.02.
@@ -156,8 +156,8 @@ class BALMTSFForecaster(BaseLLMForecaster):
         prompt_style: str = "short",
         n_lags: int = 5,
         text_memory: float = 2.0,
-        alignment_weight: float = 1.0,
-        start_temperature: float = 0.07,
+        alignment_loss_weight: float = 1.0,
+        init_temperature: float = 0.07,
         learning_rate: float = 0.01,
         max_epochs: int = 20,
         batch_size: int | None = None,
@@ -193,8 +193,8 @@ class BALMTSFForecaster(BaseLLMForecaster):
         self.prompt_style = prompt_style
         self.n_lags = n_lags
         self.text_memory = text_memory
-        self.alignment_weight = alignment_weight
-        self.start_temperature = start_temperature
+        self.alignment_loss_weight = alignment_loss_weight
+        self.init_temperature = init_temperature
         self.learning_rate = learning_rate
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -224,7 +224,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
             shape.context_length, shape.prediction_length, n_patches
         )
         backbone = make_backbone(self._backbone_choice())
-        text = TextBranch(
+        text = PromptBranch(
             backbone,
             prompt_length=prompt_length,
             prompt_order=self.prompt_order,
@@ -242,8 +242,8 @@ class BALMTSFForecaster(BaseLLMForecaster):
             d_model=self.d_model,
             d_ff=self._clip("d_ff", backbone.hidden_size, why),
             dropout=self.dropout,
-            alignment_weight=self.alignment_weight,
-            start_temperature=self.start_temperature,
+            alignment_loss_weight=self.alignment_loss_weight,
+            init_temperature=self.init_temperature,
         )
 
     def _check_parameters(self) -> None:
@@ -255,8 +255,8 @@ class BALMTSFForecaster(BaseLLMForecaster):
             raise InputError(
                 f"prompt_order={self.prompt_order!r}, expected one of {PROMPT_ORDERS}."
             )
-        check_number("start_temperature", self.start_temperature, above=0)
-        self._check_weights("alignment_weight", "text_memory")
+        check_number("init_temperature", self.init_temperature, above=0)
+        self._check_weights("alignment_loss_weight", "text_memory")
 
     def _largest_batch(self, n_channels: int) -> int:
         most = super()._largest_batch(n_channels)

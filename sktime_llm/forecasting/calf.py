@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from sktime_llm._devices import seeded
 from sktime_llm.backbone._module import Backbone
-from sktime_llm.backbone.adapters import Tuning
+from sktime_llm.backbone.adapters import AdapterConfig
 from sktime_llm.backbone.files import DEFAULT_BACKBONE
 from sktime_llm.backbone.make import make_backbone
 from sktime_llm.backbone.word_embeddings import principal_word_embeddings
@@ -11,10 +12,9 @@ from sktime_llm.errors import InputError
 from sktime_llm.forecasting._base import BaseLLMForecaster
 from sktime_llm.forecasting._docs import document_shared
 from sktime_llm.forecasting._saving import device_of
+from sktime_llm.layers.losses import check_distance
 from sktime_llm.networks._interface import ForecastNetwork
-from sktime_llm.networks.calf import CALFNetwork, TextualBranch
-from sktime_llm.training.devices import seeded
-from sktime_llm.training.losses import check_distance
+from sktime_llm.networks.calf import CALFNetwork, SourceBranch
 from sktime_llm.training.windows import WindowShape
 
 PUBLISHED_EMBEDDINGS = 500
@@ -131,7 +131,7 @@ class CALFForecaster(BaseLLMForecaster):
     References
     ----------
     .. [1] P. Liu et al. (2025). CALF: Aligning LLMs for Time Series Forecasting via
-       Cross-modal Fine-Tuning. AAAI. arXiv 2403.07300.
+       Cross-modal Fine-AdapterConfig. AAAI. arXiv 2403.07300.
 
     Examples
     --------
@@ -227,7 +227,7 @@ class CALFForecaster(BaseLLMForecaster):
 
     def _build_network(self, shape: WindowShape, n_channels: int) -> CALFNetwork:
         self._check_parameters(shape)
-        tuning = Tuning(
+        tuning = AdapterConfig(
             lora_rank=self.lora_rank,
             lora_alpha=self.lora_alpha,
             lora_dropout=self.lora_dropout,
@@ -258,14 +258,14 @@ class CALFForecaster(BaseLLMForecaster):
             seasonal_period=self.seasonal_period,
         )
 
-    def _textual_branch(self, n_heads: int) -> TextualBranch | None:
+    def _textual_branch(self, n_heads: int) -> SourceBranch | None:
         """Make the untrained source branch, if a loss needs it."""
         if not (self.consistency_loss_weight or self.feature_loss_weight):
             return None
         backbone = make_backbone(
-            self._backbone_choice(), Tuning(position_embeddings=True)
+            self._backbone_choice(), AdapterConfig(position_embeddings=True)
         )
-        return TextualBranch(
+        return SourceBranch(
             backbone,
             principal_word_embeddings(backbone, self._n_principal(backbone)),
             n_heads,

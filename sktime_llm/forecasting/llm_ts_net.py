@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from sktime_llm.backbone.adapters import Tuning
+from sktime_llm.backbone.adapters import AdapterConfig
 from sktime_llm.backbone.files import DEFAULT_BACKBONE
 from sktime_llm.backbone.make import make_backbone
 from sktime_llm.errors import InputError
@@ -14,13 +14,13 @@ from sktime_llm.forecasting._base import BaseLLMForecaster
 from sktime_llm.forecasting._describing import DescribingMixin
 from sktime_llm.forecasting._docs import document_shared
 from sktime_llm.forecasting._predicting import VarianceMixin
-from sktime_llm.forecasting._training import LARGEST_BATCH
+from sktime_llm.forecasting._training import MAX_BATCH
+from sktime_llm.layers.losses import check_distance
 from sktime_llm.layers.prompt_pool import usage_counts
 from sktime_llm.networks.llm_ts_net import LLMTSNetwork
 from sktime_llm.text.describers import Describer
 from sktime_llm.text.description_memory import DescriptionMemory
 from sktime_llm.text.encoder import DescriptionEncoder
-from sktime_llm.training.losses import check_distance
 from sktime_llm.training.trainer import NLL
 from sktime_llm.training.windows import WindowShape
 
@@ -152,7 +152,7 @@ class LLMTSNetForecaster(DescribingMixin, VarianceMixin, BaseLLMForecaster):
     - Each variate attends to the descriptions of all, and its own is added to its
       query.
     - The loss, and the distance by which epochs are chosen, are of series that are
-      standardised, each by its own training part; published is the MAE in the data's
+      standardized, each by its own training part; published is the MAE in the data's
       units. With ``standardize=False`` it is that, up to a constant.
     - A gap that reaches back beyond the window is filled with the last value before it.
     - The variance has a part in units of the scale, and one in those of the scaled
@@ -296,7 +296,7 @@ class LLMTSNetForecaster(DescribingMixin, VarianceMixin, BaseLLMForecaster):
         self._check_parameters()
         descriptions = None
         if self.text_fusion:
-            tuning = Tuning(
+            tuning = AdapterConfig(
                 lora_rank=self.lora_rank,
                 lora_alpha=self.lora_alpha,
                 lora_dropout=0.0,
@@ -354,7 +354,7 @@ class LLMTSNetForecaster(DescribingMixin, VarianceMixin, BaseLLMForecaster):
         return NLL if self.uncertainty else self.task_loss
 
     def _largest_batch(self, n_channels: int) -> int:
-        return max(1, min(LARGEST_BATCH, _VARIATES_OF_A_BATCH // n_channels))
+        return max(1, min(MAX_BATCH, _VARIATES_OF_A_BATCH // n_channels))
 
     # inspection
 
@@ -387,7 +387,7 @@ class LLMTSNetForecaster(DescribingMixin, VarianceMixin, BaseLLMForecaster):
         if network.pool is None:
             raise InputError("prompt_pool=False, expected True: there is no pool.")
         recent = self._recent_contexts(y, stride or self.prediction_length_)
-        features = {} if recent.before is None else {"before": recent.before}
+        features = {} if recent.before is None else {"last_observed": recent.before}
         at_once = self.batch_size or self._largest_batch(recent.values.shape[2])
         with torch.inference_mode():
             parts = [

@@ -63,7 +63,7 @@ class ContrastiveAlignment(nn.Module):
 
     Parameters
     ----------
-    start_temperature : float
+    init_temperature : float
         Divides similarities; learned in logarithms, so that it stays positive.
 
     References
@@ -80,9 +80,9 @@ class ContrastiveAlignment(nn.Module):
     tensor([1., 1., 1.])
     """
 
-    def __init__(self, start_temperature: float) -> None:
+    def __init__(self, init_temperature: float) -> None:
         super().__init__()
-        self.log_temperature = nn.Parameter(torch.tensor(math.log(start_temperature)))
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(init_temperature)))
 
     @property
     def temperature(self) -> Tensor:

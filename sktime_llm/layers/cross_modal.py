@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class ConstantMemoryAttention(nn.Module):
+class CrossAttention(nn.Module):
     """Multi-head attention whose keys and values come from a table all samples share.
 
     As the table does not depend on the sample, its keys and values are projected once

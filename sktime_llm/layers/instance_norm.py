@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 
-class Normalised(NamedTuple):
-    """A normalised window, and what undoes the normalisation."""
+class Normalized(NamedTuple):
+    """A normalized window, and what undoes the normalization."""
 
     values: Tensor
     loc: Tensor
@@ -15,7 +15,7 @@ class Normalised(NamedTuple):
 
 
 class InstanceNorm(nn.Module):
-    """Normalise each window and variate over time; nothing is learned or stored.
+    """Normalize each window and variate over time; nothing is learned or stored.
 
     Known as RevIN without the affine part [1]_. The variance is the biased one.
 
@@ -42,15 +42,15 @@ class InstanceNorm(nn.Module):
         super().__init__()
         self.eps = eps
 
-    def forward(self, context: Tensor) -> Normalised:
-        """Normalise (batch, time, channel) over time.
+    def forward(self, context: Tensor) -> Normalized:
+        """Normalize (batch, time, channel) over time.
 
         Returns
         -------
-        Normalised
+        Normalized
             ``values`` of the shape of `context`; ``loc`` and ``scale`` of shape
             (batch, 1, channel).
         """
         variance, loc = torch.var_mean(context, dim=1, correction=0, keepdim=True)
         scale = torch.sqrt(variance + self.eps)
-        return Normalised((context - loc) / scale, loc, scale)
+        return Normalized((context - loc) / scale, loc, scale)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from sktime_llm.layers.instance_norm import Normalised
+from sktime_llm.layers.instance_norm import Normalized
 
 
 class LastValueNorm(nn.Module):
@@ -32,8 +32,8 @@ class LastValueNorm(nn.Module):
         super().__init__()
         self.eps = eps
 
-    def forward(self, context: Tensor, there: Tensor) -> Normalised:
-        """Normalise (batch, time, channel).
+    def forward(self, context: Tensor, there: Tensor) -> Normalized:
+        """Normalize (batch, time, channel).
 
         Parameters
         ----------
@@ -44,7 +44,7 @@ class LastValueNorm(nn.Module):
 
         Returns
         -------
-        Normalised
+        Normalized
             ``values`` of the shape of `context`; ``loc`` and ``scale`` of shape
             (batch, 1, channel).
         """
@@ -53,4 +53,4 @@ class LastValueNorm(nn.Module):
         square = difference.square().where(there, 0.0).sum(dim=(1, 2), keepdim=True)
         square = square / there.sum(dim=(1, 2), keepdim=True).clamp(min=1)
         scale = torch.sqrt(square + self.eps).expand_as(loc)
-        return Normalised(difference / scale, loc, scale)
+        return Normalized(difference / scale, loc, scale)

@@ -18,7 +18,7 @@ class ForecastOutput(NamedTuple):
     forecast : Tensor of shape (batch, prediction_length, channel)
         In the units of the context.
     losses : dict of str to scalar Tensor
-        Empty without a target. ``"loss"`` is what training minimises, the others are
+        Empty without a target. ``"loss"`` is what training minimizes, the others are
         its parts, unweighted, for the records.
     variance : Tensor of the shape of `forecast`, optional
         In squared units, from a network that knows how sure it is.
@@ -64,8 +64,8 @@ class ForecastNetwork(nn.Module, ABC):
             What `window_features` gave for these windows, which the network computes
             if it is not there; ``"series"``, int64 of shape (batch,), the number of
             the series that each window is from, by default 0; and where values may be
-            missing ``"before"``, of shape (batch, channel), what was observed last
-            before each window, NaN where nothing is known.
+            missing ``"last_observed"``, of shape (batch, channel), the last observed
+            value before each window, NaN where nothing is known.
 
         Returns
         -------
@@ -88,7 +88,7 @@ class ForecastNetwork(nn.Module, ABC):
         """
         return {}
 
-    def remember(self) -> AbstractContextManager[object]:
+    def training_context(self) -> AbstractContextManager[object]:
         """Give the context in which the network trains.
 
         Inside, it may keep what does not change between steps.

@@ -40,7 +40,7 @@ def published_prompt_length(
     return max(2, min(n_patches, n_patches * prediction_length // context_length))
 
 
-class TextBranch(nn.Module):
+class PromptBranch(nn.Module):
     """BALM-TSF's text branch: learned prompts beside the statistics of a series.
 
     A frozen language model reads both. Equal texts of a batch are read once.
@@ -62,7 +62,7 @@ class TextBranch(nn.Module):
     n_lags : int
         Lags in the text.
     memory_gigabytes : float
-        Room in which `remember` keeps what the model makes of texts; for
+        Room in which `training_context` keeps what the model makes of texts; for
         ``"text-first"`` only.
     """
 
@@ -85,7 +85,7 @@ class TextBranch(nn.Module):
         self.n_lags = n_lags
         self.prompts = nn.Parameter(torch.randn(prompt_length, backbone.hidden_size))
 
-    def train(self, mode: bool = True) -> "TextBranch":
+    def train(self, mode: bool = True) -> "PromptBranch":
         """Set the mode; a frozen model runs without dropout in any."""
         super().train(mode)
         if not any(p.requires_grad for p in self.backbone.parameters()):
@@ -93,11 +93,11 @@ class TextBranch(nn.Module):
         return self
 
     def write(self, series: Tensor) -> np.ndarray:
-        """Tell normalised series, (series, time), in words."""
+        """Tell normalized series, (series, time), in words."""
         return write_prompts(window_statistics(series, self.n_lags), self.prompt_style)
 
     def describe(self, series: Tensor) -> Tensor:
-        """Token ids of the texts of normalised series.
+        """Token ids of the texts of normalized series.
 
         (series, time) to (series, token).
 
@@ -152,7 +152,7 @@ class TextBranch(nn.Module):
         return self._memory.recall(token_ids, self._read_text)
 
     @contextmanager
-    def remember(self) -> Iterator[None]:
+    def training_context(self) -> Iterator[None]:
         """Keep what the frozen model makes of texts, while inside."""
         self._memory = TextMemory(self.memory_gigabytes)
         try:
@@ -190,7 +190,7 @@ class BALMTSFNetwork(ForecastNetwork):
 
     Parameters
     ----------
-    text : TextBranch
+    text : PromptBranch
         Statistics of a series in words, read by the language model.
     context_length, prediction_length : int
         Shape of the windows; they may have any number of variates.
@@ -202,9 +202,9 @@ class BALMTSFNetwork(ForecastNetwork):
         Features of each token that the head sees, the first ones.
     dropout : float
         Dropout rate of patches and of the forecast.
-    alignment_weight : float
+    alignment_loss_weight : float
         Weight of the contrastive loss.
-    start_temperature : float
+    init_temperature : float
         Temperature of the contrastive loss before training.
 
     References
@@ -215,7 +215,7 @@ class BALMTSFNetwork(ForecastNetwork):
 
     def __init__(
         self,
-        text: TextBranch,
+        text: PromptBranch,
         *,
         context_length: int,
         prediction_length: int,
@@ -224,14 +224,14 @@ class BALMTSFNetwork(ForecastNetwork):
         d_model: int,
         d_ff: int,
         dropout: float,
-        alignment_weight: float,
-        start_temperature: float,
+        alignment_loss_weight: float,
+        init_temperature: float,
     ) -> None:
         super().__init__()
         self.context_length = context_length
         self.prediction_length = prediction_length
         self.d_ff = d_ff
-        self.alignment_weight = alignment_weight
+        self.alignment_loss_weight = alignment_loss_weight
         self.norm = InstanceNorm()
         self.text = text
         self.embedding = PatchEmbedding(
@@ -241,15 +241,15 @@ class BALMTSFNetwork(ForecastNetwork):
             d_token=text.backbone.hidden_size,
             dropout=dropout,
         )
-        self.alignment = ContrastiveAlignment(start_temperature)
+        self.alignment = ContrastiveAlignment(init_temperature)
         n_patches = count_patches(context_length, patch_length, patch_stride)
         n_tokens = len(text.prompts) + n_patches
         self.head = nn.Linear(n_tokens * d_ff, prediction_length)
         self.dropout = nn.Dropout(dropout)
 
-    def remember(self) -> AbstractContextManager[object]:
+    def training_context(self) -> AbstractContextManager[object]:
         """Keep what the language model makes of texts, while inside."""
-        return self.text.remember()
+        return self.text.training_context()
 
     def window_features(self, context: Tensor) -> Features:
         """Token ids of the texts, (batch, channel, token)."""
@@ -281,7 +281,7 @@ class BALMTSFNetwork(ForecastNetwork):
             return ForecastOutput(forecast, {})
         task = F.mse_loss(forecast, target)
         contrast = self.alignment(series, text).loss
-        loss = task + self.alignment_weight * contrast
+        loss = task + self.alignment_loss_weight * contrast
         parts = {"task": task, "contrastive": contrast}
         return ForecastOutput(forecast, {"loss": loss, **parts})
 

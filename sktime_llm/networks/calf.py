@@ -4,17 +4,17 @@ import torch
 from torch import Tensor, nn
 
 from sktime_llm.backbone._module import Backbone
-from sktime_llm.layers.cross_modal import ConstantMemoryAttention
-from sktime_llm.layers.instance_norm import InstanceNorm, Normalised
+from sktime_llm.layers.cross_modal import CrossAttention
+from sktime_llm.layers.instance_norm import InstanceNorm, Normalized
+from sktime_llm.layers.losses import DISTANCES, mase
 from sktime_llm.layers.variate_embedding import VariateEmbedding
 from sktime_llm.networks._interface import Features, ForecastNetwork, ForecastOutput
-from sktime_llm.training.losses import DISTANCES, mase
 
 FEATURE_LOSS_DECAY = 0.8
 """Weight of a hidden state's loss relative to the next later state's."""
 
 
-class TextualBranch(nn.Module):
+class SourceBranch(nn.Module):
     """CALF's source branch: the series in words; it guides training only.
 
     The cross-modal match module expresses each variate by principal word embeddings,
@@ -45,7 +45,7 @@ class TextualBranch(nn.Module):
         super().__init__()
         width = backbone.hidden_size
         self.backbone = backbone
-        self.match = ConstantMemoryAttention(width, n_heads)
+        self.match = CrossAttention(width, n_heads)
         self.register_buffer("principal_embeddings", principal_embeddings)
         n_states = backbone.n_layers + 1 if compare_features else 0
         self.time_projections = _projections(n_states, width)
@@ -82,7 +82,7 @@ class CALFNetwork(ForecastNetwork):
     ----------
     time_backbone : Backbone
         Temporal branch; tuned by LoRA, layer norms and position embeddings.
-    textual : TextualBranch or None
+    textual : SourceBranch or None
         Source branch, which guides training and never runs in a forecast; without one
         the network trains by the task loss alone.
     context_length, prediction_length : int
@@ -107,13 +107,13 @@ class CALFNetwork(ForecastNetwork):
     References
     ----------
     .. [1] P. Liu et al. (2025). CALF: Aligning LLMs for Time Series Forecasting via
-       Cross-modal Fine-Tuning. AAAI. arXiv 2403.07300.
+       Cross-modal Fine-AdapterConfig. AAAI. arXiv 2403.07300.
     """
 
     def __init__(
         self,
         time_backbone: Backbone,
-        textual: TextualBranch | None,
+        textual: SourceBranch | None,
         *,
         context_length: int,
         prediction_length: int,
@@ -176,7 +176,7 @@ class CALFNetwork(ForecastNetwork):
             loss = loss + self.feature_loss_weight * parts["feature"]
         return ForecastOutput(forecast, {"loss": loss, **parts})
 
-    def _forecast(self, tokens: Tensor, window: Normalised) -> Tensor:
+    def _forecast(self, tokens: Tensor, window: Normalized) -> Tensor:
         """(batch, channel, d_model) to (batch, time, channel), in the data's units."""
         return self.head(tokens).transpose(1, 2) * window.scale + window.loc
 

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from sktime_llm.errors import InputError
 from sktime_llm.layers.cross_modal_fusion import CrossModalFusion
-from sktime_llm.layers.instance_norm import Normalised
+from sktime_llm.layers.instance_norm import Normalized
 from sktime_llm.layers.last_value_norm import LastValueNorm
+from sktime_llm.layers.losses import DISTANCES
 from sktime_llm.layers.missing import fill_gaps
 from sktime_llm.layers.prompt_pool import (
     PromptPool,
@@ -23,10 +24,9 @@ from sktime_llm.layers.prompt_pool import (
 from sktime_llm.layers.time_space import TimeSpaceBlock
 from sktime_llm.networks._interface import Features, ForecastNetwork, ForecastOutput
 from sktime_llm.text.description_memory import DescriptionMemory
-from sktime_llm.training.losses import DISTANCES
 
-LEAST_VARIANCE = 1e-6
-"""Added to the variance of a standardised value, so that its logarithm is finite."""
+MIN_VARIANCE = 1e-6
+"""Added to the variance of a standardized value, so that its logarithm is finite."""
 
 
 class SeriesState(NamedTuple):
@@ -39,7 +39,7 @@ class SeriesState(NamedTuple):
     selection : PromptSelection or None
         The prompts that were chosen.
     loc, scale : Tensor of shape (batch, 1, channel)
-        What undoes the normalisation.
+        What undoes the normalization.
     """
 
     state: Tensor
@@ -169,7 +169,7 @@ class LLMTSNetwork(ForecastNetwork):
 
     def encode(self, context: Tensor, features: Features | None = None) -> SeriesState:
         """Give the state of every series, without its forecast."""
-        window, steps = self._normalise(context, features)
+        window, steps = self._normalize(context, features)
         tokens = self.embedding(self._patches(steps)) + self.positions
         selection = None
         if self.pool is not None:
@@ -189,14 +189,14 @@ class LLMTSNetwork(ForecastNetwork):
         """Give the prompts that every series takes, and nothing else."""
         if self.pool is None:
             raise InputError("n_prompts=0, expected at least 1: there is no pool.")
-        steps = self._normalise(context, features)[1]
+        steps = self._normalize(context, features)[1]
         return self.pool(self.query(steps.flatten(2)))
 
-    def _normalise(
+    def _normalize(
         self, context: Tensor, features: Features | None
-    ) -> tuple[Normalised, Tensor]:
+    ) -> tuple[Normalized, Tensor]:
         """Fill gaps; give windows, and (batch, channel, time, value and flag)."""
-        filled = fill_gaps(context, (features or {}).get("before"))
+        filled = fill_gaps(context, (features or {}).get("last_observed"))
         window = self.norm(filled.values, filled.there)
         steps = torch.stack([window.values, filled.there.to(context.dtype)], dim=-1)
         return window, steps.transpose(1, 2)
@@ -231,7 +231,7 @@ class LLMTSNetwork(ForecastNetwork):
                 losses["loss"] = task + weighted
         return losses
 
-    def remember(self) -> AbstractContextManager[object]:
+    def training_context(self) -> AbstractContextManager[object]:
         """Train the pooling of the descriptions while inside, then keep the result."""
         return self._settling()
 
@@ -267,7 +267,7 @@ def _variance(raw: Tensor, scale: Tensor) -> Tensor:
     """
     parts = F.softplus(raw.to(scale.dtype)).transpose(1, 2)
     of_window, of_data = parts.chunk(2, dim=1)
-    return of_window * scale.square() + of_data + LEAST_VARIANCE
+    return of_window * scale.square() + of_data + MIN_VARIANCE
 
 
 def _series_of(context: Tensor, features: Features | None) -> Tensor:

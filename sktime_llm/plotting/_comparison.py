@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Colours of Okabe and Ito, which people with any colour vision tell apart.
+# Colors of Okabe and Ito, which people with any color vision tell apart.
 _HIGHLIGHT = "#D55E00"
 _COLOURS = ["#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F00"]
 _DASHES = ["-", "--", ":", "-."]

@@ -13,18 +13,18 @@ _CONSTANT_WITHIN = 1e-12
 _ROUNDING = 1e-6
 """Least of what is divided by, so that what rounding leaves does not become large."""
 
-_LEAST_PAIRS = 8
+_MIN_PAIRS = 8
 """Pairs of observations that an autocorrelation needs to count."""
-_LEAST_CORRELATION = 0.25
-_LEAST_PROMINENCE = 0.2
+_MIN_CORRELATION = 0.25
+_MIN_PROMINENCE = 0.2
 _HIGH = 0.6
 _CLEARLY_HIGHER = 0.1
 
-_LEAST_REGIME = 10
+_MIN_REGIME = 10
 """Observations in the shortest regime that is told apart."""
-_LEAST_VARIANCE_EXPLAINED = 0.2
-_LEAST_SHARPNESS = 0.75
-_MOST_SHIFTS = 2
+_MIN_VARIANCE_EXPLAINED = 0.2
+_MIN_SHARPNESS = 0.75
+_MAX_SHIFTS = 2
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Characteristics:
     shifts: tuple[LevelShift, ...] = ()
 
 
-def characterise(values: Array, seasonal_period: int | None = None) -> Characteristics:
+def characterize(values: Array, seasonal_period: int | None = None) -> Characteristics:
     """Compute the characteristics of one series.
 
     Parameters
@@ -189,7 +189,7 @@ def _roughness(grid: Array) -> tuple[float, float]:
     halves = [half[~np.isnan(half)] for half in np.array_split(changes, 2)]
     known = np.concatenate(halves)
     whole = float(known.std()) if len(known) else 0.0
-    if min(len(half) for half in halves) < _LEAST_PAIRS:
+    if min(len(half) for half in halves) < _MIN_PAIRS:
         return whole, 1.0
     first, second = (float(half.std()) + _ROUNDING for half in halves)
     return whole, second / first
@@ -224,13 +224,13 @@ def _autocorrelation(detrended: Array) -> tuple[Array, Array]:
 
 def _seasons(detrended: Array, seasonal_period: int | None) -> tuple[Season, ...]:
     known = detrended[~np.isnan(detrended)]
-    if len(known) < _LEAST_PAIRS or np.ptp(known) <= _CONSTANT_WITHIN:
+    if len(known) < _MIN_PAIRS or np.ptp(known) <= _CONSTANT_WITHIN:
         return ()
     correlation, pairs = _autocorrelation(detrended)
     if seasonal_period is None:
         chance = _largest_by_chance(correlation, pairs, len(detrended))
         lags = _dominant_lags(correlation, pairs, chance)
-    elif seasonal_period >= len(pairs) or pairs[seasonal_period] < _LEAST_PAIRS:
+    elif seasonal_period >= len(pairs) or pairs[seasonal_period] < _MIN_PAIRS:
         return ()
     else:
         lags = [seasonal_period]
@@ -238,10 +238,10 @@ def _seasons(detrended: Array, seasonal_period: int | None) -> tuple[Season, ...
 
 
 def _dominant_lags(correlation: Array, pairs: Array, chance: Array) -> list[int]:
-    valid = (pairs >= _LEAST_PAIRS) & (correlation > _LEAST_CORRELATION)
+    valid = (pairs >= _MIN_PAIRS) & (correlation > _MIN_CORRELATION)
     valid &= correlation > chance
     # a season first unlike itself, then alike again; a slow drift is never the latter
-    valid &= correlation - np.minimum.accumulate(correlation) > _LEAST_PROMINENCE
+    valid &= correlation - np.minimum.accumulate(correlation) > _MIN_PROMINENCE
     inner = correlation[1:-1]
     valid[1:-1] &= (inner >= correlation[:-2]) & (inner >= correlation[2:])
     lags = np.flatnonzero(valid[:-1])
@@ -287,7 +287,7 @@ def _level_shifts(
     total = float(((observed - observed.mean()) ** 2).sum())
     splits: list[int] = []
     segments = [(0, len(observed))]
-    while segments and len(splits) < _MOST_SHIFTS:
+    while segments and len(splits) < _MAX_SHIFTS:
         start, stop = segments.pop(0)
         split = _split(observed[start:stop], total)
         if split is not None:
@@ -306,7 +306,7 @@ def _level_shifts(
 def _split(part: Array, total: float) -> int | None:
     """Where the means on both sides differ most, if that is sudden and matters."""
     count = len(part)
-    shortest = max(_LEAST_REGIME, count // 20)
+    shortest = max(_MIN_REGIME, count // 20)
     if count < 2 * shortest:
         return None
     left = np.arange(shortest, count - shortest + 1)
@@ -314,13 +314,13 @@ def _split(part: Array, total: float) -> int | None:
     means = sums[left - 1] / left, (sums[-1] - sums[left - 1]) / (count - left)
     explained = left * (count - left) / count * (means[0] - means[1]) ** 2
     best = int(explained.argmax())
-    if explained[best] < _LEAST_VARIANCE_EXPLAINED * total:
+    if explained[best] < _MIN_VARIANCE_EXPLAINED * total:
         return None
     split = int(left[best])
     # a trend, a season or a slow drift also has unlike means, but does not jump
     jumps = [
         part[split : split + width].mean() - part[split - width : split].mean()
-        for width in (_LEAST_REGIME // 2, shortest)
+        for width in (_MIN_REGIME // 2, shortest)
     ]
     sharpness = min(jumps / (means[1][best] - means[0][best]))
-    return split if sharpness >= _LEAST_SHARPNESS else None
+    return split if sharpness >= _MIN_SHARPNESS else None

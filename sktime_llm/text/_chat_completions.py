@@ -20,8 +20,8 @@ from sktime_llm.errors import DescriptionError, InputError
 _log = logging.getLogger(__name__)
 
 _TOO_MANY_REQUESTS, _SERVER_ERRORS = 429, range(500, 600)
-_MOST_BYTES = 1 << 20
-_MOST_QUOTED = 300
+_MAX_BYTES = 1 << 20
+_MAX_QUOTED = 300
 """Characters of a server's message that an error quotes."""
 
 
@@ -185,7 +185,7 @@ class ChatCompletions:
         text, key = " ".join(str(failure).split()), self._key()
         if key:
             text = text.replace(key, "[key]")
-        return text if len(text) <= _MOST_QUOTED else f"{text[:_MOST_QUOTED]}..."
+        return text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}..."
 
     def _delay(self, attempt: int, asked: float | None, reason: str) -> float:
         limit = self.patience.max_wait
@@ -215,14 +215,14 @@ class ChatCompletions:
         request = Request(self.url, data, headers, method="POST")
         try:
             with self._opener.open(request, timeout=self.patience.timeout) as response:
-                answer: bytes = response.read(_MOST_BYTES + 1)
+                answer: bytes = response.read(_MAX_BYTES + 1)
                 _check_complete(answer, response.headers.get("Content-Length"))
         except HTTPError as error:
             raise _http_failure(error) from None
         except (OSError, HTTPException) as error:
             raise self._connection_failure(error) from None
-        if len(answer) > _MOST_BYTES:
-            raise RequestFailedError(f"the answer has more than {_MOST_BYTES} bytes")
+        if len(answer) > _MAX_BYTES:
+            raise RequestFailedError(f"the answer has more than {_MAX_BYTES} bytes")
         return answer
 
     def _connection_failure(self, error: Exception) -> Exception:
@@ -253,14 +253,14 @@ class _NoRedirect(HTTPRedirectHandler):
 def _check_complete(answer: bytes, announced: str | None) -> None:
     # http.client does so only if it is asked for all there is
     if announced is not None and announced.isdecimal():
-        absent = min(int(announced), _MOST_BYTES) - len(answer)
+        absent = min(int(announced), _MAX_BYTES) - len(answer)
         if absent > 0:
             raise IncompleteRead(answer, absent)
 
 
 def _http_failure(error: HTTPError) -> Exception:
     try:
-        content = error.read(_MOST_BYTES)
+        content = error.read(_MAX_BYTES)
     except (OSError, HTTPException):
         content = b""
     finally:

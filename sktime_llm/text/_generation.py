@@ -120,7 +120,7 @@ class GenerationDescriber(Describer):
         self.verbose = verbose
 
     def _describe(self, series: Sequence[NamedSeries]) -> list[str]:
-        from sktime_llm.training.devices import resolve_device, seeded
+        from sktime_llm._devices import resolve_device, seeded
 
         self._check_parameters()
         device = resolve_device(self.device)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sktime_llm.text._characteristics import Characteristics, Season, characterise
+from sktime_llm.text._characteristics import Characteristics, Season, characterize
 from sktime_llm.text._interface import Describer, NamedSeries
 
 _NO_TREND, _WEAK, _STRONG = 0.05, 0.3, 0.7
@@ -54,7 +54,7 @@ class TemplateDescriber(Describer):
 
 def statistics_in_words(series: NamedSeries) -> str:
     """Put the statistics of a series into a few short sentences."""
-    facts = characterise(series.values, series.seasonal_period)
+    facts = characterize(series.values, series.seasonal_period)
     steps = _count(facts.n_steps, "step") + (
         f" of {series.step}" if series.step else ""
     )
@@ -63,7 +63,7 @@ def statistics_in_words(series: NamedSeries) -> str:
     if facts.deviation == 0:
         sentences = [steps, f"Constant at {number(facts.mean)}"]
     else:
-        sentences = [steps, *_behaviour(facts, series.seasonal_period)]
+        sentences = [steps, *_behavior(facts, series.seasonal_period)]
     missing = facts.n_steps - facts.n_observed
     if missing:
         share = max(1, round(100 * missing / facts.n_steps))
@@ -72,7 +72,7 @@ def statistics_in_words(series: NamedSeries) -> str:
     return ". ".join(sentences) + "."
 
 
-def _behaviour(facts: Characteristics, seasonal_period: int | None) -> list[str]:
+def _behavior(facts: Characteristics, seasonal_period: int | None) -> list[str]:
     # what is left of a mean of zero is rounding
     mean = facts.mean if abs(facts.mean) > _ZERO * facts.deviation else 0.0
     return [

@@ -25,7 +25,7 @@ __all__ = [
     "texts_of",
 ]
 
-_MOST_NAMES = 5
+_MAX_NAMES = 5
 """Names that an error lists before it only counts."""
 
 
@@ -126,6 +126,6 @@ def _by_name(
 
 
 def _listed(names: Sequence[Hashable]) -> str:
-    text = ", ".join(repr(name) for name in names[:_MOST_NAMES])
-    rest = len(names) - _MOST_NAMES
+    text = ", ".join(repr(name) for name in names[:_MAX_NAMES])
+    rest = len(names) - _MAX_NAMES
     return f"{text} and {rest} more" if rest > 0 else text

@@ -46,10 +46,10 @@ class DescriptionEncoder(nn.Module):
 
     Examples
     --------
-    >>> from sktime_llm.backbone.adapters import Tuning
+    >>> from sktime_llm.backbone.adapters import AdapterConfig
     >>> from sktime_llm.backbone.make import BackboneChoice, make_backbone
     >>> from sktime_llm.text.encoder import DescriptionEncoder
-    >>> tuning = Tuning(lora_rank=4, reduced_memory=True)
+    >>> tuning = AdapterConfig(lora_rank=4, reduced_memory=True)
     >>> backbone = make_backbone(BackboneChoice("tiny-random"), tuning)
     >>> encoder = DescriptionEncoder(backbone)
     >>> losses = encoder.tune(["traffic rises", "traffic falls"], n_steps=2, seed=0)
@@ -60,9 +60,9 @@ class DescriptionEncoder(nn.Module):
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
         self.backbone = backbone
-        self.to_words = nn.Linear(backbone.hidden_size, backbone.hidden_size)
-        nn.init.eye_(self.to_words.weight)
-        nn.init.zeros_(self.to_words.bias)
+        self.lm_head = nn.Linear(backbone.hidden_size, backbone.hidden_size)
+        nn.init.eye_(self.lm_head.weight)
+        nn.init.zeros_(self.lm_head.bias)
 
     def tune(
         self,
@@ -164,11 +164,11 @@ class DescriptionEncoder(nn.Module):
                 f"backbone has only {most} positions. Shorten it, or choose a backbone "
                 f"with more: {texts[longest][:80]!r}..."
             )
-        return token_ids.to(self.to_words.weight.device)
+        return token_ids.to(self.lm_head.weight.device)
 
     def _embed(self, token_ids: Tensor) -> Tensor:
         words = self.backbone.embed(token_ids.clamp(min=0))
-        return words.to(self.to_words.weight.dtype)
+        return words.to(self.lm_head.weight.dtype)
 
     def _language_loss(self, token_ids: Tensor, generator: torch.Generator) -> Tensor:
         there = token_ids != PADDING
@@ -196,7 +196,7 @@ class DescriptionEncoder(nn.Module):
 
     def _cross_entropy(self, states: Tensor, token_ids: Tensor) -> Tensor:
         table = self.backbone.word_embeddings(states.device).to(states.dtype)
-        return F.cross_entropy(self.to_words(states) @ table.T, token_ids.long())
+        return F.cross_entropy(self.lm_head(states) @ table.T, token_ids.long())
 
 
 def _of(names: Sequence[Hashable] | None, at: int) -> str:

@@ -90,7 +90,7 @@ def _words(codes: Tensor, words: dict[int, str]) -> np.ndarray:
 
 
 def tokenize(texts: np.ndarray, tokenizer: PreTrainedTokenizerBase) -> Tensor:
-    """Turn texts into token ids; equal texts are tokenised once.
+    """Turn texts into token ids; equal texts are tokenized once.
 
     Parameters
     ----------

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sktime_llm._devices import autocast
 from sktime_llm.networks._interface import ForecastNetwork
-from sktime_llm.training.devices import autocast
 
 
 class Forecast(NamedTuple):
@@ -50,7 +50,7 @@ def roll_forward(
     batch_size : int
         Series computed at once.
     precision : {"auto", "float32", "bfloat16"}
-        See `sktime_llm.training.devices.autocast`.
+        See `sktime_llm._devices.autocast`.
     series : Tensor of int64 of shape (series,), optional
         Numbers of the series, as in training; by default all are 0.
     before : Tensor of shape (series, channel), optional
@@ -88,7 +88,7 @@ def _roll(
     variances: list[Tensor] = []
     while known.shape[1] < length + n_steps:
         if before is not None:
-            features["before"] = before
+            features["last_observed"] = before
         output = network(known[:, -length:], features=features)
         if before is not None:  # of the steps that leave the window
             first = known.shape[1] - length

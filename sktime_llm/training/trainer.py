@@ -23,11 +23,11 @@ from torch.optim.lr_scheduler import (
 )
 from tqdm.auto import tqdm
 
+from sktime_llm._devices import autocast, seeded
 from sktime_llm._numbers import check_count, check_number
 from sktime_llm.errors import InputError, TrainingDivergedError, TrainingInterrupted
+from sktime_llm.layers.losses import DISTANCES
 from sktime_llm.networks._interface import ForecastNetwork, ForecastOutput
-from sktime_llm.training.devices import autocast, seeded
-from sktime_llm.training.losses import DISTANCES
 from sktime_llm.training.windows import Windows
 
 _log = logging.getLogger(__name__)
@@ -57,9 +57,9 @@ class TrainingConfig:
         Epochs without a better validation loss before training stops; None trains for
         `max_epochs`. The best epoch's weights are restored in any case.
     optimizer : {"adam", "adamw"}
-        The optimiser.
+        The optimizer.
     weight_decay : float
-        The optimiser's weight decay.
+        The optimizer's weight decay.
     lr_schedule : {"cosine", "one-cycle", "step", "constant"}
         Learning rate over time: ``"cosine"`` falls to 1e-8 over `cosine_epochs`,
         epoch by epoch, and then rises again; ``"one-cycle"`` rises and falls once over
@@ -71,10 +71,10 @@ class TrainingConfig:
     steps_per_epoch : int, optional
         Bound on the steps of an epoch, each epoch then sees a random part.
     validation_loss : str
-        A key of `sktime_llm.training.losses.DISTANCES`; or ``"gaussian_nll"``, the
+        A key of `sktime_llm.layers.losses.DISTANCES`; or ``"gaussian_nll"``, the
         Gaussian negative log-likelihood, for networks that forecast a variance.
     precision : {"auto", "float32", "bfloat16"}
-        See `sktime_llm.training.devices.autocast`.
+        See `sktime_llm._devices.autocast`.
     seed : int
         Of the order of windows and of dropout.
     verbose : int
@@ -272,7 +272,7 @@ class _Run:
         interrupted = False
         with (
             seeded(self.seed + rank, self.device),
-            self.network.remember(),
+            self.network.training_context(),
             self._progress() as bar,
         ):
             try:

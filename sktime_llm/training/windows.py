@@ -120,7 +120,7 @@ class Windows:
         known = {"series": self.series, **self._features}
         features = {name: values[indices] for name, values in known.items()}
         if self.before is not None:
-            features["before"] = self.before[self.starts[indices]]
+            features["last_observed"] = self.before[self.starts[indices]]
         return features
 
 

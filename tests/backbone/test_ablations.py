@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sktime_llm.backbone.adapters import Tuning
+from sktime_llm.backbone.adapters import AdapterConfig
 from sktime_llm.backbone.loading import clear_backbone_cache
 from sktime_llm.backbone.make import BACKBONE_MODES, BackboneChoice, make_backbone
 from sktime_llm.errors import BackboneNotFoundError, InputError
@@ -152,7 +152,7 @@ def test_seed_is_no_matter_of_a_pretrained_model(folders):
 
 
 def test_random_weights_are_tuned_as_pretrained_ones(folders):
-    tuning = Tuning(lora_rank=2, layer_norms=True, position_embeddings=True)
+    tuning = AdapterConfig(lora_rank=2, layer_norms=True, position_embeddings=True)
     one, two = (make(folders["bert"], m, 1, tuning) for m in ("random", "pretrained"))
     assert one.trained_state().keys() == two.trained_state().keys()
 
@@ -160,7 +160,7 @@ def test_random_weights_are_tuned_as_pretrained_ones(folders):
 @pytest.mark.parametrize("mode", WITHOUT_WEIGHTS)
 @pytest.mark.parametrize("by", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
 def test_copies_are_equal_and_apart(folders, mode, by):
-    backbone = make(folders["bert"], mode, 3, Tuning(layer_norms=True))
+    backbone = make(folders["bert"], mode, 3, AdapterConfig(layer_norms=True))
     copied = by(backbone)
     inputs = tokens(2, 5, 16)
     before = backbone(inputs)[-1].detach().clone()

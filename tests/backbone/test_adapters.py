@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from sktime_llm.backbone.adapters import Tuning
+from sktime_llm.backbone.adapters import AdapterConfig
 from sktime_llm.backbone.architecture import (
     attention_projection_names,
     layer_norm_names,
@@ -66,7 +66,7 @@ def trained_names(backbone):
 def make(folders):
     def make_one(kind, n_layers=1, **tuning):
         return make_backbone(
-            BackboneChoice(folders[kind], n_layers=n_layers), Tuning(**tuning)
+            BackboneChoice(folders[kind], n_layers=n_layers), AdapterConfig(**tuning)
         )
 
     return make_one
@@ -104,7 +104,7 @@ def test_adapters_are_in_every_layer(save_model):
     # many and alike names, which peft shortens
     folder = save_model("llama", num_hidden_layers=12, num_key_value_heads=4)
     choice = BackboneChoice(folder, n_layers=11)
-    names = trained_names(make_backbone(choice, Tuning(lora_rank=1)))
+    names = trained_names(make_backbone(choice, AdapterConfig(lora_rank=1)))
     assert len(names) == 11 * 3 * 2
     assert sum(".layers.1." in f".{name}" for name in names) == 6
 
@@ -116,7 +116,7 @@ def test_unknown_projections(save_model):
         r"no query, key or value projection in XLNetModel.*layer_norm.*lora_rank=0"
     )
     with pytest.raises(UnsupportedBackboneError, match=message):
-        make_backbone(BackboneChoice(folder), Tuning(lora_rank=1))
+        make_backbone(BackboneChoice(folder), AdapterConfig(lora_rank=1))
 
 
 # LoRA

@@ -371,7 +371,7 @@ def test_random_weights_are_reproducible(folders):
         assert not torch.equal(value, pretrained[name])
         if value.ndim == 2:
             assert not torch.equal(value, other[name])
-            assert 0.01 < value.std() < 0.03  # BERT's own initialisation
+            assert 0.01 < value.std() < 0.03  # BERT's own initialization
 
 
 def test_random_weights_need_only_a_config(folders, tmp_path):

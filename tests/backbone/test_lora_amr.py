@@ -412,7 +412,7 @@ def test_options_of_other_methods(option, value):
 
 
 @pytest.mark.parametrize("init", ["pissa", "olora", "eva", "orthogonal"])
-def test_initialisations_that_train_the_first_factor(init):
+def test_initializations_that_train_the_first_factor(init):
     with pytest.raises(InputError, match=f"init_lora_weights='{init}', expected True"):
         LoraAmrConfig(init_lora_weights=init)
 

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModel
 
-from sktime_llm.backbone.adapters import Tuning
+from sktime_llm.backbone.adapters import AdapterConfig
 from sktime_llm.backbone.files import locate_backbone
 from sktime_llm.backbone.loading import (
     BackboneSource,
@@ -22,7 +22,7 @@ from sktime_llm.errors import BackboneCorruptedError, InputError
 
 KINDS = ["bert", "gpt2", "llama", "qwen3"]
 FINAL_NORM = {"gpt2": "ln_f", "llama": "norm", "qwen3": "norm"}
-EVERYTHING = Tuning(lora_rank=2, layer_norms=True, position_embeddings=True)
+EVERYTHING = AdapterConfig(lora_rank=2, layer_norms=True, position_embeddings=True)
 
 
 @pytest.fixture(params=KINDS)

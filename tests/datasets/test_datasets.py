@@ -531,7 +531,7 @@ def test_unknown_column_lists_the_present_ones(csv, options, role):
     assert_fails(path, "'when'", role, "'date', 'y'", **options)
 
 
-def test_other_separators_are_recognised(csv):
+def test_other_separators_are_recognized(csv):
     assert_fails(csv("date;y", "2020-01-01;1"), "separated by commas", "'date;y'")
 
 

@@ -11,7 +11,7 @@ from transformers import AutoModel, BertConfig, PreTrainedTokenizerBase
 from sktime_llm.backbone.loading import clear_backbone_cache, load_tokenizer
 from sktime_llm.errors import ClippedParameterWarning, InputError
 from sktime_llm.layers.instance_norm import InstanceNorm
-from sktime_llm.networks.balm_tsf import TextBranch
+from sktime_llm.networks.balm_tsf import PromptBranch
 from sktime_llm.text.prompts import write_prompts
 from sktime_llm.text.statistics import window_statistics
 from sktime_llm.training import trainer
@@ -47,9 +47,12 @@ make = FORECASTERS["balm-tsf"]
             {"prompt_style": "long"},
             r"prompt_style='long', expected one of \('short', 'published'\)",
         ),
-        ({"start_temperature": 0.0}, "start_temperature=0.0, expected above 0"),
-        ({"start_temperature": np.nan}, "start_temperature=nan, expected above 0"),
-        ({"alignment_weight": -1.0}, "alignment_weight=-1.0, expected at least 0"),
+        ({"init_temperature": 0.0}, "init_temperature=0.0, expected above 0"),
+        ({"init_temperature": np.nan}, "init_temperature=nan, expected above 0"),
+        (
+            {"alignment_loss_weight": -1.0},
+            "alignment_loss_weight=-1.0, expected at least 0",
+        ),
         ({"text_memory": -0.5}, "text_memory=-0.5, expected at least 0"),
         ({"text_memory": np.nan}, "text_memory=nan, expected at least 0"),
     ],
@@ -95,16 +98,16 @@ def test_prompt_length(parameters, n_prompts):
     assert network.text.prompts.shape == (n_prompts, 16)
 
 
-@pytest.mark.parametrize("parameter", ["alignment_weight", "start_temperature"])
+@pytest.mark.parametrize("parameter", ["alignment_loss_weight", "init_temperature"])
 def test_parameters_of_the_contrast(parameter):
     y = make_series()
     settings = {"learning_rate": 1e-9, "dropout": 0.0, parameter: 0.3}
     forecaster = make(**settings).fit(y)
     history = forecaster.history_
-    weight = 0.3 if parameter == "alignment_weight" else 1.0
+    weight = 0.3 if parameter == "alignment_loss_weight" else 1.0
     total = history["task"] + weight * history["contrastive"]
     assert history["loss"].tolist() == pytest.approx(total.tolist(), rel=1e-5)
-    start = 0.3 if parameter == "start_temperature" else 0.07
+    start = 0.3 if parameter == "init_temperature" else 0.07
     report = forecaster.inspect_alignment()
     assert report.temperature == pytest.approx(start, rel=1e-5)
 
@@ -121,13 +124,13 @@ def test_step_schedule():
 def texts_at_once(monkeypatch):
     """How many texts the language model is given, in training and in forecasts."""
     seen = {True: [], False: []}
-    read = TextBranch.forward
+    read = PromptBranch.forward
 
     def spy(self, token_ids):
         seen[self.training].append(len(token_ids))
         return read(self, token_ids)
 
-    monkeypatch.setattr(TextBranch, "forward", spy)
+    monkeypatch.setattr(PromptBranch, "forward", spy)
     return seen
 
 
@@ -184,7 +187,7 @@ def count_tokenized(monkeypatch):
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("validation_fraction", [0.0, 0.3])
-def test_texts_are_tokenised_once_and_not_in_every_epoch(
+def test_texts_are_tokenized_once_and_not_in_every_epoch(
     order, validation_fraction, monkeypatch
 ):
     texts = count_tokenized(monkeypatch)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from sktime_llm.layers.cross_modal import ConstantMemoryAttention
+from sktime_llm.layers.cross_modal import CrossAttention
 from tests.reference import calf as reference
 
 BATCH, TOKENS, ENTRIES, WIDTH = 3, 5, 7, 8
@@ -12,7 +12,7 @@ close = torch.testing.assert_close
 
 def make_layer(n_heads):
     torch.manual_seed(0)
-    return ConstantMemoryAttention(WIDTH, n_heads).double()
+    return CrossAttention(WIDTH, n_heads).double()
 
 
 def make_inputs():

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import GPT2Config
 
-from sktime_llm.backbone.ablations import StandInBackbone
+from sktime_llm.backbone.ablations import AblationBackbone
 from sktime_llm.backbone.loading import BackboneSource, load_frozen
 from sktime_llm.backbone.make import BackboneChoice, make_backbone
 from sktime_llm.errors import InputError
@@ -16,7 +16,7 @@ from sktime_llm.layers.patch_embedding import count_patches
 from sktime_llm.networks.balm_tsf import (
     PROMPT_ORDERS,
     BALMTSFNetwork,
-    TextBranch,
+    PromptBranch,
     published_prompt_length,
 )
 from tests.reference import balm_tsf as reference
@@ -88,13 +88,13 @@ def build(name="tiny-random", order="text-first", **settings):
         "d_model": D_MODEL,
         "d_ff": D_FF,
         "dropout": 0.1,
-        "alignment_weight": 1.0,
-        "start_temperature": 0.07,
+        "alignment_loss_weight": 1.0,
+        "init_temperature": 0.07,
     }
     for key, value in settings.items():
         (text if key in text else network)[key] = value
     backbone = make_backbone(BackboneChoice(name))
-    return BALMTSFNetwork(TextBranch(backbone, **text), **network).train()
+    return BALMTSFNetwork(PromptBranch(backbone, **text), **network).train()
 
 
 def build_exact(name="tiny-random", order="text-first", **settings):
@@ -139,7 +139,7 @@ def settings_of(network, **settings):
         d_ff=D_FF,
         prompts_first=network.text.prompt_order == "prompts-first",
         read="last" if is_causal else "prompts",
-        alignment_weight=network.alignment_weight,
+        alignment_loss_weight=network.alignment_loss_weight,
         **settings,
     )
 
@@ -229,9 +229,9 @@ def test_balancing_gives_the_text_the_scale_of_the_series(name, order):
     close(both.balanced_text.std(dim=1, correction=0), scale, rtol=0.2, atol=0.0)
 
 
-@pytest.mark.parametrize("alignment_weight", [1.0, 0.3, 0.0])
-def test_losses_are_the_reference(name, order, alignment_weight):
-    network = build_exact(name, order, alignment_weight=alignment_weight)
+@pytest.mark.parametrize("alignment_loss_weight", [1.0, 0.3, 0.0])
+def test_losses_are_the_reference(name, order, alignment_loss_weight):
+    network = build_exact(name, order, alignment_loss_weight=alignment_loss_weight)
     context, target = make_data()
     actual = network(context, target).losses
     expected = expected_losses(network, weights_of(network), context, target)
@@ -340,7 +340,7 @@ def test_variates_do_not_see_each_other(name, order):
 
 
 def test_forecast_follows_level_and_scale(name, order):
-    # exactly but for the epsilon of the normalisation
+    # exactly but for the epsilon of the normalization
     network = build_exact(name, order)
     context, _ = make_data()
     moved = network(1e3 * context - 7e4).forecast
@@ -476,7 +476,7 @@ def test_remembered_texts_change_nothing(name, order, memory_gigabytes):
         return *of_batch, *(network(window[None]).forecast for window in context)
 
     expected = results()
-    with network.remember():
+    with network.training_context():
         with torch.inference_mode():
             network(context[1:])
         for _ in range(2):
@@ -488,7 +488,7 @@ def test_texts_are_read_once_while_remembered(name):
     network = build_exact(name, memory_gigabytes=1.0)
     sizes = count_readings(network)
     context, target = make_data()
-    with network.remember():
+    with network.training_context():
         network(context[:2])
         assert sum(sizes) == 2 * M
         for _ in range(3):
@@ -505,7 +505,7 @@ def test_memory_is_bounded(name):
     size = N_LAYERS * 2 * WIDTH * 8  # of the keys and values of a token
     network.text.memory_gigabytes = 2.5 * longest * size / 1e9
     sizes = count_readings(network)
-    with network.remember():
+    with network.training_context():
         network(context)
         network(context)
     n_kept = 2 * B * M - sum(sizes)
@@ -566,7 +566,7 @@ def test_training_lowers_the_loss(name, order):
 
 def test_temperature_starts_as_asked():
     assert build().alignment.temperature.item() == pytest.approx(0.07)
-    network = build(start_temperature=0.5)
+    network = build(init_temperature=0.5)
     assert network.alignment.log_temperature.item() == pytest.approx(math.log(0.5))
 
 
@@ -587,9 +587,9 @@ def test_prompt_length(context_length, prediction_length):
 
 def test_trained_parameters_are_as_many_as_published():
     # 0.97 million with GPT-2 small, of which only the width counts
-    backbone = StandInBackbone("gpt2", None, GPT2Config(), None, random_seed=0)
+    backbone = AblationBackbone("gpt2", None, GPT2Config(), None, random_seed=0)
     length = published_prompt_length(512, 96, count_patches(512, 16, 8))
-    text = TextBranch(
+    text = PromptBranch(
         backbone,
         prompt_length=length,
         prompt_order="text-first",
@@ -605,8 +605,8 @@ def test_trained_parameters_are_as_many_as_published():
         d_model=32,
         d_ff=128,
         dropout=0.1,
-        alignment_weight=1.0,
-        start_temperature=0.07,
+        alignment_loss_weight=1.0,
+        init_temperature=0.07,
     )
     count = sum(p.numel() for p in trained(network).values())
     assert count == pytest.approx(0.97e6, rel=0.02)

@@ -344,7 +344,7 @@ def test_windows_of_a_batch_do_not_see_each_other(backbone):
 
 
 def test_forecast_follows_level_and_scale(backbone):
-    # exactly but for the epsilon of the normalisation
+    # exactly but for the epsilon of the normalization
     network = build_exact(backbone)
     context, _ = make_data()
     moved = network(1e3 * context - 7e4).forecast

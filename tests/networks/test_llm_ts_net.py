@@ -6,7 +6,7 @@ import pickle
 import pytest
 import torch
 
-from sktime_llm.backbone.adapters import Tuning
+from sktime_llm.backbone.adapters import AdapterConfig
 from sktime_llm.backbone.make import BackboneChoice, make_backbone
 from sktime_llm.errors import InputError
 from sktime_llm.networks.llm_ts_net import LLMTSNetwork
@@ -68,7 +68,7 @@ def _seeded():
 
 
 def make_memory(name="tiny-random"):
-    tuning = Tuning(lora_rank=2, lora_dropout=0.0, reduced_memory=True)
+    tuning = AdapterConfig(lora_rank=2, lora_dropout=0.0, reduced_memory=True)
     encoder = DescriptionEncoder(make_backbone(BackboneChoice(name), tuning))
     encoder.tune(TEXTS, n_steps=0, seed=0)
     return DescriptionMemory(encoder)
@@ -259,7 +259,7 @@ def test_permuted_variates_have_permuted_forecasts():
 
 
 def test_forecast_follows_level_and_scale():
-    # exactly but for the epsilon of the normalisation
+    # exactly but for the epsilon of the normalization
     network = build(uncertainty=True)
     context, _ = make_data(gaps=False)
     plain, moved = run(network, context), run(network, 1e3 * context - 7e4)
@@ -367,7 +367,7 @@ def test_validation_sees_the_pooling_as_it_is_now():
 def test_after_training_only_embeddings_are_kept():
     network = build()
     context, _ = make_data()
-    with network.remember():
+    with network.training_context():
         with torch.no_grad():
             network.descriptions.pooling.query.normal_()
         expected = run(network, context).forecast
@@ -521,7 +521,7 @@ def test_what_was_before_fills_the_gap_at_the_start():
     with torch.no_grad():
         # constant at 3 as far as is known: forecasts hardly leave it
         known = network(
-            context[:, :, :1].expand(-1, -1, M), features={"before": before}
+            context[:, :, :1].expand(-1, -1, M), features={"last_observed": before}
         )
         unknown = network(context[:, :, :1].expand(-1, -1, M))
     assert (known.forecast - 3).abs().max() < 0.1

@@ -41,7 +41,7 @@ class Statistics(NamedTuple):
 
 
 def statistics(window, n_lags):
-    """`window` is (time,), normalised; the rank of lags needs no tolerance here."""
+    """`window` is (time,), normalized; the rank of lags needs no tolerance here."""
     window = np.asarray(window, dtype=np.float64)
     change = window[-1] - window[0]
     return Statistics(
@@ -62,7 +62,7 @@ def median(window):
 
 
 def autocorrelation(window, lag):
-    """Circular, not normalised, as irfft(X * conj(X)) is; without rounding."""
+    """Circular, not normalized, as irfft(X * conj(X)) is; without rounding."""
     exact = [Fraction(float(value)) for value in window]
     return sum(exact[t] * exact[(t + lag) % len(exact)] for t in range(len(exact)))
 
@@ -105,7 +105,7 @@ class Settings:
     prompts_first: bool = True
     read: str = "last"
     balance_eps: float = 1e-5
-    alignment_weight: float = 1.0
+    alignment_loss_weight: float = 1.0
 
 
 class Embeddings(NamedTuple):
@@ -217,7 +217,7 @@ def balance(text, series, eps):
 
 
 def embed(weights, series, token_ids, settings):
-    """Embeddings of one normalised series and its text."""
+    """Embeddings of one normalized series and its text."""
     eps = settings.balance_eps
     t = embed_series(weights, series, settings)
     e = embed_text(weights, token_ids, settings)
@@ -287,4 +287,4 @@ def losses(weights, contexts, targets, token_ids, settings):
     error = mse(forecast, targets)
     temperature = torch.exp(weights["log_temperature"])
     alignment = info_nce(similarity(embeddings), temperature)
-    return Losses(error, alignment, error + settings.alignment_weight * alignment)
+    return Losses(error, alignment, error + settings.alignment_loss_weight * alignment)

@@ -100,7 +100,7 @@ def gelu_new(x):
 
 
 def instance_norm(context):
-    """(time, variate): the normalised context, location and scale."""
+    """(time, variate): the normalized context, location and scale."""
     loc = context.mean(dim=0)
     variance = ((context - loc) ** 2).mean(dim=0)
     scale = (variance + NORM_EPS) ** 0.5

@@ -187,7 +187,7 @@ class Output(NamedTuple):
 
 
 NORM_EPS = 1e-5
-LEAST_VARIANCE = 1e-6
+MIN_VARIANCE = 1e-6
 
 
 def fill_gaps(series, last_before=float("nan")):
@@ -275,7 +275,7 @@ def forward(w, context, text, settings):
         raw[: settings.prediction_length],
         raw[settings.prediction_length :],
     )
-    variance = of_window * scale**2 + of_data + LEAST_VARIANCE
+    variance = of_window * scale**2 + of_data + MIN_VARIANCE
     return Output(forecast, variance, selections)
 
 

@@ -1,10 +1,10 @@
-"""The template: what it says of series whose behaviour is known."""
+"""The template: what it says of series whose behavior is known."""
 
 import numpy as np
 import pytest
 
 from sktime_llm.backbone.loading import load_tokenizer
-from sktime_llm.text._characteristics import characterise
+from sktime_llm.text._characteristics import characterize
 from sktime_llm.text._template import number
 from sktime_llm.text.describers import TemplateDescriber
 
@@ -31,7 +31,7 @@ def test_same_series_same_text_in_any_company():
 
 
 def test_level():
-    facts = characterise(np.array([2.0, np.nan, 4.0, 9.0]))
+    facts = characterize(np.array([2.0, np.nan, 4.0, 9.0]))
     assert (facts.n_steps, facts.n_observed, facts.longest_gap) == (4, 3, 1)
     assert (facts.mean, facts.minimum, facts.maximum) == (5.0, 2.0, 9.0)
     assert facts.deviation == pytest.approx(np.std([2, 4, 9]))
@@ -44,7 +44,7 @@ def test_level():
 @pytest.mark.parametrize("factor", [1e-310, 1e-30, 1.0, 1e30, 1e305])
 def test_scale_changes_no_more_than_the_numbers(factor):
     values = np.cumsum(noise())
-    plain, scaled = characterise(values), characterise(values * factor)
+    plain, scaled = characterize(values), characterize(values * factor)
     tolerance = {"rel": 1e-4} if factor == 1e-310 else {"rel": 1e-9}  # few bits left
     assert scaled.mean == pytest.approx(plain.mean * factor, **tolerance)
     assert scaled.deviation == pytest.approx(plain.deviation * factor, **tolerance)
@@ -92,7 +92,7 @@ def test_trend(size, expected):
 
 def test_trend_is_the_least_squares_line():
     values = 0.01 * TIME + noise()
-    facts = characterise(values)
+    facts = characterize(values)
     slope, level = np.polyfit(TIME, values, 1)
     assert facts.change == pytest.approx(slope * (N - 1))
     explained = 1 - np.var(values - slope * TIME - level) / np.var(values)
@@ -101,13 +101,13 @@ def test_trend_is_the_least_squares_line():
 
 def test_three_random_values_are_no_trend_of_certainty():
     # the plain share of explained variance is 0.43
-    assert characterise(np.array([0.0, 3.0, 2.0])).trend_strength == 0.0
+    assert characterize(np.array([0.0, 3.0, 2.0])).trend_strength == 0.0
 
 
 def test_missing_values_do_not_bend_the_trend():
     values = 3.0 + 0.5 * TIME
     values[np.random.default_rng(0).random(N) < 0.4] = np.nan
-    facts = characterise(values)
+    facts = characterize(values)
     assert facts.change == pytest.approx(0.5 * (N - 1))
     assert facts.trend_strength == pytest.approx(1.0)
 
@@ -125,7 +125,7 @@ def test_ending(end, expected):
 
 
 def lags_of(values):
-    return [season.lag for season in characterise(values).seasons]
+    return [season.lag for season in characterize(values).seasons]
 
 
 @pytest.mark.parametrize("period", [2, 7, 24, 144])
@@ -165,7 +165,7 @@ def test_given_season_is_measured():
     values = np.resize([0.0, 1.0, 5.0, 2.0], N)
     assert "Repeats every 4 steps, strongly." in text_of(values, seasonal_period=4)
     assert "Hardly repeats every 5 steps." in text_of(values, seasonal_period=5)
-    correlation = characterise(values, 4).seasons[0].autocorrelation
+    correlation = characterize(values, 4).seasons[0].autocorrelation
     assert correlation == pytest.approx(1.0, abs=1e-3)
 
 
@@ -181,7 +181,7 @@ def test_autocorrelation_counts_observed_pairs_only():
     rest = values - slope * TIME - level
     pairs = known[12:] & known[:-12]
     expected = np.corrcoef(rest[12:][pairs], rest[:-12][pairs])[0, 1]
-    season = characterise(values, 12).seasons[0]
+    season = characterize(values, 12).seasons[0]
     assert season.autocorrelation == pytest.approx(expected)
 
 
@@ -209,7 +209,7 @@ def test_volatility(values, expected):
 
 def test_jump():
     values = noise() + np.where(TIME >= 240, 6.0, 0.0)
-    (shift,) = characterise(values).shifts
+    (shift,) = characterize(values).shifts
     assert shift.position == pytest.approx(0.4, abs=0.01)
     assert shift.before == pytest.approx(0.0, abs=0.3)
     assert shift.after == pytest.approx(6.0, abs=0.3)
@@ -221,7 +221,7 @@ def test_jump():
 
 def test_there_and_back():
     values = noise() + np.where((TIME >= 180) & (TIME < 360), 6.0, 0.0)
-    first, second = characterise(values).shifts
+    first, second = characterize(values).shifts
     assert (first.position, second.position) == pytest.approx((0.3, 0.6), abs=0.01)
     assert first.after == second.before == pytest.approx(6.0, abs=0.3)
 
@@ -229,7 +229,7 @@ def test_there_and_back():
 def test_jump_beyond_a_gap():
     values = noise() + np.where(TIME >= 300, 6.0, 0.0)
     values[250:350] = np.nan
-    (shift,) = characterise(values).shifts
+    (shift,) = characterize(values).shifts
     assert shift.position == pytest.approx(350 / N)
 
 
@@ -239,12 +239,12 @@ def test_jump_beyond_a_gap():
     ids=["noise", "trend", "season"],
 )
 def test_no_jump(values):
-    assert characterise(values).shifts == ()
+    assert characterize(values).shifts == ()
 
 
 def test_hardly_a_jump_in_drifts():
     drifts = [np.cumsum(noise(seed, n=300)) for seed in range(60)]
-    assert sum(bool(characterise(values).shifts) for values in drifts) <= 8
+    assert sum(bool(characterize(values).shifts) for values in drifts) <= 8
 
 
 # missing, constant and very short series

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sktime_llm.backbone.adapters import Tuning
+from sktime_llm.backbone.adapters import AdapterConfig
 from sktime_llm.backbone.loading import BackboneSource, load_frozen
 from sktime_llm.backbone.make import BackboneChoice, make_backbone
 from sktime_llm.errors import InputError, TrainingDivergedError
@@ -35,7 +35,7 @@ def name(request):
 
 
 def make(name="tiny-random", mode="pretrained", rank=4):
-    tuning = Tuning(lora_rank=rank, lora_dropout=0.0, reduced_memory=True)
+    tuning = AdapterConfig(lora_rank=rank, lora_dropout=0.0, reduced_memory=True)
     return DescriptionEncoder(make_backbone(BackboneChoice(name, mode=mode), tuning))
 
 
@@ -106,14 +106,14 @@ def test_texts_that_do_not_fit(name):
 def test_loss_of_a_decoder_is_of_the_next_token():
     encoder = without_dropout(make("tiny-random-decoder")).double()
     with torch.no_grad():
-        encoder.to_words.weight.add_(0.3 * torch.randn(16, 16))
-        encoder.to_words.bias.normal_()
+        encoder.lm_head.weight.add_(0.3 * torch.randn(16, 16))
+        encoder.lm_head.bias.normal_()
     words = encoder.backbone.word_embeddings().double()
     nats, n = 0.0, 0
     for text in TEXTS:
         ids = ids_of(encoder, text)
         states = encoder.backbone(F.embedding(ids, words))[-1][0]
-        scores = (encoder.to_words(states) @ words.T).log_softmax(dim=1)
+        scores = (encoder.lm_head(states) @ words.T).log_softmax(dim=1)
         for t in range(ids.shape[1] - 1):
             nats -= scores[t, ids[0, t + 1]]
             n += 1
@@ -137,7 +137,7 @@ def test_loss_of_an_encoder_is_of_the_masked_tokens(monkeypatch):
         assert len(masked)  # every text counts
         assert torch.equal(hidden[hidden != mask_token], ids[hidden != mask_token])
         states = before.backbone(F.embedding(hidden[None], words))[-1][0]
-        scores = (before.to_words(states) @ words.T).log_softmax(dim=1)
+        scores = (before.lm_head(states) @ words.T).log_softmax(dim=1)
         for t in masked:
             nats -= scores[t, ids[t]]
             n += 1
@@ -166,8 +166,8 @@ def test_adapters_and_the_map_to_words_train_and_nothing_else(name):
     expected = {n for n, p in encoder.named_parameters() if p.requires_grad}
     assert any("lora_" in n for n in expected)
     assert {n for n in expected if "lora_" not in n} == {
-        "to_words.weight",
-        "to_words.bias",
+        "lm_head.weight",
+        "lm_head.bias",
     }
     encoder.tune(TEXTS, n_steps=3, seed=0)
     changed = {n for n, p in weights(encoder).items() if not p.equal(before[n])}

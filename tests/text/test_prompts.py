@@ -168,7 +168,7 @@ def test_padding_is_at_the_end_and_no_longer_than_needed():
     ]
 
 
-def test_equal_texts_are_tokenised_once():
+def test_equal_texts_are_tokenized_once():
     tokenizer = CountingTokenizer()
     texts = np.array(["min 1", "max 2", "min 1", "min 1", "max 2"])
     token_ids = tokenize(texts, tokenizer)

@@ -103,7 +103,7 @@ def test_of_equal_autocorrelations_the_smaller_lag_is_first(window, dtype):
         np.array([window, window[::-1], np.roll(window, 3)]), dtype=dtype
     )
     assert_is_reference(windows)
-    # normalised, equal products are equal still
+    # normalized, equal products are equal still
     assert_is_reference(InstanceNorm()(windows[..., None]).values[..., 0])
 
 

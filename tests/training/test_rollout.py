@@ -100,7 +100,7 @@ class BeforeNetwork(LinearNetwork):
         self.seen = []
 
     def forward(self, context, target=None, features=None):
-        self.seen.append(features["before"].flatten().tolist())
+        self.seen.append(features["last_observed"].flatten().tolist())
         return ForecastOutput(torch.zeros(len(context), 2, 1), {})
 
 

@@ -101,7 +101,7 @@ class FeatureNetwork(LinearNetwork):
         return super().forward(context, target)
 
     @contextmanager
-    def remember(self):
+    def training_context(self):
         self.inside.append("remember")
         try:
             yield

@@ -236,15 +236,15 @@ def test_windows_tell_what_was_observed_last_before_them():
         CPU,
         before=[None, np.array([5.0])],
     )
-    before = windows.features(torch.arange(5))["before"].flatten().tolist()
+    before = windows.features(torch.arange(5))["last_observed"].flatten().tolist()
     assert math.isnan(before[0])
     assert before[1:] == [1.0, 1.0, 5.0, 20.0]
-    assert windows.features(torch.tensor([4]))["before"].tolist() == [[20.0]]
+    assert windows.features(torch.tensor([4]))["last_observed"].tolist() == [[20.0]]
 
 
 def test_without_gaps_nothing_is_told_of_what_was_before():
     training, _ = split_windows([np.ones((9, 1))], SHAPE, 0.0, CPU)
-    assert "before" not in training.features(torch.tensor([0]))
+    assert "last_observed" not in training.features(torch.tensor([0]))
 
 
 @pytest.mark.parametrize("hidden", ["validation", "training"])

@@ -9,7 +9,7 @@ from sktime.performance_metrics.forecasting import (
 )
 
 from sktime_llm.errors import InputError
-from sktime_llm.training.losses import DISTANCES, check_distance, mase, smape
+from sktime_llm.layers.losses import DISTANCES, check_distance, mase, smape
 
 BATCH, CONTEXT, HORIZON, CHANNELS = 3, 12, 4, 2
 

@@ -30,7 +30,7 @@ def resolve_device(device: str) -> torch.device:
 
     Examples
     --------
-    >>> from sktime_llm.training.devices import resolve_device
+    >>> from sktime_llm._devices import resolve_device
     >>> resolve_device("cpu")
     device(type='cpu')
     """

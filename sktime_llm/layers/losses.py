@@ -18,7 +18,7 @@ def smape(forecast: Tensor, target: Tensor) -> Tensor:
     Examples
     --------
     >>> import torch
-    >>> from sktime_llm.training.losses import smape
+    >>> from sktime_llm.layers.losses import smape
     >>> smape(torch.tensor([3.0]), torch.tensor([1.0]))
     tensor(100.)
     """
@@ -45,7 +45,7 @@ def mase(
     Examples
     --------
     >>> import torch
-    >>> from sktime_llm.training.losses import mase
+    >>> from sktime_llm.layers.losses import mase
     >>> context = torch.tensor([[[1.0], [3.0]]])
     >>> mase(torch.tensor([[[1.0]]]), torch.tensor([[[5.0]]]), context)
     tensor(2.)

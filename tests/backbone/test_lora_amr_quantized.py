@@ -1,4 +1,4 @@
-"""LoRA-AMR on quantised layers, with a stand-in for bitsandbytes, which needs a GPU."""
+"""LoRA-AMR on quantized layers, with a stand-in for bitsandbytes, which needs a GPU."""
 
 import importlib.machinery
 import importlib.util
@@ -33,7 +33,7 @@ class Int8Params(Params4bit):
         self.SCB, self.has_fp16_weights = torch.tensor(STEP), False
 
 
-class Quantised(nn.Module):
+class Quantized(nn.Module):
     def __init__(self, n_in, n_out):
         super().__init__()
         self.in_features, self.out_features = n_in, n_out
@@ -44,11 +44,11 @@ class Quantised(nn.Module):
         return functional.linear(inputs, self.weight * STEP)
 
 
-class Linear4bit(Quantised):
+class Linear4bit(Quantized):
     parameters_class = Params4bit
 
 
-class Linear8bitLt(Quantised):
+class Linear8bitLt(Quantized):
     parameters_class = Int8Params
 
     def __init__(self, n_in, n_out):
@@ -92,7 +92,7 @@ def bitsandbytes(monkeypatch):
 @pytest.mark.filterwarnings("ignore:Unsupported layer type")
 @pytest.mark.filterwarnings("ignore:.*erge lora module to .-bit")
 @pytest.mark.parametrize("kind", LAYERS)
-def test_on_peft_s_layers_for_quantised_weights(bitsandbytes, kind):
+def test_on_peft_s_layers_for_quantized_weights(bitsandbytes, kind):
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
         model = nn.Sequential(LAYERS[kind](12, 10))
@@ -115,7 +115,7 @@ def test_on_peft_s_layers_for_quantised_weights(bitsandbytes, kind):
 
     update = layer.get_delta_weight("default").detach()
     assert update.abs().max() > 10 * STEP
-    # merging rounds to the steps of the quantised weight
+    # merging rounds to the steps of the quantized weight
     adapted.merge_adapter()
     merged = layer.base_layer.weight * STEP
     torch.testing.assert_close(merged, weight + update, atol=0.51 * STEP, rtol=0)
