@@ -35,7 +35,11 @@ class DeviceChangedWarning(SktimeLLMWarning):
     """A saved forecaster was loaded on another device than it was made for."""
 
 
-class InputError(ValueError):
+class SktimeLLMError(Exception):
+    """Base of every error that the package raises."""
+
+
+class InputError(SktimeLLMError, ValueError):
     """Data or a parameter that the package cannot work with."""
 
 
@@ -43,15 +47,15 @@ class SeriesTooShortError(InputError):
     """Not one training window fits into the data."""
 
 
-class DeviceNotAvailableError(RuntimeError):
+class DeviceNotAvailableError(SktimeLLMError, RuntimeError):
     """The device or precision that was asked for does not exist here."""
 
 
-class BackboneNotFoundError(OSError):
+class BackboneNotFoundError(SktimeLLMError, OSError):
     """The pretrained model is in none of the places where it is looked for."""
 
 
-class BackboneCorruptedError(OSError):
+class BackboneCorruptedError(SktimeLLMError, OSError):
     """The files of a pretrained model are not what they should be."""
 
 
@@ -59,12 +63,14 @@ class UnsupportedBackboneError(InputError):
     """A model whose architecture cannot serve as a backbone."""
 
 
-class TrainingDivergedError(RuntimeError):
+class TrainingDivergedError(SktimeLLMError, RuntimeError):
     """The loss became infinite or NaN during training."""
 
 
 class TrainingInterrupted(KeyboardInterrupt):
     """Training was stopped from outside, and the best weights so far were kept.
+
+    Like KeyboardInterrupt it is no Exception, so it is not a `SktimeLLMError`.
 
     Parameters
     ----------
@@ -79,5 +85,5 @@ class TrainingInterrupted(KeyboardInterrupt):
         self.records = records
 
 
-class DescriptionError(RuntimeError):
+class DescriptionError(SktimeLLMError, RuntimeError):
     """A series could not be put into words; the message says which one and why."""

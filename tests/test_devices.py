@@ -1,9 +1,9 @@
 import pytest
 import torch
 
+from sktime_llm import _devices as devices
 from sktime_llm._devices import autocast, resolve_device, seeded
 from sktime_llm.errors import DeviceNotAvailableError, InputError
-from sktime_llm import _devices as devices
 
 CPU = torch.device("cpu")
 
