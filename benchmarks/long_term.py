@@ -63,8 +63,8 @@ METHODS = {
             "batch_size": 96,
             "alignment_loss_weight": 1.0,
             "prompt_order": "text-first",
-            "prompt_style": "short",
-            "text_memory": 2.0,
+            "text_style": "short",
+            "text_cache_gigabytes": 2.0,
         },
     ),
 }
@@ -160,7 +160,7 @@ def run(args: argparse.Namespace, horizon: int, settings: dict) -> dict:
 def main() -> None:
     """Run every horizon that is not in the results yet, and print all of them."""
     args = parse_arguments()
-    ignored = ("horizon", "data_dir", "results", "text_memory")
+    ignored = ("horizon", "data_dir", "results", "text_cache_gigabytes")
     common = {k: v for k, v in vars(args).items() if k not in ignored}
     for horizon in args.horizon:
         settings = {**common, "horizon": horizon}

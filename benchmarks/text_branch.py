@@ -25,9 +25,9 @@ from sktime_llm.training.windows import Windows, WindowShape
 
 SHAPE = WindowShape(512, 96)
 VARIANTS = {
-    "published": {"prompt_order": "prompts-first", "prompt_style": "published"},
-    "short text": {"prompt_order": "prompts-first", "prompt_style": "short"},
-    "short text, read before the prompts": {"text_memory": 0.0},
+    "published": {"prompt_order": "prompts-first", "text_style": "published"},
+    "short text": {"prompt_order": "prompts-first", "text_style": "short"},
+    "short text, read before the prompts": {"text_cache_gigabytes": 0.0},
     "the same, each text read once (shipped)": {},
     "no language model": {"backbone_mode": "none"},
 }

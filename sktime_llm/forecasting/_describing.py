@@ -11,14 +11,14 @@ from sktime_llm.errors import InputError
 from sktime_llm.forecasting._series import Key
 from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.text.describers import Describer, resolve_describer, texts_of
-from sktime_llm.text.description_memory import DescriptionMemory
+from sktime_llm.text.description_embeddings import DescriptionEmbeddings
 from sktime_llm.text.encoder import DescriptionEncoder
 from sktime_llm.training.trainer import on_main_process
 from sktime_llm.training.windows import WindowShape, shape_of, train_rows
 
 
 class DescribingMixin:
-    """Of forecasters whose network has a memory of descriptions."""
+    """Of forecasters whose network reads descriptions."""
 
     describer: str | Describer
     descriptions: Mapping[Hashable, str] | Sequence[str] | None
@@ -34,16 +34,16 @@ class DescribingMixin:
         columns: pd.Index,
         known: Sequence[Key] = (),
     ) -> None:
-        memory = network.descriptions
-        if not isinstance(memory, DescriptionMemory):
+        embedded = network.descriptions
+        if not isinstance(embedded, DescriptionEmbeddings):
             return
         shape = shape_of(network)
         told = on_main_process(lambda: self._describe(new, columns, shape, known))
-        device = memory.embeddings.device
+        device = embedded.embeddings.device
         if not known:
             with seeded(self._seed(), device):
-                self._tune(memory.encoder, told)
-        memory.learn(
+                self._tune(embedded.encoder, told)
+        embedded.add(
             told.tolist(), len(columns), n_known=len(known), names=told.index.tolist()
         )
         parts = [self.descriptions_, told] if known else [told]

@@ -65,13 +65,13 @@ class BALMTSFForecaster(BaseLLMForecaster):
     prompt_order : {"text-first", "prompts-first"}, default="text-first"
         ``"prompts-first"`` is the published order. With ``"text-first"`` the prompts
         read the text and it does not read them, so that it runs without gradient.
-    prompt_style : {"short", "published"}, default="short"
+    text_style : {"short", "published"}, default="short"
         The sentence: ``"published"`` with its numbers in full, or ``"short"``, which
         says the same in a quarter of the tokens, with numbers as whole tenths.
     n_lags : int, default=5
         Lags of highest autocorrelation in the sentence; 0 for none. There are half as
         many as the context has steps.
-    text_memory : float, default=2.0
+    text_cache_gigabytes : float, default=2.0
         Gigabytes, on the device, in which training keeps what the language model makes
         of texts, for ``prompt_order="text-first"``; texts beyond are read again in
         every epoch. Results are the same.
@@ -153,9 +153,9 @@ class BALMTSFForecaster(BaseLLMForecaster):
         dropout: float = 0.1,
         prompt_length: int | None = None,
         prompt_order: str = "text-first",
-        prompt_style: str = "short",
+        text_style: str = "short",
         n_lags: int = 5,
-        text_memory: float = 2.0,
+        text_cache_gigabytes: float = 2.0,
         alignment_loss_weight: float = 1.0,
         init_temperature: float = 0.07,
         learning_rate: float = 0.01,
@@ -190,9 +190,9 @@ class BALMTSFForecaster(BaseLLMForecaster):
         self.dropout = dropout
         self.prompt_length = prompt_length
         self.prompt_order = prompt_order
-        self.prompt_style = prompt_style
+        self.text_style = text_style
         self.n_lags = n_lags
-        self.text_memory = text_memory
+        self.text_cache_gigabytes = text_cache_gigabytes
         self.alignment_loss_weight = alignment_loss_weight
         self.init_temperature = init_temperature
         self.learning_rate = learning_rate
@@ -228,9 +228,9 @@ class BALMTSFForecaster(BaseLLMForecaster):
             backbone,
             prompt_length=prompt_length,
             prompt_order=self.prompt_order,
-            prompt_style=self.prompt_style,
+            text_style=self.text_style,
             n_lags=self.n_lags,
-            memory_gigabytes=self.text_memory,
+            cache_gigabytes=self.text_cache_gigabytes,
         )
         why = f"a backbone of width {backbone.hidden_size} has no more"
         return BALMTSFNetwork(
@@ -256,7 +256,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
                 f"prompt_order={self.prompt_order!r}, expected one of {PROMPT_ORDERS}."
             )
         check_number("init_temperature", self.init_temperature, above=0)
-        self._check_weights("alignment_loss_weight", "text_memory")
+        self._check_weights("alignment_loss_weight", "text_cache_gigabytes")
 
     def _largest_batch(self, n_channels: int) -> int:
         most = super()._largest_batch(n_channels)

@@ -19,7 +19,7 @@ from sktime_llm.layers.losses import check_distance
 from sktime_llm.layers.prompt_pool import usage_counts
 from sktime_llm.networks.llm_ts_net import LLMTSNetwork
 from sktime_llm.text.describers import Describer
-from sktime_llm.text.description_memory import DescriptionMemory
+from sktime_llm.text.description_embeddings import DescriptionEmbeddings
 from sktime_llm.text.encoder import DescriptionEncoder
 from sktime_llm.training.trainer import NLL
 from sktime_llm.training.windows import WindowShape
@@ -303,7 +303,7 @@ class LLMTSNetForecaster(DescribingMixin, VarianceMixin, BaseLLMForecaster):
                 reduced_memory=True,
             )
             backbone = make_backbone(self._backbone_choice(), tuning)
-            descriptions = DescriptionMemory(DescriptionEncoder(backbone))
+            descriptions = DescriptionEmbeddings(DescriptionEncoder(backbone))
         patch_length = self.patch_length or -(
             -shape.context_length // _TOKENS_OF_A_CONTEXT
         )

@@ -19,9 +19,9 @@ from sktime_llm.layers.balanced_alignment import (
 from sktime_llm.layers.instance_norm import InstanceNorm
 from sktime_llm.layers.patch_embedding import PatchEmbedding, count_patches
 from sktime_llm.networks._interface import Features, ForecastNetwork, ForecastOutput
-from sktime_llm.text.memory import TextMemory
-from sktime_llm.text.prompts import PADDING, tokenize, write_prompts
 from sktime_llm.text.statistics import window_statistics
+from sktime_llm.text.text_state_cache import TextStateCache
+from sktime_llm.text.window_text import PADDING, tokenize, write_texts
 
 PROMPT_ORDERS = ("text-first", "prompts-first")
 
@@ -57,11 +57,11 @@ class PromptBranch(nn.Module):
         encoder the states of the prompts. With ``"text-first"`` the prompts follow the
         text and read it, and the text does not read them; the embedding is the states
         of the prompts, and no gradient is needed in the text.
-    prompt_style : {"short", "published"}
-        See `sktime_llm.text.prompts.write_prompts`.
+    text_style : {"short", "published"}
+        See `sktime_llm.text.window_text.write_texts`.
     n_lags : int
         Lags in the text.
-    memory_gigabytes : float
+    cache_gigabytes : float
         Room in which `training_context` keeps what the model makes of texts; for
         ``"text-first"`` only.
     """
@@ -72,16 +72,16 @@ class PromptBranch(nn.Module):
         *,
         prompt_length: int,
         prompt_order: str,
-        prompt_style: str,
+        text_style: str,
         n_lags: int,
-        memory_gigabytes: float = 0.0,
+        cache_gigabytes: float = 0.0,
     ) -> None:
         super().__init__()
         self.backbone = backbone
-        self.memory_gigabytes = memory_gigabytes
-        self._memory: TextMemory | None = None
+        self.cache_gigabytes = cache_gigabytes
+        self._cache: TextStateCache | None = None
         self.prompt_order = prompt_order
-        self.prompt_style = prompt_style
+        self.text_style = text_style
         self.n_lags = n_lags
         self.prompts = nn.Parameter(torch.randn(prompt_length, backbone.hidden_size))
 
@@ -94,9 +94,9 @@ class PromptBranch(nn.Module):
 
     def write(self, series: Tensor) -> np.ndarray:
         """Tell normalized series, (series, time), in words."""
-        return write_prompts(window_statistics(series, self.n_lags), self.prompt_style)
+        return write_texts(window_statistics(series, self.n_lags), self.text_style)
 
-    def describe(self, series: Tensor) -> Tensor:
+    def tokenize(self, series: Tensor) -> Tensor:
         """Token ids of the texts of normalized series.
 
         (series, time) to (series, token).
@@ -113,7 +113,7 @@ class PromptBranch(nn.Module):
             raise InputError(
                 f"a text of {n_text} tokens and {n_prompts} prompt tokens make "
                 f"{n_prompts + n_text}, but the backbone has only {most} positions. "
-                "Set a smaller prompt_length, fewer n_lags, prompt_style='short', or "
+                "Set a smaller prompt_length, fewer n_lags, text_style='short', or "
                 "choose a backbone with more positions."
             )
         return token_ids.to(series.device)
@@ -127,7 +127,7 @@ class PromptBranch(nn.Module):
         mask = (token_ids != PADDING).long()
         prompts = self.prompts.expand(len(token_ids), -1, -1)
         if self.prompt_order == "text-first":
-            known = self._recall(token_ids)
+            known = self._text_states(token_ids)
             return self.backbone.states_after(known, mask, prompts)
         words = self._embed(token_ids)
         mask = torch.cat([mask.new_ones(prompts.shape[:2]), mask], dim=1)
@@ -146,19 +146,19 @@ class PromptBranch(nn.Module):
         mask = (token_ids != PADDING).long()
         return self.backbone.read(self._embed(token_ids), mask)
 
-    def _recall(self, token_ids: Tensor) -> Tensor:
-        if self._memory is None:
+    def _text_states(self, token_ids: Tensor) -> Tensor:
+        if self._cache is None:
             return self._read_text(token_ids)
-        return self._memory.recall(token_ids, self._read_text)
+        return self._cache.states(token_ids, self._read_text)
 
     @contextmanager
     def training_context(self) -> Iterator[None]:
         """Keep what the frozen model makes of texts, while inside."""
-        self._memory = TextMemory(self.memory_gigabytes)
+        self._cache = TextStateCache(self.cache_gigabytes)
         try:
             yield
         finally:
-            self._memory = None
+            self._cache = None
 
 
 class Modalities(NamedTuple):
@@ -254,7 +254,7 @@ class BALMTSFNetwork(ForecastNetwork):
     def window_features(self, context: Tensor) -> Features:
         """Token ids of the texts, (batch, channel, token)."""
         series = self.norm(context).values.transpose(1, 2)
-        token_ids = self.text.describe(series.flatten(0, 1))
+        token_ids = self.text.tokenize(series.flatten(0, 1))
         return {"token_ids": token_ids.unflatten(0, series.shape[:2])}
 
     def forward(
@@ -294,7 +294,7 @@ class BALMTSFNetwork(ForecastNetwork):
             The past; its series are ordered by window, then by channel.
         """
         values = self.norm(context).values.transpose(1, 2).flatten(0, 1)
-        series, text = self.embedding(values), self.text(self.text.describe(values))
+        series, text = self.embedding(values), self.text(self.text.tokenize(values))
         balanced = balance(text, series)
         alignment = self.alignment(series, balanced)
         return Modalities(self.text.write(values), series, text, balanced, alignment)

@@ -23,7 +23,7 @@ from sktime_llm.layers.prompt_pool import (
 )
 from sktime_llm.layers.time_space import TimeSpaceBlock
 from sktime_llm.networks._interface import Features, ForecastNetwork, ForecastOutput
-from sktime_llm.text.description_memory import DescriptionMemory
+from sktime_llm.text.description_embeddings import DescriptionEmbeddings
 
 MIN_VARIANCE = 1e-6
 """Added to the variance of a standardized value, so that its logarithm is finite."""
@@ -53,7 +53,7 @@ class LLMTSNetwork(ForecastNetwork):
 
     Parameters
     ----------
-    descriptions : DescriptionMemory or None
+    descriptions : DescriptionEmbeddings or None
         What is known of the series in words; None for no text.
     context_length, prediction_length : int
         Shape of the windows; they may have any number of variates.
@@ -84,7 +84,7 @@ class LLMTSNetwork(ForecastNetwork):
 
     def __init__(
         self,
-        descriptions: DescriptionMemory | None,
+        descriptions: DescriptionEmbeddings | None,
         *,
         context_length: int,
         prediction_length: int,
@@ -241,7 +241,7 @@ class LLMTSNetwork(ForecastNetwork):
             yield
         finally:
             if self.descriptions is not None:
-                self.descriptions.settle()
+                self.descriptions.freeze()
 
 
 def _head(d_model: int, prediction_length: int, dropout: float) -> nn.Module:

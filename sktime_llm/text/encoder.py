@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sktime_llm.backbone._module import Backbone
 from sktime_llm.errors import InputError, TrainingDivergedError
-from sktime_llm.text.prompts import PADDING, tokenize
+from sktime_llm.text.window_text import PADDING, tokenize
 
 _TEXTS_A_STEP = 16
 _MASKED_SHARE = 0.15

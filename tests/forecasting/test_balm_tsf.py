@@ -12,8 +12,8 @@ from sktime_llm.backbone.loading import clear_backbone_cache, load_tokenizer
 from sktime_llm.errors import ClippedParameterWarning, InputError
 from sktime_llm.layers.instance_norm import InstanceNorm
 from sktime_llm.networks.balm_tsf import PromptBranch
-from sktime_llm.text.prompts import write_prompts
 from sktime_llm.text.statistics import window_statistics
+from sktime_llm.text.window_text import write_texts
 from sktime_llm.training import trainer
 
 from .common import FORECASTERS, SMALL, make_panel, make_series
@@ -44,8 +44,8 @@ make = FORECASTERS["balm-tsf"]
             r"prompt_order='last', expected one of \('text-first', 'prompts-first'\)",
         ),
         (
-            {"prompt_style": "long"},
-            r"prompt_style='long', expected one of \('short', 'published'\)",
+            {"text_style": "long"},
+            r"text_style='long', expected one of \('short', 'published'\)",
         ),
         ({"init_temperature": 0.0}, "init_temperature=0.0, expected above 0"),
         ({"init_temperature": np.nan}, "init_temperature=nan, expected above 0"),
@@ -53,8 +53,14 @@ make = FORECASTERS["balm-tsf"]
             {"alignment_loss_weight": -1.0},
             "alignment_loss_weight=-1.0, expected at least 0",
         ),
-        ({"text_memory": -0.5}, "text_memory=-0.5, expected at least 0"),
-        ({"text_memory": np.nan}, "text_memory=nan, expected at least 0"),
+        (
+            {"text_cache_gigabytes": -0.5},
+            "text_cache_gigabytes=-0.5, expected at least 0",
+        ),
+        (
+            {"text_cache_gigabytes": np.nan},
+            "text_cache_gigabytes=nan, expected at least 0",
+        ),
     ],
 )
 def test_bad_parameters(parameters, message):
@@ -208,12 +214,12 @@ def test_texts_are_tokenized_once_and_not_in_every_epoch(
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("mode", ["pretrained", "attention"])
-def test_text_memory_changes_no_forecast(backbone, mode):
+def test_text_cache_changes_no_forecast(backbone, mode):
     y = make_series(n_columns=2)
     settings = {"backbone": backbone, "backbone_mode": mode, "dropout": 0.0}
     settings["validation_fraction"] = 0.2
     one, *others = (
-        make(text_memory=gigabytes, **settings).fit(y).predict(fh=FH)
+        make(text_cache_gigabytes=gigabytes, **settings).fit(y).predict(fh=FH)
         for gigabytes in (0.0, 1e-4, 2.0)
     )
     for other in others:
@@ -235,23 +241,23 @@ def count_readings(monkeypatch):
     return sizes
 
 
-def test_text_memory_saves_reading(monkeypatch):
+def test_text_cache_saves_reading(monkeypatch):
     sizes, counts = count_readings(monkeypatch), {}
     for gigabytes in (0.0, 2.0):
-        forecaster = make(text_memory=gigabytes, max_epochs=3, patience=None)
+        forecaster = make(text_cache_gigabytes=gigabytes, max_epochs=3, patience=None)
         forecaster.fit(make_series())
         counts[gigabytes] = sum(sizes)
         sizes.clear()
     assert counts[2.0] < 0.5 * counts[0.0]
     # after training nothing is kept
-    assert forecaster.network_.text._memory is None
+    assert forecaster.network_.text._cache is None
 
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("style", ["short", "published"])
 @pytest.mark.parametrize("n_lags", [0, 5])
 def test_every_kind_of_prompt(order, style, n_lags):
-    settings = {"prompt_order": order, "prompt_style": style, "n_lags": n_lags}
+    settings = {"prompt_order": order, "text_style": style, "n_lags": n_lags}
     forecaster = make(**settings).fit(make_series())
     assert forecaster.predict(fh=FH).notna().all(axis=None)
     (text,) = forecaster.inspect_alignment().texts
@@ -285,7 +291,7 @@ def expected_text(rows):
     """Of one window, (time,), in any units."""
     values = torch.tensor(np.asarray(rows), dtype=torch.float32)[None, :, None]
     statistics = window_statistics(InstanceNorm()(values).values[..., 0], 5)
-    return write_prompts(statistics)[0]
+    return write_texts(statistics)[0]
 
 
 def check_report(report, forecaster, labels):
@@ -467,7 +473,7 @@ def test_saved_are_the_trained_weights_only(order, large_backbone, tmp_path):
     sizes = {}
     for n_rows, gigabytes in [(60, 0.0), (60, 2.0), (400, 2.0)]:
         forecaster = make(
-            backbone=large_backbone, text_memory=gigabytes, prompt_order=order
+            backbone=large_backbone, text_cache_gigabytes=gigabytes, prompt_order=order
         ).fit(make_series(n_rows))
         path = tmp_path / f"{n_rows}_{gigabytes:.0f}"
         sizes[n_rows, gigabytes] = saved_bytes(forecaster, path)

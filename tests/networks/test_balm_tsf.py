@@ -76,9 +76,9 @@ def build(name="tiny-random", order="text-first", **settings):
     text = {
         "prompt_length": N_PROMPTS,
         "prompt_order": order,
-        "prompt_style": "short",
+        "text_style": "short",
         "n_lags": N_LAGS,
-        "memory_gigabytes": 0.0,
+        "cache_gigabytes": 0.0,
     }
     network = {
         "context_length": L,
@@ -465,9 +465,9 @@ def gradients(network, context, target):
     return torch.autograd.grad(loss, list(trained(network).values()))
 
 
-@pytest.mark.parametrize("memory_gigabytes", [1.0, 6e-5, 0.0])
-def test_remembered_texts_change_nothing(name, order, memory_gigabytes):
-    network = build_exact(name, order, memory_gigabytes=memory_gigabytes)
+@pytest.mark.parametrize("cache_gigabytes", [1.0, 6e-5, 0.0])
+def test_remembered_texts_change_nothing(name, order, cache_gigabytes):
+    network = build_exact(name, order, cache_gigabytes=cache_gigabytes)
     context, target = make_data()
 
     def results():
@@ -485,7 +485,7 @@ def test_remembered_texts_change_nothing(name, order, memory_gigabytes):
 
 
 def test_texts_are_read_once_while_remembered(name):
-    network = build_exact(name, memory_gigabytes=1.0)
+    network = build_exact(name, cache_gigabytes=1.0)
     sizes = count_readings(network)
     context, target = make_data()
     with network.training_context():
@@ -498,12 +498,12 @@ def test_texts_are_read_once_while_remembered(name):
     assert sum(sizes) == 2 * B * M
 
 
-def test_memory_is_bounded(name):
+def test_cache_is_bounded(name):
     network = build_exact(name)
     context, _ = make_data()
     longest = max(len(ids) for texts in texts_of(network, context) for ids in texts)
     size = N_LAYERS * 2 * WIDTH * 8  # of the keys and values of a token
-    network.text.memory_gigabytes = 2.5 * longest * size / 1e9
+    network.text.cache_gigabytes = 2.5 * longest * size / 1e9
     sizes = count_readings(network)
     with network.training_context():
         network(context)
@@ -593,7 +593,7 @@ def test_trained_parameters_are_as_many_as_published():
         backbone,
         prompt_length=length,
         prompt_order="text-first",
-        prompt_style="short",
+        text_style="short",
         n_lags=5,
     )
     network = BALMTSFNetwork(

@@ -10,7 +10,7 @@ from sktime_llm.backbone.adapters import AdapterConfig
 from sktime_llm.backbone.make import BackboneChoice, make_backbone
 from sktime_llm.errors import InputError
 from sktime_llm.networks.llm_ts_net import LLMTSNetwork
-from sktime_llm.text.description_memory import DescriptionMemory
+from sktime_llm.text.description_embeddings import DescriptionEmbeddings
 from sktime_llm.text.encoder import DescriptionEncoder
 from tests.reference import llm_ts_net as reference
 
@@ -67,22 +67,22 @@ def _seeded():
         yield
 
 
-def make_memory(name="tiny-random"):
+def make_descriptions(name="tiny-random"):
     tuning = AdapterConfig(lora_rank=2, lora_dropout=0.0, reduced_memory=True)
     encoder = DescriptionEncoder(make_backbone(BackboneChoice(name), tuning))
     encoder.tune(TEXTS, n_steps=0, seed=0)
-    return DescriptionMemory(encoder)
+    return DescriptionEmbeddings(encoder)
 
 
 def build(name="tiny-random", *, text=True, **settings):
     """In float64 without dropout, as while training; no tensor is zero or symmetric."""
-    memory = make_memory(name) if text else None
-    network = LLMTSNetwork(memory, **{**SIZES, **settings}).double().eval()
+    descriptions = make_descriptions(name) if text else None
+    network = LLMTSNetwork(descriptions, **{**SIZES, **settings}).double().eval()
     with torch.no_grad():
         for p in trained(network).values():
             p.add_(torch.randn_like(p), alpha=0.3)
     if text:
-        memory.learn(TEXTS[: 2 * settings.get("n_channels", M)], M, n_known=0)
+        descriptions.add(TEXTS[: 2 * settings.get("n_channels", M)], M, n_known=0)
     return network
 
 
@@ -224,7 +224,7 @@ def test_in_float32_it_is_the_reference_up_to_rounding(uncertainty):
     context, target = make_data()
     expected = run(network, context, target)
     network.float()
-    network.descriptions.learn(TEXTS, M, n_known=0)
+    network.descriptions.add(TEXTS, M, n_known=0)
     actual = run(network, context.float(), target.float())
     assert actual.forecast.dtype == torch.float32
     close(actual.forecast.double(), expected.forecast, rtol=1e-3, atol=1e-3)
@@ -254,7 +254,7 @@ def test_permuted_variates_have_permuted_forecasts():
     context, _ = make_data()
     whole = run(network, context, series=[0] * B).forecast
     swapped = [TEXTS[1], TEXTS[0], TEXTS[3], TEXTS[2]]
-    network.descriptions.learn(swapped, M, n_known=0)
+    network.descriptions.add(swapped, M, n_known=0)
     exact(run(network, context.flip(2), series=[0] * B).forecast.flip(2), whole)
 
 
@@ -345,23 +345,23 @@ def test_a_series_is_described_by_its_number():
 
 @pytest.mark.parametrize("name", ["tiny-random", "tiny-random-decoder"])
 def test_embeddings_are_pooled_states(name):
-    memory = build(name).descriptions
-    read = memory.encoder.read(TEXTS)
-    w = dict(memory.pooling.named_parameters())
+    descriptions = build(name).descriptions
+    read = descriptions.encoder.read(TEXTS)
+    w = dict(descriptions.pooling.named_parameters())
     expected = torch.stack(
         [reference.attention_pooling(w, *text) for text in zip(*read, strict=True)]
     ).unflatten(0, (2, M))
-    exact(memory(torch.tensor([1, 0])), expected[[1, 0]])
+    exact(descriptions(torch.tensor([1, 0])), expected[[1, 0]])
     assert len(expected.flatten(0, 1).unique(dim=0)) == len(TEXTS)
 
 
 def test_validation_sees_the_pooling_as_it_is_now():
-    memory = build().descriptions
-    before = memory(torch.tensor([0])).detach()
+    descriptions = build().descriptions
+    before = descriptions(torch.tensor([0])).detach()
     with torch.no_grad():
-        memory.pooling.query.normal_()
+        descriptions.pooling.query.normal_()
     for mode in (True, False):
-        assert not torch.allclose(memory.train(mode)(torch.tensor([0])), before)
+        assert not torch.allclose(descriptions.train(mode)(torch.tensor([0])), before)
 
 
 def test_after_training_only_embeddings_are_kept():
@@ -382,24 +382,24 @@ def test_after_training_only_embeddings_are_kept():
 
 @pytest.mark.parametrize("settled", [True, False])
 def test_new_series_follow_the_known(settled):
-    memory = build().descriptions
+    descriptions = build().descriptions
     if settled:
-        memory.settle()
-    both = memory(torch.tensor([0, 1])).detach()
-    memory.learn(["a new one", "and another"], M, n_known=2)
-    found = memory(torch.tensor([0, 1, 2]))
+        descriptions.freeze()
+    both = descriptions(torch.tensor([0, 1])).detach()
+    descriptions.add(["a new one", "and another"], M, n_known=2)
+    found = descriptions(torch.tensor([0, 1, 2]))
     exact(found[:2], both)
-    other = make_memory().double()
-    other.pooling.load_state_dict(memory.pooling.state_dict())
-    other.learn(["a new one", "and another"], M, n_known=0)
+    other = make_descriptions().double()
+    other.pooling.load_state_dict(descriptions.pooling.state_dict())
+    other.add(["a new one", "and another"], M, n_known=0)
     exact(found[2], other(torch.tensor([0])))
 
 
 def test_learning_anew_forgets():
-    memory = build().descriptions
-    memory.learn(["one", "two"], M, n_known=0)
-    assert memory.embeddings.shape[:2] == (1, M)
-    assert memory(torch.tensor([0])).shape == memory.embeddings.shape[1:]
+    descriptions = build().descriptions
+    descriptions.add(["one", "two"], M, n_known=0)
+    assert descriptions.embeddings.shape[:2] == (1, M)
+    assert descriptions(torch.tensor([0])).shape == descriptions.embeddings.shape[1:]
 
 
 def test_forward_does_not_run_the_language_model():
@@ -412,7 +412,7 @@ def test_forward_does_not_run_the_language_model():
     run(network.train(), context, target).losses["loss"].backward()
     run(network.eval(), context)
     assert calls == []
-    network.descriptions.learn(["a", "b"], M, n_known=2)
+    network.descriptions.add(["a", "b"], M, n_known=2)
     assert calls == [1]
 
 
@@ -484,23 +484,25 @@ def test_copies(make):
 
 
 def test_of_many_series_only_those_of_a_batch_are_pooled():
-    memory = build().descriptions
+    descriptions = build().descriptions
     texts = [f"series {i} {'rises' if i % 3 else 'falls'}" for i in range(5 * M)]
-    memory.learn(texts, M, n_known=0)
+    descriptions.add(texts, M, n_known=0)
     with torch.no_grad():
-        memory.pooling.query.normal_()
+        descriptions.pooling.query.normal_()
     pooled = []
-    memory.pooling.register_forward_pre_hook(lambda _, args: pooled.append(args[0]))
+    descriptions.pooling.register_forward_pre_hook(
+        lambda _, args: pooled.append(args[0])
+    )
     series = torch.tensor([4, 1, 4])
-    of_batch = memory(series)
-    everything = memory(torch.tensor([0, 1, 2, 3, 4, 4]))
+    of_batch = descriptions(series)
+    everything = descriptions(torch.tensor([0, 1, 2, 3, 4, 4]))
     assert [len(states) for states in pooled] == [2 * M, 5 * M]
     close(of_batch, everything[series])
-    (gradient,) = torch.autograd.grad(of_batch.sum(), memory.pooling.query)
+    (gradient,) = torch.autograd.grad(of_batch.sum(), descriptions.pooling.query)
     assert gradient.abs().sum() > 0
-    memory.settle()
-    close(memory(series), of_batch)
-    assert not memory.pooling.query.requires_grad
+    descriptions.freeze()
+    close(descriptions(series), of_batch)
+    assert not descriptions.pooling.query.requires_grad
 
 
 def test_select_gives_the_prompts_of_the_whole_run():
@@ -531,7 +533,7 @@ def test_what_was_before_fills_the_gap_at_the_start():
 def make_packed():
     network = build()
     network.descriptions.encoder.requires_grad_(False)
-    network.descriptions.settle()
+    network.descriptions.freeze()
     return network, pickle.loads(pickle.dumps(network))
 
 

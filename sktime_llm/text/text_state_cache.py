@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import pad_sequence
 _GIGABYTE = 10**9
 
 
-class TextMemory:
+class TextStateCache:
     """What a frozen model makes of texts, computed once for each while there is room.
 
     Parameters
@@ -20,11 +20,11 @@ class TextMemory:
     Examples
     --------
     >>> import torch
-    >>> from sktime_llm.text.memory import TextMemory
-    >>> memory = TextMemory(gigabytes=0.1)
+    >>> from sktime_llm.text.text_state_cache import TextStateCache
+    >>> cache = TextStateCache(gigabytes=0.1)
     >>> ids = torch.tensor([[3, 4], [5, -1]])
     >>> read = lambda token_ids: token_ids.clamp(min=0).float()
-    >>> torch.equal(memory.recall(ids, read), read(ids))
+    >>> torch.equal(cache.states(ids, read), read(ids))
     True
     """
 
@@ -35,7 +35,7 @@ class TextMemory:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def recall(self, token_ids: Tensor, read: Callable[[Tensor], Tensor]) -> Tensor:
+    def states(self, token_ids: Tensor, read: Callable[[Tensor], Tensor]) -> Tensor:
         """Give what is known of texts, after reading those that are not known.
 
         Parameters

@@ -10,8 +10,8 @@ from tokenizers.processors import TemplateProcessing
 
 from sktime_llm.backbone.loading import load_tokenizer
 from sktime_llm.errors import InputError
-from sktime_llm.text.prompts import PADDING, PROMPT_STYLES, tokenize, write_prompts
 from sktime_llm.text.statistics import WindowStatistics, window_statistics
+from sktime_llm.text.window_text import PADDING, TEXT_STYLES, tokenize, write_texts
 
 THIRD = 1 / 3
 
@@ -25,7 +25,7 @@ def make_statistics(
 
 
 def write(style="short", **statistics):
-    return write_prompts(make_statistics(**statistics), style).tolist()
+    return write_texts(make_statistics(**statistics), style).tolist()
 
 
 # words
@@ -44,7 +44,7 @@ def test_published_style():
 
 def test_published_numbers_are_those_of_the_window_in_full():
     windows = torch.tensor([[0.1, -0.7, 0.3]])
-    (text,) = write_prompts(window_statistics(windows, 1), "published")
+    (text,) = write_texts(window_statistics(windows, 1), "published")
     assert f"min value {windows[0, 1].item()!r}, " in text
     assert "-0.699999988079071" in text
 
@@ -62,7 +62,7 @@ def test_trend(style, words):
         assert f" {word} " in text or f" {word}," in text
 
 
-@pytest.mark.parametrize("style", PROMPT_STYLES)
+@pytest.mark.parametrize("style", TEXT_STYLES)
 def test_every_window_has_its_own_sentence(style):
     windows = {
         "minimum": (-1.5, -2.5, -3.5),
@@ -79,7 +79,7 @@ def test_every_window_has_its_own_sentence(style):
     assert len(set(alone)) == 3
 
 
-@pytest.mark.parametrize("style", PROMPT_STYLES)
+@pytest.mark.parametrize("style", TEXT_STYLES)
 def test_no_minus_zero(style):
     (text,) = write(style, minimum=(-0.0,), maximum=(-0.0,), median=(-0.0,))
     assert "-" not in text
@@ -93,7 +93,7 @@ def test_no_minus_zero_from_rounding():
     assert write(minimum=(-0.051,))[0].startswith("min -1 ")
 
 
-@pytest.mark.parametrize("style", PROMPT_STYLES)
+@pytest.mark.parametrize("style", TEXT_STYLES)
 def test_without_lags(style):
     (text,) = write(style, lags=((),))
     assert "lag" not in text
@@ -103,7 +103,7 @@ def test_without_lags(style):
     assert write(style)[0].startswith(text)
 
 
-@pytest.mark.parametrize("style", PROMPT_STYLES)
+@pytest.mark.parametrize("style", TEXT_STYLES)
 @pytest.mark.parametrize("n_lags", [1, 3])
 def test_lags_in_their_order(style, n_lags):
     lags = [7, 3, 11][:n_lags]
@@ -112,18 +112,18 @@ def test_lags_in_their_order(style, n_lags):
     assert [int(lag) for lag in listed.replace(",", " ").split()] == lags
 
 
-@pytest.mark.parametrize("style", PROMPT_STYLES)
+@pytest.mark.parametrize("style", TEXT_STYLES)
 def test_statistics_in_float32(style):
     statistics = make_statistics()
     numbers = [values.float() for values in statistics[:3]]
-    (text,) = write_prompts(WindowStatistics(*numbers, *statistics[3:]), style)
+    (text,) = write_texts(WindowStatistics(*numbers, *statistics[3:]), style)
     expected = f"{numbers[0].item()!r}" if style == "published" else "-13"
     assert expected in text
 
 
 @pytest.mark.parametrize("style", ["long", "", None])
 def test_unknown_style(style):
-    message = r"prompt_style=.*, expected one of \('short', 'published'\)"
+    message = r"text_style=.*, expected one of \('short', 'published'\)"
     with pytest.raises(InputError, match=message):
         write(style)
 

@@ -12,7 +12,7 @@ from sktime_llm.layers.attention_pooling import AttentionPooling
 from sktime_llm.text.encoder import DescriptionEncoder, TokenStates
 
 
-class DescriptionMemory(nn.Module):
+class DescriptionEmbeddings(nn.Module):
     """One embedding of its description for every variate of every known series.
 
     While a network trains, the token states of the descriptions are constant, and the
@@ -36,7 +36,7 @@ class DescriptionMemory(nn.Module):
         self.register_buffer("embeddings", torch.zeros(0, 0, self.width))
         self._states: TokenStates | None = None
 
-    def learn(
+    def add(
         self,
         texts: Sequence[str],
         n_channels: int,
@@ -54,12 +54,12 @@ class DescriptionMemory(nn.Module):
             Variates of a series.
         n_known : int
             Series whose embeddings are kept, the first ones; the new ones follow. If
-            0, pooling may be trained on the new ones until `settle`.
+            0, pooling may be trained on the new ones until `freeze`.
         names : sequence, optional
             What is described, for errors.
         """
         if n_known:
-            self.settle()
+            self.freeze()
         states = self.encoder.read(texts, names=names)
         if n_known == 0:
             self._states = states
@@ -68,7 +68,7 @@ class DescriptionMemory(nn.Module):
         kept = self.embeddings[:n_known]
         self.embeddings = torch.cat([kept, new]) if n_known else new
 
-    def settle(self) -> None:
+    def freeze(self) -> None:
         """Keep the embeddings as they are pooled now, and no token states."""
         if self._states is not None:
             pooled = self._pool(self._states).detach()
@@ -102,7 +102,7 @@ class DescriptionMemory(nn.Module):
 
     # copies and files
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "DescriptionMemory":
+    def __deepcopy__(self, memo: dict[int, Any]) -> "DescriptionEmbeddings":
         """Copy as it is; only what goes to a file is packed."""
         copied = type(self).__new__(type(self))
         memo[id(self)] = copied

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sktime_llm.text.memory import TextMemory
+from sktime_llm.text.text_state_cache import TextStateCache
 
 SHAPE = (2, 3)
 TOKEN_BYTES = 2 * 3 * 4
@@ -38,106 +38,106 @@ def what_reading_gives(token_ids):
     return states.masked_fill((token_ids < 0)[:, :, None, None], 0.0)
 
 
-def memory_for(n_tokens):
-    return TextMemory(n_tokens * TOKEN_BYTES / 1e9)
+def cache_for(n_tokens):
+    return TextStateCache(n_tokens * TOKEN_BYTES / 1e9)
 
 
 @room
 def test_the_same_with_and_without_room(n_tokens):
-    memory, read = memory_for(n_tokens), Reader()
+    cache, read = cache_for(n_tokens), Reader()
     batches = [TEXTS[:2], TEXTS[1:4], TEXTS[3:], TEXTS[::-1], TEXTS[1:2]]
     for texts in batches:
         token_ids = ids_of(texts)
-        actual = memory.recall(token_ids, read)
+        actual = cache.states(token_ids, read)
         assert torch.equal(actual, what_reading_gives(token_ids))
 
 
 @room
 def test_padding_of_the_batch_is_kept(n_tokens):
     # another width each time: known, new, and both together
-    memory, read = memory_for(n_tokens), Reader()
+    cache, read = cache_for(n_tokens), Reader()
     for texts, width in [(TEXTS[:2], 6), (TEXTS[:2], 3), (TEXTS[1:4], 9)]:
         token_ids = ids_of(texts, width)
-        actual = memory.recall(token_ids, read)
+        actual = cache.states(token_ids, read)
         assert actual.shape == (len(texts), width, *SHAPE)
         assert torch.equal(actual, what_reading_gives(token_ids))
 
 
 def test_each_text_is_read_once():
-    memory, read = memory_for(1000), Reader()
+    cache, read = cache_for(1000), Reader()
     for _ in range(3):
-        memory.recall(ids_of(TEXTS[:3]), read)
-        memory.recall(ids_of(TEXTS[1:], width=7), read)
+        cache.states(ids_of(TEXTS[:3]), read)
+        cache.states(ids_of(TEXTS[1:], width=7), read)
     assert sorted(read.seen) == sorted(map(tuple, TEXTS))
-    assert len(memory) == len(TEXTS)
+    assert len(cache) == len(TEXTS)
 
 
 @room
 def test_equal_texts_of_a_batch_are_read_once(n_tokens):
-    memory, read = memory_for(n_tokens), Reader()
+    cache, read = cache_for(n_tokens), Reader()
     token_ids = ids_of([TEXTS[0], TEXTS[1], TEXTS[0], TEXTS[0]])
-    actual = memory.recall(token_ids, read)
+    actual = cache.states(token_ids, read)
     assert sorted(read.seen) == [(3,), (3, 4, 5)]
     assert torch.equal(actual, what_reading_gives(token_ids))
     # and take their room once
-    memory = memory_for(4)
-    memory.recall(token_ids, read)
-    assert len(memory) == 2
+    cache = cache_for(4)
+    cache.states(token_ids, read)
+    assert len(cache) == 2
 
 
 def test_a_text_is_not_its_beginning():
-    memory, read = memory_for(1000), Reader()
+    cache, read = cache_for(1000), Reader()
     for texts in ([[3, 4]], [[3]], [[3, 4, 5]], [[4, 3]]):
         token_ids = ids_of(texts)
-        actual = memory.recall(token_ids, read)
+        actual = cache.states(token_ids, read)
         assert torch.equal(actual, what_reading_gives(token_ids))
-    assert len(memory) == 4
+    assert len(cache) == 4
 
 
-def kept_bytes(memory):
-    storages = [state.untyped_storage() for state in memory._kept.values()]
+def kept_bytes(cache):
+    storages = [state.untyped_storage() for state in cache._kept.values()]
     return sum(storage.nbytes() for storage in storages)
 
 
 @pytest.mark.parametrize("n_tokens", [0, 1, 2, 3, 5, 8])
 def test_the_limit_is_of_what_is_held(n_tokens):
-    memory, read = memory_for(n_tokens), Reader()
+    cache, read = cache_for(n_tokens), Reader()
     for i in range(0, len(TEXTS), 2):
-        memory.recall(ids_of(TEXTS[i : i + 2], width=9), read)
-    assert kept_bytes(memory) <= n_tokens * TOKEN_BYTES
+        cache.states(ids_of(TEXTS[i : i + 2], width=9), read)
+    assert kept_bytes(cache) <= n_tokens * TOKEN_BYTES
     # the storage of a batch that is read is not held through one of its texts
-    states = memory._kept.values()
-    assert kept_bytes(memory) == sum(s.numel() * s.element_size() for s in states)
+    states = cache._kept.values()
+    assert kept_bytes(cache) == sum(s.numel() * s.element_size() for s in states)
     # texts that still fit are kept after one that does not
     n_kept = {0: 0, 1: 1, 2: 1, 3: 1, 5: 2, 8: 4}[n_tokens]
-    assert len(memory) == n_kept
+    assert len(cache) == n_kept
 
 
 def test_texts_beyond_the_limit_are_read_again():
-    memory, read = memory_for(4), Reader()  # of the first two texts
+    cache, read = cache_for(4), Reader()  # of the first two texts
     for _ in range(3):
-        memory.recall(ids_of(TEXTS[:3]), read)
-    assert len(memory) == 2
+        cache.states(ids_of(TEXTS[:3]), read)
+    assert len(cache) == 2
     assert read.seen.count((7, 8)) == 3
     assert len(read.seen) == 2 + 3
 
 
 def test_what_is_given_does_not_change_what_is_known():
-    memory, read = memory_for(1000), Reader()
+    cache, read = cache_for(1000), Reader()
     token_ids = ids_of(TEXTS[:2])
     for _ in range(3):
-        actual = memory.recall(token_ids, read)
+        actual = cache.states(token_ids, read)
         assert torch.equal(actual, what_reading_gives(token_ids))
         actual.zero_()
 
 
 def test_texts_met_in_inference_mode_can_be_trained_on():
-    memory, read = memory_for(1000), Reader()
+    cache, read = cache_for(1000), Reader()
     token_ids = ids_of(TEXTS)
     with torch.inference_mode():
-        memory.recall(token_ids, read)
+        cache.states(token_ids, read)
     weight = torch.ones(3, requires_grad=True)
-    states = memory.recall(token_ids, read)
+    states = cache.states(token_ids, read)
     (states * weight).square().sum().backward()
     expected = 2 * what_reading_gives(token_ids).square().sum(dim=(0, 1, 2))
     torch.testing.assert_close(weight.grad, expected)

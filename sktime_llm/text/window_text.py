@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from sktime_llm.errors import InputError
 from sktime_llm.text.statistics import WindowStatistics
 
-PROMPT_STYLES = ("short", "published")
+TEXT_STYLES = ("short", "published")
 PADDING = -1
 """Stands where a text has no token; a tokenizer need not have one for padding."""
 
@@ -21,7 +21,7 @@ _TREND = {
 }
 
 
-def write_prompts(statistics: WindowStatistics, style: str = "short") -> np.ndarray:
+def write_texts(statistics: WindowStatistics, style: str = "short") -> np.ndarray:
     """Write the statistics of every window as one sentence.
 
     Parameters
@@ -49,14 +49,14 @@ def write_prompts(statistics: WindowStatistics, style: str = "short") -> np.ndar
     Examples
     --------
     >>> import torch
-    >>> from sktime_llm.text.prompts import write_prompts
+    >>> from sktime_llm.text.window_text import write_texts
     >>> from sktime_llm.text.statistics import window_statistics
     >>> windows = torch.tensor([[-1.0, 0.5, -1.0, 0.5, -1.0, 1.0]])
-    >>> write_prompts(window_statistics(windows, n_lags=2)).tolist()
+    >>> write_texts(window_statistics(windows, n_lags=2)).tolist()
     ['min -10 max 10 median -2 rising lags 2 1']
     """
-    if style not in PROMPT_STYLES:
-        raise InputError(f"prompt_style={style!r}, expected one of {PROMPT_STYLES}.")
+    if style not in TEXT_STYLES:
+        raise InputError(f"text_style={style!r}, expected one of {TEXT_STYLES}.")
     numbers = [_numbers(part, style) for part in statistics[:3]]
     trend = _words(statistics.trend, _TREND[style])
     lags = [column.astype(str) for column in statistics.lags.cpu().numpy().T]
@@ -108,7 +108,7 @@ def tokenize(texts: np.ndarray, tokenizer: PreTrainedTokenizerBase) -> Tensor:
     --------
     >>> import numpy as np
     >>> from sktime_llm.backbone.loading import load_tokenizer
-    >>> from sktime_llm.text.prompts import tokenize
+    >>> from sktime_llm.text.window_text import tokenize
     >>> tokenize(np.array(["abc", "a"]), load_tokenizer("tiny-random"))
     tensor([[ 5,  6,  7],
             [ 5, -1, -1]], dtype=torch.int32)
