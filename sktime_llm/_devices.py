@@ -40,8 +40,7 @@ def resolve_device(device: str) -> torch.device:
         resolved = torch.device(device)
     except (RuntimeError, TypeError) as error:
         raise InputError(
-            f"device={device!r} is not a device; expected 'auto', 'cpu', 'cuda', "
-            "'cuda:N' or 'mps'."
+            f"device={device!r}, expected 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'."
         ) from error
     available = _count(resolved.type)
     if (resolved.index or 0) >= available:

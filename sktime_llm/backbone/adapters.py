@@ -7,9 +7,18 @@ from peft import LoraConfig, inject_adapter_in_model
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from sktime_llm._numbers import check_count, check_number
+from sktime_llm._validation import BOOLEAN, check_parameters, integer, real
 from sktime_llm.backbone.architecture import attention_projection_names
 from sktime_llm.errors import InputError
+
+ADAPTER_CONSTRAINTS = {
+    "lora_rank": integer(0),
+    "lora_alpha": real(above=0),
+    "lora_dropout": real(0, below=1),
+    "layer_norms": BOOLEAN,
+    "position_embeddings": BOOLEAN,
+    "reduced_memory": BOOLEAN,
+}
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,9 @@ class AdapterConfig:
     position_embeddings: bool = False
     reduced_memory: bool = False
 
+    def __post_init__(self) -> None:
+        check_parameters(vars(self), ADAPTER_CONSTRAINTS)
+
 
 def inject_lora(model: PreTrainedModel, tuning: AdapterConfig) -> None:
     """Put LoRA adapters on the attention projections, in place.
@@ -47,10 +59,8 @@ def inject_lora(model: PreTrainedModel, tuning: AdapterConfig) -> None:
     Raises
     ------
     InputError
-        If rank or alpha cannot be, or the rank exceeds the width of the model.
+        If the rank exceeds the width of the model.
     """
-    check_count("lora_rank", tuning.lora_rank, least=0)
-    check_number("lora_alpha", tuning.lora_alpha, above=0)
     width = model.config.hidden_size
     if tuning.lora_rank > width:
         raise InputError(

@@ -23,7 +23,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from sktime_llm._numbers import check_count
+from sktime_llm._validation import integer
 from sktime_llm.backbone.files import locate_backbone
 from sktime_llm.backbone.tiny import TINY_CONFIGS, make_tiny, make_tiny_tokenizer
 from sktime_llm.errors import (
@@ -196,7 +196,7 @@ def count_layers(config: PreTrainedConfig, n_layers: int | None) -> int:
     available = int(config.num_hidden_layers)
     if n_layers is None:
         return min(PUBLISHED_LAYERS, available)
-    check_count("n_backbone_layers", n_layers, optional=True)
+    integer(1).check("n_backbone_layers", n_layers)
     if n_layers > available:
         raise InputError(
             f"n_backbone_layers={n_layers}, expected between 1 and the {available} "

@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Sequence
 
-from sktime_llm._numbers import check_count, check_number
 from sktime_llm.errors import ClippedParameterWarning, SeriesTooShortError
 from sktime_llm.training.windows import WindowShape
 
@@ -35,14 +34,10 @@ def choose_shape(
 
     Raises
     ------
-    InputError
-        If a length is not positive, or the fraction is not one.
     SeriesTooShortError
         If no window fits, whatever the context.
     """
     longest = max(n_rows)
-    check_count("context_length", context_length, optional=True)
-    check_count("prediction_length", prediction_length, optional=True)
     if prediction_length is None:
         prediction_length = _default_prediction(longest, longest_step)
     share = validation_share(n_rows, prediction_length, validation_fraction)
@@ -79,11 +74,6 @@ def validation_share(
         As the user set it. None is a tenth where that makes at least 32 windows over
         all series, else nothing: so few windows choose an epoch by chance, and a short
         series needs its last rows to train on.
-
-    Raises
-    ------
-    InputError
-        If the fraction is not at least 0 and below 1.
     """
     if validation_fraction is None:
         n_windows = sum(
@@ -91,9 +81,6 @@ def validation_share(
             for n in n_rows
         )
         return DEFAULT_VALIDATION if n_windows >= MIN_VALIDATION_WINDOWS else 0.0
-    check_number(
-        "validation_fraction", validation_fraction, least=0, below=1, optional=True
-    )
     return validation_fraction
 
 

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from sktime_llm._numbers import check_count, check_number
+from sktime_llm._validation import integer, one_of, real
 from sktime_llm.backbone.files import DEFAULT_BACKBONE
 from sktime_llm.backbone.make import make_backbone
-from sktime_llm.errors import InputError
 from sktime_llm.forecasting._alignment import AlignmentReport, report_alignment
 from sktime_llm.forecasting._base import BaseLLMForecaster
 from sktime_llm.forecasting._docs import document_shared
+from sktime_llm.forecasting._parameters import RATE, SHARED_CONSTRAINTS, WEIGHT
 from sktime_llm.layers.patch_embedding import count_patches
 from sktime_llm.networks.balm_tsf import (
     PROMPT_ORDERS,
@@ -16,6 +16,7 @@ from sktime_llm.networks.balm_tsf import (
     PromptBranch,
     published_prompt_length,
 )
+from sktime_llm.text.window_text import TEXT_STYLES
 from sktime_llm.training.windows import WindowShape
 
 # Each variate of a window is a text that the language model reads.
@@ -138,6 +139,21 @@ class BALMTSFForecaster(BaseLLMForecaster):
     3
     """
 
+    _parameter_constraints = SHARED_CONSTRAINTS | {
+        "patch_length": integer(1),
+        "patch_stride": integer(1),
+        "d_model": integer(1),
+        "d_ff": integer(1),
+        "dropout": RATE,
+        "prompt_length": integer(2) | None,
+        "prompt_order": one_of(*PROMPT_ORDERS),
+        "text_style": one_of(*TEXT_STYLES),
+        "n_lags": integer(0),
+        "text_cache_gigabytes": WEIGHT,
+        "alignment_loss_weight": WEIGHT,
+        "init_temperature": real(above=0),
+    }
+
     def __init__(
         self,
         context_length: int | None = 512,
@@ -216,7 +232,6 @@ class BALMTSFForecaster(BaseLLMForecaster):
         super().__init__()
 
     def _build_network(self, shape: WindowShape, n_channels: int) -> BALMTSFNetwork:
-        self._check_parameters()
         why = f"the context has {shape.context_length} steps"
         patch_length = self._clip("patch_length", shape.context_length, why)
         n_patches = count_patches(shape.context_length, patch_length, self.patch_stride)
@@ -245,18 +260,6 @@ class BALMTSFForecaster(BaseLLMForecaster):
             alignment_loss_weight=self.alignment_loss_weight,
             init_temperature=self.init_temperature,
         )
-
-    def _check_parameters(self) -> None:
-        self._check_counts("patch_length", "patch_stride", "d_model", "d_ff")
-        self._check_counts("prompt_length", least=2)
-        self._check_counts("n_lags", least=0)
-        self._check_rates("dropout")
-        if self.prompt_order not in PROMPT_ORDERS:
-            raise InputError(
-                f"prompt_order={self.prompt_order!r}, expected one of {PROMPT_ORDERS}."
-            )
-        check_number("init_temperature", self.init_temperature, above=0)
-        self._check_weights("alignment_loss_weight", "text_cache_gigabytes")
 
     def _largest_batch(self, n_channels: int) -> int:
         most = super()._largest_batch(n_channels)
@@ -287,7 +290,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
             If `y` has other columns than in fit, or a series shorter than a context.
         """
         self.check_is_fitted()
-        check_count("stride", stride, optional=True)
+        (integer(1) | None).check("stride", stride)
         recent = self._recent_contexts(y, stride or self.prediction_length_)
         network: Any = self.network_
         return report_alignment(network, recent.values, recent.labels)

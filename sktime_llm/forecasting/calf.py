@@ -3,16 +3,17 @@
 from typing import Any
 
 from sktime_llm._devices import seeded
+from sktime_llm._validation import BOOLEAN, integer, one_of
 from sktime_llm.backbone._module import Backbone
-from sktime_llm.backbone.adapters import AdapterConfig
+from sktime_llm.backbone.adapters import ADAPTER_CONSTRAINTS, AdapterConfig
 from sktime_llm.backbone.files import DEFAULT_BACKBONE
 from sktime_llm.backbone.make import make_backbone
 from sktime_llm.backbone.word_embeddings import principal_word_embeddings
 from sktime_llm.errors import InputError
 from sktime_llm.forecasting._base import BaseLLMForecaster
 from sktime_llm.forecasting._docs import document_shared
+from sktime_llm.forecasting._parameters import RATE, SHARED_CONSTRAINTS, WEIGHT
 from sktime_llm.forecasting._saving import device_of
-from sktime_llm.layers.losses import check_distance
 from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.networks.calf import CALFNetwork, SourceBranch
 from sktime_llm.training.windows import WindowShape
@@ -144,6 +145,23 @@ class CALFForecaster(BaseLLMForecaster):
     3
     """
 
+    _parameter_constraints = SHARED_CONSTRAINTS | {
+        "lora_rank": ADAPTER_CONSTRAINTS["lora_rank"],
+        "lora_alpha": ADAPTER_CONSTRAINTS["lora_alpha"],
+        "lora_dropout": ADAPTER_CONSTRAINTS["lora_dropout"],
+        "n_principal_embeddings": integer(1) | None,
+        "n_heads": integer(1) | None,
+        "d_ff": integer(1) | None,
+        "dropout": RATE,
+        "task_loss": one_of(*_POINTWISE, "smape"),
+        "consistency_loss": one_of(*_POINTWISE, "smape", "mase"),
+        "feature_loss": one_of(*_POINTWISE),
+        "consistency_loss_weight": WEIGHT,
+        "feature_loss_weight": WEIGHT,
+        "seasonal_period": integer(1),
+        "keep_textual_branch": BOOLEAN,
+    }
+
     def __init__(
         self,
         context_length: int | None = None,
@@ -226,7 +244,7 @@ class CALFForecaster(BaseLLMForecaster):
         super().__init__()
 
     def _build_network(self, shape: WindowShape, n_channels: int) -> CALFNetwork:
-        self._check_parameters(shape)
+        self._check_season(shape)
         tuning = AdapterConfig(
             lora_rank=self.lora_rank,
             lora_alpha=self.lora_alpha,
@@ -286,20 +304,9 @@ class CALFForecaster(BaseLLMForecaster):
                 textual = self._textual_branch(network.n_heads)
             network.textual = None if textual is None else textual.to(device)
 
-    def _check_parameters(self, shape: WindowShape) -> None:
-        self._check_counts("d_ff", "n_heads", "n_principal_embeddings")
-        self._check_counts("seasonal_period")
-        self._check_rates("dropout", "lora_dropout")
-        self._check_weights("consistency_loss_weight", "feature_loss_weight")
-        self._check_losses(shape)
-
-    def _check_losses(self, shape: WindowShape) -> None:
-        percent = (*_POINTWISE, "smape")
-        check_distance(self.task_loss, "task_loss", percent)
-        check_distance(self.consistency_loss, "consistency_loss", (*percent, "mase"))
-        check_distance(self.feature_loss, "feature_loss", _POINTWISE)
-        if self.consistency_loss == "mase" and not (
-            1 <= self.seasonal_period < shape.context_length
+    def _check_season(self, shape: WindowShape) -> None:
+        if self.consistency_loss == "mase" and (
+            self.seasonal_period >= shape.context_length
         ):
             raise InputError(
                 f"seasonal_period={self.seasonal_period}, expected between 1 and "

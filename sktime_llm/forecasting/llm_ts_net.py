@@ -6,16 +6,17 @@ from typing import Any
 import pandas as pd
 import torch
 
-from sktime_llm.backbone.adapters import AdapterConfig
+from sktime_llm._validation import BOOLEAN, Constraint, instance_of, integer, one_of
+from sktime_llm.backbone.adapters import ADAPTER_CONSTRAINTS, AdapterConfig
 from sktime_llm.backbone.files import DEFAULT_BACKBONE
 from sktime_llm.backbone.make import make_backbone
 from sktime_llm.errors import InputError
 from sktime_llm.forecasting._base import BaseLLMForecaster
 from sktime_llm.forecasting._describing import DescribingMixin
 from sktime_llm.forecasting._docs import document_shared
+from sktime_llm.forecasting._parameters import RATE, SHARED_CONSTRAINTS, WEIGHT
 from sktime_llm.forecasting._predicting import VarianceMixin
 from sktime_llm.forecasting._training import MAX_BATCH
-from sktime_llm.layers.losses import check_distance
 from sktime_llm.layers.prompt_pool import usage_counts
 from sktime_llm.networks.llm_ts_net import LLMTSNetwork
 from sktime_llm.text.describers import Describer
@@ -27,6 +28,12 @@ from sktime_llm.training.windows import WindowShape
 _TOKENS_OF_A_CONTEXT = 12
 _VARIATES_OF_A_BATCH = 4096
 _POINTWISE = ("mae", "mse", "smooth_l1")
+
+
+def _may_be_texts(value: object) -> bool:
+    return isinstance(value, (Mapping, Sequence, pd.Series)) and not isinstance(
+        value, str
+    )
 
 
 @document_shared(lr_schedule='"cosine"', network="LLMTSNetwork")
@@ -189,6 +196,32 @@ class LLMTSNetForecaster(DescribingMixin, VarianceMixin, BaseLLMForecaster):
         ],
     }
 
+    _parameter_constraints = SHARED_CONSTRAINTS | {
+        "describer": one_of("template") | instance_of(Describer),
+        "descriptions": Constraint("a mapping or a sequence of str", _may_be_texts)
+        | None,
+        "language_model_steps": integer(0),
+        "lora_rank": ADAPTER_CONSTRAINTS["lora_rank"],
+        "lora_alpha": ADAPTER_CONSTRAINTS["lora_alpha"],
+        "text_fusion": BOOLEAN,
+        "prompt_pool": BOOLEAN,
+        "intra_series_attention": BOOLEAN,
+        "inter_series_attention": BOOLEAN,
+        "n_prompts": integer(1),
+        "prompt_length": integer(1),
+        "n_selected_prompts": integer(0),
+        "selection_loss_weight": WEIGHT,
+        "patch_length": integer(1) | None,
+        "d_model": integer(1),
+        "n_heads": integer(1),
+        "n_kv_heads": integer(1),
+        "d_ff": integer(1),
+        "n_blocks": integer(1),
+        "dropout": RATE,
+        "task_loss": one_of(*_POINTWISE),
+        "uncertainty": BOOLEAN,
+    }
+
     def __init__(
         self,
         context_length: int | None = None,
@@ -293,7 +326,7 @@ class LLMTSNetForecaster(DescribingMixin, VarianceMixin, BaseLLMForecaster):
     # making the network
 
     def _build_network(self, shape: WindowShape, n_channels: int) -> LLMTSNetwork:
-        self._check_parameters()
+        self._check_prompts_and_rank()
         descriptions = None
         if self.text_fusion:
             tuning = AdapterConfig(
@@ -328,9 +361,7 @@ class LLMTSNetForecaster(DescribingMixin, VarianceMixin, BaseLLMForecaster):
             uncertainty=self.uncertainty,
         )
 
-    def _check_parameters(self) -> None:
-        self._check_counts("patch_length", "d_model", "d_ff", "n_blocks", "n_prompts")
-        self._check_counts("n_selected_prompts", "language_model_steps", least=0)
+    def _check_prompts_and_rank(self) -> None:
         if self.text_fusion and self.lora_rank % 2:
             raise InputError(
                 f"lora_rank={self.lora_rank}, expected an even number: LoRA-AMR trains "
@@ -344,11 +375,8 @@ class LLMTSNetForecaster(DescribingMixin, VarianceMixin, BaseLLMForecaster):
         if self.prompt_pool and self.n_prompts == 1 and self.selection_loss_weight:
             raise InputError(
                 f"n_prompts=1 with selection_loss_weight={self.selection_loss_weight}, "
-                "expected 0: one prompt leaves no choice that a loss could be of."
+                "expected n_prompts of at least 2, or selection_loss_weight=0."
             )
-        self._check_rates("dropout")
-        check_distance(self.task_loss, "task_loss", _POINTWISE)
-        self._check_weights("selection_loss_weight")
 
     def _validation_loss(self) -> str:
         return NLL if self.uncertainty else self.task_loss

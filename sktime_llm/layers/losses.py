@@ -5,8 +5,6 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor
 
-from sktime_llm.errors import InputError
-
 Distance = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -62,9 +60,3 @@ DISTANCES: dict[str, Distance] = {
     "smooth_l1": F.smooth_l1_loss,
     "smape": smape,
 }
-
-
-def check_distance(name: str, parameter: str, allowed: tuple[str, ...]) -> None:
-    """Raise an InputError if a distance is not one of those allowed."""
-    if name not in allowed:
-        raise InputError(f"{parameter}={name!r}, expected one of {allowed}.")

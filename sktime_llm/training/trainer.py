@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
@@ -23,8 +24,8 @@ from torch.optim.lr_scheduler import (
 )
 from tqdm.auto import tqdm
 
-from sktime_llm._devices import autocast, seeded
-from sktime_llm._numbers import check_count, check_number
+from sktime_llm._devices import PRECISIONS, autocast, seeded
+from sktime_llm._validation import VERBOSE, check_parameters, integer, one_of, real
 from sktime_llm.errors import InputError, TrainingDivergedError, TrainingInterrupted
 from sktime_llm.layers.losses import DISTANCES
 from sktime_llm.networks._interface import ForecastNetwork, ForecastOutput
@@ -39,6 +40,23 @@ _FINAL_COSINE_RATE = 1e-8
 _STEP_FACTOR = 0.5
 _CHECK_LOSS_EVERY = 20
 _SHOW_PROGRESS_AFTER_SECONDS = 2.0
+
+TRAINING_CONSTRAINTS = {
+    "learning_rate": real(above=0),
+    "max_epochs": integer(1),
+    "batch_size": integer(1),
+    "patience": integer(1) | None,
+    "optimizer": one_of(*OPTIMIZERS),
+    "weight_decay": real(0),
+    "lr_schedule": one_of(*SCHEDULES),
+    "cosine_epochs": integer(1),
+    "gradient_clip": real(above=0) | None,
+    "steps_per_epoch": integer(1) | None,
+    "validation_loss": one_of(*DISTANCES, NLL),
+    "precision": one_of(*PRECISIONS),
+    "seed": integer(0),
+    "verbose": VERBOSE,
+}
 
 
 @dataclass(frozen=True)
@@ -98,19 +116,11 @@ class TrainingConfig:
     verbose: int = 1
 
     def __post_init__(self) -> None:
-        for name, allowed in (("optimizer", OPTIMIZERS), ("lr_schedule", SCHEDULES)):
-            if getattr(self, name) not in allowed:
-                got = getattr(self, name)
-                raise InputError(f"{name}={got!r}, expected one of {tuple(allowed)}.")
-        may_be_none = ("patience", "steps_per_epoch")
-        for name in ("max_epochs", "batch_size", "cosine_epochs", *may_be_none):
-            value = getattr(self, name)
-            check_count(name, value, optional=name in may_be_none)
-            if value is not None:  # torch takes no integers of numpy everywhere
+        check_parameters(vars(self), TRAINING_CONSTRAINTS)
+        # torch takes no integers of numpy everywhere
+        for name, value in vars(self).items():
+            if isinstance(value, np.integer):
                 object.__setattr__(self, name, int(value))
-        check_number("learning_rate", self.learning_rate, above=0)
-        check_number("gradient_clip", self.gradient_clip, above=0, optional=True)
-        check_number("weight_decay", self.weight_decay, least=0)
 
 
 EpochRecord = dict[str, float]

@@ -122,28 +122,10 @@ def test_unknown_projections(save_model):
 # LoRA
 
 
-@pytest.mark.parametrize(
-    ("rank", "expected"),
-    [
-        (-1, "at least 0"),
-        (2.5, "an integer, at least 0"),
-        (17, "between 0 and 16, the width"),
-    ],
-)
 @pytest.mark.parametrize("kind", KINDS)
-def test_rank_out_of_range(make, kind, rank, expected):
-    message = rf"lora_rank={rank}, expected {expected}"
-    with pytest.raises(InputError, match=message):
-        make(kind, lora_rank=rank)
-
-
-@pytest.mark.parametrize(
-    ("alpha", "expected"), [(0, "above 0"), ("a", "a number, above 0")]
-)
-def test_bad_alpha(make, alpha, expected):
-    message = rf"^lora_alpha={alpha!r}, expected {expected}\.$"
-    with pytest.raises(InputError, match=message):
-        make("bert", lora_rank=2, lora_alpha=alpha)
+def test_rank_above_the_width(make, kind):
+    with pytest.raises(InputError, match="lora_rank=17, expected between 0 and 16, "):
+        make(kind, lora_rank=17)
 
 
 def test_largest_rank(make):

@@ -1,31 +1,40 @@
-"""Parameters that all forecasters check in one place."""
+"""Parameters that all forecasters check in one place; see also test_validation.py."""
 
 import numpy as np
 import pytest
 
 from sktime_llm.backbone.loading import clear_backbone_cache
-from sktime_llm.errors import InputError
+from sktime_llm.errors import DeviceNotAvailableError, InputError
 
 from .common import each_forecaster, make_panel, make_series
 
-EPOCHS = pytest.mark.parametrize("name", ["fine_tune_epochs", "update_epochs"])
+NUMPY_TYPES = {int: np.int64, float: np.float32, bool: np.bool_, str: np.str_}
 
 
 @each_forecaster
-@EPOCHS
-def test_negative_epochs_are_refused_under_their_own_name(make, name):
-    forecaster = make(**{name: -1})
-    with pytest.raises(InputError, match=rf"^{name}=-1, expected at least 0\.$"):
-        forecaster.fit(make_series())
+def test_every_parameter_has_a_constraint(make):
+    assert set(make()._parameter_constraints) == set(make().get_params(deep=False))
 
 
 @each_forecaster
-@EPOCHS
-def test_they_are_refused_before_a_pretrain(make, name):
-    forecaster = make(**{name: -1})
-    with pytest.raises(InputError, match=rf"^{name}=-1, expected at least 0\.$"):
+def test_wrong_values_are_refused_before_a_pretrain_and_an_update(make):
+    message = r"^update_epochs=-1, expected an integer of at least 0\.$"
+    forecaster = make(update_epochs=-1)
+    with pytest.raises(InputError, match=message):
         forecaster.pretrain(make_panel())
     assert not hasattr(forecaster, "pretrained_network_")
+    y = make_series()
+    forecaster = make().fit(y[:50])
+    forecaster.update_epochs = -1
+    with pytest.raises(InputError, match=message):
+        forecaster.update(y[50:])
+
+
+@each_forecaster
+def test_a_missing_device_is_found_before_the_series_are_read(make, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(DeviceNotAvailableError, match="device='cuda' was asked for"):
+        make(device="cuda", context_length=1000).fit(make_series())
 
 
 @each_forecaster
@@ -37,14 +46,27 @@ def test_no_epochs_are_allowed(make):
 
 
 @each_forecaster
-def test_integers_of_numpy(make):
-    names = ("context_length", "prediction_length", "batch_size", "max_epochs")
-    values = {name: np.int64(make().get_params()[name]) for name in names}
-    if "lora_rank" in make().get_params():
-        values["lora_rank"] = np.int64(2)
+def test_scalars_of_numpy(make):
+    optional = {
+        "n_backbone_layers": 1,
+        "validation_fraction": 0.2,
+        "gradient_clip": 1.0,
+        "steps_per_epoch": 2,
+        "n_heads": 2,
+        "n_principal_embeddings": 5,
+        "prompt_length": 2,
+        "lora_rank": 2,
+    }
+    known = make().get_params(deep=False)
+    values = known | {name: v for name, v in optional.items() if name in known}
+    scalars = {
+        name: NUMPY_TYPES[type(value)](value)
+        for name, value in values.items()
+        if type(value) in NUMPY_TYPES
+    }
+    assert len(scalars) > 30
     y = make_series()
-    forecaster = make(
-        **values, n_backbone_layers=np.int64(1), learning_rate=np.float32(1e-3)
-    )
     clear_backbone_cache()
-    assert forecaster.fit(y[:50]).update(y[50:]).predict(fh=[1]).notna().all(axis=None)
+    forecaster = make(**scalars).fit(y[:50]).update(y[50:])
+    expected = make(**values).fit(y[:50]).update(y[50:]).predict(fh=[1, 2])
+    np.testing.assert_allclose(forecaster.predict(fh=[1, 2]), expected, rtol=1e-5)
