@@ -5,6 +5,7 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -16,16 +17,37 @@ RESULTS = Path(__file__).parent / "results"
 _OWN_PATHS = {"--data-dir": "DATA", "--results": "RESULTS"}
 
 
+def run_missing(
+    results: Path,
+    runs: Iterable[dict],
+    measure: Callable[[dict], dict],
+    label: Callable[[dict], str],
+) -> Iterator[dict]:
+    """Yield the record of each run; measure and append those that are not recorded.
+
+    A run is known by its settings. Each label of recorded runs is printed once, with
+    the day and the commit that they are of.
+    """
+    told = set()
+    for settings in runs:
+        record = find(results, settings)
+        if record is None:
+            record = {**settings, **measure(settings)}
+            append(results, record)
+        else:
+            when = f"recorded {record['date'][:10]} at {record['commit']}"
+            line = f"{when}: {label(settings)}"
+            if line not in told:
+                print(line, flush=True)
+            told.add(line)
+        yield record
+
+
 def find(results: Path, settings: dict) -> dict | None:
-    """Give the record of a run with these settings, if there is one."""
+    """Return the record of a run with these settings, if there is one."""
     lines = results.read_text().splitlines() if results.exists() else []
     records = (json.loads(line) for line in lines)
     return next((r for r in records if settings.items() <= r.items()), None)
-
-
-def recorded(record: dict) -> str:
-    """Say when a result was measured that is now only shown again."""
-    return f"recorded {record['date'][:10]} at {record['commit']}"
 
 
 def append(results: Path, record: dict) -> None:
@@ -38,7 +60,7 @@ def append(results: Path, record: dict) -> None:
 def provenance(
     device: torch.device, packages: tuple[str, ...] = ("torch", "transformers", "peft")
 ) -> dict:
-    """What a number depends on beside its settings."""
+    """Return what a number depends on besides its settings."""
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {
         "command": "python benchmarks/"
@@ -52,7 +74,7 @@ def provenance(
 
 
 def _commit() -> str:
-    """Give the commit, marked if files other than results differ from it."""
+    """Return the commit, marked if files other than results differ from it."""
     commit = _git("describe", "--always")
     changed = _git("status", "--porcelain", "--", ":/", f":(exclude){RESULTS}")
     return commit + ("-dirty" if changed else "")
@@ -65,7 +87,7 @@ def _git(*arguments: str) -> str:
 
 
 def _argv() -> list[str]:
-    """Arguments of the command, without paths of this machine."""
+    """Return the arguments of the command, without paths of this machine."""
     words = iter(sys.argv[1:])
     out = []
     for word in words:
@@ -82,7 +104,7 @@ def _argv() -> list[str]:
 
 
 def _stand_in(option: str) -> str | None:
-    """Give what stands for the value of an option, which may be abbreviated."""
+    """Return what stands for the value of an option, which may be abbreviated."""
     for name, stand_in in _OWN_PATHS.items():
         if len(option) > len("--") and name.startswith(option):
             return stand_in

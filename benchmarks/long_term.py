@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from _records import RESULTS, append, find, provenance, recorded
+from _records import RESULTS, provenance, run_missing
 
 from sktime_llm import BALMTSFForecaster, CALFForecaster
 from sktime_llm._devices import resolve_device
@@ -75,14 +75,14 @@ _ETT_HOURS = 30 * 24
 
 
 def read_etth1(data_dir: Path) -> tuple[pd.DataFrame, int, int]:
-    """Give the table, and the rows at which validation and test begin."""
+    """Return the table, and the rows at which validation and test begin."""
     table = pd.read_csv(data_dir / "ETTh1.csv", index_col="date", parse_dates=True)
     table = table.asfreq("h").iloc[: 20 * _ETT_HOURS]
     return table, 12 * _ETT_HOURS, 16 * _ETT_HOURS
 
 
 def read_exchange(data_dir: Path) -> tuple[pd.DataFrame, int, int]:
-    """Give the table, and the rows at which validation and test begin."""
+    """Return the table, and the rows at which validation and test begin."""
     table = pd.read_csv(data_dir / "exchange_rate.txt.gz", header=None)
     n = len(table)
     return table, int(0.7 * n), n - int(0.2 * n)
@@ -92,7 +92,7 @@ DATASETS = {"ETTh1": read_etth1, "Exchange": read_exchange}
 
 
 def make_forecaster(args: argparse.Namespace, horizon: int, fraction: float):
-    """Give the forecaster, by default with settings that reach the target on a CPU."""
+    """Return the forecaster; by default it reaches the target on a CPU."""
     forecaster_class, defaults = METHODS[args.method]
     own = {name: getattr(args, name) for name in defaults if name != "epochs"}
     return forecaster_class(
@@ -137,8 +137,8 @@ def test_errors(forecaster, table, train_end: int, test_start: int) -> dict:
     return {"test_windows": n, "mse": squared / n, "mae": absolute / n}
 
 
-def run(args: argparse.Namespace, horizon: int, settings: dict) -> dict:
-    """Train and test once; give a record that says how."""
+def run(args: argparse.Namespace, horizon: int) -> dict:
+    """Train and test once; return the errors and how they came about."""
     table, train_end, test_start = DATASETS[args.dataset](args.data_dir)
     fraction = 1 - train_end / test_start
     forecaster = make_forecaster(args, horizon, fraction)
@@ -147,7 +147,6 @@ def run(args: argparse.Namespace, horizon: int, settings: dict) -> dict:
     seconds = time.perf_counter() - started
     history = forecaster.history_
     return {
-        **settings,
         **test_errors(forecaster, table, train_end, test_start),
         "best_epoch": int(history.loc[history["best"] == 1, "epoch"].iloc[0]),
         "epochs_run": len(history),
@@ -162,14 +161,12 @@ def main() -> None:
     args = parse_arguments()
     ignored = ("horizon", "data_dir", "results", "text_cache_gigabytes")
     common = {k: v for k, v in vars(args).items() if k not in ignored}
-    for horizon in args.horizon:
-        settings = {**common, "horizon": horizon}
-        record = find(args.results, settings)
-        if record is None:
-            record = run(args, horizon, settings)
-            append(args.results, record)
-        else:
-            print(recorded(record), end=": ")
+    for record in run_missing(
+        args.results,
+        runs=[{**common, "horizon": horizon} for horizon in args.horizon],
+        measure=lambda settings: run(args, settings["horizon"]),
+        label=lambda settings: f"horizon {settings['horizon']}",
+    ):
         report(record)
 
 

@@ -15,7 +15,7 @@ from statistics import median
 
 import numpy as np
 import torch
-from _records import RESULTS, append, find, provenance, recorded
+from _records import RESULTS, provenance, run_missing
 from long_term import read_etth1
 
 from sktime_llm import BALMTSFForecaster
@@ -41,13 +41,13 @@ def main() -> None:
         name: getattr(args, name)
         for name in ("backbone", "windows", "rounds", "steps", "seed", "device")
     }
-    record = find(args.results, settings)
-    if record is None:
-        record = {**settings, **run(args), **provenance(resolve_device(args.device))}
-        append(args.results, record)
-    else:
-        print(recorded(record))
-    report(record)
+    for record in run_missing(
+        args.results,
+        runs=[settings],
+        measure=lambda settings: run(args),
+        label=lambda settings: f"{settings['windows']} windows a batch",
+    ):
+        report(record)
 
 
 def run(args: argparse.Namespace) -> dict:
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> dict:
         name: measure_error(args, table, values, name, train_end, test_start)
         for name in COMPARED
     }
-    return {"speeds": speeds, "errors": errors}
+    return {"speeds": speeds, "errors": errors, **provenance(device)}
 
 
 def make(args: argparse.Namespace, name: str, **settings) -> BALMTSFForecaster:

@@ -13,7 +13,6 @@ already in the results file, with the same settings, is not repeated.
 
 import argparse
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from _records import RESULTS, append, find, provenance, recorded
+from _records import RESULTS, provenance, run_missing
 from numpy.lib.stride_tricks import sliding_window_view
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, PredefinedSplit
@@ -69,11 +68,11 @@ class Task:
         return self.observed.ffill().bfill().to_numpy()
 
     def contexts(self, values: np.ndarray) -> np.ndarray:
-        """Give the contexts of all windows, (window, time, sensor)."""
+        """Return the contexts of all windows, (window, time, sensor)."""
         return values[self.starts[:, None] + np.arange(CONTEXT_LENGTH)]
 
     def targets(self, values: np.ndarray) -> np.ndarray:
-        """Give what follows each context, (window, time, sensor)."""
+        """Return what follows each context, (window, time, sensor)."""
         return values[self.target_rows]
 
     @property
@@ -221,8 +220,10 @@ METHODS = {
 }
 
 
-def run(table: pd.DataFrame, settings: dict, device: torch.device) -> dict:
-    """Forecast every test window once; give a record that says how."""
+def run(table: pd.DataFrame, settings: dict, device_name: str) -> dict:
+    """Forecast every test window once; return the errors and how they came about."""
+    is_network = METHODS[settings["method"]].is_network
+    device = resolve_device(device_name if is_network else "cpu")
     seed = settings["seed"] or 0
     task = make_task(table, settings["horizon"], settings["missing"], seed, device)
     started = time.perf_counter()
@@ -230,7 +231,6 @@ def run(table: pd.DataFrame, settings: dict, device: torch.device) -> dict:
     seconds = time.perf_counter() - started
     errors = forecasts - task.targets(table.to_numpy())
     return {
-        **settings,
         "test_windows": len(task.starts),
         "rmse": float(np.sqrt(np.square(errors).mean())),
         "mae": float(np.abs(errors).mean()),
@@ -296,21 +296,13 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS / "traffic.jsonl")
     args = parser.parse_args()
     table = load_los_loop(args.data_dir / "los_speed.csv")
-    records, replayed = [], Counter()
-    for settings in settings_of_runs(args):
-        record = find(args.results, settings)
-        if record is None:
-            is_network = METHODS[settings["method"]].is_network
-            device = resolve_device(args.device if is_network else "cpu")
-            record = run(table, settings, device)
-            append(args.results, record)
-        else:
-            hidden = f"{record['missing']:.0%} hidden"
-            replayed[f"{recorded(record)}: {record['method']}, {hidden}"] += 1
-        records.append(record)
-    for line, n_runs in replayed.items():
-        print(f"{line}, {n_runs} run(s)")
-    report(records, args.horizon)
+    records = run_missing(
+        args.results,
+        runs=settings_of_runs(args),
+        measure=lambda settings: run(table, settings, args.device),
+        label=lambda run: f"{run['method']}, {run['missing']:.0%} hidden",
+    )
+    report(list(records), args.horizon)
 
 
 if __name__ == "__main__":

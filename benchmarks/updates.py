@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from _records import RESULTS, append, find, provenance, recorded
+from _records import RESULTS, provenance, run_missing
 from long_term import read_etth1, test_errors
 from sktime.datasets import load_airline, load_PBS_dataset, load_uschange
 
@@ -51,7 +51,7 @@ class Stream(NamedTuple):
 
 
 def read(name: str, data_dir: Path) -> Stream:
-    """Give a data set by its name."""
+    """Return a data set by its name."""
     if name == "ETTh1":
         settings = {"max_epochs": 6, "cosine_epochs": 6, "batch_size": 64}
         settings |= {"context_length": 96, "validation_fraction": 0.25}
@@ -125,19 +125,19 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--results", type=Path, default=RESULTS / "updates.jsonl")
     args = parser.parse_args()
-    records = []
-    for name in args.dataset:
-        for seed in args.seeds:
-            settings = {"dataset": name, "seed": seed, "device": args.device}
-            record = find(args.results, settings)
-            if record is None:
-                measured = run(read(name, args.data_dir), seed, args.device)
-                record = settings | measured
-                append(args.results, record)
-            else:
-                print(f"{recorded(record)}: {name}, seed {seed}")
-            records.append(record)
-    report(records)
+    records = run_missing(
+        args.results,
+        runs=[
+            {"dataset": name, "seed": seed, "device": args.device}
+            for name in args.dataset
+            for seed in args.seeds
+        ],
+        measure=lambda settings: run(
+            read(settings["dataset"], args.data_dir), settings["seed"], args.device
+        ),
+        label=lambda settings: f"{settings['dataset']}, seed {settings['seed']}",
+    )
+    report(list(records))
 
 
 if __name__ == "__main__":

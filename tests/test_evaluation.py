@@ -22,10 +22,10 @@ from sktime_llm.errors import (
     UnsupportedBackboneError,
 )
 from sktime_llm.evaluation import (
+    Comparison,
     compare_forecasters,
     default_forecasters,
     forecaster_names,
-    mean_mase,
 )
 
 
@@ -94,7 +94,7 @@ def mase_of_naive(values, horizon, n_folds, season):
 
 
 def test_scores_are_those_of_hand(small):
-    scores = compare_forecasters(small, {"naive": naive()}, n_folds=4)
+    scores = compare_forecasters(small, {"naive": naive()}, n_folds=4).scores
     values = small.y.to_numpy()
     assert scores.loc[0, "MASE"] == pytest.approx(mase_of_naive(values, 3, 4, 2))
     tests, lasts = values[18:].reshape(4, 3), values[17:-3:3, None]
@@ -106,7 +106,7 @@ def test_scores_are_those_of_hand(small):
 def test_columns_and_order(small):
     other = Dataset("other", months(np.arange(20.0)), seasonal_period=1, horizon=2)
     forecasters = {"far": Repeat(1e6), "naive": naive(), "farther": Repeat(1e7)}
-    scores = compare_forecasters([small, other], forecasters)
+    scores = compare_forecasters([small, other], forecasters).scores
     assert list(scores.columns) == [
         "dataset",
         "forecaster",
@@ -125,7 +125,8 @@ def test_columns_and_order(small):
 
 
 def test_last_fold_ends_with_the_data(small):
-    _, forecasts = compare_forecasters(small, {"naive": naive()}, return_forecasts=True)
+    comparison = compare_forecasters(small, {"naive": naive()})
+    forecasts = comparison.forecasts
     assert list(forecasts.columns) == [
         "dataset",
         "forecaster",
@@ -144,9 +145,10 @@ def test_last_fold_ends_with_the_data(small):
 
 def test_variates_are_forecast_one_by_one():
     y = pd.DataFrame({"a": months(np.arange(20.0)), "b": months(np.arange(20.0) * -3)})
-    scores, forecasts = compare_forecasters(
-        y, {"naive": naive()}, horizon=2, seasonal_period=1, return_forecasts=True
+    comparison = compare_forecasters(
+        y, {"naive": naive()}, horizon=2, seasonal_period=1
     )
+    scores, forecasts = comparison.scores, comparison.forecasts
     assert scores.loc[0, "n_variates"] == 2
     assert scores.loc[0, "MASE"] == pytest.approx(1.5)
     assert scores.loc[0, "MAE"] == pytest.approx((1.5 + 4.5) / 2)
@@ -162,9 +164,10 @@ def test_panel_of_unequal_lengths():
         {"long": months(long).to_frame(), "short": months(short).to_frame()},
         names=["id", "time"],
     )
-    scores, forecasts = compare_forecasters(
-        y, {"naive": naive()}, horizon=3, seasonal_period=2, return_forecasts=True
+    comparison = compare_forecasters(
+        y, {"naive": naive()}, horizon=3, seasonal_period=2
     )
+    scores, forecasts = comparison.scores, comparison.forecasts
     expected = [mase_of_naive(values, 3, 3, 2) for values in (long, short)]
     assert scores.loc[0, "MASE"] == pytest.approx(np.mean(expected))
     assert len(forecasts) == 6
@@ -177,12 +180,12 @@ def test_pandas_data_take_their_season_from_the_index():
     y = months(np.arange(72.0))
     scores = compare_forecasters(
         y, lambda season: {str(season): naive()}, horizon=3, n_folds=1
-    )
+    ).scores
     assert scores.loc[0, "forecaster"] == "12"
     assert scores.loc[0, "dataset"] == "y"
     given = compare_forecasters(
         y, lambda season: {str(season): naive()}, horizon=3, seasonal_period=4
-    )
+    ).scores
     assert given.loc[0, "forecaster"] == "4"
 
 
@@ -193,9 +196,10 @@ def test_horizon_and_season_of_a_dataset_can_be_replaced(small):
         seasons.append(season)
         return {"naive": naive()}
 
-    _, forecasts = compare_forecasters(
-        small, make, horizon=5, seasonal_period=7, n_folds=1, return_forecasts=True
+    comparison = compare_forecasters(
+        small, make, horizon=5, seasonal_period=7, n_folds=1
     )
+    forecasts = comparison.forecasts
     assert len(forecasts) == 5
     assert seasons == [7]
     assert (small.horizon, small.seasonal_period) == (3, 2)
@@ -262,11 +266,11 @@ def test_mase_leaves_out_a_series_of_a_panel_that_does_not_change(flat):
     with pytest.warns(UndefinedScoreWarning, match=words) as caught:
         scores = compare_forecasters(
             y, {"naive": Repeat()}, horizon=4, seasonal_period=2
-        )
+        ).scores
     assert len(caught) == 1
     expected = compare_forecasters(
         y.drop("b"), {"naive": Repeat()}, horizon=4, seasonal_period=2
-    )
+    ).scores
     assert scores.loc[0, "MASE"] == pytest.approx(expected.loc[0, "MASE"])
     tests = y.groupby(level="id").tail(12).abs().groupby(level="id").mean()
     assert scores.loc[0, "MAE"] == pytest.approx(tests["y"].mean())
@@ -277,7 +281,7 @@ def test_mase_leaves_out_a_column_that_does_not_change():
     with pytest.warns(UndefinedScoreWarning, match=r"1 of 2 .* one step .* column 'b'"):
         scores = compare_forecasters(
             y, {"naive": naive()}, horizon=3, seasonal_period=1
-        )
+        ).scores
     expected = mase_of_naive(y["a"].to_numpy(), 3, 3, 1)
     assert scores.loc[0, "MASE"] == pytest.approx(expected)
 
@@ -285,12 +289,14 @@ def test_mase_leaves_out_a_column_that_does_not_change():
 def test_mase_of_nullable_columns():
     y = pd.DataFrame({"a": months(walk()), "b": months(walk(seed=3))})
     options = {"forecasters": {"naive": Repeat()}, "horizon": 3, "seasonal_period": 1}
-    expected = compare_forecasters(y, **options).loc[0, "MASE"]
+    expected = compare_forecasters(y, **options).scores.loc[0, "MASE"]
     nullable = y.astype("Float64")
-    scores = compare_forecasters(nullable, **options)
+    scores = compare_forecasters(nullable, **options).scores
     assert scores.loc[0, "MASE"] == pytest.approx(expected)
     with pytest.warns(UndefinedScoreWarning, match="1 of 3 .* column 'flat'"):
-        scores = compare_forecasters(nullable.assign(flat=nullable["a"] * 0), **options)
+        scores = compare_forecasters(
+            nullable.assign(flat=nullable["a"] * 0), **options
+        ).scores
     assert scores.loc[0, "MASE"] == pytest.approx(expected)
 
 
@@ -300,7 +306,7 @@ def test_mase_leaves_out_columns_of_series():
     with pytest.warns(UndefinedScoreWarning, match="1 of 6 .* column 'z' of 'q'"):
         scores = compare_forecasters(
             y, {"naive": naive()}, horizon=3, seasonal_period=1
-        )
+        ).scores
     of = [mase_of_naive(values, 3, 3, 1) for values in (first, second)]
     assert scores.loc[0, "MASE"] == pytest.approx(np.mean([*of, *of, of[1]]))
 
@@ -329,7 +335,7 @@ def test_mase_does_not_depend_on_the_unit(scale):
     values = walk() * scale
     scores = compare_forecasters(
         months(values), {"naive": naive()}, horizon=3, seasonal_period=2
-    )
+    ).scores
     assert scores.loc[0, "MASE"] == pytest.approx(mase_of_naive(values, 3, 3, 2))
 
 
@@ -339,7 +345,7 @@ def test_hierarchies_keep_their_mase():
     with pytest.warns(UndefinedScoreWarning, match="1 of 3 series.*'k / c'"):
         scores = compare_forecasters(
             y, {"naive": naive()}, horizon=3, seasonal_period=2
-        )
+        ).scores
     of = [mase_of_naive(values, 3, 3, 2) for values in (walk(), walk(seed=3))]
     assert scores.loc[0, "MASE"] == pytest.approx(np.mean(of))
 
@@ -362,9 +368,8 @@ def test_failure_is_raised_or_recorded(small, forecaster, reason):
     assert reason in str(caught.value)
     assert caught.value.__cause__ is not None
 
-    scores, forecasts = compare_forecasters(
-        small, forecasters, on_error="record", return_forecasts=True
-    )
+    comparison = compare_forecasters(small, forecasters, on_error="record")
+    scores, forecasts = comparison.scores, comparison.forecasts
     assert scores["forecaster"].tolist() == ["naive", "bad"]
     assert scores["error"].tolist()[0] == ""
     assert reason in scores["error"].tolist()[1]
@@ -396,9 +401,8 @@ def test_interrupted_training_ends_the_comparison(small):
 
 def test_when_all_fail_there_are_no_forecasts(small):
     bad = {"bad": Repeat(behavior="fail")}
-    scores, forecasts = compare_forecasters(
-        small, bad, on_error="record", return_forecasts=True
-    )
+    comparison = compare_forecasters(small, bad, on_error="record")
+    scores, forecasts = comparison.scores, comparison.forecasts
     assert len(scores) == 1
     assert forecasts.empty
     assert "forecast" in forecasts.columns
@@ -421,6 +425,24 @@ def test_when_all_fail_there_are_no_forecasts(small):
 def test_parameters_out_of_range(small, change, words):
     with pytest.raises(InputError, match=words):
         compare_forecasters(small, {"naive": naive()}, **change)
+
+
+@pytest.mark.parametrize("ids", [["a", "b"], [1, 2], [True, False]])
+def test_categorical_ids(ids):
+    y = pd.concat({key: months(walk(seed=seed)) for seed, key in enumerate(ids)})
+    options = {"forecasters": {"naive": naive()}, "horizon": 3, "seasonal_period": 2}
+    expected = compare_forecasters(y.to_frame("y"), **options)
+    categories = pd.CategoricalDtype([ids[1], "unused", ids[0]])
+    y.index = y.index.set_levels(y.index.levels[0].astype(categories), level=0)
+    found = compare_forecasters(y.to_frame("y"), **options)
+    assert found.scores.loc[0, "MASE"] == expected.scores.loc[0, "MASE"]
+    pd.testing.assert_frame_equal(found.forecasts, expected.forecasts)
+
+
+def test_missing_ids_are_refused():
+    y = pd.concat({key: months(walk()).to_frame() for key in ("a", None)})
+    with pytest.raises(InputError, match="'data', rows have no id"):
+        compare_forecasters(y, {"naive": naive()}, horizon=3)
 
 
 def test_shortest_series_of_a_panel_decides():
@@ -498,7 +520,7 @@ def test_statistical_forecasters_run(n_variates):
         warnings.simplefilter("ignore", UserWarning)
         scores = compare_forecasters(
             y, lambda season: default_forecasters(season, names), horizon=4, n_folds=1
-        )
+        ).scores
     assert sorted(scores["forecaster"]) == sorted(names)
     assert np.isfinite(scores["MASE"]).all()
 
@@ -523,14 +545,14 @@ def test_ablations_of_calf_are_made_when_asked_for():
 
 
 def test_calf_runs(small):
-    scores, forecasts = compare_forecasters(
+    comparison = compare_forecasters(
         small,
         default_forecasters(
             2, ["calf", "naive"], backbone="tiny-random", max_epochs=1, random_state=0
         ),
         n_folds=1,
-        return_forecasts=True,
     )
+    scores, forecasts = comparison.scores, comparison.forecasts
     assert np.isfinite(scores["MASE"]).all()
     assert forecasts.groupby("forecaster").size().to_dict() == {"calf": 3, "naive": 3}
 
@@ -538,7 +560,7 @@ def test_calf_runs(small):
 # ------------------------------------------------------------------------ mean scores
 
 
-def make_scores(**columns):
+def make_comparison(**columns):
     scores = pd.DataFrame(
         {
             "dataset": ["one", "one", "two", "two", "many", "many"],
@@ -548,11 +570,11 @@ def make_scores(**columns):
             "error": [""] * 6,
         }
     )
-    return scores.assign(**columns)
+    return Comparison((), 3, scores.assign(**columns), pd.DataFrame())
 
 
 def test_mean_is_over_univariate_data_sets_only():
-    means = mean_mase(make_scores())
+    means = make_comparison().mean_mase()
     assert means["forecaster"].tolist() == ["b", "a"]
     assert means["MASE"].tolist() == [1.5, 2.0]
     assert means["n_datasets"].tolist() == [2, 2]
@@ -560,17 +582,17 @@ def test_mean_is_over_univariate_data_sets_only():
 
 
 def test_a_failure_leaves_no_mean():
-    scores = make_scores(
+    scores = make_comparison(
         MASE=[1.0, np.nan, 3.0, 1.0, 50.0, 60.0], error=["", "Error: x", *[""] * 4]
     )
-    means = mean_mase(scores)
+    means = scores.mean_mase()
     assert means["forecaster"].tolist() == ["a", "b"]
     assert np.isnan(means.loc[1, "MASE"])
     assert means["n_failed"].tolist() == [0, 1]
 
 
 def test_mean_without_univariate_data_sets_is_empty():
-    means = mean_mase(make_scores(n_variates=2))
+    means = make_comparison(n_variates=2).mean_mase()
     assert means.empty
     assert "MASE" in means.columns
 

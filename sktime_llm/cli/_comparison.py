@@ -42,17 +42,17 @@ def compare(options: argparse.Namespace) -> bool:
         verbose=0 if options.quiet else None,
     )
     with plain_warnings():
-        scores, forecasts = compare_forecasters(
+        comparison = compare_forecasters(
             datasets,
             make_forecasters,
             n_folds=options.folds,
             on_error="record",
-            return_forecasts=True,
             progress=None if options.quiet else make_progress(),
         )
+    scores, forecasts = comparison.scores, comparison.forecasts
     for dataset in datasets:
         print_scores(dataset, scores, options.folds)
-    print_summary(scores)
+    print_summary(comparison)
     written = write_tables(options.output, scores, forecasts)
     if not options.no_plot and not forecasts.empty:
         data = {dataset.name: dataset.y for dataset in datasets}

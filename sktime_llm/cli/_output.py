@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sktime_llm.datasets import Dataset
+    from sktime_llm.evaluation import Comparison
 
 _FORMATS = {
     "forecaster": ("forecaster", "{}"),
@@ -93,10 +94,8 @@ def _print_table(rows: "pd.DataFrame") -> None:
         echo("  " + "  ".join(line))
 
 
-def print_summary(scores: "pd.DataFrame") -> None:
-    from sktime_llm.evaluation import mean_mase
-
-    means = mean_mase(scores)
+def print_summary(comparison: "Comparison") -> None:
+    means = comparison.mean_mase()
     if means.empty:
         return
     n_datasets = means["n_datasets"].max()

@@ -1,4 +1,4 @@
-"""A language model and the forecasters it has to beat."""
+"""The forecasters of a comparison, by name."""
 
 import importlib
 import importlib.util
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sktime.forecasting.base import BaseForecaster
 
 # Beyond this, a seasonal AutoARIMA takes minutes where the others take a second.
-_LONGEST_ARIMA_SEASON = 24
+_MAX_ARIMA_SEASON = 24
 
 # From statsforecast: compiled, and all of them take series with zeros.
 _STATISTICAL = {
@@ -21,8 +21,7 @@ _STATISTICAL = {
     "theta": ("StatsForecastAutoTheta", "season_length"),
 }
 
-
-# Each method as it is, and ablations that show what the language model in it is worth.
+# Each method as published, and ablations that show how much its language model gains.
 _CLASSES = {
     "calf": "CALFForecaster",
     "balm-tsf": "BALMTSFForecaster",
@@ -39,13 +38,13 @@ _DEFAULT_NAMES = ["calf", "naive", "seasonal-naive", *_STATISTICAL]
 
 
 def forecaster_names() -> list[str]:
-    """Names that `default_forecasters` knows.
+    """Return the names that `default_forecasters` knows.
 
     Returns
     -------
     list of str
-        The names: first those it makes by default, then those it makes when asked to:
-        the other methods, and each with a random language model and without any.
+        The names: first those of the default forecasters, then the other methods, each
+        also with a randomly initialized language model and without any.
 
     Examples
     --------
@@ -68,18 +67,18 @@ def default_forecasters(
     device: str | None = None,
     verbose: int | None = None,
 ) -> dict[str, "BaseForecaster"]:
-    """Make the forecasters of a comparison: a language model and what it has to beat.
+    """Make language-model forecasters and the baselines to compare them with.
 
     Parameters
     ----------
     seasonal_period : int, default 1
-        Steps in one season, for the forecasters that need to be told. ``"auto-arima"``
-        looks for a season only up to 24 steps, since longer ones take minutes.
+        Steps in one season. ``"auto-arima"`` models seasons of up to 24 steps, since
+        longer ones take minutes.
     names : iterable of str, optional
-        Which ones to make, out of `forecaster_names`. Default: CALF and the statistical
-        ones.
+        Names out of `forecaster_names`. Default: CALF, the naive and the statistical
+        forecasters.
     backbone, max_epochs, random_state, device, verbose : optional
-        Parameters of the language model forecasters. Default: their own defaults.
+        Parameters of the language-model forecasters. Default: their own defaults.
 
     Returns
     -------
@@ -89,9 +88,9 @@ def default_forecasters(
     Raises
     ------
     InputError
-        If there is no forecaster of one of the names.
+        If a name is unknown.
     ImportError
-        If one of them needs statsforecast, and it is not installed.
+        If a forecaster needs statsforecast, and it is not installed.
 
     Examples
     --------
@@ -139,7 +138,7 @@ def _make_statistical(name: str, seasonal_period: int) -> "BaseForecaster":
         )
     import sktime.forecasting.statsforecast as module
 
-    if name == "auto-arima" and seasonal_period > _LONGEST_ARIMA_SEASON:
+    if name == "auto-arima" and seasonal_period > _MAX_ARIMA_SEASON:
         seasonal_period = 1
     class_name, parameter = _STATISTICAL[name]
     return getattr(module, class_name)(**{parameter: seasonal_period})

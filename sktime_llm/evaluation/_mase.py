@@ -1,4 +1,4 @@
-"""MASE of the series that have one: of those that change from season to season."""
+"""MASE, averaged over the series that change from season to season."""
 
 import warnings
 
@@ -16,38 +16,21 @@ _MAX_NAMES = 10
 
 
 def find_scalable(dataset: Dataset, n_folds: int) -> pd.DataFrame:
-    """Tell which series MASE can be computed of; warn of the others.
+    """Mark the series that have a MASE, (instance, variate); warn of the others.
 
     MASE divides by the mean change of a series over one season of its training rows.
-    Those of the first fold decide: the rows of the others begin with these, so that a
-    series that changes here changes in all of them.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        The data.
-    n_folds : int
-        Number of folds that are cut off its end.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Truth values: one row per instance, one column per variate.
-
-    Raises
-    ------
-    InputError
-        If MASE can be computed of none of the series.
+    The first fold decides: all other folds begin with its rows, so a series that
+    changes in the first fold changes in all of them.
     """
     y = dataset.y.to_frame() if dataset.y.ndim == 1 else dataset.y
     y_train = y.groupby(_instances(y)).head(-n_folds * dataset.horizon)
     by = _instances(y_train)
     changes = y_train.groupby(by).diff(dataset.seasonal_period).abs()
     mean_change = changes.groupby(by).mean()
-    # False too where too many values are missing for any change to be known.
+    # Also false where too many values are missing for a change to be known.
     rounding = _ROUNDING * y_train.abs().groupby(by).max()
     scalable = mean_change > rounding.clip(lower=_SMALLEST_CHANGE)
-    # Nullable truth values of several columns would be objects in arrays.
+    # Nullable booleans of several columns would be objects in arrays.
     scalable = scalable.fillna(False).astype(bool)
     if not scalable.any(axis=None):
         raise InputError(_describe_none(dataset, scalable.size))
@@ -58,7 +41,7 @@ def find_scalable(dataset: Dataset, n_folds: int) -> pd.DataFrame:
 
 
 def _instances(y: pd.DataFrame) -> list[pd.Index | np.ndarray]:
-    """Return what instance every row is of; a single series is the instance 0."""
+    """Return the instance of each row; a single series is the instance 0."""
     levels = range(y.index.nlevels - 1)
     return [y.index.get_level_values(i) for i in levels] or [np.zeros(len(y), int)]
 
@@ -104,29 +87,14 @@ def _name(dataset: Dataset, scalable: pd.DataFrame, i: int, j: int) -> str:
 def mean_absolute_scaled_error(
     fold: pd.Series, seasonal_period: int, scalable: pd.DataFrame
 ) -> float:
-    """Average the MASE of one fold over the series that have one.
-
-    Parameters
-    ----------
-    fold : pandas.Series
-        ``y_train``, ``y_test`` and ``y_pred``, as sktime's ``evaluate`` returns them.
-    seasonal_period : int
-        Steps in one season.
-    scalable : pandas.DataFrame
-        What `find_scalable` returns.
-
-    Returns
-    -------
-    float
-        The mean.
-    """
+    """Average the MASE of one fold over the scalable series."""
     from sktime.performance_metrics.forecasting import MeanAbsoluteScaledError
 
     metric = MeanAbsoluteScaledError(
         multioutput="raw_values",
         multilevel="raw_values",
         sp=seasonal_period,
-        # A floor under no series that is kept, and that overflows for none left out.
+        # Below the scale of every series that is kept.
         eps=_SMALLEST_CHANGE,
     )
     scores = metric(fold["y_test"], fold["y_pred"], y_train=fold["y_train"])

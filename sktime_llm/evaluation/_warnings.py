@@ -1,4 +1,4 @@
-"""Which warnings of other libraries reach a user."""
+"""Warnings of other libraries."""
 
 import warnings
 from collections.abc import Iterator
@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def library_warnings_off(prefix: str = "") -> Iterator[None]:
-    """Keep what libraries tell their developers from a user; pass on the rest.
+    """Drop the warnings that libraries address to developers; repeat the others once.
 
-    Warnings are recorded rather than filtered, because sktime and statsmodels put
-    filters of their own in front while they run.
+    Warnings are recorded rather than filtered, because sktime and statsmodels set
+    filters of their own while they run.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -1,4 +1,4 @@
-"""Plots of what people would rather look at."""
+"""Plots of forecasts, comparisons and alignments."""
 
 from sktime_llm.plotting._alignment import plot_alignment
 from sktime_llm.plotting._comparison import plot_comparison

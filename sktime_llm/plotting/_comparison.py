@@ -70,10 +70,8 @@ def plot_comparison(
     >>> from sktime_llm.plotting import plot_comparison
     >>> airline = load_dataset("airline")
     >>> forecasters = default_forecasters(12, ["naive", "seasonal-naive"])
-    >>> scores, forecasts = compare_forecasters(
-    ...     airline, forecasters, return_forecasts=True
-    ... )
-    >>> figure = plot_comparison({"airline": airline.y}, forecasts, scores)
+    >>> found = compare_forecasters(airline, forecasters)
+    >>> figure = plot_comparison({"airline": airline.y}, found.forecasts, found.scores)
     >>> len(figure.axes)
     1
     """

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 
+from sktime_llm._progress import progress_bar
 from sktime_llm.errors import DescriptionError, InputError
 from sktime_llm.text._chat_completions import (
     ChatCompletions,
@@ -19,7 +20,6 @@ from sktime_llm.text._description_prompt import (
     make_prompt,
 )
 from sktime_llm.text._interface import Describer, NamedSeries
-from sktime_llm.text._progress import progress_bar
 from sktime_llm.text._text_cache import TextCache
 
 _OWN_FIELDS = ("messages", "model", "stream")
@@ -161,7 +161,7 @@ class EndpointDescriber(Describer):
         stop = threading.Event()
         failure: tuple[Hashable, str] | None = None
         with (
-            progress_bar(len(indices), self.verbose) as bar,
+            progress_bar(len(indices), "describing", "series", self.verbose) as bar,
             ThreadPoolExecutor(self.max_concurrency) as pool,
         ):
             futures = {pool.submit(ask, i, stop): names[i] for i in indices}

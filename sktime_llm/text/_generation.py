@@ -4,6 +4,7 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sktime_llm._progress import progress_bar
 from sktime_llm.backbone.files import locate_backbone
 from sktime_llm.errors import (
     BackboneCorruptedError,
@@ -17,7 +18,6 @@ from sktime_llm.text._description_prompt import (
     make_prompt,
 )
 from sktime_llm.text._interface import Describer, NamedSeries
-from sktime_llm.text._progress import progress_bar
 
 # torch and transformers take seconds to import, so the functions that need them do it
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class GenerationDescriber(Describer):
         loaded = _load_once(self.model, self.revision, self.dtype, device)
         texts: list[str] = []
         with (
-            progress_bar(len(series), self.verbose) as bar,
+            progress_bar(len(series), "describing", "series", self.verbose) as bar,
             seeded(self.random_state, device),
         ):
             for start in range(0, len(series), self.batch_size):

@@ -25,6 +25,7 @@ from torch.optim.lr_scheduler import (
 from tqdm.auto import tqdm
 
 from sktime_llm._devices import PRECISIONS, autocast, seeded
+from sktime_llm._progress import progress_bar
 from sktime_llm._validation import VERBOSE, check_parameters, integer, one_of, real
 from sktime_llm.errors import InputError, TrainingDivergedError, TrainingInterrupted
 from sktime_llm.layers.losses import DISTANCES
@@ -39,7 +40,6 @@ SCHEDULES = ("cosine", "one-cycle", "step", "constant")
 _FINAL_COSINE_RATE = 1e-8
 _STEP_FACTOR = 0.5
 _CHECK_LOSS_EVERY = 20
-_SHOW_PROGRESS_AFTER_SECONDS = 2.0
 
 TRAINING_CONSTRAINTS = {
     "learning_rate": real(above=0),
@@ -280,10 +280,12 @@ class _Run:
         rank = self.accelerator.process_index
         was_training = self.network.training
         interrupted = False
+        n_steps = self.config.max_epochs * self.n_steps
+        verbose = self.config.verbose * self.accelerator.is_main_process
         with (
             seeded(self.seed + rank, self.device),
             self.network.training_context(),
-            self._progress() as bar,
+            progress_bar(n_steps, "training", "step", verbose) as bar,
         ):
             try:
                 self._run_epochs(bar)
@@ -460,14 +462,3 @@ class _Run:
             for name, value in self.trained.items():
                 value.copy_(self.best.state[name])
         self.records[self.best.epoch - 1]["best"] = 1
-
-    def _progress(self) -> "tqdm[None]":
-        silent = not self.config.verbose or not self.accelerator.is_main_process
-        return tqdm(
-            total=self.config.max_epochs * self.n_steps,
-            desc="training",
-            unit="step",
-            disable=True if silent else None,  # None: off where nobody watches
-            delay=_SHOW_PROGRESS_AFTER_SECONDS,
-            leave=False,
-        )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from sktime_llm import _progress
 from sktime_llm.errors import (
     InputError,
     TrainingDivergedError,
@@ -318,15 +319,15 @@ def test_interrupt_before_the_first_epoch_is_passed_on(monkeypatch):
 
 
 def test_progress_bar_is_shown_and_can_be_silenced(monkeypatch, capsys):
-    monkeypatch.setattr(trainer, "_SHOW_PROGRESS_AFTER_SECONDS", 0)
+    monkeypatch.setattr(_progress, "_SHOW_AFTER_SECONDS", 0)
     shown = []
-    bar = trainer.tqdm
+    bar = _progress.tqdm
 
     def spy(*args, **kwargs):
         shown.append(kwargs["disable"])
         return bar(*args, **{**kwargs, "disable": kwargs["disable"] is True})
 
-    monkeypatch.setattr(trainer, "tqdm", spy)
+    monkeypatch.setattr(_progress, "tqdm", spy)
     run(make_config(verbose=0))
     assert capsys.readouterr().err == ""
     run(make_config(verbose=1))

@@ -1,0 +1,90 @@
+"""One forecaster on the folds of one data set."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from sktime_llm.datasets import Dataset
+from sktime_llm.evaluation._mase import mean_absolute_scaled_error
+from sktime_llm.evaluation._warnings import library_warnings_off
+
+if TYPE_CHECKING:
+    from sktime.forecasting.base import BaseForecaster
+
+FORECAST_COLUMNS = ["id", "time", "variate", "truth", "forecast"]
+
+
+def evaluate_folds(
+    dataset: Dataset,
+    name: str,
+    forecaster: "BaseForecaster",
+    n_folds: int,
+    scalable: pd.DataFrame,
+) -> tuple[dict[str, float], pd.DataFrame]:
+    """Return mean scores and times, and the forecasts of the last fold."""
+    with library_warnings_off(f"{name} on {dataset.name}: "):
+        folds = _run_folds(dataset, forecaster, n_folds)
+    folds["MASE"] = [
+        mean_absolute_scaled_error(fold, dataset.seasonal_period, scalable)
+        for _, fold in folds.iterrows()
+    ]
+    columns = {
+        "MASE": "MASE",
+        "test_MeanAbsolutePercentageError": "sMAPE",
+        "test_MeanAbsoluteError": "MAE",
+        "fit_time": "fit_seconds",
+        "pred_time": "predict_seconds",
+    }
+    means = {name: float(folds[column].mean()) for column, name in columns.items()}
+    return means, _long(folds["y_test"].iloc[-1], folds["y_pred"].iloc[-1])
+
+
+def _run_folds(
+    dataset: Dataset, forecaster: "BaseForecaster", n_folds: int
+) -> pd.DataFrame:
+    from sktime.forecasting.model_evaluation import evaluate
+    from sktime.performance_metrics.forecasting import (
+        MeanAbsoluteError,
+        MeanAbsolutePercentageError,
+    )
+    from sktime.split import ExpandingGreedySplitter
+
+    y = dataset.y.to_frame(dataset.y.name or "y") if dataset.y.ndim == 1 else dataset.y
+    folds = evaluate(
+        forecaster,
+        # Cuts the folds off the end of every series, whatever its length.
+        cv=ExpandingGreedySplitter(test_size=int(dataset.horizon), folds=n_folds),
+        y=y,
+        strategy="refit",
+        scoring=[MeanAbsolutePercentageError(symmetric=True), MeanAbsoluteError()],
+        return_data=True,
+        error_score="raise",
+    )
+    for forecasts in folds["y_pred"]:
+        if not np.isfinite(forecasts.to_numpy(dtype=float)).all():
+            raise ValueError("the forecasts hold missing or infinite values")
+    return folds
+
+
+def _long(truth: pd.DataFrame, forecast: pd.DataFrame) -> pd.DataFrame:
+    """Put truth and forecast side by side, one row per value."""
+    index = truth.index
+    forecast = forecast.reindex(index)
+    is_panel = index.nlevels > 1
+    columns = {
+        "id": [" / ".join(map(str, key[:-1])) for key in index] if is_panel else "",
+        "time": index.get_level_values(-1).astype("object"),
+    }
+    parts = [
+        pd.DataFrame(
+            {
+                **columns,
+                "variate": str(name),
+                "truth": truth[name].to_numpy(dtype=float),
+                "forecast": forecast.iloc[:, i].to_numpy(dtype=float),
+            }
+        )
+        for i, name in enumerate(truth.columns)
+    ]
+    return pd.concat(parts, ignore_index=True)
