@@ -1,5 +1,6 @@
 """What the parts of a transformers model are called, across architectures."""
 
+import inspect
 from typing import Any
 
 from torch import nn
@@ -20,6 +21,7 @@ _ATTENTION_PROJECTIONS = frozenset(
     }
 )  # fmt: skip
 _POSITION_EMBEDDINGS = ("position_embeddings", "wpe", "embed_positions")
+_CACHES = ("cache", "past_key_values")  # from transformers 5.24 on, and before
 
 
 def layer_norm_names(model: nn.Module) -> list[str]:
@@ -59,6 +61,25 @@ def first_position(model: PreTrainedModel) -> int:
         return 0
     table: Any = model.get_submodule(names[0].rpartition(".")[0])
     return 0 if table.padding_idx is None else table.padding_idx + 1
+
+
+def cache_name(model: nn.Module) -> str:
+    """Name under which ``forward`` takes the keys and values of earlier tokens.
+
+    Raises
+    ------
+    UnsupportedBackboneError
+        If it takes none.
+    """
+    arguments = inspect.signature(model.forward).parameters
+    for name in _CACHES:
+        if name in arguments:
+            return name
+    raise UnsupportedBackboneError(
+        f"{type(model).__name__} cannot keep the keys and values of a text; expected a "
+        "decoder, or an encoder such as BERT or RoBERTa. Choose another backbone, or "
+        "prompt_order='prompts-first'."
+    )
 
 
 def attention_projection_names(model: nn.Module) -> list[str]:

@@ -1,6 +1,5 @@
 """Tokens that read a text which does not read them."""
 
-import inspect
 from contextlib import suppress
 from typing import Any
 
@@ -8,7 +7,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-from sktime_llm.errors import UnsupportedBackboneError
+from sktime_llm.backbone.architecture import cache_name
 
 
 class _CacheFilled(Exception):
@@ -58,17 +57,12 @@ def read_prefix(model: PreTrainedModel, prefix: Tensor, mask: Tensor) -> Tensor:
     UnsupportedBackboneError
         If the model cannot give its keys and values.
     """
-    if "past_key_values" not in inspect.signature(model.forward).parameters:
-        raise UnsupportedBackboneError(
-            f"{type(model).__name__} cannot keep the keys and values of a text; "
-            "expected a decoder, or an encoder such as BERT or RoBERTa. Choose another "
-            "backbone, or prompt_order='prompts-first'."
-        )
     cache = _PrefixCache(model.config.num_hidden_layers)
+    earlier = {cache_name(model): cache}
     # not as an inference tensor, which a later training step could not use
     with torch.inference_mode(False), torch.no_grad():
         with suppress(_CacheFilled):
-            model(inputs_embeds=prefix, attention_mask=mask, past_key_values=cache)
+            model(inputs_embeds=prefix, attention_mask=mask, **earlier)
         kept: list[Any] = cache.layers
         layers = [torch.stack([layer.keys, layer.values]) for layer in kept]
         return torch.stack(layers).permute(2, 4, 0, 1, 3, 5)
@@ -118,7 +112,7 @@ def states_after_prefix(
         inputs_embeds=tokens,
         attention_mask=mask if is_causal else _for_every_query(mask, tokens),
         position_ids=positions,
-        past_key_values=cache,
+        **{cache_name(model): cache},
     ).last_hidden_state
 
 

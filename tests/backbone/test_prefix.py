@@ -1,7 +1,12 @@
 """Tokens that read a text which does not read them, by architecture."""
 
+import logging
+import warnings
+from types import SimpleNamespace
+
 import pytest
 import torch
+from torch import nn
 
 from sktime_llm.backbone.make import BackboneChoice, make_backbone
 from sktime_llm.backbone.prefix import read_prefix, states_after_prefix
@@ -169,6 +174,69 @@ def test_bfloat16_autocast(backbone, mode):
     for states in (actual, torch.cat(alone)):
         error = (states.float() - expected).abs()
         assert 0 < error.max() < 0.2 * expected.std()
+
+
+class OneLayer(nn.Module):
+    """Takes earlier keys and values as its subclasses call them, and adds them up."""
+
+    config = SimpleNamespace(num_hidden_layers=1)
+
+    def run(self, states, cache):
+        heads = states[:, None]
+        keys, values = cache.update(heads, 2 * heads, 0)
+        total = keys.sum(dim=(1, 2)) + values.sum(dim=(1, 2))
+        return SimpleNamespace(last_hidden_state=states + total[:, None])
+
+
+class Former(OneLayer):
+    def forward(
+        self, inputs_embeds, attention_mask, past_key_values, position_ids=None
+    ):
+        return self.run(inputs_embeds, past_key_values)
+
+
+class Present(OneLayer):
+    def forward(self, inputs_embeds, attention_mask, cache, position_ids=None):
+        return self.run(inputs_embeds, cache)
+
+
+class Both(OneLayer):
+    """As where the former name is still there, and warns."""
+
+    def forward(
+        self,
+        inputs_embeds,
+        attention_mask,
+        past_key_values=None,
+        cache=None,
+        position_ids=None,
+    ):
+        assert past_key_values is None
+        return self.run(inputs_embeds, cache)
+
+
+@pytest.mark.parametrize("kind", [Former, Present, Both])
+def test_either_name_of_the_cache(kind):
+    model, (prefix, mask, tokens) = kind(), make_data()
+    read = read_prefix(model, prefix, mask)
+    close(read[..., 0, :, 0, :], torch.stack([prefix, 2 * prefix], dim=2))
+    states = states_after_prefix(
+        model, read, mask, tokens, is_causal=True, first_position=0
+    )
+    total = 3 * (prefix.sum(dim=1) + tokens.sum(dim=1))
+    close(states, tokens + total[:, None])
+
+
+def test_no_deprecated_name_is_used(backbone, caplog, monkeypatch):
+    # transformers warns once of each name, and keeps to itself what it logs
+    logger = logging.getLogger("transformers")
+    monkeypatch.setattr(logger, "propagate", True)
+    prefix, mask, tokens = make_data()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run(backbone, prefix, mask, tokens)
+        backbone(tokens)
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize("kind", ["distilbert", "modernbert"])
