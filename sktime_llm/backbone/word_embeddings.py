@@ -45,7 +45,7 @@ def principal_word_embeddings(backbone: Backbone, n_components: int) -> Tensor:
     References
     ----------
     .. [1] P. Liu et al. (2025). CALF: Aligning LLMs for Time Series Forecasting via
-       Cross-modal Fine-AdapterConfig. AAAI. arXiv 2403.07300.
+       Cross-modal Fine-Tuning. AAAI. arXiv 2403.07300.
 
     Examples
     --------

@@ -93,6 +93,7 @@ class BaseLLMForecaster(
     # the recent rows that a forecast needs are kept here, the rest is not
     _config = {"remember_data": False}
 
+    _default_context: int | None = None
     _X_columns: list[Any] | None = []
     _cutoff: Any  # of sktime
 
@@ -321,6 +322,7 @@ class BaseLLMForecaster(
         return choose_shape(
             lengths_of(series),
             context_length=self.context_length,
+            default_context=self._default_context,
             prediction_length=self.prediction_length,
             longest_step=longest_step,
             validation_fraction=self.validation_fraction,

@@ -96,10 +96,13 @@ class ParameterMixin:
             random_seed=int(seed) if isinstance(seed, numbers.Integral) else 0,
         )
 
-    def _clip(self, name: str, maximum: int, why: str) -> int:
-        """Return a parameter, or the maximum if it is larger, with a warning."""
-        value: int = getattr(self, name)
-        if value > maximum:
+    def _clip(self, name: str, default: int, maximum: int, why: str) -> int:
+        """Return a parameter, or the maximum if it is larger.
+
+        Only a parameter that a user has set is clipped with a warning.
+        """
+        value: int = default if getattr(self, name) is None else getattr(self, name)
+        if value > maximum and getattr(self, name) is not None:
             warnings.warn(
                 f"{name}={value}, but {why}; it is clipped to {maximum}.",
                 ClippedParameterWarning,

@@ -15,6 +15,7 @@ def choose_shape(
     n_rows: Sequence[int],
     *,
     context_length: int | None,
+    default_context: int | None = None,
     prediction_length: int | None,
     longest_step: int | None,
     validation_fraction: float | None,
@@ -27,6 +28,9 @@ def choose_shape(
         Lengths of the series.
     context_length, prediction_length : int, optional
         As the user set them. A context that does not fit is clipped, with a warning.
+    default_context : int, optional
+        Default context if it fits, else half of the room. None is twice the
+        prediction, but at least 24 and at most 96 and half of the room.
     longest_step : int, optional
         Largest step of the forecasting horizon, where it is known.
     validation_fraction : float, optional
@@ -43,9 +47,12 @@ def choose_shape(
     share = validation_share(n_rows, prediction_length, validation_fraction)
     room = _room(longest, prediction_length, share)
     if context_length is None:
-        wanted = _default_context(prediction_length)
-        return WindowShape(min(wanted, _half(room)), int(prediction_length))
-    if context_length > room:
+        context_length = default_context or min(
+            _default_context(prediction_length), _half(room)
+        )
+        if context_length > room:
+            context_length = _half(room)
+    elif context_length > room:
         clipped = _half(room)
         warnings.warn(
             f"context_length={context_length} does not fit: of the {longest} rows of "

@@ -7,7 +7,6 @@ from sktime_llm.backbone.files import DEFAULT_BACKBONE
 from sktime_llm.backbone.make import make_backbone
 from sktime_llm.forecasting._alignment import AlignmentReport, report_alignment
 from sktime_llm.forecasting._base import BaseLLMForecaster
-from sktime_llm.forecasting._docs import document_shared
 from sktime_llm.forecasting._parameters import RATE, SHARED_CONSTRAINTS, WEIGHT
 from sktime_llm.layers.patch_embedding import count_patches
 from sktime_llm.networks.balm_tsf import (
@@ -19,107 +18,187 @@ from sktime_llm.networks.balm_tsf import (
 from sktime_llm.text.window_text import TEXT_STYLES
 from sktime_llm.training.windows import WindowShape
 
+DEFAULT_CONTEXT, DEFAULT_PATCH_LENGTH, DEFAULT_D_FF = 512, 16, 128
 # Each variate of a window is a text that the language model reads.
 _VARIATES_OF_A_BATCH = 2048
 
 
-@document_shared(lr_schedule='"one-cycle"', network="BALMTSFNetwork")
 class BALMTSFForecaster(BaseLLMForecaster):
-    """BALM-TSF: forecast from patches and from statistics told to a language model.
+    """BALM-TSF: forecast from patches, and from statistics that a language model reads.
 
-    Every variate of a window is a series of its own. Its patches are embedded as
-    tokens; its statistics (minimum, maximum, median, trend, lags of highest
-    autocorrelation) are written as a sentence that a frozen language model reads beside
-    learned prompts. The text's embedding is brought to the scale of the patches',
-    both are aligned by a contrastive loss, and one linear head forecasts from both
-    [1]_. Only prompts, patch embedding, temperature and head train.
+    Each variate of a window is a series of its own. Its patches are embedded as tokens.
+    Its statistics (minimum, maximum, median, trend, lags of highest autocorrelation)
+    are written as a sentence, which a frozen language model reads together with learned
+    prompts. The embedding of the text is rescaled to that of the patches, a contrastive
+    loss aligns both, and one linear head forecasts from both [1]_. Only the prompts,
+    the patch embedding, the temperature and the head are trained.
 
-    One network is trained on all series of a panel or hierarchy. Frozen weights of the
-    language model are loaded once per process and shared; what is saved, cloned and
-    pickled are the trained weights.
+    One network is trained on all series of a panel or hierarchy. The frozen weights of
+    the language model are loaded once per process and shared; only the trained weights
+    are saved, cloned and pickled.
 
     Parameters
     ----------
     context_length : int, optional
-        Time steps the network sees; 512 by default. One that does not fit into what the
-        longest series leaves beside forecast and validation is clipped to half of that,
-        with a warning: with room for 511 steps, 512 becomes 256. None takes twice
-        `prediction_length`, but at least 24 and at most 96, and at most half of the
-        room.
-    <<prediction_length>>
-    <<backbone>>
-    patch_length : int, default=16
-        Time steps of a patch. One longer than the context is clipped, with a warning.
+        Time steps that the network sees. None uses 512, or half of the rows that the
+        longest series has left for training windows if 512 do not fit. A length that
+        does not fit is clipped in the same way, with a warning.
+    prediction_length : int, optional
+        Time steps forecast at once; longer horizons are forecast by rolling forward.
+        None uses the largest step of `fh` in fit, or 24 without `fh`, but at most a
+        quarter of the longest series.
+    backbone : str, default="sentence-transformers/all-MiniLM-L6-v2"
+        Language model: any encoder or decoder of transformers with safetensors weights,
+        by its name on the Hugging Face Hub, such as the published
+        ``"openai-community/gpt2"``, or as a local folder in the Hub's layout.
+        ``"tiny-random"`` (an encoder) and ``"tiny-random-decoder"`` are for tests.
+    backbone_mode : str, default="pretrained"
+        ``"pretrained"``, or an ablation that measures how much the language model
+        gains: ``"random"`` has the same architecture with frozen random weights;
+        ``"none"``, no model; ``"attention"`` and ``"transformer"``, one layer trained
+        from scratch.
+    n_backbone_layers : int, optional
+        Layers to keep, from the first. None keeps six, as published, or all if there
+        are fewer.
+    revision : str, optional
+        Branch, tag or commit of the backbone on the Hub.
+    patch_length : int, optional
+        Time steps per patch. None uses 16, or all of a shorter context. More than the
+        context has are clipped, with a warning.
     patch_stride : int, default=8
         Time steps between the starts of two patches.
     d_model : int, default=32
-        Features of a patch before it takes the width of the language model.
-    d_ff : int, default=128
-        Features of each token that the head sees, the first ones. More than the width
-        of the backbone is clipped, with a warning.
+        Width of a patch before it is projected to the width of the backbone.
+    d_ff : int, optional
+        Leading features of each token that the head sees. None uses 128, or all of a
+        narrower backbone. More than the backbone has are clipped, with a warning.
     dropout : float, default=0.1
-        Dropout rate of patches and of the forecast.
+        Dropout rate of the patches and of the forecast.
     prompt_length : int, optional
-        Learned prompt tokens, at least 2. None is the published rule: the number of
-        patches times `prediction_length` over `context_length`, at most the number of
+        Learned prompt tokens, at least 2. None follows the published rule: the number
+        of patches times `prediction_length` / `context_length`, at most the number of
         patches.
     prompt_order : {"text-first", "prompts-first"}, default="text-first"
         ``"prompts-first"`` is the published order. With ``"text-first"`` the prompts
-        read the text and it does not read them, so that it runs without gradient.
+        attend to the text but not the text to them, so that it runs without gradient.
     text_style : {"short", "published"}, default="short"
-        The sentence: ``"published"`` with its numbers in full, or ``"short"``, which
-        says the same in a quarter of the tokens, with numbers as whole tenths.
+        The sentence: ``"published"`` has the numbers in full; ``"short"`` says the same
+        in a quarter of the tokens, with numbers in whole tenths.
     n_lags : int, default=5
-        Lags of highest autocorrelation in the sentence; 0 for none. There are half as
-        many as the context has steps.
+        Lags of highest autocorrelation in the sentence, out of half the context length;
+        0 for none.
     text_cache_gigabytes : float, default=2.0
-        Gigabytes, on the device, in which training keeps what the language model makes
-        of texts, for ``prompt_order="text-first"``; texts beyond are read again in
-        every epoch. Results are the same.
+        Memory on the device, in gigabytes, in which training keeps the states of texts
+        for ``prompt_order="text-first"``. Texts beyond it are read again in every
+        epoch, with the same results.
     alignment_loss_weight : float, default=1.0
         Weight of the contrastive loss.
     init_temperature : float, default=0.07
         Temperature of the contrastive loss before training; it is learned.
     learning_rate : float, default=0.01
-        Learning rate at its highest. Published: 0.002 to 0.02.
+        Highest learning rate. Published: 0.002 to 0.02.
     max_epochs : int, default=20
-        Most passes over the training windows. Published: 100, with a patience of 10.
+        Maximum number of passes over the training windows. Published: 100, with a
+        patience of 10.
     batch_size : int, optional
-        Windows a step, and series computed at once in predict. None is one 32nd of the
-        training windows, at least 16 and at most 256, but no more than have 2,048
-        variates together, each of which is a text to read: of 100 variates, 20 windows.
-    <<training>>
-    <<lr_schedule>>
+        Windows per step, and series computed at once in predict. None uses 1/32 of the
+        training windows, but at least 16 and at most 256, and no more than 2,048
+        variates in total, each of which is a text to read: 20 windows of 100 variates.
+    patience : int or None, default=10
+        Epochs without a lower validation loss before training stops; None does not stop
+        early. The weights of the best epoch are kept in any case.
+    validation_fraction : float, optional
+        Share of each series, from its end, that is not trained on and chooses the best
+        epoch; at least `prediction_length` rows. 0 holds out nothing and keeps the last
+        epoch. None uses 0.1 if that gives at least 32 validation windows over all
+        series, else 0.
+    optimizer : {"adam", "adamw"}, default="adam"
+        Optimizer.
+    weight_decay : float, default=0.0
+        Weight decay of the optimizer.
+    lr_schedule : {"cosine", "one-cycle", "step", "constant"}, default="one-cycle"
+        Learning rate over time; ``"step"`` halves it after every epoch.
+    cosine_epochs : int, default=20
+        Epochs in which the cosine schedule falls to 1e-8, before it rises again.
+    gradient_clip : float, optional
+        Maximum norm of the gradient; None does not clip.
+    steps_per_epoch : int, optional
+        Maximum number of steps per epoch, which then sees a random part of the windows.
+    standardize : bool, default=True
+        Whether to standardize each series by its training part, so that all count alike
+        in the loss; a column that is constant in the training part is scaled by all its
+        rows. Otherwise all series are divided by one number, the root mean square of
+        their deviations, and larger ones count more.
+    fine_tune_epochs : int, default=0
+        Epochs that `fit` trains after `pretrain`; 0 forecasts zero-shot.
+    update_epochs : int, default=1
+        Epochs that `update` trains, on the windows that end in the new rows.
+    random_state : int, RandomState instance or None, default=None
+        Seed. The same integer gives the same forecasts on the same machine. The global
+        random state stays as it was.
+    device : str, default="auto"
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``; ``"auto"`` is a GPU if there
+        is one, else the CPU.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Precision of the computation; weights are always float32. ``"auto"`` is bfloat16
+        on GPUs that support it, else float32.
+    verbose : int, default=1
+        0 is silent; 1 shows a progress bar on a terminal if training takes more than
+        two seconds; 2 also logs every epoch to the logger ``sktime_llm``.
 
     Attributes
     ----------
-    <<attributes>>
+    network_ : BALMTSFNetwork
+        The trained network.
+    history_ : pandas.DataFrame
+        One row per epoch: losses, learning rate, seconds, whether it was the best, and
+        the ``stage``, ``"fit"`` or ``"update"``.
+    context_length_, prediction_length_ : int
+        Lengths in use.
+    pretrained_network_, pretrain_history_
+        After `pretrain`: the network that every later `fit` starts from, and its
+        history.
 
     Raises
     ------
-    <<raises>>
+    InputError
+        In fit, if the data or a parameter is invalid.
+    SeriesTooShortError
+        In fit, if not even one training window fits into the data.
+    BackboneNotFoundError
+        In fit, if the backbone is neither on this machine nor on the Hub.
+    DeviceNotAvailableError
+        In fit, if this machine does not have the device or the precision.
+    TrainingDivergedError
+        In fit, if the loss becomes infinite or NaN.
+    KeyboardInterrupt
+        In fit, pretrain and update, by Ctrl-C. If an epoch is complete, the best
+        weights so far are kept and the forecaster can be used; otherwise it is as
+        before the call.
 
     Notes
     -----
-    What departs from the public code, and what that does to accuracy. All of it
-    together, with ``lr_schedule="step", max_epochs=8, batch_size=96``, has an MSE / MAE
-    of 0.366 / 0.394 on ETTh1, 96 hours from 512; published with GPT-2: 0.365 / 0.392.
+    These are the departures from the public code. All together, with
+    ``lr_schedule="step", max_epochs=8, batch_size=96``, give an MSE / MAE of 0.366 /
+    0.394 on ETTh1, 96 hours from 512; published with GPT-2: 0.365 / 0.392. One by one,
+    only the first was measured.
 
-    - The text by default is short and read before the prompts: 0.644 / 0.563 after 40
-      steps on ETTh1 (one seed), with the published text 0.625 / 0.554.
-    - Other defaults above that are not the published ones: not measured one by one.
-    - Texts are padded with a mask, and the states of a decoder are the true last ones;
-      there they are states at padding. Not measured.
-    - The negatives of the contrastive loss are the other series' texts. There they are
-      the positives rolled by one, which has each series' own text once more. Not
-      measured.
-    - Of the symmetric autocorrelation the lags from 1 to half the context are ranked.
-      There lag 0, which is always the highest, and mirrored lags are among the five.
-      Not measured.
-    - There are at least two prompt tokens: one has no scale to balance. Not measured.
-    - The frozen language model runs without dropout. Not measured.
+    - The text is short and comes before the prompts: 0.644 / 0.563 after 40 steps on
+      ETTh1 (one seed), with the published text 0.625 / 0.554.
+    - Other defaults differ from the published ones where the parameters say so.
+    - Texts are padded with a mask, and the states of a decoder are those of its last
+      tokens; in the public code they are states at the padding.
+    - The negatives of the contrastive loss are the texts of the other series; in the
+      public code, the positives rolled by one, which contain each series' own text
+      again.
+    - Lags from 1 to half the context are ranked; in the public code, lag 0, which is
+      always the highest, and mirrored lags are among the five.
+    - There are at least two prompt tokens, since one has no scale to balance.
+    - The frozen language model runs without dropout.
 
-    <<threads>>
+    Fits in parallel threads share PyTorch's random numbers and are not reproducible;
+    fits in parallel processes (``backend="loky"``) are. On a GPU, tune with
+    ``backend=None``: every loky worker loads its own backbone.
 
     References
     ----------
@@ -131,19 +210,18 @@ class BALMTSFForecaster(BaseLLMForecaster):
     >>> from sktime.datasets import load_airline
     >>> from sktime_llm import BALMTSFForecaster
     >>> y = load_airline()
-    >>> forecaster = BALMTSFForecaster(
-    ...     context_length=24, d_ff=16, backbone="tiny-random", max_epochs=1
-    ... )
+    >>> forecaster = BALMTSFForecaster(backbone="tiny-random", max_epochs=1)
     >>> y_pred = forecaster.fit(y, fh=[1, 2, 3]).predict()
     >>> len(y_pred)
     3
     """
 
+    _default_context = DEFAULT_CONTEXT
     _parameter_constraints = SHARED_CONSTRAINTS | {
-        "patch_length": integer(1),
+        "patch_length": integer(1) | None,
         "patch_stride": integer(1),
         "d_model": integer(1),
-        "d_ff": integer(1),
+        "d_ff": integer(1) | None,
         "dropout": RATE,
         "prompt_length": integer(2) | None,
         "prompt_order": one_of(*PROMPT_ORDERS),
@@ -156,16 +234,16 @@ class BALMTSFForecaster(BaseLLMForecaster):
 
     def __init__(
         self,
-        context_length: int | None = 512,
+        context_length: int | None = None,
         prediction_length: int | None = None,
         backbone: str = DEFAULT_BACKBONE,
         backbone_mode: str = "pretrained",
         n_backbone_layers: int | None = None,
         revision: str | None = None,
-        patch_length: int = 16,
+        patch_length: int | None = None,
         patch_stride: int = 8,
         d_model: int = 32,
-        d_ff: int = 128,
+        d_ff: int | None = None,
         dropout: float = 0.1,
         prompt_length: int | None = None,
         prompt_order: str = "text-first",
@@ -233,7 +311,9 @@ class BALMTSFForecaster(BaseLLMForecaster):
 
     def _build_network(self, shape: WindowShape, n_channels: int) -> BALMTSFNetwork:
         why = f"the context has {shape.context_length} steps"
-        patch_length = self._clip("patch_length", shape.context_length, why)
+        patch_length = self._clip(
+            "patch_length", DEFAULT_PATCH_LENGTH, shape.context_length, why
+        )
         n_patches = count_patches(shape.context_length, patch_length, self.patch_stride)
         prompt_length = self.prompt_length or published_prompt_length(
             shape.context_length, shape.prediction_length, n_patches
@@ -255,7 +335,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
             patch_length=patch_length,
             patch_stride=self.patch_stride,
             d_model=self.d_model,
-            d_ff=self._clip("d_ff", backbone.hidden_size, why),
+            d_ff=self._clip("d_ff", DEFAULT_D_FF, backbone.hidden_size, why),
             dropout=self.dropout,
             alignment_loss_weight=self.alignment_loss_weight,
             init_temperature=self.init_temperature,

@@ -11,7 +11,6 @@ from sktime_llm.backbone.make import make_backbone
 from sktime_llm.backbone.word_embeddings import principal_word_embeddings
 from sktime_llm.errors import InputError
 from sktime_llm.forecasting._base import BaseLLMForecaster
-from sktime_llm.forecasting._docs import document_shared
 from sktime_llm.forecasting._parameters import RATE, SHARED_CONSTRAINTS, WEIGHT
 from sktime_llm.forecasting._saving import device_of
 from sktime_llm.networks._interface import ForecastNetwork
@@ -23,116 +22,196 @@ _PUBLISHED_D_FF, _PUBLISHED_WIDTH = 2048, 768
 _POINTWISE = ("mae", "mse", "smooth_l1")
 
 
-@document_shared(lr_schedule='"cosine"', network="CALFNetwork")
 class CALFForecaster(BaseLLMForecaster):
-    """CALF: forecast by a language model, fine-tuned across modalities.
+    """CALF: forecast with a language model that is fine-tuned across modalities.
 
-    Each variate of a window becomes one token; the first layers of a pretrained
+    Each variate of a window becomes one token. The first layers of a pretrained
     language model, adapted by LoRA, read the tokens, and a linear head forecasts. In
     training, a second, frozen copy of the same layers reads the series expressed in
-    words (principal word embeddings), and the two copies are held together by a loss on
-    their hidden states and one on their forecasts [1]_. A forecast runs the first copy
+    words (principal word embeddings), and two losses pull the copies together: one on
+    their hidden states and one on their forecasts [1]_. Forecasting runs the first copy
     only.
 
-    One network is trained on all series of a panel or hierarchy. Frozen weights of the
-    language model are loaded once per process and shared; what is saved, cloned and
-    pickled are the trained weights.
+    One network is trained on all series of a panel or hierarchy. The frozen weights of
+    the language model are loaded once per process and shared; only the trained weights
+    are saved, cloned and pickled.
 
     Parameters
     ----------
     context_length : int, optional
-        Time steps the network sees. None takes twice `prediction_length`, but at least
-        24 and at most 96, and at most half of what the longest series leaves beside
-        forecast and validation. One that does not fit is clipped, with a warning.
-    <<prediction_length>>
-    <<backbone>>
+        Time steps that the network sees. None uses twice `prediction_length`, but at
+        least 24 and at most 96, and at most half of the rows that the longest series
+        has left for training windows. A length that does not fit is clipped, with a
+        warning.
+    prediction_length : int, optional
+        Time steps forecast at once; longer horizons are forecast by rolling forward.
+        None uses the largest step of `fh` in fit, or 24 without `fh`, but at most a
+        quarter of the longest series.
+    backbone : str, default="sentence-transformers/all-MiniLM-L6-v2"
+        Language model: any encoder or decoder of transformers with safetensors weights,
+        by its name on the Hugging Face Hub, such as the published
+        ``"openai-community/gpt2"``, or as a local folder in the Hub's layout.
+        ``"tiny-random"`` (an encoder) and ``"tiny-random-decoder"`` are for tests.
+    backbone_mode : str, default="pretrained"
+        ``"pretrained"``, or an ablation that measures how much the language model
+        gains: ``"random"`` has the same architecture with frozen random weights;
+        ``"none"``, no model; ``"attention"`` and ``"transformer"``, one layer trained
+        from scratch.
+    n_backbone_layers : int, optional
+        Layers to keep, from the first. None keeps six, as published, or all if there
+        are fewer.
+    revision : str, optional
+        Branch, tag or commit of the backbone on the Hub.
     lora_rank : int, default=8
         Rank of the LoRA adapters on the attention's query, key and value projections; 0
         for none.
     lora_alpha : float, default=32
         The adapters are scaled by ``lora_alpha / lora_rank``.
     lora_dropout : float, default=0.1
-        Dropout rate on the adapters' input.
+        Dropout rate of the adapters' input.
     n_principal_embeddings : int, optional
-        Number of principal word embeddings. None takes 500, as published, or one less
-        than the width of the backbone, which is all there are. More than there are is
-        clipped, with a warning.
+        Number of principal word embeddings, at most the width of the backbone minus
+        one; more are clipped, with a warning. None uses 500, as published, or as many
+        as there are.
     n_heads : int, optional
-        Attention heads of the variate encoder and the cross attention. None takes the
+        Attention heads of the variate encoder and the cross-attention. None uses the
         backbone's number.
     d_ff : int, optional
-        Feed-forward width of the variate encoder. None takes 8/3 of the width of the
+        Feed-forward width of the variate encoder. None uses 8/3 of the width of the
         backbone: the published 2048 for GPT-2, 1024 for the default backbone.
     dropout : float, default=0.1
         Dropout rate of the variate encoder.
     task_loss : {"mae", "mse", "smooth_l1", "smape"}, default="mae"
-        Distance of forecast and truth. For M4 the published losses are ``"smape"``,
-        consistency ``"mase"``, feature ``"smooth_l1"``, with ``standardize=False``.
+        Distance between forecast and truth. Published for M4: ``"smape"`` with a
+        consistency loss of ``"mase"``, a feature loss of ``"smooth_l1"`` and
+        ``standardize=False``.
     consistency_loss : {"mae", "mse", "smooth_l1", "smape", "mase"}, default="mae"
-        Distance of the two copies' forecasts.
+        Distance between the forecasts of the two copies.
     feature_loss : {"mae", "mse", "smooth_l1"}, default="mae"
-        Distance of the two copies' projected hidden states.
+        Distance between the projected hidden states of the two copies.
     consistency_loss_weight : float, default=1.0
-        Weight of `consistency_loss`. The published few-shot setting is 0 for this and
-        the next; the second copy is then not made at all.
+        Weight of `consistency_loss`. Published for few-shot learning: 0 for both
+        weights, which makes no second copy.
     feature_loss_weight : float, default=0.01
         Weight of `feature_loss`.
     seasonal_period : int, default=1
-        Time steps of a season, for ``consistency_loss="mase"`` only.
+        Time steps per season, for ``consistency_loss="mase"`` only.
     keep_textual_branch : bool, default=False
-        Whether the second copy outlives `fit`, so that `update` trains by all three
-        losses. By default `update` trains by `task_loss` alone, as published for few
-        data, and a saved forecaster is half as large. What was pretrained keeps its
-        second copy in any case.
+        Whether to keep the second copy after `fit`, so that `update` trains with all
+        three losses. Otherwise `update` trains with `task_loss` only, as published for
+        few data, and a saved forecaster is half as large. `pretrain` always keeps it.
     learning_rate : float, default=5e-4
-        Learning rate at its highest.
+        Highest learning rate.
     max_epochs : int, default=20
-        Most passes over the training windows; by default one fall of the cosine
-        schedule. Published: 100, with a patience of 10.
-    <<batch_size>>
-    <<training>>
-    <<lr_schedule>>
+        Maximum number of passes over the training windows. Published: 100, with a
+        patience of 10.
+    batch_size : int, optional
+        Windows per step, and series computed at once in predict. None uses 1/32 of the
+        training windows, but at least 16 and at most 256.
+    patience : int or None, default=10
+        Epochs without a lower validation loss before training stops; None does not stop
+        early. The weights of the best epoch are kept in any case.
+    validation_fraction : float, optional
+        Share of each series, from its end, that is not trained on and chooses the best
+        epoch; at least `prediction_length` rows. 0 holds out nothing and keeps the last
+        epoch. None uses 0.1 if that gives at least 32 validation windows over all
+        series, else 0.
+    optimizer : {"adam", "adamw"}, default="adam"
+        Optimizer.
+    weight_decay : float, default=0.0
+        Weight decay of the optimizer.
+    lr_schedule : {"cosine", "one-cycle", "step", "constant"}, default="cosine"
+        Learning rate over time; ``"step"`` halves it after every epoch.
+    cosine_epochs : int, default=20
+        Epochs in which the cosine schedule falls to 1e-8, before it rises again.
+    gradient_clip : float, optional
+        Maximum norm of the gradient; None does not clip.
+    steps_per_epoch : int, optional
+        Maximum number of steps per epoch, which then sees a random part of the windows.
+    standardize : bool, default=True
+        Whether to standardize each series by its training part, so that all count alike
+        in the loss; a column that is constant in the training part is scaled by all its
+        rows. Otherwise all series are divided by one number, the root mean square of
+        their deviations, and larger ones count more.
+    fine_tune_epochs : int, default=0
+        Epochs that `fit` trains after `pretrain`; 0 forecasts zero-shot.
+    update_epochs : int, default=1
+        Epochs that `update` trains, on the windows that end in the new rows.
+    random_state : int, RandomState instance or None, default=None
+        Seed. The same integer gives the same forecasts on the same machine. The global
+        random state stays as it was.
+    device : str, default="auto"
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``; ``"auto"`` is a GPU if there
+        is one, else the CPU.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Precision of the computation; weights are always float32. ``"auto"`` is bfloat16
+        on GPUs that support it, else float32.
+    verbose : int, default=1
+        0 is silent; 1 shows a progress bar on a terminal if training takes more than
+        two seconds; 2 also logs every epoch to the logger ``sktime_llm``.
 
     Attributes
     ----------
-    <<attributes>>
+    network_ : CALFNetwork
+        The trained network.
+    history_ : pandas.DataFrame
+        One row per epoch: losses, learning rate, seconds, whether it was the best, and
+        the ``stage``, ``"fit"`` or ``"update"``.
+    context_length_, prediction_length_ : int
+        Lengths in use.
+    pretrained_network_, pretrain_history_
+        After `pretrain`: the network that every later `fit` starts from, and its
+        history.
 
     Raises
     ------
-    <<raises>>
+    InputError
+        In fit, if the data or a parameter is invalid.
+    SeriesTooShortError
+        In fit, if not even one training window fits into the data.
+    BackboneNotFoundError
+        In fit, if the backbone is neither on this machine nor on the Hub.
+    DeviceNotAvailableError
+        In fit, if this machine does not have the device or the precision.
+    TrainingDivergedError
+        In fit, if the loss becomes infinite or NaN.
+    KeyboardInterrupt
+        In fit, pretrain and update, by Ctrl-C. If an epoch is complete, the best
+        weights so far are kept and the forecaster can be used; otherwise it is as
+        before the call.
 
     Notes
     -----
-    The network and its losses are the published ones; with another backbone than GPT-2
-    all but the width `d_ff` is.
-    What departs from the published settings by default, and what that does to accuracy,
-    as MSE / MAE on ETTh1, 96 hours from 96 (one seed):
+    Network and losses are the published ones; with a backbone other than GPT-2, all but
+    the width `d_ff`. These defaults depart from the published settings. What each does
+    to accuracy is an MSE / MAE on ETTh1, 96 hours from 96 (one seed):
 
-    - `backbone` is a 22 M parameter encoder instead of GPT-2: not measured by itself.
-      With it, ``batch_size=64, max_epochs=6, cosine_epochs=6`` gave 0.378 / 0.394;
-      published with GPT-2 is 0.369 / 0.389.
-    - `d_ff` keeps the published ratio to the width instead of 2048: with 2048 that was
-      0.379 / 0.397, and 0.477 / 0.452 for 336 hours, as with the ratio.
+    - `backbone` is an encoder of 22 M parameters instead of GPT-2: not measured by
+      itself. With it, ``batch_size=64, max_epochs=6, cosine_epochs=6`` gave 0.378 /
+      0.394; published with GPT-2: 0.369 / 0.389.
+    - `d_ff` keeps the published ratio to the width instead of 2048: with 2048 the same
+      run gave 0.379 / 0.397. For 336 hours both gave 0.477 / 0.452.
     - `max_epochs` is 20 instead of 100: not measured.
-    - `batch_size` depends on the data instead of 256: with ten epochs and ``d_ff=2048``
-      0.382 / 0.397 for 32 and 0.384 / 0.402 for 256.
+    - `batch_size` depends on the data instead of 256: with ten epochs and
+      ``d_ff=2048``, 0.382 / 0.397 for 32 and 0.384 / 0.402 for 256.
     - `context_length` depends on the horizon instead of 96: not measured.
-    - Short data is trained on without validation: not measured.
-    - Validation is computed without dropout: not measured.
-    - `update` trains without the second copy: where an update of every month gave 0.555
-      / 0.476, with ``keep_textual_branch=True`` it was 0.551 / 0.475, and without any
-      training, ``update(y, update_params=False)``, 0.544 / 0.473 (three seeds,
-      ``d_ff=2048``).
+    - Short data are trained on without validation: not measured.
+    - Validation runs without dropout: not measured.
+    - `update` trains without the second copy: monthly updates gave 0.555 / 0.476, with
+      ``keep_textual_branch=True`` 0.551 / 0.475, and without training, ``update(y,
+      update_params=False)``, 0.544 / 0.473 (three seeds, ``d_ff=2048``).
 
     The published long-term setting is ``context_length=96, batch_size=256,
     max_epochs=100, backbone="openai-community/gpt2"``.
 
-    <<threads>>
+    Fits in parallel threads share PyTorch's random numbers and are not reproducible;
+    fits in parallel processes (``backend="loky"``) are. On a GPU, tune with
+    ``backend=None``: every loky worker loads its own backbone.
 
     References
     ----------
     .. [1] P. Liu et al. (2025). CALF: Aligning LLMs for Time Series Forecasting via
-       Cross-modal Fine-AdapterConfig. AAAI. arXiv 2403.07300.
+       Cross-modal Fine-Tuning. AAAI. arXiv 2403.07300.
 
     Examples
     --------
@@ -316,10 +395,8 @@ class CALFForecaster(BaseLLMForecaster):
 
     def _n_principal(self, backbone: Backbone) -> int:
         most = backbone.hidden_size - 1
-        if self.n_principal_embeddings is None:
-            return min(PUBLISHED_EMBEDDINGS, most)
         why = f"a backbone of width {backbone.hidden_size} has only {most}"
-        return self._clip("n_principal_embeddings", most, why)
+        return self._clip("n_principal_embeddings", PUBLISHED_EMBEDDINGS, most, why)
 
     def _validation_loss(self) -> str:
         return "smape" if self.task_loss == "smape" else "mse"

@@ -13,7 +13,6 @@ from sktime_llm.backbone.make import make_backbone
 from sktime_llm.errors import InputError
 from sktime_llm.forecasting._base import BaseLLMForecaster
 from sktime_llm.forecasting._describing import DescribingMixin
-from sktime_llm.forecasting._docs import document_shared
 from sktime_llm.forecasting._parameters import RATE, SHARED_CONSTRAINTS, WEIGHT
 from sktime_llm.forecasting._predicting import VarianceMixin
 from sktime_llm.forecasting._training import MAX_BATCH
@@ -36,68 +35,83 @@ def _may_be_texts(value: object) -> bool:
     )
 
 
-@document_shared(lr_schedule='"cosine"', network="LLMTSNetwork")
 class LLMTSNetForecaster(DescribingMixin, VarianceMixin, BaseLLMForecaster):
     """LLM-TS Net: forecast many variates, with their trends described in words.
 
     A describer puts the trend of every variate into words, from its training part. A
-    small language model is fine-tuned on the descriptions by LoRA-AMR, and gives one
-    constant embedding for each. The tokens of a window, with prompts from a learned
-    pool in front, pass grouped-query attention over time and over variates; each
-    variate then attends to the descriptions, and a head forecasts [1]_. Neither
-    training nor forecasting runs the language model again.
+    small language model is fine-tuned on these descriptions by LoRA-AMR and embeds each
+    of them. The tokens of a window, preceded by prompts from a learned pool, pass
+    through grouped-query attention over time and over variates; each variate then
+    attends to the descriptions, and a head forecasts [1]_. Neither training nor
+    forecasting runs the language model again.
 
-    Missing values (NaN) are accepted: they do not count in any loss or statistic, and
-    the network sees the last value before them, however long ago, with a flag. Time
-    steps left out between two updates are missing values, too.
+    Missing values (NaN) are accepted. They count in no loss or statistic, and the
+    network sees the last observed value, however old, with a flag. Time steps left out
+    between two updates are missing values, too.
 
-    One network is trained on all series of a panel or hierarchy. Series that fit did
-    not see are described and embedded by ``update(y_new, update_params=False)``; then
-    `predict` forecasts them as well. Frozen weights of the language model are loaded
-    once per process and shared; what is saved, cloned and pickled are the trained
-    weights and the embeddings. To forecast from a saved forecaster no language model
-    is needed, and to update it only for series that it does not know.
+    One network is trained on all series of a panel or hierarchy. ``update(y_new,
+    update_params=False)`` describes and embeds series that fit did not see, so that
+    `predict` can forecast them. The frozen weights of the language model are loaded
+    once per process and shared; only the trained weights and the embeddings are saved,
+    cloned and pickled. A saved forecaster forecasts without the language model, and
+    needs it only in an update with new series.
 
     Parameters
     ----------
     context_length : int, optional
-        Time steps the network sees. None takes twice `prediction_length`, but at least
-        24 and at most 96, and at most half of what the longest series leaves beside
-        forecast and validation. One that does not fit is clipped, with a warning.
-        Published: 12.
-    <<prediction_length>>
-    <<backbone>>
+        Time steps that the network sees. None uses twice `prediction_length`, but at
+        least 24 and at most 96, and at most half of the rows that the longest series
+        has left for training windows. A length that does not fit is clipped, with a
+        warning. Published: 12.
+    prediction_length : int, optional
+        Time steps forecast at once; longer horizons are forecast by rolling forward.
+        None uses the largest step of `fh` in fit, or 24 without `fh`, but at most a
+        quarter of the longest series.
+    backbone : str, default="sentence-transformers/all-MiniLM-L6-v2"
+        Language model: any encoder or decoder of transformers with safetensors weights,
+        by its name on the Hugging Face Hub, such as the published
+        ``"openai-community/gpt2"``, or as a local folder in the Hub's layout.
+        ``"tiny-random"`` (an encoder) and ``"tiny-random-decoder"`` are for tests.
+    backbone_mode : str, default="pretrained"
+        ``"pretrained"``, or an ablation that measures how much the language model
+        gains: ``"random"`` has the same architecture with frozen random weights;
+        ``"none"``, no model; ``"attention"`` and ``"transformer"``, one layer trained
+        from scratch.
+    n_backbone_layers : int, optional
+        Layers to keep, from the first. None keeps six, as published, or all if there
+        are fewer.
+    revision : str, optional
+        Branch, tag or commit of the backbone on the Hub.
     describer : "template" or Describer, default="template"
-        What puts series into words; see `sktime_llm.text.describers`. The template
-        needs no model and no network.
+        Puts series into words; see `sktime_llm.text.describers`. The template needs no
+        language model and no internet.
     descriptions : mapping or sequence of str, optional
-        Descriptions of your own instead, one for each variate: in their order, or by
-        column; in a panel by series, or by (series, column) if there are several
-        columns. A pandas Series is a mapping from its index.
+        Your own descriptions instead, one for each variate: in order, or by column; in
+        a panel by series, or by (series, column) if there are several columns. A pandas
+        Series is a mapping from its index.
     language_model_steps : int, default=50
-        Steps, of 16 descriptions, in which the language model is fine-tuned; 0 for
-        none.
+        Steps, each of 16 descriptions, that fine-tune the language model; 0 for none.
     lora_rank : int, default=16
         Rank of the LoRA-AMR adapters on the attention's projections, even. Published:
         16, 32 or 64.
     lora_alpha : float, default=32
         The adapters are scaled by ``lora_alpha / lora_rank``.
     text_fusion : bool, default=True
-        Whether there are descriptions at all; without, no language model is loaded.
+        Whether to use descriptions; if False, no language model is loaded.
     prompt_pool : bool, default=True
-        Whether there is a pool of prompts.
+        Whether to use a pool of prompts.
     intra_series_attention, inter_series_attention : bool, default=True
-        Whether there is attention over time within a variate, and over variates.
+        Whether to attend over time within each variate, and over variates.
     n_prompts : int, default=16
         Prompts in the pool.
     prompt_length : int, default=1
-        Tokens of a prompt.
+        Tokens per prompt.
     n_selected_prompts : int, default=2
-        Prompts that a variate takes.
+        Prompts selected for each variate.
     selection_loss_weight : float, default=0.1
         Weight of a loss that keeps the whole pool in use.
     patch_length : int, optional
-        Time steps of a token. None makes at most 12 tokens of a context.
+        Time steps per token. None makes at most 12 tokens of a context.
     d_model : int, default=64
         Width of the tokens.
     n_heads : int, default=4
@@ -111,63 +125,125 @@ class LLMTSNetForecaster(DescribingMixin, VarianceMixin, BaseLLMForecaster):
     dropout : float, default=0.1
         Dropout rate.
     task_loss : {"mae", "mse", "smooth_l1"}, default="mae"
-        Distance of forecast and truth; published: MAE.
+        Distance between forecast and truth. Published: MAE.
     uncertainty : bool, default=False
         Whether to forecast a Gaussian (U-LLM-TS Net), trained by its negative
-        log-likelihood; then there are ``predict_interval``, ``predict_quantiles``,
-        ``predict_var`` and ``predict_proba``.
+        log-likelihood, which enables `predict_interval`, `predict_quantiles`,
+        `predict_var` and `predict_proba`.
     learning_rate : float, default=1e-3
-        Learning rate at its highest.
+        Highest learning rate.
     max_epochs : int, default=20
-        Most passes over the training windows.
+        Maximum number of passes over the training windows.
     batch_size : int, optional
-        Windows a step, and series computed at once in predict. None is one 32nd of the
-        training windows, at least 16 and at most 256, but no more than have 4,096
-        variates together: of 207 variates, 19 windows.
-    <<training>>
-    <<lr_schedule>>
+        Windows per step, and series computed at once in predict. None uses 1/32 of the
+        training windows, but at least 16 and at most 256, and no more than 4,096
+        variates in total: 19 windows of 207 variates.
+    patience : int or None, default=10
+        Epochs without a lower validation loss before training stops; None does not stop
+        early. The weights of the best epoch are kept in any case.
+    validation_fraction : float, optional
+        Share of each series, from its end, that is not trained on and chooses the best
+        epoch; at least `prediction_length` rows. 0 holds out nothing and keeps the last
+        epoch. None uses 0.1 if that gives at least 32 validation windows over all
+        series, else 0.
+    optimizer : {"adam", "adamw"}, default="adam"
+        Optimizer.
+    weight_decay : float, default=0.0
+        Weight decay of the optimizer.
+    lr_schedule : {"cosine", "one-cycle", "step", "constant"}, default="cosine"
+        Learning rate over time; ``"step"`` halves it after every epoch.
+    cosine_epochs : int, default=20
+        Epochs in which the cosine schedule falls to 1e-8, before it rises again.
+    gradient_clip : float, optional
+        Maximum norm of the gradient; None does not clip.
+    steps_per_epoch : int, optional
+        Maximum number of steps per epoch, which then sees a random part of the windows.
+    standardize : bool, default=True
+        Whether to standardize each series by its training part, so that all count alike
+        in the loss; a column that is constant in the training part is scaled by all its
+        rows. Otherwise all series are divided by one number, the root mean square of
+        their deviations, and larger ones count more.
+    fine_tune_epochs : int, default=0
+        Epochs that `fit` trains after `pretrain`; 0 forecasts zero-shot.
+    update_epochs : int, default=1
+        Epochs that `update` trains, on the windows that end in the new rows.
+    random_state : int, RandomState instance or None, default=None
+        Seed. The same integer gives the same forecasts on the same machine. The global
+        random state stays as it was.
+    device : str, default="auto"
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``; ``"auto"`` is a GPU if there
+        is one, else the CPU.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Precision of the computation; weights are always float32. ``"auto"`` is bfloat16
+        on GPUs that support it, else float32.
+    verbose : int, default=1
+        0 is silent; 1 shows a progress bar on a terminal if training takes more than
+        two seconds; 2 also logs every epoch to the logger ``sktime_llm``.
 
     Attributes
     ----------
-    <<attributes>>
+    network_ : LLMTSNetwork
+        The trained network.
+    history_ : pandas.DataFrame
+        One row per epoch: losses, learning rate, seconds, whether it was the best, and
+        the ``stage``, ``"fit"`` or ``"update"``.
+    context_length_, prediction_length_ : int
+        Lengths in use.
+    pretrained_network_, pretrain_history_
+        After `pretrain`: the network that every later `fit` starts from, and its
+        history.
     descriptions_ : pandas.Series of str
-        What was told of every series and variate.
+        Description of every series and variate.
     language_model_losses_ : list of float
-        Loss of every step of fine-tuning the language model, in nats per token; after
-        ``pretrain``, of that.
+        Loss of every step that fine-tuned the language model, in nats per token; after
+        `pretrain`, in `pretrain`.
 
     Raises
     ------
+    InputError
+        In fit, if the data or a parameter is invalid.
+    SeriesTooShortError
+        In fit, if not even one training window fits into the data.
+    BackboneNotFoundError
+        In fit, if the backbone is neither on this machine nor on the Hub.
+    DeviceNotAvailableError
+        In fit, if this machine does not have the device or the precision.
+    TrainingDivergedError
+        In fit, if the loss becomes infinite or NaN.
+    KeyboardInterrupt
+        In fit, pretrain and update, by Ctrl-C. If an epoch is complete, the best
+        weights so far are kept and the forecaster can be used; otherwise it is as
+        before the call.
     DescriptionError
         In fit, if a series could not be described.
-    <<raises>>
 
     Notes
     -----
-    No public code exists. Where the paper leaves a choice, this is ours:
+    There is no public code. Where the paper leaves a choice open, this is ours:
 
-    - Windows are taken relative to their last values, in a scale that variates share
-      (root mean square of the differences). A token is a linear
-      map of `patch_length` steps and their flags.
-    - Prompts are weighted by their softmax over the whole pool, and a loss, as large
-      as the mutual information of variate and prompt is small, keeps the pool in use.
-      ``history_["pool_in_use"]`` is the share in use, by the perplexity of choices.
-    - The language model predicts words by a linear map, which trains, and its own word
+    - Windows are relative to their last observed values, in a scale that variates share
+      (root mean square of the differences). A token is a linear map of `patch_length`
+      steps and their flags.
+    - Prompts are weighted by their softmax over the whole pool. The selection loss
+      falls with the mutual information of variate and prompt.
+      ``history_["pool_in_use"]`` is the share in use, by the perplexity of the choices.
+    - The language model predicts words by a trained linear map and its own word
       embeddings, since few small models come with a head for their first layers.
-    - Pooling of the descriptions' tokens is trained with the forecast, on constant
+    - The pooling of the descriptions' tokens is trained with the forecast, on constant
       token states.
-    - Each variate attends to the descriptions of all, and its own is added to its
-      query.
-    - The loss, and the distance by which epochs are chosen, are of series that are
-      standardized, each by its own training part; published is the MAE in the data's
-      units. With ``standardize=False`` it is that, up to a constant.
-    - A gap that reaches back beyond the window is filled with the last value before it.
-    - The variance has a part in units of the scale, and one in those of the scaled
-      series: what follows a window that hardly moves is not certain. The
-      epoch is then chosen by the likelihood, too.
-    - The variance of steps that are rolled forward adds that of the last step before.
+    - Each variate attends to all descriptions; its own is added to its query.
+    - The loss, and the distance that chooses the epoch, are of standardized series;
+      published is the MAE in the data's units, as up to a constant with
+      ``standardize=False``.
+    - A gap that starts before the window is filled with the last observed value.
+    - The variance has one part in units of the scale and one in units of the scaled
+      series, since the future of a window that hardly moves is not certain. The
+      likelihood then chooses the epoch.
+    - Rolling forward adds the variance of the last step before.
 
-    <<threads>>
+    Fits in parallel threads share PyTorch's random numbers and are not reproducible;
+    fits in parallel processes (``backend="loky"``) are. On a GPU, tune with
+    ``backend=None``: every loky worker loads its own backbone.
 
     References
     ----------

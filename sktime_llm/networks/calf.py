@@ -107,7 +107,7 @@ class CALFNetwork(ForecastNetwork):
     References
     ----------
     .. [1] P. Liu et al. (2025). CALF: Aligning LLMs for Time Series Forecasting via
-       Cross-modal Fine-AdapterConfig. AAAI. arXiv 2403.07300.
+       Cross-modal Fine-Tuning. AAAI. arXiv 2403.07300.
     """
 
     def __init__(

@@ -46,6 +46,13 @@ def test_bad_parameters(parameters, message):
         make(**parameters).fit(make_series())
 
 
+def test_defaults_that_do_not_fit_are_shortened_without_warning():
+    defaults = {"context_length": None, "patch_length": None, "d_ff": None}
+    network = make(**defaults).fit(make_series(30)).network_
+    assert (network.context_length, network.embedding.patch_length) == (14, 14)
+    assert network.d_ff == 16
+
+
 def test_a_patch_longer_than_the_context_is_clipped():
     message = r"patch_length=9, but the context has 8 steps; it is clipped to 8"
     with pytest.warns(ClippedParameterWarning, match=message):

@@ -34,6 +34,18 @@ def test_defaults_fit_the_data(n_rows, longest_step, expected):
     assert choose(n_rows, longest_step=longest_step) == expected
 
 
+@pytest.mark.parametrize(
+    ("n_rows", "expected"), [(10_000, 512), (524, 512), (523, 256), (30, 9)]
+)
+def test_a_default_context_that_does_not_fit_is_shortened_without_warning(
+    n_rows, expected
+):
+    chosen = choose(
+        n_rows, default_context=512, prediction_length=12, validation_fraction=0.0
+    )
+    assert chosen == (expected, 12)
+
+
 def test_parameters_count():
     assert choose(100, context_length=7, prediction_length=5, longest_step=50) == (7, 5)
 
