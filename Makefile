@@ -58,5 +58,5 @@ $(VENV_PANDAS3)/dev.stamp: pyproject.toml constraints.txt
 	sed 's/^pandas==.*/pandas==$(PANDAS3)/' constraints.txt \
 		> $(VENV_PANDAS3)/constraints.txt
 	$(VENV_PANDAS3)/bin/python -m pip install -q \
-		-c $(VENV_PANDAS3)/constraints.txt -e ".[embedded,plots,dev]" pyarrow
+		-c $(VENV_PANDAS3)/constraints.txt -e ".[embedded,endpoint,plots,dev]" pyarrow
 	touch $@

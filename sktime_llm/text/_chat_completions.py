@@ -1,130 +1,70 @@
-"""One request to an OpenAI-compatible endpoint, with bounded retries."""
+"""Requests to the chat completions of an OpenAI-compatible endpoint.
+
+The `openai` client (read at 3.57) does not keep what is promised here. It reads the
+body of an error without a limit of size. It limits the time of each read, not of an
+attempt, so a server that sends ``100 Continue`` for ever holds it for ever. Its waits
+before retries have fixed lengths and end neither for a failure elsewhere nor for an
+interrupt. It keeps the key as an attribute. So this is httpx2, on which `openai` is
+built, with tenacity for the retries, on an event loop, where a deadline, a failure or
+an interrupt ends whatever is going on. One promise is beyond it: httpx2's own log shows
+the status line and the headers of answers, and a key that a server puts into these.
+"""
 
 import json
 import logging
 import os
-import threading
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
-from http.client import HTTPException, HTTPMessage, IncompleteRead
-from typing import IO, Any
-from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from typing import Any, NamedTuple
+
+import anyio
+import httpx2
+from anyio.from_thread import start_blocking_portal
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    before_sleep_log,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_exponential,
+)
 
 from sktime_llm._version import __version__
-from sktime_llm.errors import DescriptionError, InputError
+from sktime_llm.errors import DescriptionError
 
-_log = logging.getLogger(__name__)
-
-_TOO_MANY_REQUESTS, _SERVER_ERRORS = 429, range(500, 600)
 _MAX_BYTES = 1 << 20
 _MAX_QUOTED = 300
 """Characters of a server's message that an error quotes."""
+_MIN_SECRET = 8
+"""Length of the shortest key that no text may contain; "none" is no secret."""
 
 
-class RequestFailedError(Exception):
-    """Why there is no text; holds nothing secret, and no more than its message."""
+class _Failure(Exception):
+    """Why an attempt gave no text, and in how many seconds the server may give one."""
 
-
-class _RetryableError(Exception):
-    """What may pass by itself; `wait` is how long the server asks to wait, seconds."""
-
-    def __init__(self, reason: str, wait: float | None = None) -> None:
+    def __init__(
+        self, reason: object, retry: bool = False, wait: float | None = None
+    ) -> None:
         super().__init__(reason)
+        self.retry = retry
         self.wait = wait
 
 
-@dataclass(frozen=True)
-class Patience:
-    """How long to wait, and how often to try again.
+class ChatCompletions(NamedTuple):
+    """A client of one endpoint; the parameters are those of `EndpointDescriber`."""
 
-    Parameters
-    ----------
-    timeout : float
-        Seconds to wait for the connection, and for each part of the answer.
-    max_retries : int
-        Attempts after the first.
-    backoff : float
-        Seconds before the first retry; doubled each time.
-    max_wait : float
-        Most seconds before a retry, also where the server asks for more.
-    """
-
+    url: str
+    api_key_env: str | None
     timeout: float
     max_retries: int
     backoff: float
     max_wait: float
+    max_concurrency: int
 
-
-def completions_url(base_url: str) -> str:
-    """Give the address of an endpoint's chat completions.
-
-    Raises
-    ------
-    InputError
-        If it is not an HTTP address, or one with a password or a query, which may be
-        secret and would be seen in errors.
-    """
-    if set(base_url) & set("@?#"):  # not quoted: it may hold a key
-        raise InputError(
-            "base_url has a user name, a query or a fragment; expected none. Put the "
-            "key into the environment variable that api_key_env names."
-        )
-    if not _is_http(base_url):
-        raise InputError(
-            f"base_url={base_url!r}, expected an address such as "
-            "'https://api.openai.com/v1' or 'http://localhost:8000/v1'."
-        )
-    return base_url.rstrip("/") + "/chat/completions"
-
-
-def _is_http(address: str) -> bool:
-    try:
-        parts = urlsplit(address)
-        _ = parts.port  # raises if it is none
-    except ValueError:
-        return False
-    # http.client refuses other characters
-    writable = address.isascii() and address.isprintable() and " " not in address
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and writable
-
-
-class ChatCompletions:
-    """A client of one endpoint; several threads may use it at once.
-
-    Parameters
-    ----------
-    url : str
-        Where requests are posted to.
-    api_key_env : str, optional
-        Environment variable of the key, which is read for each request and never kept.
-        None sends no key.
-    patience : Patience
-        Time limits and retries.
-    """
-
-    def __init__(self, url: str, api_key_env: str | None, patience: Patience) -> None:
-        self.url = url
-        self.api_key_env = api_key_env
-        self.patience = patience
-        self._opener = build_opener(_NoRedirect)
-
-    def check_key(self) -> None:
-        """Check that the environment has a key that can be sent.
-
-        Raises
-        ------
-        DescriptionError
-            If not; the message does not quote the key.
-        """
-        if problem := self._problem_of_the_key():
-            # from a frame that has no key, which some reports of errors would show
-            raise DescriptionError(problem)
-
-    def _problem_of_the_key(self) -> str | None:
+    def problem_with_key(self) -> str | None:
+        """Say what is wrong with the key, if anything, without quoting it."""
         key = self._key()
         if self.api_key_env is not None and not key:
             return (
@@ -132,157 +72,166 @@ class ChatCompletions:
                 f"{self.api_key_env!r} is not set or empty. Set it, name another with "
                 "api_key_env, or pass api_key_env=None for a server without keys."
             )
-        if not (key.isascii() and key.isprintable()):
+        if not (key.isascii() and key.isprintable()) or " " in key:
             return (
                 f"the key in the environment variable {self.api_key_env!r} has "
-                "characters that no HTTP header can hold; expected printable ASCII."
+                "characters that no key can have; expected printable ASCII."
             )
         return None
 
-    def complete(self, body: Mapping[str, Any], stop: threading.Event) -> str:
-        """Give the text that answers a request.
+    def _key(self) -> str:
+        return os.environ.get(self.api_key_env or "", "").strip()
 
-        Parameters
-        ----------
-        body : mapping
-            The request, ready for JSON.
-        stop : Event
-            Ends the waiting for a retry when it is set.
+    def complete_all(
+        self, bodies: Sequence[Mapping[str, Any]], receive: Callable[[int, str], None]
+    ) -> tuple[int, str] | None:
+        """Send requests and pass on the number and the text of each as it comes.
 
-        Raises
-        ------
-        RequestFailedError
-            If there is none, with the reason.
+        The first failure, or OSError of `receive`, stops the rest; its number and the
+        reason are returned.
         """
-        data = json.dumps(body).encode()
-        attempts = self.patience.max_retries + 1
-        for attempt in range(1, attempts + 1):
-            try:
-                return _text_of(self._post(data))
-            except RequestFailedError as failure:
-                raise self._failed(self._quotable(failure)) from None
-            except _RetryableError as failure:
-                reason, wait = self._quotable(failure), failure.wait
-            if attempt == attempts:
-                break
-            delay = self._delay(attempt, wait, reason)
-            _log.info(
-                "%s: %s; attempt %d of %d in %.1f s",
-                self.url, reason, attempt + 1, attempts, delay,
-            )  # fmt: skip
-            if stop.wait(delay):
-                raise self._failed(f"{reason}; stopped, as another series failed")
-        raise self._failed(
-            f"{attempts} attempts failed, the last with: {reason}. Try again later, or "
-            "raise max_retries, backoff or timeout"
+        # the loop has a thread of its own, as the caller's may run another
+        contents = [json.dumps(body).encode() for body in bodies]
+        with start_blocking_portal() as portal:
+            return portal.call(self._complete_all, contents, receive)
+
+    async def _complete_all(
+        self, contents: Sequence[bytes], receive: Callable[[int, str], None]
+    ) -> tuple[int, str] | None:
+        failures: list[tuple[int, str]] = []
+        slots = anyio.Semaphore(self.max_concurrency)
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(lambda error: getattr(error, "retry", False)),
+            stop=stop_after_attempt(self.max_retries + 1),
+            wait=self._wait,
+            before_sleep=before_sleep_log(logging.getLogger(__name__), logging.INFO),
+            reraise=True,
         )
 
-    def _failed(self, reason: str) -> RequestFailedError:
-        return RequestFailedError(f"{self.url}: {reason}.")
+        async def complete(i: int, content: bytes) -> None:
+            try:
+                async with slots:
+                    receive(i, await retrying.copy()(self._attempt, http, content))
+            except (_Failure, OSError) as failure:
+                failures.append((i, self._reason(failure)))
+                group.cancel_scope.cancel()
 
-    def _quotable(self, failure: Exception) -> str:
-        """Hide the key where a server quotes it, then cut what is too long."""
-        text, key = " ".join(str(failure).split()), self._key()
-        if key:
-            text = text.replace(key, "[key]")
-        return text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}..."
+        async with self._client() as http, anyio.create_task_group() as group:
+            for i, content in enumerate(contents):
+                group.start_soon(complete, i, content)
+        return failures[0] if failures else None
 
-    def _delay(self, attempt: int, asked: float | None, reason: str) -> float:
-        limit = self.patience.max_wait
-        if asked is None:
-            return min(limit, self.patience.backoff * 2 ** (attempt - 1))
-        if asked > limit:
-            raise self._failed(
-                f"{reason}, and the server asks to wait {asked:.0f} s, which is more "
-                f"than max_wait={limit:g}. Try again later or raise max_wait"
+    def _client(self) -> httpx2.AsyncClient:
+        limits = httpx2.Limits(max_connections=None)
+        try:
+            return httpx2.AsyncClient(timeout=None, limits=limits)
+        except (ImportError, ValueError) as error:
+            raise DescriptionError(
+                f"the proxy that the environment names cannot be used ({error}). Name "
+                "another, or add the host to the variable no_proxy."
+            ) from None
+
+    def _wait(self, state: RetryCallState) -> float:
+        assert state.outcome is not None
+        asked: float | None = getattr(state.outcome.exception(), "wait", None)
+        backoff = wait_exponential(multiplier=self.backoff, max=self.max_wait)
+        return backoff(state) if asked is None else asked
+
+    def _reason(self, failure: Exception) -> str:
+        if getattr(failure, "retry", False):
+            return (
+                f"{self.max_retries + 1} attempts failed, the last with: {failure}. "
+                "Try again later, or raise max_retries, backoff or timeout."
             )
-        return asked
+        return f"{failure}."
 
-    def _key(self) -> str:
-        if self.api_key_env is None:
-            return ""
-        return os.environ.get(self.api_key_env, "").strip()
+    async def _attempt(self, http: httpx2.AsyncClient, content: bytes) -> str:
+        """Post once; the reason of a failure can be shown to anyone."""
+        key = self._key()
+        try:
+            text = _text_of(await self._post(http, content, key))
+            if len(key) >= _MIN_SECRET and key in text:
+                raise _Failure("the text quotes the key, so it is not kept")
+        except _Failure as failure:
+            reason = f"{self.url}: {_quotable(str(failure), key)}"
+            raise _Failure(reason, failure.retry, failure.wait) from None
+        return text
 
-    def _post(self, data: bytes) -> bytes:
-        """Post once; give the answer of a success."""
+    async def _post(self, http: httpx2.AsyncClient, content: bytes, key: str) -> bytes:
         headers = {
             "Content-Type": "application/json",
             "Accept": "application/json",
+            "Accept-Encoding": "identity",
             "User-Agent": f"sktime-llm/{__version__}",
         }
-        if key := self._key():
+        if key:
             headers["Authorization"] = f"Bearer {key}"
-        request = Request(self.url, data, headers, method="POST")
+        request = http.stream("POST", self.url, content=content, headers=headers)
+        answer = bytearray()
         try:
-            with self._opener.open(request, timeout=self.patience.timeout) as response:
-                answer: bytes = response.read(_MAX_BYTES + 1)
-                _check_complete(answer, response.headers.get("Content-Length"))
-        except HTTPError as error:
-            raise _http_failure(error) from None
-        except (OSError, HTTPException) as error:
-            raise self._connection_failure(error) from None
+            with anyio.fail_after(self.timeout):
+                async with request as response:
+                    async for part in response.aiter_raw():
+                        answer += part
+                        if len(answer) > _MAX_BYTES:
+                            break
+        except TimeoutError:
+            raise _Failure(f"no answer within {self.timeout:g} s", retry=True) from None
+        except (httpx2.HTTPError, OSError, UnicodeError, anyio.EndOfStream) as error:
+            raise _connection_failure(error) from None
+        if not response.is_success:
+            raise self._refusal(response, bytes(answer))
         if len(answer) > _MAX_BYTES:
-            raise RequestFailedError(f"the answer has more than {_MAX_BYTES} bytes")
-        return answer
+            raise _Failure(f"the answer has more than {_MAX_BYTES} bytes")
+        return bytes(answer)
 
-    def _connection_failure(self, error: Exception) -> Exception:
-        cause = error.reason if isinstance(error, URLError) else error
-        if isinstance(cause, TimeoutError):
-            return _RetryableError(f"no answer within {self.patience.timeout:g} s")
-        reason = f"{type(cause).__name__}: {cause}"
-        if isinstance(cause, (ConnectionError, HTTPException)):
-            return _RetryableError(reason)
-        return RequestFailedError(f"cannot be reached ({reason})")
-
-
-class _NoRedirect(HTTPRedirectHandler):
-    """Follows no redirect: the key is for the host that the user named alone."""
-
-    def redirect_request(
-        self,
-        req: Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: HTTPMessage,
-        newurl: str,
-    ) -> None:
-        return None
+    def _refusal(self, response: httpx2.Response, answer: bytes) -> _Failure:
+        reason = f"HTTP {response.status_code} {response.reason_phrase}".strip()
+        if message := _error_message(answer):
+            reason = f"{reason}: {message}"
+        if response.status_code != 429 and response.status_code < 500:
+            return _Failure(f"the request was refused ({reason})")
+        wait = _retry_after(response.headers.get("Retry-After"))
+        if wait is not None and wait > self.max_wait:
+            return _Failure(
+                f"the server asks to wait {wait:.0f} s, which is more than "
+                f"max_wait={self.max_wait:g}; try again later or raise it ({reason})"
+            )
+        return _Failure(reason, True, wait)
 
 
-def _check_complete(answer: bytes, announced: str | None) -> None:
-    # http.client does so only if it is asked for all there is
-    if announced is not None and announced.isdecimal():
-        absent = min(int(announced), _MAX_BYTES) - len(answer)
-        if absent > 0:
-            raise IncompleteRead(answer, absent)
+def _quotable(reason: str, key: str) -> str:
+    """Hide the key where a server quotes it, then all that no terminal shows."""
+    text = " ".join(reason.split())
+    if key:
+        text = text.replace(key, "[key]")
+    if len(text) > _MAX_QUOTED:
+        text = f"{text[:_MAX_QUOTED]}..."
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
-def _http_failure(error: HTTPError) -> Exception:
-    try:
-        content = error.read(_MAX_BYTES)
-    except (OSError, HTTPException):
-        content = b""
-    finally:
-        error.close()
-    reason = f"HTTP {error.code} {error.reason}".strip()
-    quoted = _error_message(content)
-    if quoted:
-        reason = f"{reason}: {quoted}"
-    if error.code == _TOO_MANY_REQUESTS or error.code in _SERVER_ERRORS:
-        return _RetryableError(reason, _retry_after(error.headers.get("Retry-After")))
-    return RequestFailedError(f"the request was refused ({reason})")
+def _connection_failure(error: BaseException) -> _Failure:
+    cause = error
+    while (earlier := cause.__cause__ or cause.__context__) is not None:
+        cause = earlier
+    reason = f"{type(cause).__name__}: {cause}"
+    wrong = isinstance(cause, OSError) and not isinstance(cause, ConnectionError)
+    if wrong or isinstance(error, UnicodeError | httpx2.ProxyError):
+        # such as the name of the host or its certificate
+        return _Failure(f"cannot be reached ({reason})")
+    return _Failure(reason, retry=True)
 
 
-def _error_message(content: bytes) -> str:
+def _error_message(answer: bytes) -> str:
     """Quote what a server says is wrong: the message in its JSON, or the plain text."""
-    text = content.decode("utf-8", errors="replace")
+    if len(answer) > _MAX_BYTES:
+        return ""  # it may end within the key
+    text = answer.decode("utf-8", errors="replace")
     try:
         error = json.loads(text)["error"]
-        text = error["message"] if isinstance(error, dict) else error
-    except (ValueError, KeyError, TypeError):
-        pass
-    return str(text)
+        return str(error["message"] if isinstance(error, dict) else error)
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return text
 
 
 def _retry_after(header: str | None) -> float | None:
@@ -294,36 +243,36 @@ def _retry_after(header: str | None) -> float | None:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(header).timestamp() - time.time()
-        except ValueError:
+        except (ValueError, OverflowError, OSError):
             return None
     return max(0.0, seconds) if seconds < float("inf") else None
 
 
 def _text_of(answer: bytes) -> str:
-    """Take the text out of an answer.
-
-    Raises
-    ------
-    RequestFailedError
-        If it is not JSON, has no choices, or the text is empty.
-    """
+    """Take the text out of an answer, its white space as single spaces."""
     quoted = answer.decode("utf-8", errors="replace")
     try:
-        content = json.loads(answer)
-    except ValueError as error:
-        raise RequestFailedError(
-            f"the answer is not JSON ({error}): {quoted}"
-        ) from None
-    try:
-        choice = content["choices"][0]
+        choice = json.loads(answer)["choices"][0]
         text = choice["message"]["content"]
+    except RecursionError:
+        raise _Failure("the answer is nested too deeply") from None
+    except ValueError as error:
+        raise _Failure(f"the answer is not JSON ({error}): {quoted}") from None
     except (LookupError, TypeError):
-        raise RequestFailedError(
-            f"the answer has no choices[0].message.content: {quoted}"
-        ) from None
+        reason = f"the answer has no choices[0].message.content: {quoted}"
+        raise _Failure(reason) from None
     if not isinstance(text, str) or not text.strip():
-        raise RequestFailedError(
-            f"the text is empty, finish_reason={choice.get('finish_reason')!r}; if "
-            "that is 'length', raise max_tokens"
+        finish = choice.get("finish_reason")
+        known = finish if isinstance(finish, str) else None
+        raise _Failure(
+            f"the text is empty, finish_reason={known!r}; if that is 'length', raise "
+            "max_tokens"
         )
-    return " ".join(text.split())
+    text = " ".join(text.split())
+    odd = [c for c in text if unicodedata.category(c) in ("Cc", "Cs")]
+    if odd:
+        raise _Failure(
+            f"the text has {len(odd)} control characters or halves of characters, such "
+            f"as U+{ord(odd[0]):04X}; expected plain text"
+        )
+    return text

@@ -1,19 +1,13 @@
 """Descriptions by a language model behind an OpenAI-compatible HTTP endpoint."""
 
 import os
-import threading
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from sktime_llm._progress import progress_bar
 from sktime_llm.errors import DescriptionError, InputError
-from sktime_llm.text._chat_completions import (
-    ChatCompletions,
-    Patience,
-    RequestFailedError,
-    completions_url,
-)
 from sktime_llm.text._description_prompt import (
     DEFAULT_PROMPT,
     check_prompt,
@@ -31,7 +25,8 @@ class EndpointDescriber(Describer):
     Each series is one request to ``{base_url}/chat/completions``. Statistics and
     averages of the data leave this machine, to the host that `base_url` names and to no
     other: redirects are not followed. The key is read from the environment for each
-    request, and is neither kept nor part of an error, a log, a pickle or the cache.
+    request, and is neither kept nor part of an error, a log, a pickle or the cache; a
+    text that quotes it is an error.
 
     Parameters
     ----------
@@ -53,7 +48,7 @@ class EndpointDescriber(Describer):
     extra_body : mapping, optional
         More fields of the request, such as ``{"seed": 1}``.
     timeout : float, default=60.0
-        Seconds to wait for the connection, and for each part of the answer.
+        Most seconds of an attempt, from the connection to the end of the answer.
     max_retries : int, default=3
         Attempts after the first, where an attempt ended in a time-out, a broken
         connection, or status 429 or 5xx.
@@ -75,6 +70,8 @@ class EndpointDescriber(Describer):
     ------
     InputError
         By `describe`, if a parameter is out of range.
+    ImportError
+        By `describe`, if the extra ``[endpoint]`` is not installed.
     DescriptionError
         By `describe`, if the key is missing, or a series has no text in the end, with
         its name and the reason.
@@ -131,53 +128,48 @@ class EndpointDescriber(Describer):
 
     def _describe(self, series: Sequence[NamedSeries]) -> list[str]:
         self._check_parameters()
-        url = completions_url(self.base_url)
+        url = _completions_url(self.base_url)
         cache = TextCache(self.cache_dir)
         bodies = [self._body(one) for one in series]
         texts = [cache.get({"url": url, "body": body}) for body in bodies]
         missing = [i for i, text in enumerate(texts) if text is None]
         if missing:
-            patience = Patience(
-                self.timeout, self.max_retries, self.backoff, self.max_wait
-            )
-            client = ChatCompletions(url, self.api_key_env, patience)
-            client.check_key()
+            with progress_bar(
+                len(missing), "describing", "series", self.verbose
+            ) as bar:
 
-            def ask(i: int, stop: threading.Event) -> None:
-                text = client.complete(bodies[i], stop)
-                cache.put({"url": url, "body": bodies[i]}, text)
-                texts[i] = text
+                def receive(number: int, text: str) -> None:
+                    i = missing[number]
+                    cache.put({"url": url, "body": bodies[i]}, text)
+                    texts[i] = text
+                    bar.update()
 
-            self._ask_all(ask, missing, [one.name for one in series])
+                failure = self._ask(url, [bodies[i] for i in missing], receive)
+            # raised here, the error holds no frame in which the key could be found
+            if failure is not None:
+                number, reason = failure
+                name = series[missing[number]].name
+                raise DescriptionError(f"series {name!r} is not described: {reason}")
         return [text for text in texts if text is not None]
 
-    def _ask_all(
+    def _ask(
         self,
-        ask: Callable[[int, threading.Event], None],
-        indices: Sequence[int],
-        names: Sequence[Hashable],
-    ) -> None:
-        """Ask in parallel; the first failure stops the rest and is raised."""
-        stop = threading.Event()
-        failure: tuple[Hashable, str] | None = None
-        with (
-            progress_bar(len(indices), "describing", "series", self.verbose) as bar,
-            ThreadPoolExecutor(self.max_concurrency) as pool,
-        ):
-            futures = {pool.submit(ask, i, stop): names[i] for i in indices}
-            try:
-                for future in as_completed(futures):
-                    future.result()
-                    bar.update()
-            except (RequestFailedError, OSError) as error:  # OSError: of the cache
-                failure = futures[future], str(error)
-            finally:
-                stop.set()
-                pool.shutdown(cancel_futures=True)
-        # raised out here, it holds no frame or cause in which the key could be found
-        if failure is not None:
-            name, reason = failure
-            raise DescriptionError(f"series {name!r} is not described: {reason}")
+        url: str,
+        bodies: Sequence[Mapping[str, Any]],
+        receive: Callable[[int, str], None],
+    ) -> tuple[int, str] | None:
+        try:
+            from sktime_llm.text._chat_completions import ChatCompletions
+        except ImportError as error:
+            raise ImportError(
+                "EndpointDescriber needs httpx2 and tenacity. Install them with "
+                "`pip install sktime-llm[endpoint]`."
+            ) from error
+        own = {name: getattr(self, name) for name in ChatCompletions._fields[1:]}
+        client = ChatCompletions(url, **own)
+        if problem := client.problem_with_key():
+            raise DescriptionError(problem)
+        return client.complete_all(bodies, receive)
 
     def _body(self, series: NamedSeries) -> dict[str, Any]:
         prompt = make_prompt(self.prompt, series, self.n_values)
@@ -207,3 +199,24 @@ class EndpointDescriber(Describer):
                 f"extra_body has the fields {clash}; expected none of "
                 f"{list(_OWN_FIELDS)}, which are set elsewhere or cannot be."
             )
+
+
+def _completions_url(base_url: str) -> str:
+    """Return the address to post to; neither password nor query may be in it."""
+    if set(base_url) & set("@?#"):  # not quoted: it may hold a key
+        raise InputError(
+            "base_url has a user name, a query or a fragment; expected none. Put the "
+            "key into the environment variable that api_key_env names."
+        )
+    try:
+        parts = urlsplit(base_url)
+        is_http = parts.scheme in ("http", "https") and bool(parts.hostname)
+        _ = parts.port  # raises if it is not a number
+    except ValueError:
+        is_http = False
+    if not (is_http and re.fullmatch("[!-~]+", base_url)):
+        raise InputError(
+            f"base_url={base_url!r}, expected an address such as "
+            "'https://api.openai.com/v1' or 'http://localhost:8000/v1'."
+        )
+    return base_url.rstrip("/") + "/chat/completions"
