@@ -415,11 +415,8 @@ def test_when_all_fail_there_are_no_forecasts(small):
         ({"horizon": 9, "seasonal_period": 3}, "leave 3 to train on, .* at least 4"),
         ({"horizon": 10}, "too short"),
         ({"seasonal_period": 21}, "leave 21 .* at least 22"),
-        ({"horizon": 0}, "horizon must be a positive integer; got 0"),
-        ({"horizon": 2.5}, "horizon must be a positive integer; got 2.5"),
-        ({"n_folds": 0}, "number of folds must be a positive integer; got 0"),
-        ({"seasonal_period": 0}, "seasonal period must be a positive integer"),
-        ({"on_error": "ignore"}, "'ignore'; expected 'raise' or 'record'"),
+        ({"horizon": 0}, "horizon=0, expected an integer of at least 1, or None"),
+        ({"seasonal_period": 0}, "seasonal_period=0, expected an integer"),
     ],
 )
 def test_parameters_out_of_range(small, change, words):

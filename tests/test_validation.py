@@ -9,7 +9,12 @@ import typing
 import numpy as np
 import pytest
 
-from sktime_llm import BALMTSFForecaster, CALFForecaster, LLMTSNetForecaster
+from sktime_llm import (
+    BALMTSFForecaster,
+    CALFForecaster,
+    LLMTSNetForecaster,
+    compare_forecasters,
+)
 from sktime_llm._validation import (
     BOOLEAN,
     RANDOM_STATE,
@@ -45,6 +50,9 @@ USES = {
         cls: functools.partial(fit, cls)
         for cls in (CALFForecaster, BALMTSFForecaster, LLMTSNetForecaster)
     },
+    compare_forecasters: functools.partial(
+        compare_forecasters, data=SERIES, forecasters={"calf": None}, horizon=1
+    ),
     AdapterConfig: AdapterConfig,
     TrainingConfig: functools.partial(
         TrainingConfig, learning_rate=0.1, max_epochs=1, batch_size=1
@@ -53,15 +61,21 @@ USES = {
 
 
 def each_parameter():
-    for cls in USES:
-        hints = typing.get_type_hints(cls.__init__)
-        for name in inspect.signature(cls).parameters:
-            yield pytest.param(cls, name, hints[name], id=f"{cls.__name__}-{name}")
+    for use in USES:
+        function = use.__init__ if inspect.isclass(use) else use
+        hints = typing.get_type_hints(function, localns={"BaseForecaster": object})
+        for name in inspect.signature(use).parameters:
+            yield pytest.param(use, name, hints[name], id=f"{use.__name__}-{name}")
 
 
 def wrong_values(name, hint):
-    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    values = [object(), {1}]
+    origin = typing.get_origin(hint)
+    is_union = origin in (typing.Union, types.UnionType)
+    kinds = typing.get_args(hint) if is_union else (hint,)
+    kinds = [
+        str if typing.get_origin(kind) is typing.Literal else kind for kind in kinds
+    ]
+    values = [object()]
     for kind in kinds:
         values += WRONG.get(kind, [])
     if str in kinds and name not in FREE:
@@ -71,13 +85,13 @@ def wrong_values(name, hint):
     return values
 
 
-@pytest.mark.parametrize(("cls", "name", "hint"), list(each_parameter()))
-def test_wrong_values_are_refused_by_name(cls, name, hint):
+@pytest.mark.parametrize(("use", "name", "hint"), list(each_parameter()))
+def test_wrong_values_are_refused_by_name(use, name, hint):
     for value in wrong_values(name, hint):
         if name == "verbose" and value is True:
             continue
         with pytest.raises(InputError, match=rf"^{name}=.*, expected ") as caught:
-            USES[cls](**{name: value})
+            USES[use](**{name: value})
         assert repr(value)[:50] in str(caught.value)
 
 

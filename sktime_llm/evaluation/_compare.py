@@ -4,9 +4,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import pandas as pd
 
+from sktime_llm._validation import (
+    Constraint,
+    check_parameters,
+    instance_of,
+    integer,
+    one_of,
+)
 from sktime_llm.datasets import Dataset, infer_seasonal_period
 from sktime_llm.errors import (
     BackboneCorruptedError,
@@ -28,6 +34,20 @@ Progress = Callable[[int, int, str], None]
 
 _NUMBERS = ["MASE", "sMAPE", "MAE", "fit_seconds", "predict_seconds"]
 _COLUMNS = ["dataset", "forecaster", "n_variates", *_NUMBERS, "error"]
+
+_CONSTRAINTS = {
+    "horizon": integer(1) | None,
+    "seasonal_period": integer(1) | None,
+    "n_folds": integer(1),
+    "on_error": one_of("raise", "record"),
+    "progress": Constraint("a callable", callable) | None,
+}
+_DATASET_CONSTRAINTS = {"seasonal_period": integer(1), "horizon": integer(1)}
+_DATA = instance_of(Dataset, expected="a pandas object, a Dataset or several of them")
+_FORECASTERS = Constraint(
+    "forecasters by name, such as {'naive': NaiveForecaster()}",
+    lambda value: isinstance(value, Mapping) and bool(value),
+)
 
 # What is missing or broken for one data set is so for all of them.
 _SETUP_ERRORS = (
@@ -112,8 +132,11 @@ def compare_forecasters(
     0  airline  seasonal-naive  1.21
     1  airline           naive  2.47
     """
-    if on_error not in ("raise", "record"):
-        raise InputError(f"Got on_error={on_error!r}; expected 'raise' or 'record'.")
+    options = {"n_folds": n_folds, "on_error": on_error, "progress": progress}
+    check_parameters(
+        {"horizon": horizon, "seasonal_period": seasonal_period, **options},
+        _CONSTRAINTS,
+    )
     datasets = _as_datasets(data, horizon, seasonal_period)
     for dataset in datasets:
         _check_length(dataset, n_folds)
@@ -151,7 +174,10 @@ def _as_datasets(
         season = infer_seasonal_period(data)
         datasets = [Dataset(str(name or "data"), data, season, horizon)]
     else:
-        datasets = [data] if isinstance(data, Dataset) else list(data)
+        several = isinstance(data, Iterable)
+        datasets = list(data) if several else [data]  # type: ignore[arg-type, list-item]
+    for one in datasets:
+        _DATA.check("data", one)
     names = [dataset.name for dataset in datasets]
     if not names or len(set(names)) < len(names):
         raise InputError(
@@ -187,14 +213,7 @@ def _with_plain_ids(dataset: Dataset) -> pd.Series | pd.DataFrame:
 
 
 def _check_length(dataset: Dataset, n_folds: int) -> None:
-    counts = {
-        "number of folds": n_folds,
-        "horizon": dataset.horizon,
-        "seasonal period": dataset.seasonal_period,
-    }
-    for what, count in counts.items():
-        if not isinstance(count, (int, np.integer)) or count < 1:
-            raise InputError(f"The {what} must be a positive integer; got {count!r}.")
+    check_parameters(vars(dataset), _DATASET_CONSTRAINTS)
     length = len(dataset.y)
     if dataset.y.index.nlevels > 1:
         levels = list(range(dataset.y.index.nlevels - 1))
@@ -218,11 +237,7 @@ def _forecasters_for(
     made = (
         forecasters(dataset.seasonal_period) if callable(forecasters) else forecasters
     )
-    if not isinstance(made, Mapping) or not made:
-        raise InputError(
-            f"Got {made!r} as forecasters; expected forecasters by name, such as "
-            f"{{'naive': NaiveForecaster()}}."
-        )
+    _FORECASTERS.check("forecasters", made)
     return made
 
 
