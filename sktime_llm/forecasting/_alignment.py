@@ -54,7 +54,7 @@ def report_alignment(
     }
     aligned = seen.alignment
     return AlignmentReport(
-        texts=pd.Series(seen.prompts, index=labels, name="text"),
+        texts=pd.Series(seen.sentences, index=labels, name="text"),
         series_embedding=_table(aligned.series, labels),
         text_embedding=_table(aligned.text, labels),
         scales=pd.DataFrame(

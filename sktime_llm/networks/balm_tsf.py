@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -92,8 +91,8 @@ class PromptBranch(nn.Module):
             self.backbone.eval()
         return self
 
-    def write(self, series: Tensor) -> np.ndarray:
-        """Tell normalized series, (series, time), in words."""
+    def write(self, series: Tensor) -> list[str]:
+        """Write the statistics of normalized series, (series, time), as sentences."""
         return write_texts(window_statistics(series, self.n_lags), self.text_style)
 
     def tokenize(self, series: Tensor) -> Tensor:
@@ -166,8 +165,8 @@ class Modalities(NamedTuple):
 
     Attributes
     ----------
-    prompts : array of str of shape (series,)
-        What the language model is told.
+    sentences : list of str
+        What the language model reads of each series.
     series : Tensor of shape (series, patch, hidden_size)
         Embedded patches.
     text : Tensor of shape (series, prompt_length, hidden_size)
@@ -178,7 +177,7 @@ class Modalities(NamedTuple):
         Of the balanced text with the series.
     """
 
-    prompts: np.ndarray
+    sentences: list[str]
     series: Tensor
     text: Tensor
     balanced_text: Tensor

@@ -148,7 +148,7 @@ class DescriptionEncoder(nn.Module):
     def _tokenize(
         self, texts: Sequence[str], names: Sequence[Hashable] | None
     ) -> Tensor:
-        token_ids = tokenize(np.array(texts), self.backbone.tokenizer())
+        token_ids = tokenize(texts, self.backbone.tokenizer())
         n_tokens, most = token_ids.shape[1], self.backbone.max_tokens
         lengths = (token_ids != PADDING).sum(dim=1)
         if not lengths.all():

@@ -3,7 +3,6 @@
 import copy
 import logging
 
-import numpy as np
 import pytest
 import torch
 from tokenizers.processors import TemplateProcessing
@@ -25,7 +24,7 @@ def make_statistics(
 
 
 def write(style="short", **statistics):
-    return write_texts(make_statistics(**statistics), style).tolist()
+    return write_texts(make_statistics(**statistics), style)
 
 
 # words
@@ -153,13 +152,13 @@ def decode(token_ids):
 
 def test_tokens_are_those_of_the_texts():
     texts = ["rising", "min -13", "x", "rising"]
-    token_ids = tokenize(np.array(texts), load_tokenizer("tiny-random"))
+    token_ids = tokenize(texts, load_tokenizer("tiny-random"))
     assert decode(token_ids) == texts
     assert token_ids.dtype == torch.int32
 
 
 def test_padding_is_at_the_end_and_no_longer_than_needed():
-    texts = np.array(["abc", "a", "ab"])
+    texts = ["abc", "a", "ab"]
     token_ids = tokenize(texts, load_tokenizer("tiny-random"))
     assert (token_ids == PADDING).tolist() == [
         [False, False, False],
@@ -170,10 +169,10 @@ def test_padding_is_at_the_end_and_no_longer_than_needed():
 
 def test_equal_texts_are_tokenized_once():
     tokenizer = CountingTokenizer()
-    texts = np.array(["min 1", "max 2", "min 1", "min 1", "max 2"])
+    texts = ["min 1", "max 2", "min 1", "min 1", "max 2"]
     token_ids = tokenize(texts, tokenizer)
     assert sorted(tokenizer.given) == ["max 2", "min 1"]
-    assert decode(token_ids) == texts.tolist()
+    assert decode(token_ids) == texts
 
 
 def test_neither_special_tokens_nor_a_padding_token_is_needed():
@@ -185,12 +184,12 @@ def test_neither_special_tokens_nor_a_padding_token_is_needed():
     )
     tokenizer.pad_token = None
     assert tokenizer(["a"])["input_ids"][0][0] == 2
-    assert decode(tokenize(np.array(["ab", "a"]), tokenizer)) == ["ab", "a"]
+    assert decode(tokenize(["ab", "a"], tokenizer)) == ["ab", "a"]
 
 
 def test_texts_longer_than_the_model_are_left_whole_without_a_word(caplog, monkeypatch):
     # how many tokens fit is not the tokenizer's affair
     monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
     tokenizer = copy.deepcopy(load_tokenizer("tiny-random"))  # it warns only once
-    assert tokenize(np.array(["a" * 700]), tokenizer).shape == (1, 700)
+    assert tokenize(["a" * 700], tokenizer).shape == (1, 700)
     assert caplog.records == []
