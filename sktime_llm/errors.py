@@ -23,10 +23,6 @@ class UndefinedScoreWarning(SktimeLLMWarning):
     """A score has no value for some of the series, and is the mean of the others."""
 
 
-class OddTimeStampWarning(SktimeLLMWarning):
-    """Some time stamps are at another place of their periods than the others."""
-
-
 class EmptySeriesWarning(SktimeLLMWarning):
     """Some of the variates have no value at all; not even their level is known."""
 

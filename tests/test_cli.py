@@ -161,14 +161,12 @@ def test_seeds_that_cannot_be_are_refused_before_anything_runs(
     ("arguments", "words"),
     [
         (["--time-column", "date"], ["--time-column", "FILE", "first"]),
-        (["--target", "y"], ["--target", "FILE", "first"]),
-        (["--id-column", "y"], ["--id-column", "FILE"]),
-        (["--frequency", "D"], ["--frequency", "FILE"]),
-        (["--date-format", "%d"], ["--date-format", "FILE"]),
+        (["--date-format", "%d"], ["--date-format", "FILE", "first"]),
+        (["--min-length", "9"], ["--min-length", "FILE", "first"]),
         (["FILE"], ["sales.csv", "--time-column"]),
         (["FILE", "--dataset", "lynx"], ["both a FILE and --dataset"]),
         (["FILE", "--time-column", "when"], ["'when'", "'date'", "'units'"]),
-        (["FILE", "--time-column", "date"], ["repeats", "line 42", "id column"]),
+        (["FILE", "--time-column", "date"], ["repeats", "line 42", "--id-column"]),
         (["nowhere.csv", "--time-column", "date"], ["no file", "nowhere.csv"]),
         (["--dataset", "airlines"], ["'airlines'", "airline, lynx"]),
         (["--dataset", "lynx", "--forecasters", "best"], ["'best'", "auto-arima"]),
@@ -332,20 +330,51 @@ def test_own_variates_without_a_univariate_summary(run, sales):
     assert "mean MASE" not in out
 
 
-def test_date_format(run, tmp_path):
+def test_how_a_file_is_read_is_said_by_options_and_printed(run, tmp_path):
     dates = pd.date_range("2018-01-01", periods=12, freq="MS")
     path = tmp_path / "months.csv"
-    frame = pd.DataFrame({"date": dates.strftime("%d/%m/%Y"), "y": np.arange(12) % 5})
-    frame.to_csv(path, index=False)
+    rows = [f"{date:%d/%m/%Y};1.000,{i % 5};x;" for i, date in enumerate(dates)]
+    path.write_text("\n".join(["Sales", "date;y;note;z", *rows]))
     arguments = ["--time-column", "date", "--horizon", "1", "--seasonal-period", "1"]
-    arguments = ["compare", path, *arguments, "--no-plot", *NAIVE]
+    arguments = ["compare", path, *arguments, "--no-plot", "--quiet", *NAIVE]
+    for fitting in (
+        ["--skip-rows", "1", "--separator", ";", "--decimal", ","],
+        ["--thousands", "."],
+        ["--date-format", "%d/%m/%Y"],
+    ):
+        code, out, err = run(*arguments)
+        assert (code, out) == (2, "")
+        for word in fitting:
+            assert word in err
+        arguments += fitting
     code, _, err = run(*arguments)
-    assert code == 2
-    assert "--date-format" in err
-    code, _, _ = run(*arguments, "--date-format", "%d/%m/%Y")
     assert code == 0
+    assert err.splitlines() == [
+        "months.csv: 12 rows, 2018-01 to 2018-12, frequency M, inferred",
+        "  times: date",
+        "  targets: y",
+        "  left out: note (line 3: 'x' is not a number), z (holds no values)",
+    ]
     written = pd.read_csv("compare_results/forecasts.csv")["time"].unique()
     assert written.tolist() == ["2018-12"]
+
+
+def test_missing_values_go_to_the_forecasters_that_take_them(run, sales):
+    frame = pd.read_csv(sales).query("store == 'east'").reset_index()
+    frame.loc[3, "units"] = np.nan
+    frame.to_csv(sales, index=False)
+    arguments = ["--time-column", "date", "--target", "units", "--no-plot", "--quiet"]
+    arguments = ["compare", sales, *arguments, "--folds", "1", "--forecasters"]
+    code, _, err = run(*arguments, "naive", "theta")
+    assert code == 2
+    assert "line 5, column 'units': missing value ('')" in err
+    assert "--missing interpolate" in err
+    code, _, err = run(*arguments, "naive")
+    assert code == 0
+    assert "  missing, --missing values: 1 values" in err
+    code, _, err = run(*arguments, "naive", "theta", "--missing", "ffill")
+    assert code == 0
+    assert "  missing, --missing ffill: 1 values" in err
 
 
 def test_weeks_are_written_as_in_the_file(run, tmp_path):
@@ -436,14 +465,14 @@ def test_a_series_that_never_changes_is_left_out_of_mase(run, sales):
     arguments += ["--horizon", "2", "--no-plot", "--quiet", *NAIVE]
     code, _, err = run("compare", sales, *arguments)
     assert code == 0
-    assert err.startswith("warning: sales: MASE leaves out 1 of 2 series, which in ")
+    assert "\nwarning: sales: MASE leaves out 1 of 2 series, which in " in err
     assert "'east'" in err
     assert (pd.read_csv("compare_results/results.csv")["MASE"] < 5).all()
 
     frame.query("store == 'east'").to_csv(sales, index=False)
     code, out, err = run("compare", sales, *arguments)
     assert (code, out) == (2, "")
-    assert err.startswith("sktime-llm: error: The data set 'sales' has no MASE, which")
+    assert "\nsktime-llm: error: The data set 'sales' has no MASE, which" in err
 
 
 def test_missing_language_model_is_a_user_error(run, with_calf):

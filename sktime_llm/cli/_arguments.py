@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from sktime_llm._version import __version__
+from sktime_llm.cli._table import add_table_arguments
 
 _MAX_SEED = 2**32 - 1
 
@@ -24,7 +25,8 @@ examples:
   sktime-llm compare
   sktime-llm compare --dataset airline lynx --forecasters calf theta
   sktime-llm compare sales.csv --time-column date --target units --horizon 12
-  sktime-llm compare sales.csv --time-column date --id-column store --frequency D
+  sktime-llm compare sales.csv --time-column date --id-column store item
+  sktime-llm compare sales.csv --time-column date --date-format %d.%m.%Y
 
 exit codes:
   0 all forecasters ran, 1 a forecaster failed, 2 something is wrong with the input
@@ -48,6 +50,7 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_data_arguments(compare)
+    add_table_arguments(compare)
     _add_forecaster_arguments(compare)
     _add_output_arguments(compare)
     return parser
@@ -62,29 +65,6 @@ def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="instead of FILE: airline, lynx, shampoo_sales, pbs, us_consumption or "
         "us_change (default: all)",
-    )
-    add("--time-column", metavar="COLUMN", help="column of FILE with the time stamps")
-    add(
-        "--target",
-        nargs="+",
-        metavar="COLUMN",
-        help="columns of FILE to forecast (default: all that hold numbers)",
-    )
-    add(
-        "--id-column",
-        metavar="COLUMN",
-        help="column of FILE that tells several series apart",
-    )
-    add(
-        "--frequency",
-        metavar="ALIAS",
-        help="time between rows of FILE, such as D, M or 15min (default: found)",
-    )
-    add(
-        "--date-format",
-        metavar="FORMAT",
-        help="notation of the time stamps of FILE as strftime takes it, such as "
-        "%%d.%%m.%%Y (default: found)",
     )
     add(
         "--horizon",

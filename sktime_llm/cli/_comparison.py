@@ -1,6 +1,7 @@
 """The command ``compare``."""
 
 import argparse
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,13 +14,13 @@ from sktime_llm.cli._output import (
     print_summary,
     write_tables,
 )
+from sktime_llm.cli._table import given_table_options, read_file
 from sktime_llm.errors import InputError
 
 if TYPE_CHECKING:
-    from sktime_llm.datasets import Dataset
+    from sktime.forecasting.base import BaseForecaster
 
-# What describes the columns of a file.
-_COLUMN_OPTIONS = ("time_column", "target", "id_column", "frequency", "date_format")
+    from sktime_llm.datasets import Dataset
 
 
 def compare(options: argparse.Namespace) -> bool:
@@ -27,11 +28,6 @@ def compare(options: argparse.Namespace) -> bool:
     from sktime_llm.evaluation import compare_forecasters, default_forecasters
     from sktime_llm.plotting import plot_comparison, require_matplotlib
 
-    with plain_warnings():
-        datasets = _load(options)
-    if not options.no_plot:
-        require_matplotlib()
-    make_folder(options.output)
     make_forecasters = partial(
         default_forecasters,
         names=options.forecasters,
@@ -41,6 +37,11 @@ def compare(options: argparse.Namespace) -> bool:
         device=options.device,
         verbose=0 if options.quiet else None,
     )
+    with plain_warnings():
+        datasets = _load(options, make_forecasters)
+    if not options.no_plot:
+        require_matplotlib()
+    make_folder(options.output)
     with plain_warnings():
         comparison = compare_forecasters(
             datasets,
@@ -64,44 +65,37 @@ def compare(options: argparse.Namespace) -> bool:
     return bool((scores["error"] == "").all())
 
 
-def _load(options: argparse.Namespace) -> "list[Dataset]":
+def _load(
+    options: argparse.Namespace,
+    make_forecasters: "Callable[[int], dict[str, BaseForecaster]]",
+) -> "list[Dataset]":
     """Load the data sets that the arguments ask for, as they ask for them."""
     from dataclasses import replace
 
     from sktime_llm.datasets import dataset_names, load_dataset
 
     if options.file is not None:
-        return [_load_file(options)]
-    for option in _COLUMN_OPTIONS:
-        if getattr(options, option) is not None:
-            raise InputError(
-                f"--{option.replace('_', '-')} describes the columns of a FILE, and "
-                f"none was given. Put the FILE first: sktime-llm compare FILE ..."
-            )
+        return [_load_file(options, make_forecasters)]
+    for name in given_table_options(options):
+        raise InputError(
+            f"--{name.replace('_', '-')} says how a FILE is read, and none was given. "
+            f"Put the FILE first: sktime-llm compare FILE ..."
+        )
     datasets = [load_dataset(name) for name in options.dataset or dataset_names()]
     changes = {"horizon": options.horizon, "seasonal_period": options.seasonal_period}
     given = {key: value for key, value in changes.items() if value is not None}
     return [replace(dataset, **given) for dataset in datasets]
 
 
-def _load_file(options: argparse.Namespace) -> "Dataset":
-    from sktime_llm.datasets import Dataset, infer_seasonal_period, read_table
+def _load_file(
+    options: argparse.Namespace,
+    make_forecasters: "Callable[[int], dict[str, BaseForecaster]]",
+) -> "Dataset":
+    from sktime_llm.datasets import Dataset, infer_seasonal_period
 
     if options.dataset is not None:
         raise InputError("Got both a FILE and --dataset; expected one of them.")
-    if options.time_column is None:
-        raise InputError(
-            f"Name the column of {options.file} that holds the time stamps with "
-            f"--time-column."
-        )
-    y = read_table(
-        options.file,
-        time_column=options.time_column,
-        target=options.target,
-        id_column=options.id_column,
-        frequency=options.frequency,
-        date_format=options.date_format,
-    )
+    y = read_file(options, make_forecasters(1).values())
     season = options.seasonal_period or infer_seasonal_period(y)
     horizon = options.horizon or season
     if horizon == 1 and options.horizon is None:

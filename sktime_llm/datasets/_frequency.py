@@ -4,6 +4,7 @@ import contextlib
 import re
 from collections import Counter
 
+import numpy as np
 import pandas as pd
 
 from sktime_llm.errors import InputError
@@ -11,13 +12,11 @@ from sktime_llm.errors import InputError
 _STEPS_PER_SEASON = {"M": 12, "Q": 4, "W": 52, "D": 7, "B": 5, "h": 24, "s": 60}
 _MINUTES_PER_DAY = 24 * 60
 
-# Spellings that pandas 3 no longer knows.
-_MODERN_UNIT = {"H": "h", "T": "min", "S": "s", "A": "Y"}
-
-_SHORTEST_MONTH = 28
-
-# Parts of a series that are asked for their frequency when the whole has none.
+# Parts of a series whose frequency is inferred when the whole has none.
 _MAX_PARTS = 50
+
+# What an error suggests if it puts each row into a period of its own, without gaps.
+_SUGGESTIONS = ("Y-DEC", "Q-DEC", "M", "W-SUN", "D", "h", "min", "s")
 
 
 def infer_seasonal_period(y: pd.Series | pd.DataFrame) -> int:
@@ -44,80 +43,150 @@ def infer_seasonal_period(y: pd.Series | pd.DataFrame) -> int:
     >>> infer_seasonal_period(load_dataset("airline").y)
     12
     """
-    times = _times_of_longest_instance(y)
+    times = y.index
+    if times.nlevels > 1:
+        levels = list(range(times.nlevels - 1))
+        longest = y.groupby(level=levels, sort=False).size().idxmax()
+        times = y.xs(longest, level=levels if len(levels) > 1 else 0).index
     alias = getattr(times, "freqstr", None)
     if alias is None and isinstance(times, pd.DatetimeIndex):
         alias = infer_frequency(times)
-    if alias is None:
-        return 1
     try:
-        count, unit = _split_count(period_alias(alias))
+        count, unit = split_alias(period_alias(alias or ""))
     except InputError:
         return 1
-    return _steps_per_season(int(count or 1), unit.partition("-")[0])
-
-
-def _times_of_longest_instance(y: pd.Series | pd.DataFrame) -> pd.Index:
-    if y.index.nlevels == 1:
-        return y.index
-    levels = list(range(y.index.nlevels - 1))
-    sizes = y.groupby(level=levels, sort=False).size()
-    return y.xs(sizes.idxmax(), level=levels if len(levels) > 1 else 0).index
-
-
-def _steps_per_season(count: int, unit: str) -> int:
+    steps = _STEPS_PER_SEASON.get(unit.partition("-")[0], 1)
     if unit == "min":
         steps = _MINUTES_PER_DAY if count >= 5 else 60
-    else:
-        steps = _STEPS_PER_SEASON.get(unit, 1)
     return steps // count if steps % count == 0 else 1
 
 
-def _split_count(alias: str) -> tuple[str, str]:
+def split_alias(alias: str) -> tuple[int, str]:
+    """Split '15min' into 15 and 'min'."""
     unit = alias.lstrip("0123456789")
-    return alias[: len(alias) - len(unit)], unit
+    return int(alias[: len(alias) - len(unit)] or 1), unit
 
 
 def period_alias(alias: str) -> str:
-    """Turn an alias of periods or of time stamps into the one of its periods.
+    """Return the alias of the periods that an alias of pandas stands for.
 
-    ``"MS"``, ``"ME"`` and ``"M"`` all give ``"M"``. Business days stay ``"B"``.
+    'MS', 'ME' and 'M' all give 'M'. Business days stay 'B', as pandas deprecates
+    periods of them.
     """
     if alias == "B":
         return alias
-    count, unit = _split_count(alias)
-    unit, dash, anchor = unit.partition("-")
-    # First and last business days of months, quarters and years.
-    unit = re.sub("^B(?=[MQYA])", "", unit)
-    unit = _MODERN_UNIT.get(unit, unit) + dash + anchor
-    if unit != "B":  # pandas deprecates periods of business days
+    count, unit = split_alias(alias)
+    unit = re.sub("^B(?=[MQY])", "", unit)  # business days that start or end months
+    number = str(count) if count != 1 else ""
+    if unit != "B":
         with contextlib.suppress(ValueError, AttributeError):
-            return pd.PeriodIndex([], freq=count + unit).freqstr
+            return pd.PeriodIndex([], freq=number + unit).freqstr
         with contextlib.suppress(ValueError, AttributeError):
             period = pd.date_range("2000", periods=1, freq=unit).to_period()
-            return pd.PeriodIndex([], freq=count + period.freqstr).freqstr
+            return pd.PeriodIndex([], freq=number + period.freqstr).freqstr
     raise InputError(
-        f"The frequency {alias!r} is not supported; expected a pandas alias such as "
-        f"'Y', 'Q', 'M', 'W', 'D', 'B', 'h', '15min' or 's'."
+        f"The frequency {alias!r} is not supported; expected an alias of pandas such "
+        f"as Y, Q, M, W, D, B, h, 15min or s."
+    )
+
+
+def step_of(alias: str | None) -> int:
+    """Return how many units of time a frequency has, 2 for '2h'."""
+    return 1 if alias in (None, "B") else split_alias(alias)[0]
+
+
+def has_dates(times: pd.Series, alias: str | None) -> bool:
+    """Tell whether local times stand for periods of a day or longer."""
+    if alias is not None:
+        return split_alias(alias)[1][0] in "YQMWDB"
+    return (times - times.dt.normalize()).nunique() == 1
+
+
+def find_alias(name: str, times: pd.Series, series: np.ndarray) -> str:
+    """Infer the frequency of sorted series from the longest of them."""
+    stamps = pd.DatetimeIndex(times[series == np.bincount(series).argmax()])
+    found = infer_frequency(stamps)
+    if found and _is_on_grid(pd.DatetimeIndex(times.unique()).sort_values(), found):
+        with contextlib.suppress(InputError):
+            return period_alias(found)
+    same_series = series[1:] == series[:-1]
+    advice = "Give --frequency, such as D or M, so that each row is one period"
+    for alias in _SUGGESTIONS if same_series.any() else ():
+        if (np.diff(to_ordinals(times, alias))[same_series] == 1).all():
+            unit = alias.partition("-")[0]
+            advice = f"--frequency {unit} would make each row one period"
+            break
+    raise InputError(
+        f"{name}: no frequency found in the times "
+        f"{', '.join(map(format_time, stamps[:4]))}. {advice}."
     )
 
 
 def infer_frequency(stamps: pd.DatetimeIndex) -> str | None:
-    """Find the frequency of sorted time stamps, gaps or not.
+    """Return the pandas alias of sorted time stamps, with or without missing rows.
 
-    Where the whole has none, ever shorter parts of it are asked, and the most common
-    answer at the first length that has any is taken.
+    If pandas finds none for the whole, it is asked for ever shorter parts, until one
+    has a frequency on whose grid all stamps lie.
     """
-    is_one_day = stamps.day.nunique() == 1 and stamps.day[0] <= _SHORTEST_MONTH
-    if is_one_day and not stamps.is_month_end.all():
-        # pandas knows steps of months only between their first or last days.
-        stamps = stamps - pd.Timedelta(days=stamps.day[0] - 1)
     width = len(stamps)
     while width >= 3:
         starts = range(0, len(stamps) - width + 1, width)[:_MAX_PARTS]
         found = [pd.infer_freq(stamps[start : start + width]) for start in starts]
-        counts = Counter(alias for alias in found if alias is not None)
-        if counts:
-            return counts.most_common(1)[0][0]
+        for alias, _ in Counter(filter(None, found)).most_common():
+            if _is_on_grid(stamps, alias):
+                return alias
         width = 3 if width in (4, 5) else width // 2
     return None
+
+
+def _is_on_grid(stamps: pd.DatetimeIndex, alias: str) -> bool:
+    """Tell whether all stamps are steps of a frequency after the first of them."""
+    offset = pd.tseries.frequencies.to_offset(alias)
+    if isinstance(offset, pd.offsets.Tick):
+        return not ((stamps - stamps[0]) % pd.Timedelta(offset)).any()
+    grid = pd.date_range(stamps[0], stamps[-1], freq=offset)
+    return bool(stamps.isin(grid).all())
+
+
+def to_ordinals(times: pd.Series, alias: str) -> np.ndarray:
+    """Number times by their periods, or business days, of a frequency."""
+    if alias == "B":
+        return np.busday_count("1970-01-01", times.to_numpy().astype("datetime64[D]"))
+    return times.dt.to_period(alias).array.asi8
+
+
+def from_ordinals(ordinals: np.ndarray, alias: str | None) -> pd.Index:
+    """Return the periods, business days or integers that have these numbers."""
+    if alias is None:
+        return pd.Index(ordinals)
+    if alias == "B":
+        days = np.busday_offset(np.datetime64("1970-01-01"), ordinals)
+        return pd.DatetimeIndex(np.asarray(days, dtype="datetime64[ns]"))
+    return pd.PeriodIndex.from_ordinals(ordinals, freq=alias)
+
+
+def format_time(stamp: object) -> str:
+    """Format a time stamp without its redundant part.
+
+    Parameters
+    ----------
+    stamp : object
+        An entry of a time index: a period, a time stamp or an integer.
+
+    Returns
+    -------
+    str
+        The time, without midnight; a week is given by its last day.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sktime_llm.datasets import format_time
+    >>> format_time(pd.Timestamp("2020-01-05"))
+    '2020-01-05'
+    >>> format_time(pd.Period("2020-01-05", freq="W-SUN"))
+    '2020-01-05'
+    """
+    if isinstance(stamp, pd.Period) and "W-" in stamp.freqstr:
+        return str(stamp.end_time.date())
+    return str(stamp).removesuffix(" 00:00:00")

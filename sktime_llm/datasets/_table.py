@@ -1,87 +1,97 @@
 """A person's own table, read into the formats that sktime forecasts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from sktime_llm.datasets._dates import check_one_regular, read_times
-from sktime_llm.datasets._file import TableFile
-from sktime_llm.datasets._places import warn_of_odd_stamps
-from sktime_llm.datasets._time_index import (
-    check_no_repeats,
-    choose_frequency,
-    regular_index,
-)
+from sktime_llm.datasets._columns import read_targets
+from sktime_llm.datasets._frequency import period_alias
+from sktime_llm.datasets._series import FILLS, Rows, fill, lay_out, sort_rows
+from sktime_llm.datasets._source import Source, open_source
+from sktime_llm.datasets._times import integer_format, read_times
 from sktime_llm.errors import InputError
 
-# The sorted time stamps of every series, and a regular index of them.
-_Indexed = tuple[dict[str, pd.Series], dict[str, pd.Index]]
+MISSING = ("error", "values", "keep", *FILLS)
+_MAX_NAMES = 10
+
+Columns = str | Sequence[str] | None
 
 
 def read_table(
     path: str | Path,
     *,
     time_column: str,
-    target: str | Sequence[str] | None = None,
-    id_column: str | None = None,
+    target: Columns = None,
+    id_column: Columns = None,
     frequency: str | None = None,
     date_format: str | None = None,
+    decimal: str = ".",
+    thousands: str | None = None,
+    separator: str = ",",
+    skip_rows: int = 0,
+    missing: str = "error",
+    min_length: int = 1,
+    report: Callable[[str], None] | None = None,
 ) -> pd.Series | pd.DataFrame:
     r"""Read a CSV or Parquet file into a format that sktime forecasts.
 
-    The file is wide (one row per time stamp, one column per variate) or long (one row
-    per series and time stamp, `id_column` names the series). Rows may come in any
-    order. Nothing is filled in or left out: a file with gaps, repeated time stamps or
-    missing values is an error that says where.
+    The file is wide (one row per time, one column per variate) or long (one row per
+    series and time, `id_column` names the series). Rows may come in any order. No
+    notation is guessed; an error names the cell, and the option that would fit it as
+    the command line spells it: ``--date-format`` is `date_format`.
 
     Parameters
     ----------
     path : str or Path
-        File with the suffix ``.csv`` (separated by commas, with a header line) or
-        ``.parquet``.
+        A text file with a header line (``.csv``, ``.tsv``, ``.txt``) in UTF-8 or
+        UTF-16, or a ``.parquet`` file.
     time_column : str
-        Column with the time stamps: dates, quarters such as ``2020Q1``, or consecutive
-        integers. Write dates as ``YYYY-MM-DD``, or give `date_format`. Where all stamps
-        can be read in several ways, with the month, the day or a year of two digits
-        first, the way is taken that gives regular time stamps; it is an error if
-        several do. Times with an offset from UTC are converted to UTC.
+        Column with the times: ISO 8601 such as ``2020-01-31 09:00``, ``2020-01`` or
+        ``20200131``, quarters ``2020Q1``, weeks ``2020-W05``, periods as pandas writes
+        them, or row numbers. Other notations need `date_format`. Of times with an
+        offset from UTC, the local date is taken for steps of a day or longer, else UTC.
     target : str or sequence of str, optional
-        Columns to forecast. Default: all columns that mostly hold numbers, apart from
-        `time_column` and `id_column`.
-    id_column : str, optional
-        Column that names the series a row belongs to. Default: one series.
+        Columns to forecast. Default: all named columns that mostly hold numbers, apart
+        from `time_column` and `id_column`.
+    id_column : str or sequence of str, optional
+        Columns that name the series of a row. Default: one series.
     frequency : str, optional
-        Time between rows as a pandas alias, such as ``"D"``, ``"M"`` or ``"15min"``.
-        Default: found from the time stamps.
+        Time between rows as a pandas alias, such as ``"D"``, ``"M"`` or ``"15min"``;
+        each row is then put into its period. Default: inferred by pandas.
     date_format : str, optional
-        Notation of the time stamps as strftime takes it, such as ``"%d.%m.%Y"``.
-        Default: found from the time stamps.
+        Notation of the times as strftime takes it, such as ``"%d.%m.%Y"``.
+    decimal, thousands : str, default="." and None
+        Decimal and thousands separators of text.
+    separator : str, default=","
+        Separator of the columns of a text file.
+    skip_rows : int, default=0
+        Lines above the column names of a text file.
+    missing : {"error", "values", "keep", "interpolate", "ffill"}, default="error"
+        What becomes of missing rows and values: both are an error; values are NaN, and
+        rows an error; both are NaN; both are filled from the same series, linearly
+        between neighbors or with the value before.
+    min_length : int, default=1
+        Leave out series with fewer rows than this.
+    report : callable, optional
+        Called with lines that say which columns are times, targets, ids and left out,
+        and what else was found.
 
     Returns
     -------
     pandas.Series or pandas.DataFrame
         A Series for one target, a DataFrame for several, and with `id_column` a
         DataFrame with index levels (`id_column`, `time_column`). Time is a
-        ``PeriodIndex``, an integer index if the time stamps are integers, and a
-        ``DatetimeIndex`` for business days. Values are float64.
+        `PeriodIndex`, an integer index of row numbers, or a `DatetimeIndex` of business
+        days. Values are float64, ids are text as written.
 
     Raises
     ------
     InputError
-        If the file or one of its columns, time stamps or values cannot be used.
+        If the file or one of its columns, times or values cannot be used.
     ImportError
-        If the file is Parquet and no package is installed that reads it.
-
-    Warns
-    -----
-    OddTimeStampWarning
-        If time stamps are at another place of their periods than the others, such as a
-        17th among first days of months. In months, quarters and years, alike are the
-        same day of a month, its last day, and its first or last business day, for which
-        any weekday of the first or last ten days is taken. In days and weeks, two hours
-        make no difference, as clocks may have been changed.
+        If the file is Parquet and pyarrow is not installed.
 
     Examples
     --------
@@ -100,140 +110,127 @@ def read_table(
     2020-03    4.0
     Freq: M, Name: sales, dtype: float64
     """
-    table = TableFile.open(Path(path))
-    table.require(time_column, "time column")
-    if id_column is not None:
-        table.require(id_column, "id column")
-    targets = _choose_targets(table, target, taken=[time_column, id_column])
-
-    ids = None if id_column is None else table.texts(id_column)
-    readings = read_times(table, time_column, frequency, date_format)
-    values = pd.DataFrame({name: _read_numbers(table, name) for name in targets})
-    instances, indices = _index_readings(table, time_column, readings, ids, frequency)
-    warn_of_odd_stamps(
-        table, instances, indices, is_frequency_given=frequency is not None
+    if missing not in MISSING:
+        expected = ", ".join(MISSING)
+        raise InputError(f"Got missing={missing!r}; expected one of {expected}.")
+    alias = None if frequency is None else period_alias(frequency)
+    source = open_source(Path(path), separator, skip_rows, time_column)
+    times_name, ids, targets = _find_columns(source, time_column, id_column, target)
+    values, left_out = read_targets(
+        source, targets, [times_name, *ids], decimal, thousands
     )
-    values = values.loc[np.concatenate([stamps.index for stamps in instances.values()])]
-    if id_column is not None:
-        values.index = _panel_index(indices, names=[id_column, time_column])
-        return values
-    values.index = indices[""].rename(time_column)
-    return values[targets[0]] if len(targets) == 1 else values
-
-
-def _choose_targets(
-    table: TableFile, target: str | Sequence[str] | None, taken: list[str | None]
-) -> list[str]:
-    if target is None:
-        others = [name for name in table.frame.columns if name not in taken]
-        targets = [name for name in others if _is_mostly_numbers(table.frame[name])]
-        if not targets:
-            raise InputError(
-                f"{table.name} has no numeric column to forecast; besides the time and "
-                f"id columns it has {', '.join(map(repr, others)) or 'none'}."
-            )
-        return targets
-    targets = [target] if isinstance(target, str) else list(target)
-    if not targets:
-        raise InputError("Got no target column; expected at least one, or None.")
-    for name in targets:
-        table.require(name, "target")
-        if name in taken or targets.count(name) > 1:
-            raise InputError(
-                f"Column {name!r} was given twice; expected the time column, the id "
-                f"column and the targets to be different columns."
-            )
-    return targets
-
-
-def _is_mostly_numbers(cells: pd.Series) -> bool:
-    filled = cells.dropna()
-    if not _may_hold_numbers(cells) or filled.empty:
-        return False
-    return bool(pd.to_numeric(filled, errors="coerce").notna().mean() > 0.5)
-
-
-def _may_hold_numbers(cells: pd.Series) -> bool:
-    """Tell times and truth values, which pandas would turn into numbers, apart."""
-    is_type = pd.api.types
-    if is_type.is_bool_dtype(cells):
-        return False
-    is_text = is_type.is_object_dtype(cells) or is_type.is_string_dtype(cells)
-    return bool(is_text or is_type.is_numeric_dtype(cells))
-
-
-def _read_numbers(table: TableFile, column: str) -> pd.Series:
-    texts = table.texts(column)
-    cells = table.frame[column]
-    if not _may_hold_numbers(cells):
-        cells = pd.Series(np.nan, index=cells.index)
-    numbers = pd.to_numeric(cells, errors="coerce").astype("float64")
-    bad = ~np.isfinite(numbers)
-    if bad.any():
-        position = int(bad.idxmax())
-        table.fail(
-            column,
-            position,
-            f"got {texts[position]!r}, expected a finite number. Correct the value, or "
-            f"leave the column out of the targets.",
+    times, offsets = read_times(source, times_name, date_format)
+    series, keys = _number_series(source, ids)
+    names = [" / ".join(key) for key in keys.itertuples(index=False)] or [""]
+    lengths = np.bincount(series)
+    if lengths.max() < min_length:
+        raise InputError(
+            f"{source.name}: the longest series has {lengths.max()} rows, expected at "
+            f"least {min_length}. Give a smaller --min-length."
         )
-    return numbers
+    kept = lengths[series] >= min_length
+    short = [names[i] for i in np.flatnonzero(lengths < min_length)]
+    rows = sort_rows(source, times, offsets, series, names, kept, alias)
+    n_values = _check_missing(rows, values, missing)
+    index, series, y = lay_out(rows, values, missing)
+    if missing in FILLS:
+        y = fill(rows, index, series, y, missing)
+    if report is not None:
+        found = {
+            "times": [times_name],
+            "targets": values.columns,
+            "ids": ids,
+            "left out": [f"{name} ({reason})" for name, reason in left_out.items()],
+            f"left out, shorter than {min_length} rows": short,
+            f"missing, --missing {missing}": _count(
+                rows=len(y) - len(rows.times), values=n_values
+            ),
+        }
+        _report(report, rows, found)
+    return _set_index(y, index, series, keys, times_name)
 
 
-def _index_readings(
-    table: TableFile,
-    column: str,
-    readings: dict[str, pd.Series],
-    ids: pd.Series | None,
-    frequency: str | None,
-) -> _Indexed:
-    """Sort and index the time stamps by the one reading that makes them regular."""
-    outcomes = {
-        notation: _try_to_index(table, times, ids, frequency)
-        for notation, times in readings.items()
-    }
-    errors = {key: one for key, one in outcomes.items() if isinstance(one, InputError)}
-    check_one_regular(table, column, readings, errors)
-    return next(one for one in outcomes.values() if not isinstance(one, InputError))
+def _find_columns(
+    source: Source, time_column: str, id_column: Columns, target: Columns
+) -> tuple[object, list[object], list[object] | None]:
+    def find(names: Columns, role: str) -> list[object]:
+        listed = [names] if isinstance(names, (str, int)) else list(names or [])
+        return [source.find(name, role) for name in listed]
+
+    times, ids = source.find(time_column, "time column"), find(id_column, "id column")
+    targets = None if target is None else find(target, "target")
+    every = [times, *ids, *(targets or [])]
+    if targets == [] or len(set(every)) < len(every):
+        raise InputError(
+            f"Got the time column {times!r}, the id columns {ids} and the targets "
+            f"{targets}; expected at least one target, and no column twice."
+        )
+    return times, ids, targets
 
 
-def _try_to_index(
-    table: TableFile, times: pd.Series, ids: pd.Series | None, frequency: str | None
-) -> _Indexed | InputError:
-    try:
-        return _index_instances(table, times, ids, frequency)
-    except InputError as error:
-        return error
+def _number_series(
+    source: Source, ids: list[object]
+) -> tuple[np.ndarray, pd.DataFrame]:
+    """Return the number of the series of each row, and the ids of each series."""
+    keys = pd.DataFrame({name: source.texts(name) for name in ids})
+    if not ids:
+        return np.zeros(len(source.frame), dtype=int), keys
+    series = keys.groupby(ids, sort=True).ngroup().to_numpy()
+    return series, keys.iloc[np.unique(series, return_index=True)[1]]
 
 
-def _index_instances(
-    table: TableFile, times: pd.Series, ids: pd.Series | None, frequency: str | None
-) -> _Indexed:
-    """Return the sorted time stamps of every series, and a regular index of them."""
-    instances = _split_instances(times, ids)
-    for instance, stamps in instances.items():
-        check_no_repeats(table, stamps, instance)
-    if times.dtype.kind == "M":
-        frequency = choose_frequency(table, instances, frequency)
-    indices = {
-        instance: regular_index(table, stamps, frequency, instance)
-        for instance, stamps in instances.items()
-    }
-    return instances, indices
+def _check_missing(rows: Rows, values: pd.DataFrame, missing: str) -> int:
+    """Return how many values are missing; raise if that is an error."""
+    found = np.argwhere(values.iloc[rows.times.index].isna().to_numpy())
+    if len(found) and missing == "error":
+        i, j = found[0]
+        name, position = values.columns[j], rows.times.index[i]
+        cell = str(rows.source.frame[name].iloc[position])
+        rows.source.fail(
+            name,
+            position,
+            f"missing value ({cell!r}). Fill it in, give --missing interpolate or "
+            f"ffill, or --missing keep for methods that take missing values.",
+        )
+    return len(found)
 
 
-def _split_instances(times: pd.Series, ids: pd.Series | None) -> dict[str, pd.Series]:
-    """Sort the time stamps of every series; a single one goes by the empty name."""
-    if ids is None:
-        return {"": times.sort_values(kind="stable")}
-    return {
-        instance: times[rows].sort_values(kind="stable")
-        for instance, rows in ids.groupby(ids).groups.items()
-    }
+def _count(**counts: int) -> list[str]:
+    return [f"{n} {what}" for what, n in counts.items() if n]
 
 
-def _panel_index(indices: dict[str, pd.Index], names: list[str]) -> pd.MultiIndex:
-    times = list(indices.values())
-    ids = np.repeat(np.array(list(indices), dtype="object"), [len(t) for t in times])
-    joined = times[0].append(times[1:]) if len(times) > 1 else times[0]
-    return pd.MultiIndex.from_arrays([ids, joined], names=names)
+def _report(
+    report: Callable[[str], None], rows: Rows, found: dict[str, Sequence[object]]
+) -> None:
+    """Report how many rows there are, of which times, and what else was found."""
+    n_series = len(np.unique(rows.series))
+    several = f" of {n_series} series" if rows.names != [""] else ""
+    span = f"{rows.time(rows.ordinals.min())} to {rows.time(rows.ordinals.max())}"
+    what = rows.frequency
+    if rows.alias is None:
+        date_format = integer_format(rows.times.astype(str))
+        hint = f" (if these are dates, give --date-format {date_format})"
+        what = f"row numbers{hint * bool(date_format)}"
+    report(f"{rows.source.name}: {len(rows.times)} rows{several}, {span}, {what}")
+    for what, items in found.items():
+        names = ", ".join(map(str, items[:_MAX_NAMES]))
+        more = f" and {len(items) - _MAX_NAMES} more" * (len(items) > _MAX_NAMES)
+        if names:
+            report(f"  {what}: {names}{more}")
+
+
+def _set_index(
+    y: pd.DataFrame,
+    index: pd.Index,
+    series: np.ndarray,
+    keys: pd.DataFrame,
+    times_name: object,
+) -> pd.Series | pd.DataFrame:
+    if not keys.empty:
+        ids = [keys[name].to_numpy(dtype="object")[series] for name in keys]
+        names = [*keys.columns, times_name]
+        return y.set_axis(pd.MultiIndex.from_arrays([*ids, index], names=names))
+    if isinstance(index, pd.DatetimeIndex):
+        index = pd.DatetimeIndex(index, freq="B")
+    y = y.set_axis(index.rename(times_name))
+    return y.iloc[:, 0] if y.shape[1] == 1 else y

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sktime_llm.datasets._file import TableFile
 from sktime_llm.errors import InputError
 
 STEP = "5min"
@@ -157,23 +156,23 @@ def load_los_loop(
     2012-03-01 00:00:00    64.4    67.6
     2012-03-01 00:05:00    62.7    68.6
     """
-    table = TableFile.open(Path(path))
-    speeds = table.frame.apply(pd.to_numeric, errors="coerce").astype("float64")
-    bad = (table.frame.notna() & ~np.isfinite(speeds)).to_numpy()
-    if bad.any():
-        row, column = (int(i) for i in np.argwhere(bad)[0])
-        table.fail(
-            table.frame.columns[column],
-            row,
-            f"got {table.frame.iat[row, column]!r}, expected a speed. The file has one "
-            f"column per sensor and none of times.",
+    path = require_file(path)
+    cells = pd.read_csv(path, dtype="str", keep_default_na=False)
+    speeds = cells.apply(pd.to_numeric, errors="coerce").astype("float64")
+    bad = np.argwhere(((cells != "") & ~np.isfinite(speeds)).to_numpy())
+    if len(bad):
+        row, column = bad[0]
+        raise InputError(
+            f"{path.name}, line {row + 2}, column {cells.columns[column]!r}: got "
+            f"{cells.iat[row, column]!r}, expected a speed. The file has one column "
+            f"per sensor and none of times."
         )
     speeds.index = _regular_index(len(speeds), start)
     return speeds
 
 
 def require_file(path: str | Path) -> Path:
-    """Give the path of a file that exists."""
+    """Return the path of a file, which must exist."""
     path = Path(path)
     if not path.is_file():
         raise InputError(
@@ -197,10 +196,10 @@ def _regular_index(n_steps: int, start: str | pd.Timestamp | None) -> pd.Index:
 
 def _read_npz(path: Path) -> np.ndarray:
     try:
-        content = np.load(path)  # refuses pickled objects
-        names = content.files if isinstance(content, np.lib.npyio.NpzFile) else []
-        values = content["data"] if "data" in names else None
-    except (EOFError, OSError, ValueError, zipfile.BadZipFile) as error:
+        with np.load(path) as content:  # refuses pickled objects
+            names = content.files
+            values = content["data"] if "data" in names else None
+    except (AttributeError, EOFError, OSError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(
             f"{path.name} is not an archive of numeric arrays; expected the .npz file "
             f"as published. Check that it was fetched completely."

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sktime_llm.datasets import load_metr_la, load_pems_bay
+from sktime_llm.datasets import load_dcrnn
 from sktime_llm.errors import InputError
 
 TIMES = pd.date_range("2012-03-01", periods=3, freq="5min")
@@ -25,40 +25,41 @@ def h5(tmp_path):
     return write
 
 
-@pytest.mark.parametrize(
-    ("load", "key"), [(load_metr_la, "df"), (load_pems_bay, "speed")]
-)
-def test_table_of_speeds_under_the_published_key(h5, load, key):
-    y = load(h5(SPEEDS, key))
+@pytest.mark.parametrize(("name", "key"), [("METR-LA", "df"), ("PEMS-BAY", "speed")])
+def test_table_of_speeds_under_the_published_key(h5, name, key):
+    y = load_dcrnn(name, h5(SPEEDS, key))
     pd.testing.assert_frame_equal(y, SPEEDS.replace(0.0, np.nan))
     assert y.index.freqstr == "5min"
 
 
 def test_zeros_can_stay(h5):
-    y = load_metr_la(h5(SPEEDS), zero_is_missing=False)
+    y = load_dcrnn("METR-LA", h5(SPEEDS), zero_is_missing=False)
     pd.testing.assert_frame_equal(y, SPEEDS)
 
 
 def test_sensor_ids_become_text(h5):
     table = SPEEDS.set_axis([400001, 400017], axis=1)
-    assert list(load_pems_bay(h5(table, "speed")).columns) == ["400001", "400017"]
+    assert list(load_dcrnn("PEMS-BAY", h5(table, "speed")).columns) == [
+        "400001",
+        "400017",
+    ]
 
 
 def test_integers_become_floats(h5):
     path = h5(SPEEDS.round().astype(int))
-    y = load_metr_la(path, zero_is_missing=False)
+    y = load_dcrnn("METR-LA", path, zero_is_missing=False)
     assert (y.dtypes == "float64").all()
 
 
 def test_time_stamps_left_out_are_rows_of_nan(h5):
     full = SPEEDS.replace(0.0, 1.0)
     path = h5(full.iloc[[0, 2]])
-    y = load_metr_la(path)
+    y = load_dcrnn("METR-LA", path)
     assert y.index.equals(TIMES)
     assert y.index.freqstr == "5min"
     assert y.iloc[1].isna().all()
     pd.testing.assert_frame_equal(
-        load_metr_la(path, regular=False), full.iloc[[0, 2]], check_freq=False
+        load_dcrnn("METR-LA", path, regular=False), full.iloc[[0, 2]], check_freq=False
     )
 
 
@@ -69,48 +70,53 @@ def test_time_stamps_left_out_are_rows_of_nan(h5):
 )
 def test_time_stamps_out_of_order(h5, order, stamp):
     with pytest.raises(InputError, match=f"time stamp 2012-03-01 {stamp}"):
-        load_metr_la(h5(SPEEDS.iloc[order]))
+        load_dcrnn("METR-LA", h5(SPEEDS.iloc[order]))
 
 
 def test_time_stamp_between_the_steps(h5):
     times = TIMES[:2].append(pd.DatetimeIndex(["2012-03-01 00:12"]))
     with pytest.raises(InputError, match="time stamp 2012-03-01 00:12:00"):
-        load_metr_la(h5(SPEEDS.set_axis(times)))
+        load_dcrnn("METR-LA", h5(SPEEDS.set_axis(times)))
+
+
+def test_unknown_data_set_names_the_known_ones(tmp_path):
+    with pytest.raises(InputError, match="'METR'; expected one of METR-LA, PEMS-BAY"):
+        load_dcrnn("METR", tmp_path / "metr-la.h5")
 
 
 def test_unknown_key_lists_the_present_ones(h5):
     with pytest.raises(InputError, match="no table 'df'; its tables are 'speed'"):
-        load_metr_la(h5(SPEEDS, "speed"))
-    assert len(load_metr_la(h5(SPEEDS, "other"), key="other")) == 3
+        load_dcrnn("METR-LA", h5(SPEEDS, "speed"))
+    assert len(load_dcrnn("METR-LA", h5(SPEEDS, "other"), key="other")) == 3
 
 
 @pytest.mark.parametrize(
     ("table", "words"),
     [
-        (SPEEDS["773869"], "not a table of speeds"),
-        (SPEEDS.iloc[:0], "not a table of speeds"),
-        (SPEEDS.assign(day="Thu"), "expected numbers only"),
-        (SPEEDS.reset_index(drop=True), "expected one of time stamps"),
+        (SPEEDS["773869"], "does not hold a table of speeds"),
+        (SPEEDS.iloc[:0], "does not hold a table of speeds"),
+        (SPEEDS.assign(day="Thu"), "one numeric column per sensor"),
+        (SPEEDS.reset_index(drop=True), "expected times"),
     ],
     ids=["series", "empty", "text", "numbered rows"],
 )
 def test_table_of_something_else(h5, table, words):
     with pytest.raises(InputError, match=words):
-        load_metr_la(h5(table))
+        load_dcrnn("METR-LA", h5(table))
 
 
 def test_file_of_another_format(h5):
     path = h5(SPEEDS)
     path.write_text("time,773869\n")
     with pytest.raises(InputError, match=r"speeds\.h5 is not an HDF5 file"):
-        load_metr_la(path)
+        load_dcrnn("METR-LA", path)
 
 
 def test_incomplete_file(h5):
     path = h5(SPEEDS)
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(InputError, match="fetched completely"):
-        load_metr_la(path)
+        load_dcrnn("METR-LA", path)
 
 
 def test_array_that_pandas_did_not_write(h5, tmp_path):
@@ -118,12 +124,12 @@ def test_array_that_pandas_did_not_write(h5, tmp_path):
     with sys.modules["tables"].open_file(path, "w") as file:
         file.create_array("/", "df", np.ones(3))
     with pytest.raises(InputError, match="not those of pandas"):
-        load_metr_la(path)
+        load_dcrnn("METR-LA", path)
 
 
 def test_missing_file(tmp_path):
     with pytest.raises(InputError, match=r"no file .*absent\.h5"):
-        load_metr_la(tmp_path / "absent.h5")
+        load_dcrnn("METR-LA", tmp_path / "absent.h5")
 
 
 def test_without_pytables(tmp_path, monkeypatch):
@@ -131,4 +137,4 @@ def test_without_pytables(tmp_path, monkeypatch):
     path.touch()
     monkeypatch.setitem(sys.modules, "tables", None)
     with pytest.raises(ImportError, match=r"pip install sktime-llm\[traffic\]"):
-        load_metr_la(path)
+        load_dcrnn("METR-LA", path)

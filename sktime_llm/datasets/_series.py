@@ -1,0 +1,180 @@
+"""From rows in any order to series with a regular time index."""
+
+from dataclasses import dataclass
+from typing import NoReturn
+
+import numpy as np
+import pandas as pd
+
+from sktime_llm.datasets._frequency import (
+    find_alias,
+    format_time,
+    from_ordinals,
+    has_dates,
+    step_of,
+    to_ordinals,
+)
+from sktime_llm.datasets._source import Source
+from sktime_llm.datasets._times import integer_format
+from sktime_llm.errors import InputError
+
+FILLS = ("interpolate", "ffill")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a table, sorted by series and time.
+
+    The index of `times` is the place of each row in the file, `series` the number of
+    its series, with a name in `names`, and `ordinals` the number of its period of the
+    frequency `alias`, which is None for integers.
+    """
+
+    source: Source
+    times: pd.Series
+    series: np.ndarray
+    names: list[str]
+    ordinals: np.ndarray
+    alias: str | None
+    is_inferred: bool = False
+
+    @property
+    def frequency(self) -> str:
+        """The frequency in words."""
+        return f"frequency {self.alias}{', inferred' * self.is_inferred}"
+
+    def distances(self) -> np.ndarray:
+        """Return the steps from row to row, 1 between series."""
+        steps = np.diff(self.ordinals) / step_of(self.alias)
+        return np.where(self.series[1:] == self.series[:-1], steps, 1)
+
+    def time(self, ordinal: int) -> str:
+        """Format the time that has a number."""
+        return format_time(from_ordinals(np.array([ordinal]), self.alias)[0])
+
+    def fail(
+        self, i: int, problem: str, advice: str, verb: str = "follows"
+    ) -> NoReturn:
+        """Raise an error about a row and the one before."""
+        before, after = map(format_time, self.times.iloc[i - 1 : i + 1])
+        above, row = map(self.source.row, self.times.index[i - 1 : i + 1])
+        name = self.names[self.series[i]]
+        of = f" of {name!r}" * bool(name)
+        raise InputError(
+            f"{self.source.name}, {row}: {after}{of} {verb} {before} ({above})"
+            f"{problem}. {advice}."
+        )
+
+
+def sort_rows(
+    source: Source,
+    times: pd.Series,
+    offsets: pd.Series | None,
+    series: np.ndarray,
+    names: list[str],
+    kept: np.ndarray,
+    alias: str | None,
+) -> Rows:
+    """Sort the kept rows by series and time, and number their periods."""
+    if offsets is not None and not has_dates(times, alias):
+        times = times - offsets
+    if isinstance(times.dtype, pd.PeriodDtype):
+        if alias is None:
+            alias = times.array.freqstr
+        times = times.dt.to_timestamp()
+    order = np.lexsort((times.to_numpy(), series))
+    order = order[kept[order]]
+    times, series = times.iloc[order], series[order]
+    rows = Rows(source, times, series, names, times.to_numpy().astype("int64"), None)
+    _check_distinct(rows)
+    if times.dtype.kind == "i":
+        _check_row_numbers(rows, alias)
+        return rows
+    found = alias or find_alias(source.name, times, series)
+    ordinals = to_ordinals(times, found)
+    rows = Rows(source, times, series, names, ordinals, found, alias is None)
+    _check_distinct(rows)
+    return rows
+
+
+def _check_distinct(rows: Rows) -> None:
+    repeated = rows.distances() == 0
+    if repeated.any():
+        i = int(repeated.argmax()) + 1
+        period = f" in the same period ({rows.frequency})" * bool(rows.alias)
+        rows.fail(
+            i,
+            f"{period}, expected one row for each time",
+            "Remove one of the rows, or tell several series apart with --id-column",
+            verb="follows" if rows.alias else "repeats",
+        )
+
+
+def _check_row_numbers(rows: Rows, alias: str | None) -> None:
+    form = integer_format(rows.times.astype(str))
+    advice = "Write times, such as seconds since 1970, as YYYY-MM-DD HH:MM:SS"
+    if form is not None:
+        advice = f"If these are dates, give --date-format {form}"
+    if alias is not None:
+        raise InputError(
+            f"{rows.source.name}: got the frequency {alias!r} for integers such as "
+            f"{rows.times.iloc[0]}, expected dates. {advice}."
+        )
+    distances = rows.distances()
+    if (distances > 1).any() and (form is not None or distances.min() > 1):
+        i = int(distances.argmax()) + 1
+        rows.fail(i, ", expected consecutive row numbers", advice)
+
+
+def lay_out(
+    rows: Rows, values: pd.DataFrame, missing: str
+) -> tuple[pd.Index, np.ndarray, pd.DataFrame]:
+    """Return times, numbers of series and values of all periods, NaN where missing.
+
+    Missing rows are an error unless `missing` says what becomes of them.
+    """
+    distances, step = rows.distances(), step_of(rows.alias)
+    gaps = distances != 1
+    if gaps.any() and (missing in ("error", "values") or (distances % 1).any()):
+        i = int(gaps.argmax()) + 1
+        expected = rows.time(rows.ordinals[i - 1] + step)
+        if rows.alias is not None:
+            expected += f" ({rows.frequency})"
+        rows.fail(
+            i,
+            f", expected {expected}",
+            "Add the missing rows, or give --missing keep, interpolate or ffill, or "
+            "another --frequency",
+        )
+    places = np.cumsum(np.r_[0, distances.astype(int)])
+    table = np.full((places[-1] + 1, values.shape[1]), np.nan)
+    table[places] = values.to_numpy()[rows.times.index]
+    # Missing rows continue the row before them.
+    before = np.searchsorted(places, np.arange(len(table)), side="right") - 1
+    ordinals = rows.ordinals[before] + step * (np.arange(len(table)) - places[before])
+    complete = pd.DataFrame(table, columns=values.columns)
+    return from_ordinals(ordinals, rows.alias), rows.series[before], complete
+
+
+def fill(
+    rows: Rows, index: pd.Index, series: np.ndarray, values: pd.DataFrame, how: str
+) -> pd.DataFrame:
+    """Fill NaN from values of the same series; raise an error where there is none."""
+    if how == "ffill":
+        filled = values.groupby(series).ffill()
+    else:
+        filled = values.interpolate(limit_area="inside")
+        numbers = np.broadcast_to(series[:, None], values.shape)
+        known = pd.DataFrame(numbers, columns=values.columns).where(values.notna())
+        filled = filled.where((known.ffill() == numbers) & (known.bfill() == numbers))
+    left = np.argwhere(filled.isna().to_numpy())
+    if len(left):
+        i, j = left[0]
+        name = rows.names[series[i]]
+        raise InputError(
+            f"{rows.source.name}, column {values.columns[j]!r}: --missing {how} finds "
+            f"no value from which to fill {format_time(index[i])}"
+            f"{f' in {name!r}' * bool(name)}. Remove the rows at the start or end of "
+            f"the series that have no value, or give --missing keep."
+        )
+    return filled

@@ -1,0 +1,178 @@
+"""The cells of a CSV or Parquet file as they are, and the names of their rows."""
+
+import codecs
+import itertools
+import shlex
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+import pandas as pd
+
+from sktime_llm.errors import InputError
+
+_TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
+_SEPARATORS = (",", ";", "\t", "|")
+
+# Lines in which the column names are looked for, to suggest options in an error.
+_MAX_HEADER_LINES = 20
+
+
+@dataclass(frozen=True)
+class Source:
+    """Rows of a file, numbered from 0, with the names that a person knows them by."""
+
+    frame: pd.DataFrame
+    name: str
+    row_word: str
+    first_row: int
+    unnamed: frozenset[object] = frozenset()
+
+    def row(self, position: int) -> str:
+        """Name a row the way a person finds it in the file."""
+        return f"{self.row_word} {self.first_row + position}"
+
+    def fail(self, column: object, position: int, problem: str) -> NoReturn:
+        """Raise an error about one cell."""
+        where = f"{self.name}, {self.row(position)}, column {column!r}"
+        raise InputError(f"{where}: {problem}")
+
+    def find(self, column: object, role: str) -> object:
+        """Return the name of a column as it is in the file."""
+        names = list(self.frame.columns)
+        for name in names:
+            if name == column or str(name) == column:
+                return name
+        listed = ", ".join(map(repr, names))
+        raise InputError(
+            f"{self.name} has no column {column!r} (the {role}); its columns are "
+            f"{listed}."
+        )
+
+    def texts(self, column: object) -> pd.Series:
+        """Return the cells of a column as text; none may be empty."""
+        cells = self.frame[column]
+        texts = cells.astype("object").map(str)
+        empty = cells.isna() | (texts.str.strip() == "")
+        if empty.any():
+            problem = "the cell is empty. Fill it in or remove the row."
+            self.fail(column, int(empty.argmax()), problem)
+        return texts
+
+
+def open_source(
+    path: Path, separator: str, skip_rows: int, time_column: object
+) -> Source:
+    """Read a file by its suffix; the cells of a text file stay text."""
+    separator = separator.replace("\\t", "\t")
+    suffix = path.suffix.lower()
+    if suffix not in (*_TEXT_SUFFIXES, ".parquet"):
+        raise InputError(
+            f"Cannot tell how to read {str(path)!r} from its suffix {suffix!r}; "
+            f"expected {', '.join(_TEXT_SUFFIXES)} or .parquet."
+        )
+    if not path.is_file():
+        raise InputError(
+            f"There is no file {str(path)!r}. Relative paths start at "
+            f"{str(Path.cwd())!r}."
+        )
+    if suffix == ".parquet":
+        source = _read_parquet(path)
+    else:
+        source = _read_text(path, separator, skip_rows, str(time_column))
+    if source.frame.empty:
+        raise InputError(
+            f"{path.name} has no data rows; expected column names and at least one row."
+        )
+    return source
+
+
+def _read_text(path: Path, separator: str, skip_rows: int, time_column: str) -> Source:
+    text = _decode(path)
+    lines = text.split("\n", _MAX_HEADER_LINES)[:_MAX_HEADER_LINES]
+    try:
+        cells = pd.read_csv(
+            StringIO(text),
+            sep=separator,
+            skiprows=skip_rows,
+            header=None,
+            dtype="str",
+            keep_default_na=False,
+            skip_blank_lines=False,
+        ).fillna("")
+    except pd.errors.EmptyDataError:
+        cells = pd.DataFrame([[""]])
+    except (pd.errors.ParserError, ValueError) as error:
+        _check_header(path.name, lines, separator, skip_rows, time_column)
+        raise InputError(
+            f"{path.name} is not a table: {error}. Every line needs as many cells, "
+            f"separated by {separator!r}, as the header in line {skip_rows + 1}."
+        ) from error
+    header = cells.iloc[0].str.strip()
+    if time_column not in header.tolist():
+        _check_header(path.name, lines, separator, skip_rows, time_column)
+    unnamed = header == ""
+    header = header.mask(unnamed, [f"Unnamed: {i}" for i in range(len(header))])
+    if header.duplicated().any():
+        name = header[header.duplicated()].iloc[0]
+        raise InputError(f"{path.name} has two columns {name!r}; rename one of them.")
+    frame = cells.iloc[1:].set_axis(header.tolist(), axis=1)
+    filled = np.flatnonzero((frame != "").any(axis=1))
+    frame = frame.iloc[: filled[-1] + 1 if len(filled) else 0].reset_index(drop=True)
+    return Source(frame, path.name, "line", skip_rows + 2, frozenset(header[unnamed]))
+
+
+def _decode(path: Path) -> str:
+    with path.open("rb") as file:
+        start = file.read(2)
+    is_utf16 = start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    try:
+        return path.read_text(encoding="utf-16" if is_utf16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path.name} is neither UTF-8 nor UTF-16: {error}. Save it as UTF-8."
+        ) from error
+
+
+def _check_header(
+    name: str, lines: list[str], separator: str, skip_rows: int, time_column: str
+) -> None:
+    """Raise an error with the options that would find the time column, if any do."""
+    separators = dict.fromkeys([separator, *_SEPARATORS])
+    for (n, line), other in itertools.product(enumerate(lines), separators):
+        if time_column not in [cell.strip(" \"'") for cell in line.split(other)]:
+            continue
+        options = [f"--skip-rows {n}"] * (n != skip_rows)
+        if other != separator:
+            options.append(f"--separator {shlex.quote(other)}".replace("\t", "\\t"))
+            rows = pd.Series(lines[n + 1 :])
+            options += ["--decimal ,"] * bool(rows.str.contains(r"\d,\d").any())
+        if not options:
+            return
+        got = lines[skip_rows] if skip_rows < len(lines) else ""
+        raise InputError(
+            f"{name}, line {skip_rows + 1}: {got!r} does not look like column names "
+            f"separated by {separator!r}; {time_column!r} is in line {n + 1}. Give "
+            f"{' '.join(options)}."
+        )
+
+
+def _read_parquet(path: Path) -> Source:
+    try:
+        frame = pd.read_parquet(path)
+    except ImportError as error:
+        raise ImportError(
+            f"Reading {path.name} needs pyarrow. Install it with "
+            f"`pip install sktime-llm[baselines]`, or save the table as CSV."
+        ) from error
+    except (OSError, ValueError) as error:  # what pyarrow raises derives from these
+        raise InputError(f"{path.name} is not a Parquet file: {error}") from error
+    levels = frame.index.names
+    if isinstance(frame.index, pd.RangeIndex) and levels == [None]:
+        return Source(frame.reset_index(drop=True), path.name, "row", 1)
+    frame = frame.reset_index()
+    names = zip(levels, frame.columns, strict=False)
+    unnamed = frozenset(column for level, column in names if level is None)
+    return Source(frame, path.name, "row", 1, unnamed)

@@ -1,0 +1,625 @@
+"""Tables as people have them, and what reading each must give."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sktime_llm.datasets import infer_seasonal_period, read_table
+from sktime_llm.errors import InputError
+
+
+@pytest.fixture
+def csv(tmp_path):
+    """Write lines into a CSV file and return its path."""
+
+    def write(*lines, name="sales.csv", encoding="utf-8", newline="\n"):
+        path = tmp_path / name
+        path.write_bytes((newline.join(lines) + newline).encode(encoding))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def parquet(tmp_path):
+    """Write a table into a Parquet file and return its path."""
+    pytest.importorskip("pyarrow")
+
+    def write(frame):
+        path = tmp_path / "sales.parquet"
+        frame.to_parquet(path)
+        return path
+
+    return write
+
+
+def dated(stamps, values=None):
+    """Lines of a table with the columns date and y."""
+    values = range(len(stamps)) if values is None else values
+    return ["date,y", *(f"{t},{v}" for t, v in zip(stamps, values, strict=True))]
+
+
+def written(start, n, freq, notation="%Y-%m-%d"):
+    return list(pd.date_range(start, periods=n, freq=freq).strftime(notation))
+
+
+def read(path, time_column="date", **options):
+    """Read a table; return it with what was reported, as one text."""
+    lines = []
+    y = read_table(path, time_column=time_column, report=lines.append, **options)
+    return y, "\n".join(lines)
+
+
+def assert_fails(path, *words, time_column="date", **options):
+    """Reading fails with a message that holds every one of the words."""
+    with pytest.raises(InputError) as caught:
+        read_table(path, time_column=time_column, **options)
+    absent = [word for word in words if word not in str(caught.value)]
+    assert not absent, f"{absent} not in: {caught.value}"
+
+
+# ---------------------------------------------------------------- times that are read
+
+SECONDS = "%Y-%m-%d %H:%M:%S"
+
+
+@pytest.mark.parametrize(
+    ("stamps", "first", "frequency"),
+    [
+        (written("2020-01-01", 5, "D"), "2020-01-01", "D"),
+        (written("2020-01-01", 5, "MS"), "2020-01", "M"),
+        (written("2020-01-31", 5, "ME"), "2020-01", "M"),
+        (written("2020-01-01", 5, "BMS"), "2020-01", "M"),
+        (written("2020-01-01", 5, "BME"), "2020-01", "M"),
+        (written("2020-01-01", 5, "MS", "%Y-%m"), "2020-01", "M"),
+        (written("2020-01-01", 5, "2MS"), "2020-01", "2M"),
+        (written("2020-01-01", 5, "QS"), "2020Q1", "Q-DEC"),
+        (written("2020-01-01", 5, "YS"), "2020", "Y-DEC"),
+        (written("2020-01-05", 5, "W-WED"), "2020-01-08", "W-WED"),
+        (["2020Q3", "2020Q4", "2021Q1"], "2020Q3", "Q-DEC"),
+        (["1970 Q3", "1970 Q4", "1971 Q1"], "1970Q3", "Q-DEC"),
+        (["2020-W52", "2020-W53", "2021-W01"], "2020-12-27", "W-SUN"),
+        (["2020-01-06/2020-01-12", "2020-01-13/2020-01-19"], "2020-01-12", "W-SUN"),
+        (["20200130", "20200131", "20200201"], "2020-01-30", "D"),
+        (written("2020-01-01 09:00", 5, "2h", SECONDS), "2020-01-01 09:00", "2h"),
+        (written("2020-01-01", 5, "15min", SECONDS), "2020-01-01", "15min"),
+        (written("2020-01-01", 5, "s", "%Y%m%dT%H%M%S"), "2020-01-01", "s"),
+    ],
+)
+def test_times_that_are_read_as_they_are(csv, stamps, first, frequency):
+    y, report = read(csv(*dated(stamps)))
+    expected = pd.period_range(first, periods=len(stamps), freq=frequency, name="date")
+    pd.testing.assert_index_equal(y.index, expected)
+    assert y.tolist() == list(range(len(stamps)))
+    assert f"frequency {frequency}" in report
+    assert (", inferred" in report) == (not re.search("[QW/]", stamps[0]))
+
+
+@pytest.mark.parametrize("alias", ["W-SUN", "W-WED", "Q-DEC", "M", "D", "h"])
+def test_periods_that_pandas_writes_are_read_back(csv, alias):
+    periods = pd.period_range("2020-01-01", periods=6, freq=alias, name="date")
+    path = csv("")
+    pd.Series(range(6), index=periods, name="y").to_csv(path)
+    pd.testing.assert_index_equal(read(path)[0].index, periods)
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York"])
+@pytest.mark.parametrize(
+    ("step", "alias"), [("D", "D"), ("W-MON", "W-MON"), ("MS", "M")]
+)
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_local_dates_are_the_labels(csv, parquet, zone, step, alias, kind):
+    times = pd.date_range("2020-01-01", "2020-12-31", freq=step, tz=zone)
+    if kind == "csv":
+        path = csv(*dated([time.isoformat() for time in times]))
+    else:
+        path = parquet(pd.DataFrame({"date": times, "y": 1.0}))
+    expected = times.tz_localize(None).to_period(alias)
+    assert read(path)[0].index.equals(expected)
+    assert read(path, frequency=alias)[0].index.equals(expected)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_hours_with_offsets_over_a_change_of_the_clock_are_utc(csv, parquet, kind):
+    times = pd.date_range("2020-03-28", periods=48, freq="h", tz="Europe/Berlin")
+    if kind == "csv":
+        path = csv(*dated([time.isoformat() for time in times]))
+    else:
+        path = parquet(pd.DataFrame({"date": times, "y": 1.0}))
+    assert read(path)[0].index.equals(times.tz_convert(None).to_period("h"))
+
+
+def test_an_offset_may_end_the_date_format(csv):
+    path = csv(*dated(written("2020-01-01", 3, "D", "%d.%m.%Y 00:00 +0130")))
+    y, _ = read(path, date_format="%d.%m.%Y %H:%M %z")
+    assert y.index.equals(pd.period_range("2020-01-01", periods=3, freq="D"))
+
+
+def test_an_offset_in_some_rows_only(csv):
+    stamps = ["2020-01-01T00:00Z", "2020-01-01T01:00", "2020-01-01T02:00Z"]
+    assert_fails(csv(*dated(stamps)), "line 3", "'2020-01-01T01:00'", "offset")
+
+
+def test_consecutive_integers_are_row_numbers(csv):
+    y, report = read(csv("date,y", "12,3", "10,1", "11,2"))
+    assert y.index.tolist() == [10, 11, 12]
+    assert y.tolist() == [1.0, 2.0, 3.0]
+    assert report.startswith("sales.csv: 3 rows, 10 to 12, row numbers\n")
+
+
+def test_years_are_row_numbers_unless_a_format_is_given(csv):
+    path = csv(*dated(range(1999, 2003)))
+    y, report = read(path)
+    assert y.index.tolist() == [1999, 2000, 2001, 2002]
+    assert "row numbers (if these are dates, give --date-format %Y)" in report
+    assert_fails(path, "frequency 'Y-DEC'", "--date-format %Y.", frequency="Y")
+    y, _ = read(path, date_format="%Y")
+    assert y.index.equals(pd.period_range("1999", "2002", freq="Y"))
+
+
+def test_business_days_are_time_stamps_with_a_frequency(csv):
+    days = written("2020-01-01", 12, "B")
+    y, _ = read(csv(*dated(days)))
+    assert y.index.equals(pd.DatetimeIndex(days))
+    assert y.index.freqstr == "B"
+    lines = [f"{key},{day},1" for key in "ab" for day in days]
+    path = csv("id,date,y", *lines)
+    assert infer_seasonal_period(read(path, id_column="id")[0]) == 5
+
+
+# -------------------------------------------- times that need an option, which is named
+
+
+@pytest.mark.parametrize(
+    ("stamps", "date_format", "index"),
+    [
+        (written("2020-01-10", 9, "D", "%d/%m/%Y"), "%d/%m/%Y", "D"),
+        (written("2020-01-10", 9, "D", "%m/%d/%Y"), "%m/%d/%Y", "D"),
+        (written("2020-01-01", 9, "MS", "%d/%m/%Y"), "%d/%m/%Y", "M"),
+        (written("2020-01-01", 9, "MS", "%d/%m/%Y"), "%m/%d/%Y", "D"),
+        (written("2020-01-10", 9, "D", "%y-%m-%d"), "%y-%m-%d", "D"),
+        (written("2020-01-10", 9, "D", "%Y/%m/%d"), "%Y/%m/%d", "D"),
+        (written("2020-01-01", 9, "MS", "%b-%y"), "%b-%y", "M"),
+        (written("2015-01-01", 9, "MS", "%Y-M%m"), "%Y-M%m", "M"),
+        (
+            written("2010-01-01", 9, "h", "%d %b %Y %I:%M %p"),
+            "'%d %b %Y %I:%M %p'",
+            "h",
+        ),
+    ],
+)
+def test_other_notations_need_a_date_format(csv, stamps, date_format, index):
+    path = csv(*dated(stamps))
+    words = ["line 2, column 'date'", repr(stamps[0]), "--date-format", date_format]
+    assert_fails(path, *words)
+    date_format = date_format.strip("'")
+    y, _ = read(path, date_format=date_format)
+    first = pd.to_datetime(stamps[0], format=date_format)
+    assert y.index.equals(pd.period_range(first, periods=9, freq=index))
+
+
+@pytest.mark.parametrize(
+    ("notation", "date_format"),
+    [("%Y%m", "%Y%m"), ("%Y%m01%H", "%Y%m%d%H"), ("%Y%m010000", "%Y%m%d%H%M")],
+)
+@pytest.mark.parametrize("missing", ["error", "keep"])
+def test_integers_that_are_dates_need_a_date_format(
+    csv, notation, date_format, missing
+):
+    stamps = written("2015-06-01", 12, "MS", notation)
+    path = csv(*dated(stamps))
+    words = ["--date-format", date_format, "line", "row numbers"]
+    assert_fails(path, *words, missing=missing)
+    months = read(path, date_format=date_format, frequency="M")[0].index
+    assert months[0] == pd.Period("2015-06")
+
+
+@pytest.mark.parametrize(
+    "stamps",
+    [
+        ["10:00", "11:00", "12:00"],
+        ["123456789012345678901", "123456789012345678902", "123456789012345678903"],
+        ["3 Mai 2020", "4 Mai 2020", "5 Mai 2020"],
+    ],
+)
+def test_times_of_which_no_format_is_known(csv, stamps):
+    path = csv(*dated(stamps))
+    assert_fails(path, "line 2", repr(stamps[0]), "--date-format FORMAT", "ISO 8601")
+
+
+@pytest.mark.parametrize(
+    "bad", ["Total", "2020-13-01", "2020-01-03T25:00", "01/03/2020"]
+)
+def test_one_time_that_cannot_be_read(csv, bad):
+    path = csv(*dated(["2020-01-01", "2020-01-02", bad]))
+    assert_fails(path, "line 4, column 'date'", repr(bad), "'2020-01-01' in line 2")
+
+
+@pytest.mark.parametrize("date_format", ["YYYY-MM-DD", "%Q", "%Y %Y", "%", "", "%H:%M"])
+def test_date_format_that_is_none(csv, date_format):
+    path = csv(*dated(written("2020-01-01", 3, "D")))
+    assert_fails(path, repr(date_format), "'%d.%m.%Y", date_format=date_format)
+
+
+def test_date_format_that_does_not_fit(csv, parquet):
+    path = csv(*dated(["01.01.2018", "02.01.2018", "2018-01-03"]))
+    assert_fails(path, "line 4", "'2018-01-03'", "'%d.%m.%Y'", date_format="%d.%m.%Y")
+    days = pd.date_range("2018-01-01", periods=3)
+    path = parquet(pd.DataFrame({"date": days, "y": 1.0}))
+    assert_fails(path, "not text", "--date-format %d", date_format="%d")
+
+
+@pytest.mark.parametrize(
+    ("stamps", "alias"),
+    [
+        # 4-4-5 weeks, third Fridays, 29th, mid-month, a second late
+        (["2020-01-26", "2020-02-23", "2020-03-29", "2020-04-26"], "M"),
+        (written("2020-01-01", 9, "WOM-3FRI"), "M"),
+        (["2020-01-29", "2020-02-29", "2020-03-29", "2020-04-29"], "M"),
+        (["2020-01-15", "2020-02-15", "2020-03-15", "2020-04-15"], "M"),
+        (["2020-01-01 00:00", "2020-01-01 01:00:01", "2020-01-01 02:00"], "h"),
+        (["2020-01-01", "2020-01-02"], "D"),
+    ],
+)
+@pytest.mark.parametrize("missing", ["error", "keep"])
+def test_no_frequency_is_found(csv, stamps, alias, missing):
+    path = csv(*dated(stamps))
+    advice = f"--frequency {alias} would make each row one period"
+    assert_fails(path, "no frequency found", advice, stamps[1], missing=missing)
+    y, report = read(path, frequency=alias)
+    assert y.index.equals(pd.DatetimeIndex(stamps, freq=None).to_period(alias))
+    assert "inferred" not in report
+
+
+def test_series_at_different_days_need_a_frequency(csv):
+    lines = [f"a,{day},1" for day in written("2020-01-01", 6, "MS")]
+    lines += [f"b,{day},1" for day in written("2020-01-01", 6, "ME")]
+    path = csv("id,date,y", *lines)
+    assert_fails(path, "no frequency", "--frequency M", id_column="id")
+    assert len(read(path, id_column="id", frequency="M")[0]) == 12
+
+
+@pytest.mark.parametrize("frequency", ["fortnight", "SME", "2B", "W-XYZ"])
+def test_unsupported_frequency(csv, frequency):
+    path = csv(*dated(written("2020-01-01", 3, "D")))
+    assert_fails(path, repr(frequency), "not supported", "15min", frequency=frequency)
+
+
+@pytest.mark.parametrize("step", [60, 86400])
+def test_integers_that_number_no_rows(csv, step):
+    path = csv(*dated(range(1577836800, 1577836800 + 5 * step, step)))
+    assert_fails(path, "line 3", "consecutive row numbers", "seconds since 1970")
+
+
+# --------------------------------------------------------- numbers, columns and series
+
+DAYS = written("2020-01-01", 4, "D")
+
+
+def test_separators_and_decimal_commas(csv):
+    lines = [line.replace(",", ";") for line in dated(DAYS)]
+    lines = [f"{line},5" if i else line for i, line in enumerate(lines)]
+    path = csv(*lines)
+    assert_fails(path, "line 1", "'date;y'", "Give --separator ';' --decimal ,.")
+    assert_fails(path, "'0,5'", "--decimal ,", separator=";")
+    y, _ = read(path, separator=";", decimal=",")
+    assert y.tolist() == [0.5, 1.5, 2.5, 3.5]
+    path = csv(*(line.replace(",", "\t") for line in dated(DAYS)))
+    assert_fails(path, r"Give --separator '\t'.")
+    assert read(path, separator=r"\t")[0].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("cell", "options", "value"),
+    [
+        ("1,200.50", {"thousands": ","}, 1200.5),
+        ("1,200,000", {"thousands": ","}, 1.2e6),
+        ("12,00,000", {"thousands": ","}, 1.2e6),
+        ("1.200,50", {"decimal": ",", "thousands": "."}, 1200.5),
+        ("1 200,5", {"decimal": ",", "thousands": " "}, 1200.5),
+        ("0,5", {"decimal": ","}, 0.5),
+        ("$1,234.50", None, None),
+        ("12%", None, None),
+        ("twelve", None, None),
+    ],
+)
+def test_numbers_in_other_notations(csv, cell, options, value):
+    """They are an error in a target, and leave out a column that none was named."""
+    lines = [f'{day},"{cell}",1' for day in DAYS]
+    path = csv("date,sales,other", *lines)
+    spelled = [
+        f"--{name} {value!r}" if value == " " else f"--{name} {value}"
+        for name, value in (options or {}).items()
+    ]
+    fitting = " ".join(spelled)
+    assert_fails(path, "line 2, column 'sales'", repr(cell), fitting, target="sales")
+    y, report = read(path)
+    assert y.name == "other"
+    why = f"sales (line 2: {cell!r} is not a number" + f"; {fitting}" * bool(options)
+    assert f"left out: {why})" in report
+    if options:
+        y, report = read(path, **options)
+        assert y["sales"].tolist() == [value] * 4
+        assert "left out" not in report
+
+
+@pytest.mark.parametrize(
+    ("cell", "options"),
+    [
+        ("1.5", {"decimal": ","}),
+        ("1,5", {"thousands": ","}),
+        ("inf", {}),
+        ("True", {}),
+    ],
+)
+def test_a_cell_that_is_no_number_in_a_column_of_numbers(csv, cell, options):
+    path = csv(
+        "date;y", *(f"{d};{v}" for d, v in zip(DAYS, [1, 2, cell, 4], strict=True))
+    )
+    assert_fails(path, "line 4", repr(cell), "finite number", separator=";", **options)
+
+
+@pytest.mark.parametrize(
+    "options", [{"decimal": ""}, {"thousands": "."}, {"thousands": ",,"}]
+)
+def test_marks_that_cannot_be(csv, options):
+    assert_fails(csv(*dated(DAYS)), "two different characters", **options)
+
+
+def test_an_unnamed_column_of_row_numbers_is_left_out(csv, parquet):
+    path = csv(",date,sales", *(f"{i},{day},{i + 5}" for i, day in enumerate(DAYS)))
+    y, report = read(path)
+    assert (y.name, y.tolist()) == ("sales", [5, 6, 7, 8])
+    assert "targets: sales\n  left out: Unnamed: 0 (has no name)" in report
+    frame = pd.DataFrame({"date": pd.to_datetime(DAYS), "sales": 1}, index=[3, 5, 7, 9])
+    y, report = read(parquet(frame))
+    assert y.name == "sales"
+    assert "left out: index (has no name)" in report
+
+
+def test_parquet_keeps_periods_and_names(parquet):
+    frame = pd.DataFrame({7: [1, 2, 3], 10: [4.0, 5.0, 6.0]})
+    weeks = pd.period_range("2020-01-06", periods=3, freq="W-SUN", name="week")
+    path = parquet(frame.set_axis(weeks))
+    y, report = read(path, "week")
+    pd.testing.assert_frame_equal(y, frame.set_axis(weeks).astype("float64"))
+    assert "frequency W-SUN\n  times: week\n  targets: 7, 10" in report
+    assert read(path, "week", target="7")[0].name == 7
+    days = pd.DatetimeIndex(pd.date_range("2020-01-01", periods=3))
+    y, _ = read(parquet(frame.set_axis(days)), "index")
+    assert y.index.equals(days.to_period("D"))
+
+
+def test_parquet_columns_of_other_types(parquet):
+    frame = pd.DataFrame({"date": pd.to_datetime(DAYS), "when": pd.to_datetime(DAYS)})
+    frame = frame.assign(open=True, y=[1.0, None, 3.0, np.inf], empty=None)
+    path = parquet(frame)
+    assert_fails(path, "row 4, column 'y'", "'inf'", target="y")
+    for name in ("when", "open"):
+        assert_fails(path, f"row 1, column '{name}'", "number", target=name)
+    y, report = read(parquet(frame.replace(np.inf, 4.0)), missing="values")
+    np.testing.assert_array_equal(y, [1.0, np.nan, 3.0, 4.0])
+    assert "when (row 1: '2020-01-01 00:00:00' is not a number)" in report
+    assert "empty (holds no values)" in report
+
+
+def test_several_id_columns(csv):
+    lines = [f"1,{item},{day},{i}" for item in "ab" for i, day in enumerate(DAYS)]
+    path = csv("store,item,date,sales", *lines)
+    assert_fails(path, "line 6", "2020-01-01", "line 2", "--id-column")
+    _, report = read(path, id_column="item")
+    assert "8 rows of 2 series" in report
+    assert "targets: store, sales\n  ids: item" in report
+    y, report = read(path, id_column=["store", "item"])
+    assert y.index.names == ["store", "item", "date"]
+    assert y.index.droplevel("date").unique().tolist() == [("1", "a"), ("1", "b")]
+    assert "targets: sales\n  ids: store, item" in report
+    assert infer_seasonal_period(y) == 7
+
+
+def test_ids_are_text_as_written(csv):
+    lines = [f"{key},{day},1" for key in ("NA", "None", "007") for day in DAYS]
+    y, _ = read(csv("id,date,y", *lines), id_column="id")
+    assert y.index.levels[0].tolist() == ["007", "NA", "None"]
+
+
+def test_rows_in_any_order_with_series_of_their_own_lengths(csv):
+    lines = [f"{key},{d},{i}" for key in "ab" for i, d in enumerate(DAYS)]
+    path = csv("id,date,y", *lines[::-1], "c,2021-05-01,7")
+    y, _ = read(path, id_column="id")
+    assert y.loc["b", "y"].tolist() == [0, 1, 2, 3]
+    assert y.loc["c"].index.equals(pd.PeriodIndex(["2021-05-01"], freq="D"))
+
+
+def test_short_series_are_left_out_when_asked(csv):
+    lines = [f"{key},{day},1" for key in "ab" for day in DAYS]
+    path = csv("id,date,y", *lines, "c,2020-01-01,1", "c,2020-01-09,1")
+    y, report = read(path, id_column="id", min_length=3)
+    assert y.index.levels[0].tolist() == ["a", "b"]
+    assert "left out, shorter than 3 rows: c" in report
+    assert_fails(path, "4 rows", "--min-length", id_column="id", min_length=5)
+
+
+@pytest.mark.parametrize("id_column", [None, "id", ["id", "kind"]])
+@pytest.mark.parametrize("stamps", [DAYS, range(2, 6), written("2020", 4, "B")])
+def test_sktime_accepts_the_result(csv, id_column, stamps):
+    from sktime.datatypes import check_is_mtype
+
+    lines = [f"{time},a,x,1,2" for time in stamps]
+    if id_column:
+        lines += [f"{time},b,x,3,4" for time in stamps[1:]]
+    y, _ = read(csv("date,id,kind,y1,y2", *lines), id_column=id_column)
+    kinds = {None: ("pd.DataFrame", "Series"), "id": ("pd-multiindex", "Panel")}
+    hierarchy = ("pd_multiindex_hier", "Hierarchical")
+    kind = hierarchy if isinstance(id_column, list) else kinds[id_column]
+    valid, message, _ = check_is_mtype(y, *kind, return_metadata=[])
+    assert valid, message
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"time_column": "when"}, ["'when'", "time column", "'date', 'y'"]),
+        ({"target": ["y", "when"]}, ["'when'", "target", "'date', 'y'"]),
+        ({"id_column": "when"}, ["'when'", "id column", "'date', 'y'"]),
+        ({"target": "date"}, ["no column twice"]),
+        ({"target": ["y", "y"]}, ["no column twice"]),
+        ({"target": []}, ["at least one target"]),
+        ({"missing": "drop"}, ["'drop'", "interpolate"]),
+    ],
+)
+def test_columns_that_cannot_be(csv, options, words):
+    assert_fails(csv(*dated(DAYS)), *words, **options)
+
+
+def test_no_column_of_numbers(csv):
+    path = csv("date,place,none", *(f"{day},here," for day in DAYS))
+    words = ["place: line 2: 'here' is not a number", "none: holds no values"]
+    assert_fails(path, "no column of numbers", *words)
+
+
+# -------------------------------------------------------- missing rows, missing values
+
+
+@pytest.mark.parametrize("cell", ["", " ", "NA", "-", "nan"])
+def test_missing_values(csv, cell):
+    path = csv(*dated(DAYS, [1, cell, 3, cell]))
+    words = [f"line 3, column 'y': missing value ({cell!r})", "--missing keep"]
+    assert_fails(path, *words)
+    for missing in ("values", "keep"):
+        y, report = read(path, missing=missing)
+        np.testing.assert_array_equal(y, [1, np.nan, 3, np.nan])
+        assert f"missing, --missing {missing}: 2 values" in report
+    assert read(path, missing="ffill")[0].tolist() == [1, 1, 3, 3]
+    assert_fails(path, "'y'", "2020-01-04", "--missing keep", missing="interpolate")
+
+
+@pytest.mark.parametrize(
+    ("freq", "at", "expected", "alias"),
+    [
+        ("D", 6, "2020-01-07", "D"),
+        ("W-SUN", 3, "2020-01-26", "W-SUN"),
+        ("MS", 2, "2020-03", "M"),
+        ("B", 4, "2020-01-07", "B"),
+        ("2h", 5, "2020-01-01 10:00", "2h"),
+    ],
+)
+def test_missing_rows(csv, freq, at, expected, alias):
+    times = pd.date_range("2020-01-01", periods=30, freq=freq)
+    kept = np.delete(np.arange(30), [at, at + 1])
+    path = csv(*dated(times[kept], kept))
+    words = [f"line {at + 2}:", f"expected {expected} (frequency {alias}, inferred)"]
+    for missing in ("error", "values"):
+        assert_fails(path, *words, "--missing keep", missing=missing)
+    y, report = read(path, missing="keep")
+    assert "missing, --missing keep: 2 rows" in report
+    assert y.index.equals(times if freq == "B" else times.to_period(alias))
+    assert np.flatnonzero(y.isna()).tolist() == [at, at + 1]
+    assert read(path, missing="interpolate")[0].tolist() == list(range(30))
+    assert read(path, missing="ffill")[0].iloc[at + 1] == at - 1
+
+
+def test_missing_integers(csv):
+    path = csv(*dated([1, 2, 4]))
+    assert_fails(path, "line 4: 4 follows 2 (line 3), expected 3", "--missing")
+    assert read(path, missing="keep")[0].index.tolist() == [1, 2, 3, 4]
+
+
+def test_each_series_is_filled_on_its_own(csv):
+    rows = [("a", 0, 1), ("a", 1, ""), ("a", 3, 4), ("b", 0, 10), ("b", 2, 30)]
+    path = csv("id,date,y", *(f"{key},{DAYS[i]},{v}" for key, i, v in rows))
+    words = ["2020-01-04 of 'a' follows 2020-01-02", "expected 2020-01-03"]
+    assert_fails(path, *words, id_column="id", frequency="D", missing="values")
+    y, report = read(path, id_column="id", frequency="D", missing="interpolate")
+    assert y["y"].tolist() == [1, 2, 3, 4, 10, 20, 30]
+    assert "missing, --missing interpolate: 2 rows, 1 values" in report
+    y, _ = read(path, id_column="id", frequency="D", missing="ffill")
+    assert y["y"].tolist() == [1, 1, 1, 4, 10, 10, 30]
+    path.write_text(path.read_text().replace("b,2020-01-01,10", "b,2020-01-01,"))
+    for missing in ("interpolate", "ffill"):
+        options = {"id_column": "id", "frequency": "D", "missing": missing}
+        assert_fails(path, "'b'", "2020-01-01", "no value", **options)
+
+
+def test_repeated_times(csv):
+    path = csv(*dated([*DAYS, "2020-01-02"]))
+    assert_fails(path, "line 6", "repeats 2020-01-02 (line 3)", "--id-column")
+    lines = [f"{key},{day},1" for key in "ab" for day in DAYS]
+    path = csv("id,date,y", *lines, "b,2020-01-01,1")
+    assert_fails(path, "line 10: 2020-01-01 of 'b' repeats", id_column="id")
+    words = ["line 3: 2020-01-02 follows", "same period (frequency M)"]
+    assert_fails(csv(*dated(DAYS)), *words, frequency="M")
+
+
+@pytest.mark.parametrize("column", ["date", "id"])
+def test_times_and_ids_may_not_be_empty(csv, column):
+    lines = [f"a,{day},1" for day in DAYS]
+    lines[2] = ",2020-01-03,1" if column == "id" else "a,,1"
+    path = csv("id,date,y", *lines)
+    assert_fails(path, f"line 4, column '{column}'", "empty", id_column="id")
+
+
+# ------------------------------------------------------------------------------- files
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"encoding": "utf-8-sig"},
+        {"encoding": "utf-16"},
+        {"newline": "\r"},
+        {"newline": "\r\n"},
+    ],
+)
+def test_encodings_and_line_ends(csv, options):
+    lines = [line.replace("y", "größe") for line in dated(DAYS)]
+    y, _ = read(csv(*lines, "", "", **options))
+    assert (y.name, y.tolist()) == ("größe", [0, 1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    "above", [[""], ["# made by hand", ""], ["Report of 2020"], ["a,b,c,d"]]
+)
+def test_lines_above_the_column_names(csv, above):
+    path = csv(*above, *dated(DAYS))
+    n = len(above)
+    words = ["line 1", repr(above[0]), "does not look like column names"]
+    assert_fails(path, *words, f"line {n + 1}. Give --skip-rows {n}.")
+    assert read(path, skip_rows=n)[0].tolist() == [0, 1, 2, 3]
+    path = csv(*above, *dated(DAYS[:3]), "2020-01-04,x")
+    assert_fails(path, f"line {n + 5}", "'x'", skip_rows=n, target="y")
+
+
+@pytest.mark.parametrize("lines", [[], ["date,y"], ["date,y", "", ""]])
+def test_no_data_rows(csv, lines):
+    assert_fails(csv(*lines), "sales.csv")
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (["date,y", "2020-01-01,1,5"], ["line 2", "as the header in line 1"]),
+        (["date,y,y", "2020-01-01,1,5"], ["two columns 'y'"]),
+        (["date,y", "2020-01-01,1", "", "2020-01-02,1"], ["line 3", "empty"]),
+        (["date,y", "2020-01-01,1", "2020-01-02"], ["line 3", "missing value"]),
+    ],
+)
+def test_malformed_tables(csv, lines, words):
+    assert_fails(csv(*lines), *words, frequency="D")
+
+
+def test_files_that_cannot_be_read(csv, tmp_path, monkeypatch):
+    assert_fails(tmp_path / "nowhere.csv", "no file", "nowhere.csv")
+    assert_fails(csv("date,y", name="sales.xlsx"), "'.xlsx'", ".csv", ".parquet")
+    assert_fails(csv("date,größe", encoding="latin-1"), "UTF-8", "sales.csv")
+    path = csv("date,y", name="sales.parquet")
+    assert_fails(path, "sales.parquet", "not a Parquet file")
+
+    def fail(path):
+        raise ImportError("no engine")
+
+    monkeypatch.setattr(pd, "read_parquet", fail)
+    with pytest.raises(ImportError, match=re.escape("sktime-llm[baselines]")):
+        read_table(path, time_column="date")
