@@ -5,7 +5,7 @@ from string import Formatter
 import numpy as np
 
 from sktime_llm.errors import InputError
-from sktime_llm.text._interface import NamedSeries
+from sktime_llm.text._interface import NamedSeries, lone_surrogate
 from sktime_llm.text._template import number, statistics_in_words
 
 DEFAULT_PROMPT = """\
@@ -29,8 +29,8 @@ def check_prompt(template: str) -> None:
     Raises
     ------
     InputError
-        If the template cannot be read, has a field that is not known, or none that
-        tells of the series.
+        If the template cannot be read, has an unknown field, or has neither
+        ``{statistics}`` nor ``{values}``.
     """
     try:
         fields = [field for _, field, _, _ in Formatter().parse(template)]
@@ -54,21 +54,15 @@ def check_prompt(template: str) -> None:
 
 
 def make_prompt(template: str, series: NamedSeries, n_values: int) -> str:
-    """Fill a prompt template, which has been checked, for one series.
+    """Fill a template that `check_prompt` accepts, with at most `n_values` means.
 
-    Parameters
-    ----------
-    template : str
-        With fields ``{name}``, ``{n_steps}``, ``{step}`` (length of a step in words, or
-        "unknown length"), ``{statistics}`` (the text of `TemplateDescriber`),
-        ``{values}`` (means of equal parts of the span) and ``{n_values}``.
-    series : NamedSeries
-        The series.
-    n_values : int
-        Number of parts; at most one per step.
+    Raises
+    ------
+    InputError
+        If the prompt cannot be encoded.
     """
     parts = np.array_split(series.values, min(n_values, len(series.values)))
-    return template.format(
+    prompt = template.format(
         name=series.name,
         n_steps=len(series.values),
         step=series.step or "unknown length",
@@ -76,6 +70,12 @@ def make_prompt(template: str, series: NamedSeries, n_values: int) -> str:
         values=", ".join(_mean(part) for part in parts),
         n_values=len(parts),
     )
+    if surrogate := lone_surrogate(prompt):
+        raise InputError(
+            f"series {series.name!r}: its prompt has {surrogate}, half of a character, "
+            "which cannot be sent; expected text that UTF-8 can encode."
+        )
+    return prompt
 
 
 def _mean(part: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> str:

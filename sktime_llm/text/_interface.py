@@ -1,5 +1,6 @@
-"""What a describer is: something that puts the trend of a series into words."""
+"""The base of describers, which put the trend of a series into words."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -13,12 +14,12 @@ from sktime_llm.errors import DescriptionError, InputError
 
 @dataclass(frozen=True, eq=False)
 class NamedSeries:
-    """One series, checked, with all that a describer may tell of it.
+    """A checked series, and what a describer may use besides its values.
 
     Attributes
     ----------
     name : Hashable
-        What errors and prompts call it.
+        Its name in errors and prompts.
     values : ndarray of float64 of shape (time,)
         In the data's own units, NaN where missing; at least one step.
     seasonal_period : int, optional
@@ -36,9 +37,9 @@ class NamedSeries:
 class Describer(BaseEstimator, ABC):
     """Base of all describers, which turn each series into a sentence or a few.
 
-    A describer has only its parameters and no fitted state, so it can be cloned,
-    pickled and tuned by scikit-learn's and sktime's tools. A subclass writes
-    `_describe`; what goes in and what comes out is checked here.
+    A describer has parameters and no fitted state, so scikit-learn's and sktime's tools
+    can clone, pickle and tune it. A subclass writes `_describe`; this class checks the
+    series that it gets and the texts that it returns.
 
     Examples
     --------
@@ -69,8 +70,8 @@ class Describer(BaseEstimator, ABC):
         names : sequence of Hashable, optional
             One per series, for prompts and errors. Default is 0, 1, 2 and so on.
         seasonal_period : int, optional
-            Steps per season, 2 or more. If None, a season is looked for. Of a season
-            longer than half the series nothing is told.
+            Steps per season, 2 or more. If None, seasons are looked for. A season that
+            is longer than half the series is not described.
         step : str, optional
             Length of a step in words, such as ``"5 minutes"``.
 
@@ -82,8 +83,8 @@ class Describer(BaseEstimator, ABC):
         Raises
         ------
         InputError
-            If a series is not one-dimensional, is empty, or holds infinite values, or
-            if there are not as many names as series, or the season is too short.
+            If a series is not one-dimensional, is empty or has infinite values, if
+            there are not as many names as series, or if the season is too short.
         DescriptionError
             If a series could not be described.
         """
@@ -116,7 +117,7 @@ class Describer(BaseEstimator, ABC):
 
     @abstractmethod
     def _describe(self, series: Sequence[NamedSeries]) -> list[str]:
-        """Give one text per series, or raise a `DescriptionError`."""
+        """Return one text per series, or raise a `DescriptionError`."""
 
 
 def _checked_values(values: ArrayLike, name: Hashable) -> NDArray[np.float64]:
@@ -137,7 +138,7 @@ def _checked_values(values: ArrayLike, name: Hashable) -> NDArray[np.float64]:
 def check_texts(
     texts: Sequence[object], names: Sequence[Hashable], *, origin: str
 ) -> None:
-    """Check that there is one text per series and that it says something.
+    """Check that every series has a text, and that it can be read.
 
     Raises
     ------
@@ -155,3 +156,14 @@ def check_texts(
                 f"series {name!r}: {origin} gave {text!r}; expected a text that is not "
                 "empty."
             )
+        if surrogate := lone_surrogate(text):
+            raise DescriptionError(
+                f"series {name!r}: {origin} gave a text with {surrogate}, half of a "
+                "character; expected text that UTF-8 can encode."
+            )
+
+
+def lone_surrogate(text: str) -> str | None:
+    """Return the code of the first lone surrogate, which no encoding has, if any."""
+    found = re.search("[\ud800-\udfff]", text)
+    return f"U+{ord(found[0]):04X}" if found else None

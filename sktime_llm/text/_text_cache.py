@@ -13,34 +13,29 @@ from sktime_llm.errors import DescriptionError
 class TextCache:
     """A folder of texts; several processes and threads may use it at once.
 
-    Each text is a file of its own, which appears in one piece or not at all.
-
-    Parameters
-    ----------
-    folder : str or Path, optional
-        Made when the first text is written. None is a cache that keeps nothing.
+    Each text is a file, which appears whole or not at all. Without a folder nothing is
+    kept.
     """
 
     def __init__(self, folder: "str | os.PathLike[str] | None") -> None:
         self.folder = None if folder is None else Path(folder).expanduser()
 
     def get(self, request: dict[str, Any]) -> str | None:
-        """Give the text that answers a request, or None.
+        """Return the text that answers a request, or None.
 
         Raises
         ------
         DescriptionError
-            If there is a file that cannot be read or is not one of this cache.
+            If there is a file that cannot be read or is not from this cache.
         """
         if self.folder is None:
             return None
         file = self._file(request)
         try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-            return str(content["text"])
+            return str(json.loads(file.read_text(encoding="utf-8"))["text"])
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
             raise DescriptionError(
                 f"the cached description {file} cannot be read ({error!r}). Delete "
                 "this file, or choose another cache_dir."
@@ -52,11 +47,10 @@ class TextCache:
             return
         file = self._file(request)
         file.parent.mkdir(parents=True, exist_ok=True)
-        content = json.dumps({"text": text}, ensure_ascii=False)
         handle, temporary = tempfile.mkstemp(dir=file.parent, suffix=".tmp")
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                stream.write(content)
+                json.dump({"text": text}, stream, ensure_ascii=False)
             os.replace(temporary, file)
         except BaseException:
             os.unlink(temporary)
@@ -64,6 +58,6 @@ class TextCache:
 
     def _file(self, request: dict[str, Any]) -> Path:
         assert self.folder is not None
-        content = json.dumps(request, sort_keys=True, ensure_ascii=True)
-        digest = hashlib.sha256(content.encode()).hexdigest()
+        content = json.dumps(request, sort_keys=True).encode()
+        digest = hashlib.sha256(content).hexdigest()
         return self.folder / digest[:2] / f"{digest}.json"

@@ -1,4 +1,4 @@
-"""Embeddings of descriptions, which outlive the language model that made them."""
+"""Embeddings of descriptions, kept after the language model has done its work."""
 
 import copy
 import pickle
@@ -13,17 +13,12 @@ from sktime_llm.text.encoder import DescriptionEncoder, TokenStates
 
 
 class DescriptionEmbeddings(nn.Module):
-    """One embedding of its description for every variate of every known series.
+    """The embedding of its description for every variate of every known series.
 
-    While a network trains, the token states of the descriptions are constant, and the
-    weights by which attention pools them are learned. Then only the pooled embeddings
-    are kept. What is loaded from a file needs the language model only when there are
-    descriptions to read again, or for the state of all modules.
-
-    Parameters
-    ----------
-    encoder : DescriptionEncoder
-        The language model.
+    While a network trains, the token states of the descriptions are constant and their
+    pooling by attention is learned. `freeze` then keeps only the pooled embeddings. A
+    copy from a file loads the language model only to read more descriptions, or for the
+    state of all modules.
     """
 
     embeddings: Tensor
@@ -53,10 +48,10 @@ class DescriptionEmbeddings(nn.Module):
         n_channels : int
             Variates of a series.
         n_known : int
-            Series whose embeddings are kept, the first ones; the new ones follow. If
-            0, pooling may be trained on the new ones until `freeze`.
+            Number of series, from the first, whose embeddings are kept; the new ones
+            follow. If 0, pooling trains on the new ones until `freeze`.
         names : sequence, optional
-            What is described, for errors.
+            Names of the variates, for errors.
         """
         if n_known:
             self.freeze()
@@ -65,8 +60,9 @@ class DescriptionEmbeddings(nn.Module):
             self._states = states
             self.pooling.requires_grad_(True)
         new = self._pool(states).detach().unflatten(0, (-1, n_channels))
-        kept = self.embeddings[:n_known]
-        self.embeddings = torch.cat([kept, new]) if n_known else new
+        # before there are any, the number of channels is not known
+        kept = [self.embeddings[:n_known]] if n_known else []
+        self.embeddings = torch.cat([*kept, new])
 
     def freeze(self) -> None:
         """Keep the embeddings as they are pooled now, and no token states."""
@@ -77,9 +73,9 @@ class DescriptionEmbeddings(nn.Module):
         self.pooling.requires_grad_(False)
 
     def forward(self, series: Tensor) -> Tensor:
-        """Embeddings of series, by number: (batch,) to (batch, channel, width).
+        """Numbers of series, (batch,), to embeddings, (batch, channel, width).
 
-        With one series only, (channel, width).
+        If only one series is known, to (channel, width).
         """
         table = self.embeddings
         if self._states is not None:
@@ -89,7 +85,7 @@ class DescriptionEmbeddings(nn.Module):
         return table[0] if len(table) == 1 else table[series]
 
     def _pool_some(self, read: TokenStates, series: Tensor) -> Tensor:
-        """Pool, of many series, only those of a batch."""
+        """Pool only the series of a batch."""
         n_channels = self.embeddings.shape[1]
         distinct, which = series.unique(return_inverse=True)
         channels = torch.arange(n_channels, device=series.device)
@@ -103,14 +99,14 @@ class DescriptionEmbeddings(nn.Module):
     # copies and files
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "DescriptionEmbeddings":
-        """Copy as it is; only what goes to a file is packed."""
+        """Copy the modules as they are; only files hold a packed encoder."""
         copied = type(self).__new__(type(self))
         memo[id(self)] = copied
         copied.__dict__.update(copy.deepcopy(self.__dict__, memo))
         return copied
 
     def __getstate__(self) -> dict[str, Any]:
-        """Pack a tuned encoder, so that it is made anew only when it is used."""
+        """Pack a tuned encoder, so that it is loaded only when it is used."""
         state = self.__dict__.copy()
         encoder = self._modules.get("encoder")
         if encoder is None or any(p.requires_grad for p in encoder.parameters()):
@@ -128,12 +124,9 @@ class DescriptionEmbeddings(nn.Module):
         return super().__getattr__(name)
 
     def _save_to_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        self._unpack()
+        _ = self.encoder  # unpacks it
         super()._save_to_state_dict(*args, **kwargs)
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        self._unpack()
+        _ = self.encoder
         super()._load_from_state_dict(*args, **kwargs)
-
-    def _unpack(self) -> DescriptionEncoder:
-        return self.encoder

@@ -1,4 +1,4 @@
-"""A language model that is tuned on descriptions, and then reads them."""
+"""A language model that is tuned on descriptions and then reads them."""
 
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
@@ -18,15 +18,7 @@ _READ_AT_ONCE = 64
 
 
 class TokenStates(NamedTuple):
-    """What a language model makes of texts.
-
-    Attributes
-    ----------
-    states : Tensor of shape (text, token, hidden_size)
-        Last hidden states.
-    mask : Tensor of int64 of shape (text, token)
-        1 at tokens, 0 at padding.
-    """
+    """Last hidden states, (text, token, hidden_size), and a mask, 1 at tokens."""
 
     states: Tensor
     mask: Tensor
@@ -36,25 +28,9 @@ class DescriptionEncoder(nn.Module):
     """Turn descriptions into token states, by a language model tuned on them.
 
     The objective is the model's own: the next token for a decoder, masked tokens for
-    an encoder. Hidden states become words by a linear map, which starts as the identity
-    and trains, and the model's own frozen word embeddings.
-
-    Parameters
-    ----------
-    backbone : Backbone
-        What of it requires a gradient is tuned.
-
-    Examples
-    --------
-    >>> from sktime_llm.backbone.adapters import AdapterConfig
-    >>> from sktime_llm.backbone.make import BackboneChoice, make_backbone
-    >>> from sktime_llm.text.encoder import DescriptionEncoder
-    >>> tuning = AdapterConfig(lora_rank=4, reduced_memory=True)
-    >>> backbone = make_backbone(BackboneChoice("tiny-random"), tuning)
-    >>> encoder = DescriptionEncoder(backbone)
-    >>> losses = encoder.tune(["traffic rises", "traffic falls"], n_steps=2, seed=0)
-    >>> len(losses), encoder.read(["traffic"]).states.shape
-    (2, torch.Size([1, 7, 16]))
+    an encoder. A linear map, which starts as the identity and trains, and the frozen
+    word embeddings of the model take hidden states to words. Of the backbone all that
+    requires a gradient is tuned.
     """
 
     def __init__(self, backbone: Backbone) -> None:
@@ -73,31 +49,26 @@ class DescriptionEncoder(nn.Module):
         learning_rate: float = 4e-3,
         names: Sequence[Hashable] | None = None,
     ) -> list[float]:
-        """Train what can be trained, then freeze it.
+        """Tune the model, freeze it, and return the loss of every step, nats per token.
 
         Parameters
         ----------
         texts : sequence of str
-            Descriptions; 16 at random make a step.
+            Descriptions; a step takes 16 at random.
         n_steps : int
             Steps of Adam. 0 only freezes.
         seed : int
-            Of the order of texts and of what is masked.
+            Decides the order of texts and what is masked.
         learning_rate : float, default=4e-3
-            Of Adam.
+            Learning rate of Adam.
         names : sequence, optional
-            What is described, for errors.
-
-        Returns
-        -------
-        list of float
-            The loss of every step, in nats per token.
+            Names of what is described, for errors.
 
         Raises
         ------
         InputError
-            If a text does not fit the positions of the model, or no text has a second
-            token for a decoder to predict, or the tokenizer of an encoder has no mask.
+            If a text has too many tokens for the model, if no text has a second token
+            for a decoder to predict, or if the tokenizer of an encoder has no mask.
         TrainingDivergedError
             If a loss is not finite.
         """
@@ -130,26 +101,19 @@ class DescriptionEncoder(nn.Module):
     def read(
         self, texts: Sequence[str], *, names: Sequence[Hashable] | None = None
     ) -> TokenStates:
-        """Give the states of all tokens of some texts, without dropout or gradient.
-
-        Errors name what a text describes, if there are `names`.
-        """
+        """Return the states of all tokens, without dropout or gradient."""
         self.eval()
         token_ids = self._tokenize(texts, names)
-        mask = (token_ids != PADDING).long()
         states = [
-            self.backbone(self._embed(ids), attention_mask=part)[-1]
-            for ids, part in zip(
-                token_ids.split(_READ_AT_ONCE), mask.split(_READ_AT_ONCE), strict=True
-            )
+            self._states(ids, ids != PADDING) for ids in token_ids.split(_READ_AT_ONCE)
         ]
-        return TokenStates(torch.cat(states), mask)
+        return TokenStates(torch.cat(states), (token_ids != PADDING).long())
 
     def _tokenize(
         self, texts: Sequence[str], names: Sequence[Hashable] | None
     ) -> Tensor:
         token_ids = tokenize(texts, self.backbone.tokenizer())
-        n_tokens, most = token_ids.shape[1], self.backbone.max_tokens
+        n_tokens, n_positions = token_ids.shape[1], self.backbone.max_tokens
         lengths = (token_ids != PADDING).sum(dim=1)
         if not lengths.all():
             empty = int(lengths.argmin())
@@ -157,32 +121,33 @@ class DescriptionEncoder(nn.Module):
                 f"the description{_of(names, empty)} is {texts[empty]!r}, in which the "
                 "backbone reads no token; expected words."
             )
-        if most is not None and n_tokens > most:
+        if n_positions is not None and n_tokens > n_positions:
             longest = int(lengths.argmax())
             raise InputError(
                 f"the description{_of(names, longest)} has {n_tokens} tokens, but the "
-                f"backbone has only {most} positions. Shorten it, or choose a backbone "
-                f"with more: {texts[longest][:80]!r}..."
+                f"backbone has only {n_positions} positions. Shorten it, or choose a "
+                f"backbone with more: {texts[longest][:80]!r}..."
             )
         return token_ids.to(self.lm_head.weight.device)
 
-    def _embed(self, token_ids: Tensor) -> Tensor:
-        words = self.backbone.embed(token_ids.clamp(min=0))
-        return words.to(self.lm_head.weight.dtype)
-
     def _language_loss(self, token_ids: Tensor, generator: torch.Generator) -> Tensor:
-        there = token_ids != PADDING
+        is_token = token_ids != PADDING
         if self.backbone.is_causal:
-            states = self.backbone(self._embed(token_ids), there.long())[-1]
-            predicted, seen = states[:, :-1][there[:, 1:]], token_ids[:, 1:]
-            return self._cross_entropy(predicted, seen[there[:, 1:]])
+            states = self._states(token_ids, is_token)[:, :-1]
+            is_next = is_token[:, 1:]
+            return self._cross_entropy(states[is_next], token_ids[:, 1:][is_next])
         drawn = torch.rand(token_ids.shape, generator=generator).to(token_ids.device)
-        # at least one token a text, so that every text counts
-        masked = there & (drawn <= drawn.where(there, 2.0).amin(1, keepdim=True))
-        masked |= there & (drawn < _MASKED_SHARE)
+        # at least one token of each text, so that every text counts
+        masked = is_token & (drawn <= drawn.where(is_token, 2.0).amin(1, keepdim=True))
+        masked |= is_token & (drawn < _MASKED_SHARE)
         hidden = token_ids.masked_fill(masked, self._mask_token())
-        states = self.backbone(self._embed(hidden), there.long())[-1]
+        states = self._states(hidden, is_token)
         return self._cross_entropy(states[masked], token_ids[masked])
+
+    def _states(self, token_ids: Tensor, is_token: Tensor) -> Tensor:
+        words = self.backbone.embed(token_ids.clamp(min=0))
+        words = words.to(self.lm_head.weight.dtype)
+        return self.backbone(words, attention_mask=is_token.long())[-1]
 
     def _mask_token(self) -> int:
         token = self.backbone.tokenizer().mask_token_id
@@ -204,7 +169,7 @@ def _of(names: Sequence[Hashable] | None, at: int) -> str:
 
 
 def _with_next_token(token_ids: Tensor, texts: Sequence[str]) -> Tensor:
-    """Leave out texts of one token, in which there is nothing to predict."""
+    """Drop texts of one token, in which there is nothing to predict."""
     long_enough = (token_ids != PADDING).sum(dim=1) > 1
     if not long_enough.any():
         raise InputError(

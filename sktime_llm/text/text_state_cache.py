@@ -1,8 +1,8 @@
-"""Texts that a frozen model has read, kept while a network trains."""
+"""States of texts in a frozen model, kept while a network trains."""
 
 from collections.abc import Callable
 
-import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -10,22 +10,12 @@ _GIGABYTE = 10**9
 
 
 class TextStateCache:
-    """What a frozen model makes of texts, computed once for each while there is room.
+    """Keep the states of each text, so that it is read only once.
 
     Parameters
     ----------
     gigabytes : float
-        Room, on the device of the texts. Texts that do not fit are read again.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sktime_llm.text.text_state_cache import TextStateCache
-    >>> cache = TextStateCache(gigabytes=0.1)
-    >>> ids = torch.tensor([[3, 4], [5, -1]])
-    >>> read = lambda token_ids: token_ids.clamp(min=0).float()
-    >>> torch.equal(cache.states(ids, read), read(ids))
-    True
+        Room for states, on their device. Texts that do not fit are read again.
     """
 
     def __init__(self, gigabytes: float) -> None:
@@ -36,20 +26,14 @@ class TextStateCache:
         return len(self._kept)
 
     def states(self, token_ids: Tensor, read: Callable[[Tensor], Tensor]) -> Tensor:
-        """Give what is known of texts, after reading those that are not known.
+        """Return the states of texts, (text, token, ...), zero at padding.
 
         Parameters
         ----------
-        token_ids : Tensor of int of shape (batch, token)
+        token_ids : Tensor of int of shape (text, token)
             Padded at the end by negative numbers.
         read : callable
-            Takes some of `token_ids` to a tensor of shape (batch, token, ...) that
-            needs no gradient.
-
-        Returns
-        -------
-        Tensor of shape (batch, token, ...)
-            Zero at padding.
+            Takes some of `token_ids` to their states, which need no gradient.
         """
         lengths = (token_ids >= 0).sum(dim=1).tolist()
         rows = token_ids.cpu().numpy()
@@ -61,7 +45,8 @@ class TextStateCache:
             for (key, i), state in zip(new.items(), read(token_ids[at]), strict=True):
                 known[key] = self._keep(key, state[: lengths[i]])
         states = pad_sequence([known[key] for key in keys], batch_first=True)
-        return _widen(states, token_ids.shape[1])
+        n_missing = token_ids.shape[1] - states.shape[1]
+        return F.pad(states, (0, 0) * (states.ndim - 2) + (0, n_missing))
 
     def _keep(self, key: bytes, state: Tensor) -> Tensor:
         size = state.numel() * state.element_size()
@@ -69,11 +54,3 @@ class TextStateCache:
             self._room -= size
             self._kept[key] = state = state.clone()
         return state
-
-
-def _widen(states: Tensor, n_tokens: int) -> Tensor:
-    missing = n_tokens - states.shape[1]
-    if not missing:
-        return states
-    padding = states.new_zeros(len(states), missing, *states.shape[2:])
-    return torch.cat([states, padding], dim=1)
