@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sktime_llm.text._characteristics import Characteristics, Season, characterize
+from sktime_llm.text._characteristics import Characteristics, characterize
 from sktime_llm.text._interface import Describer, NamedSeries
+from sktime_llm.text._seasons import Season
 
 _NO_TREND, _WEAK, _STRONG = 0.05, 0.3, 0.7
 _SMOOTH, _ROUGH = 0.3, 1.0
@@ -17,11 +18,11 @@ _ZERO = 1e-6
 class TemplateDescriber(Describer):
     """Describe a series by its statistics, in fixed words; the default.
 
-    Told are, where there is something to tell: level and range, direction and strength
-    of the trend, seasonality, volatility, where the highest and the lowest value are,
-    sudden changes of the level, where the series ends, and missing values. The same
-    series has the same text everywhere, which needs neither a language model nor a
-    network, and is under 100 word pieces for a model of the kind of BERT.
+    The text gives level and range, direction and strength of the trend, seasonality,
+    volatility, the places of the highest and the lowest value, sudden changes of the
+    level, where the series ends, and missing values, each if there is any. The same
+    series has the same text everywhere. It needs neither a language model nor a network
+    and has fewer than 100 word pieces for a model such as BERT.
 
     See Also
     --------
@@ -30,12 +31,12 @@ class TemplateDescriber(Describer):
 
     Notes
     -----
-    Strength of the trend is the adjusted share of variance that a straight line
-    explains. Seasons are the dominant local maxima of the autocorrelation of what the
-    line leaves. Changes of the level are found by binary segmentation.
+    The strength of the trend is the adjusted share of the variance that a straight line
+    explains. Seasons are the dominant local maxima of the autocorrelation around this
+    line. Changes of the level are found by binary segmentation.
 
-    Source: LLM-TS Net, arXiv 2408.14387, has trends described by a language model of 70
-    billion parameters; describing them by a template is ours.
+    Source: in LLM-TS Net, arXiv 2408.14387, a language model of 70 billion parameters
+    describes trends; describing them by a template is ours.
 
     Examples
     --------
@@ -73,7 +74,7 @@ def statistics_in_words(series: NamedSeries) -> str:
 
 
 def _behavior(facts: Characteristics, seasonal_period: int | None) -> list[str]:
-    # what is left of a mean of zero is rounding
+    # a mean of zero is not exactly zero after rounding
     mean = facts.mean if abs(facts.mean) > _ZERO * facts.deviation else 0.0
     return [
         f"Mean {number(mean)}, standard deviation {number(facts.deviation)}, "
@@ -81,11 +82,10 @@ def _behavior(facts: Characteristics, seasonal_period: int | None) -> list[str]:
         _trend(facts),
         *_seasonality(facts.seasons, seasonal_period),
         _volatility(facts),
-        f"Highest at {_percent(facts.peak)}, lowest at {_percent(facts.trough)} of the "
-        "span",
+        f"Highest at {facts.peak:.0%}, lowest at {facts.trough:.0%} of the span",
         *(
             f"Level jumps from {number(shift.before)} to {number(shift.after)} at "
-            f"{_percent(shift.position)}"
+            f"{shift.position:.0%}"
             for shift in facts.shifts
         ),
         *_ending(facts),
@@ -117,26 +117,21 @@ def _seasonality(seasons: tuple[Season, ...], seasonal_period: int | None) -> li
 
 def _volatility(facts: Characteristics) -> str:
     if facts.roughness < _SMOOTH:
-        text = "Smooth from step to step"
-    elif facts.roughness < _ROUGH:
-        text = "Moderately volatile from step to step"
+        word = "Smooth"
     else:
-        text = "Erratic from step to step"
-    if facts.roughness_growth > _GROWTH:
-        return f"{text}, more so later"
-    if facts.roughness_growth < 1 / _GROWTH:
-        return f"{text}, less so later"
-    return text
+        word = "Moderately volatile" if facts.roughness < _ROUGH else "Erratic"
+    if 1 / _GROWTH <= facts.roughness_growth <= _GROWTH:
+        return f"{word} from step to step"
+    later = "more" if facts.roughness_growth > 1 else "less"
+    return f"{word} from step to step, {later} so later"
 
 
 def _ending(facts: Characteristics) -> list[str]:
     if np.isnan(facts.recent):
         return []
-    if facts.recent > _FAR_FROM_MEAN:
-        return ["Ends above the mean"]
-    if facts.recent < -_FAR_FROM_MEAN:
-        return ["Ends below the mean"]
-    return ["Ends near the mean"]
+    if abs(facts.recent) <= _FAR_FROM_MEAN:
+        return ["Ends near the mean"]
+    return [f"Ends {'above' if facts.recent > 0 else 'below'} the mean"]
 
 
 def _strength(share: float) -> str:
@@ -152,10 +147,6 @@ def number(value: float) -> str:
             value, precision=3, unique=False, fractional=False, trim="-"
         )
     return f"{value:.2e}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f}%"
 
 
 def _count(n: int, noun: str) -> str:

@@ -1,8 +1,7 @@
 """Trend descriptions: a few sentences per series, from a template or a language model.
 
-A describer is given the training span of each series and gives back one text per
-series. `TemplateDescriber` is the default; the others ask a language model, and only if
-they are asked for.
+A describer turns the training span of each series into a text. `TemplateDescriber` is
+the default; the others ask a language model.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -35,7 +34,7 @@ def resolve_describer(describer: str | Describer) -> Describer:
     Parameters
     ----------
     describer : {"template"} or Describer
-        ``"template"`` is a `TemplateDescriber`; a describer is given back as it is.
+        ``"template"`` is a `TemplateDescriber`; a describer is returned as it is.
 
     Raises
     ------
@@ -61,7 +60,7 @@ def resolve_describer(describer: str | Describer) -> Describer:
 def texts_of(
     descriptions: Mapping[Hashable, str] | Sequence[str], names: Sequence[Hashable]
 ) -> list[str]:
-    """Put descriptions that the user supplies into the order of the series.
+    """Return descriptions that the user supplies in the order of the series.
 
     Parameters
     ----------
@@ -73,12 +72,12 @@ def texts_of(
     Returns
     -------
     list of str
-        In the order of `names`.
+        One text for each of `names`.
 
     Raises
     ------
     InputError
-        If a series has no description, or a description no series.
+        If a series has no description, or a description belongs to no series.
     DescriptionError
         If a description is empty or not a string.
 
@@ -112,12 +111,12 @@ def _by_name(
     missing = [name for name in names if name not in descriptions]
     known = set(names)
     extra = [name for name in descriptions if name not in known]
-    if missing or extra:
-        parts = []
-        if missing:
-            parts.append(f"no description for the series {_listed(missing)}")
-        if extra:
-            parts.append(f"descriptions for {_listed(extra)}, which are not series")
+    parts = []
+    if missing:
+        parts.append(f"no description for the series {_listed(missing)}")
+    if extra:
+        parts.append(f"descriptions for {_listed(extra)}, which are not series")
+    if parts:
         raise InputError(
             f"got {' and '.join(parts)}; expected one for each of the {len(names)} "
             f"series {_listed(names)}."
