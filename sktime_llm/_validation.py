@@ -74,6 +74,11 @@ def check_parameters(
         constraint.check(name, values[name])
 
 
+def plain(value: Any) -> Any:
+    """Return a scalar of numpy as Python's, which JSON and torch take everywhere."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def integer(minimum: int, maximum: int | None = None) -> Constraint:
     """Allow integers, also those of numpy, but not booleans."""
 

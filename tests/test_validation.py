@@ -26,6 +26,7 @@ from sktime_llm._validation import (
 )
 from sktime_llm.backbone.adapters import AdapterConfig
 from sktime_llm.errors import InputError
+from sktime_llm.text.describers import EndpointDescriber, GenerationDescriber
 from sktime_llm.training.trainer import TrainingConfig
 
 from .forecasting.common import make_series
@@ -37,12 +38,19 @@ WRONG = {
     bool: ["no", 1, math.nan],
     str: [1, True, math.nan],
 }
-FREE = {"backbone", "revision", "model", "describer"}
+FREE = {
+    *("backbone", "revision", "model", "base_url", "api_key_env"),
+    *("prompt", "cache_dir"),
+}
 """Parameters that may be any string, or whose strings are looked up elsewhere."""
 
 
 def fit(cls, **parameters):
     cls(**parameters).fit(SERIES)
+
+
+def describe(cls, **parameters):
+    cls(**parameters).describe([[1.0, 2.0, 3.0]])
 
 
 USES = {
@@ -52,6 +60,12 @@ USES = {
     },
     compare_forecasters: functools.partial(
         compare_forecasters, data=SERIES, forecasters={"calf": None}, horizon=1
+    ),
+    GenerationDescriber: functools.partial(
+        describe, GenerationDescriber, model="tiny-random-decoder"
+    ),
+    EndpointDescriber: functools.partial(
+        describe, EndpointDescriber, base_url="http://localhost:1", model="m"
     ),
     AdapterConfig: AdapterConfig,
     TrainingConfig: functools.partial(

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sktime_llm._progress import progress_bar
+from sktime_llm._validation import STRING, VERBOSE, instance_of, integer, plain, real
 from sktime_llm.errors import DescriptionError, InputError
 from sktime_llm.text._description_prompt import (
     DEFAULT_PROMPT,
@@ -91,6 +92,24 @@ class EndpointDescriber(Describer):
     ['The series rises steadily from 0 to 19 ...']
     """
 
+    _parameter_constraints = {
+        "base_url": STRING,
+        "model": STRING,
+        "api_key_env": STRING | None,
+        "prompt": STRING,
+        "n_values": integer(1),
+        "temperature": real(0) | None,
+        "max_tokens": integer(1) | None,
+        "extra_body": instance_of(Mapping) | None,
+        "timeout": real(above=0),
+        "max_retries": integer(0),
+        "backoff": real(0),
+        "max_wait": real(0),
+        "max_concurrency": integer(1),
+        "cache_dir": instance_of(str, os.PathLike, expected="a path") | None,
+        "verbose": VERBOSE,
+    }
+
     def __init__(
         self,
         base_url: str,
@@ -127,7 +146,7 @@ class EndpointDescriber(Describer):
         self.verbose = verbose
 
     def _describe(self, series: Sequence[NamedSeries]) -> list[str]:
-        self._check_parameters()
+        self._check_prompt_and_body()
         url = _completions_url(self.base_url)
         cache = TextCache(self.cache_dir)
         bodies = [self._body(one) for one in series]
@@ -165,7 +184,7 @@ class EndpointDescriber(Describer):
                 "EndpointDescriber needs httpx2 and tenacity. Install them with "
                 "`pip install sktime-llm[endpoint]`."
             ) from error
-        own = {name: getattr(self, name) for name in ChatCompletions._fields[1:]}
+        own = {name: plain(getattr(self, name)) for name in ChatCompletions._fields[1:]}
         client = ChatCompletions(url, **own)
         if problem := client.problem_with_key():
             raise DescriptionError(problem)
@@ -177,22 +196,12 @@ class EndpointDescriber(Describer):
         return {
             "model": self.model,
             "messages": [{"role": "user", "content": prompt}],
-            **{name: value for name, value in optional.items() if value is not None},
+            **{k: plain(value) for k, value in optional.items() if value is not None},
             **(self.extra_body or {}),
         }
 
-    def _check_parameters(self) -> None:
+    def _check_prompt_and_body(self) -> None:
         check_prompt(self.prompt)
-        least = {
-            "n_values": 1, "max_retries": 0, "backoff": 0, "max_wait": 0,
-            "max_concurrency": 1, "temperature": 0, "max_tokens": 1,
-        }  # fmt: skip
-        for name, bound in least.items():
-            value = getattr(self, name)
-            if value is not None and value < bound:
-                raise InputError(f"{name}={value}, expected {bound} or more.")
-        if self.timeout <= 0:
-            raise InputError(f"timeout={self.timeout}, expected more than 0 seconds.")
         clash = sorted(set(self.extra_body or {}).intersection(_OWN_FIELDS))
         if clash:
             raise InputError(

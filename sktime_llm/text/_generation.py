@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sktime_llm._progress import progress_bar
+from sktime_llm._validation import STRING, VERBOSE, integer, one_of, real
 from sktime_llm.backbone.files import locate_backbone
 from sktime_llm.errors import (
     BackboneCorruptedError,
@@ -92,6 +93,20 @@ class GenerationDescriber(Describer):
     1
     """
 
+    _parameter_constraints = {
+        "model": STRING,
+        "revision": STRING | None,
+        "prompt": STRING,
+        "n_values": integer(1),
+        "max_new_tokens": integer(1),
+        "batch_size": integer(1),
+        "temperature": real(0),
+        "random_state": integer(0, 2**32 - 1),
+        "device": STRING,
+        "dtype": one_of("auto", "float32", "bfloat16", "float16"),
+        "verbose": VERBOSE,
+    }
+
     def __init__(
         self,
         model: str,
@@ -122,29 +137,19 @@ class GenerationDescriber(Describer):
     def _describe(self, series: Sequence[NamedSeries]) -> list[str]:
         from sktime_llm._devices import resolve_device, seeded
 
-        self._check_parameters()
+        check_prompt(self.prompt)
         device = resolve_device(self.device)
         loaded = _load_once(self.model, self.revision, self.dtype, device)
         texts: list[str] = []
         with (
             progress_bar(len(series), "describing", "series", self.verbose) as bar,
-            seeded(self.random_state, device),
+            seeded(int(self.random_state), device),
         ):
             for start in range(0, len(series), self.batch_size):
                 batch = series[start : start + self.batch_size]
                 texts += self._describe_batch(batch, loaded)
                 bar.update(len(batch))
         return texts
-
-    def _check_parameters(self) -> None:
-        check_prompt(self.prompt)
-        for name in ("n_values", "max_new_tokens", "batch_size"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name}={getattr(self, name)}, expected 1 or more.")
-        if self.temperature < 0:
-            raise InputError(f"temperature={self.temperature}, expected 0 or more.")
-        if self.dtype not in _DTYPES:
-            raise InputError(f"dtype={self.dtype!r}, expected one of {_DTYPES}.")
 
     def _describe_batch(
         self, batch: Sequence[NamedSeries], loaded: "LanguageModel"
@@ -163,7 +168,9 @@ class GenerationDescriber(Describer):
         )
         self._check_lengths(encoded["attention_mask"], batch, loaded)
         try:
-            tokens = loaded.generate(encoded, self.max_new_tokens, self.temperature)
+            tokens = loaded.generate(
+                encoded, int(self.max_new_tokens), float(self.temperature)
+            )
         except RuntimeError as error:  # out of memory is one, too
             raise DescriptionError(
                 f"series {names}: {self.model} failed to generate a text "
@@ -225,7 +232,6 @@ class LanguageModel(NamedTuple):
         return tokens[:, inputs["input_ids"].shape[1] :]
 
 
-_DTYPES = ("auto", "float32", "bfloat16", "float16")
 _LOCK = threading.Lock()
 _LOADED: dict[tuple[Any, ...], LanguageModel] = {}
 """The one model that was used last."""

@@ -2,13 +2,15 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
+from sktime_llm._validation import STRING, Constraint, check_parameters, integer
 from sktime_llm.errors import DescriptionError, InputError
 
 
@@ -52,6 +54,8 @@ class Describer(BaseEstimator, ABC):
     ['flow has 3 steps.']
     """
 
+    _parameter_constraints: ClassVar[Mapping[str, Constraint]] = {}
+
     def describe(
         self,
         series: Sequence[ArrayLike],
@@ -84,15 +88,13 @@ class Describer(BaseEstimator, ABC):
         ------
         InputError
             If a series is not one-dimensional, is empty or has infinite values, if
-            there are not as many names as series, or if the season is too short.
+            there are not as many names as series, or if a parameter is invalid.
         DescriptionError
             If a series could not be described.
         """
-        if seasonal_period is not None and seasonal_period < 2:
-            raise InputError(
-                f"seasonal_period={seasonal_period}, expected 2 or more steps, or None "
-                "if no season is known."
-            )
+        check_parameters(vars(self), self._parameter_constraints)
+        (integer(2) | None).check("seasonal_period", seasonal_period)
+        (STRING | None).check("step", step)
         names = list(range(len(series))) if names is None else list(names)
         if len(names) != len(series):
             raise InputError(

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
@@ -26,7 +25,14 @@ from tqdm.auto import tqdm
 
 from sktime_llm._devices import PRECISIONS, autocast, seeded
 from sktime_llm._progress import progress_bar
-from sktime_llm._validation import VERBOSE, check_parameters, integer, one_of, real
+from sktime_llm._validation import (
+    VERBOSE,
+    check_parameters,
+    integer,
+    one_of,
+    plain,
+    real,
+)
 from sktime_llm.errors import InputError, TrainingDivergedError, TrainingInterrupted
 from sktime_llm.layers.losses import DISTANCES
 from sktime_llm.networks._interface import ForecastNetwork, ForecastOutput
@@ -117,10 +123,8 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         check_parameters(vars(self), TRAINING_CONSTRAINTS)
-        # torch takes no integers of numpy everywhere
         for name, value in vars(self).items():
-            if isinstance(value, np.integer):
-                object.__setattr__(self, name, int(value))
+            object.__setattr__(self, name, plain(value))
 
 
 EpochRecord = dict[str, float]

@@ -102,7 +102,7 @@ def test_bad_series_are_named(values, message):
 def test_bad_names_and_season():
     with pytest.raises(InputError, match="1 names for 2 series"):
         Echo().describe([[0.0], [1.0]], ["a"])
-    with pytest.raises(InputError, match="seasonal_period=1, expected 2 or more"):
+    with pytest.raises(InputError, match="seasonal_period=1, expected an integer of"):
         Echo().describe([[0.0]], seasonal_period=1)
 
 

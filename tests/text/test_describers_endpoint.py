@@ -663,14 +663,9 @@ def test_key_is_not_in_the_cache(endpoint, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_values": 0}, "n_values=0, expected 1 or more"),
-        ({"max_retries": -1}, "max_retries=-1, expected 0 or more"),
-        ({"backoff": -1.0}, "backoff=-1.0"),
-        ({"max_wait": -1.0}, "max_wait=-1.0"),
-        ({"max_concurrency": 0}, "max_concurrency=0"),
-        ({"temperature": -0.1}, "temperature=-0.1"),
-        ({"max_tokens": 0}, "max_tokens=0"),
-        ({"timeout": 0}, "timeout=0, expected more than 0"),
+        ({"n_values": 0}, "n_values=0, expected an integer of at least 1"),
+        ({"max_concurrency": 0}, "max_concurrency=0, expected an integer of at least"),
+        ({"timeout": 0}, "timeout=0, expected a number above 0"),
         ({"extra_body": {"stream": True}}, r"extra_body has the fields \['stream'\]"),
         ({"prompt": "{flow}"}, "fields \\['flow'\\]"),
         ({"base_url": "localhost:8000"}, "expected an address such as"),
@@ -687,6 +682,18 @@ def test_parameters_out_of_range(endpoint, options, message):
     with pytest.raises(InputError, match=message):
         describer.describe(SERIES)
     assert endpoint.asked == []
+
+
+def test_scalars_of_numpy(endpoint):
+    options = {"temperature": 0.5, "max_tokens": 9, "n_values": 4, "max_retries": 2}
+    options |= {"timeout": 5.0, "backoff": 1.0, "max_wait": 2.0, "max_concurrency": 2}
+    scalars = {name: np.asarray(value)[()] for name, value in options.items()}
+    assert all(isinstance(value, np.generic) for value in scalars.values())
+    expected = make(endpoint, **options).describe(SERIES)
+    assert make(endpoint, **scalars).describe(SERIES) == expected
+    bodies = [asked["body"] for asked in endpoint.asked]
+    assert len(bodies) == 2 * len(SERIES)
+    assert all(bodies.count(body) == 2 for body in bodies)
 
 
 @pytest.mark.parametrize(
