@@ -359,6 +359,22 @@ def test_how_a_file_is_read_is_said_by_options_and_printed(run, tmp_path):
     assert written.tolist() == ["2018-12"]
 
 
+@pytest.mark.parametrize("ids", [["store"], ["store", "price"]])
+def test_a_short_series_is_named_and_can_be_left_out(run, sales, ids):
+    frame = pd.read_csv(sales).assign(price="p")
+    frame.drop(index=range(50, 80)).to_csv(sales, index=False)
+    arguments = ["--time-column", "date", "--id-column", *ids, "--target", "units"]
+    arguments = ["compare", sales, *arguments, "--horizon", "2", "--no-plot", *NAIVE]
+    code, _, err = run(*arguments)
+    assert code == 2
+    name = " / ".join(["east", "p"][: len(ids)])
+    assert f"too short in the series '{name}': of 10 time points" in err
+    assert "--min-length" in err
+    code, _, err = run(*arguments, "--min-length", "20")
+    assert code == 0
+    assert f"  left out, shorter than 20 rows: {name}\n" in err
+
+
 def test_missing_values_go_to_the_forecasters_that_take_them(run, sales):
     frame = pd.read_csv(sales).query("store == 'east'").reset_index()
     frame.loc[3, "units"] = np.nan
@@ -371,10 +387,10 @@ def test_missing_values_go_to_the_forecasters_that_take_them(run, sales):
     assert "--missing interpolate" in err
     code, _, err = run(*arguments, "naive")
     assert code == 0
-    assert "  missing, --missing values: 1 values" in err
+    assert "  missing, kept as NaN: 1 values" in err
     code, _, err = run(*arguments, "naive", "theta", "--missing", "ffill")
     assert code == 0
-    assert "  missing, --missing ffill: 1 values" in err
+    assert "  missing, filled by ffill: 1 values" in err
 
 
 def test_weeks_are_written_as_in_the_file(run, tmp_path):

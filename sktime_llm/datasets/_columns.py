@@ -27,11 +27,6 @@ def read_targets(
 
     Without `target`, a column of which most cells are numbers is a target.
     """
-    if len(decimal) != 1 or len(thousands or " ") != 1 or decimal == thousands:
-        raise InputError(
-            f"Got decimal={decimal!r} and thousands={thousands!r}; expected two "
-            f"different characters."
-        )
     others = [name for name in source.frame.columns if name not in taken]
     left_out, columns = {}, {}
     for name in others if target is None else target:
@@ -47,15 +42,16 @@ def read_targets(
         elif target is None and numbers.isna().all():
             left_out[name] = "holds no values"
         elif bad.any():
-            advice = " or ".join(_fitting_options(cells)) or "another target"
-            problem = f"got {found}, expected a finite number. Correct it, or give"
-            source.fail(name, position, f"{problem} {advice}.")
+            plain = "Write it as 1234.5, or leave the column out with --target"
+            advice = "".join(f"Give {one}" for one in _fitting_options(cells)) or plain
+            problem = f"got {found}, expected a finite number. {advice}."
+            source.fail(name, position, problem)
         else:
             columns[name] = numbers
     if target is not None:
         left_out = {name: "not a target" for name in others if name not in target}
     if not columns:
-        reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
+        reasons = ", ".join(f"{name} ({why})" for name, why in left_out.items())
         raise InputError(
             f"{source.name} has no column of numbers to forecast. Left out: "
             f"{reasons or 'none'}."
@@ -73,6 +69,8 @@ def _parse(
         return numbers, np.isinf(numbers)
     if not (is_type.is_object_dtype(cells) or is_type.is_string_dtype(cells)):
         return pd.Series(np.nan, cells.index), cells.notna()
+    if decimal == thousands:
+        raise InputError(f"Got {decimal!r} as both decimal and thousands separator.")
     texts = cells.astype("object").map(str).str.strip()
     missing = texts.str.lower().isin(_MISSING)
     # Only the given separators count: with a decimal comma, '1.5' is not a number.
@@ -97,5 +95,5 @@ def _fitting_options(cells: pd.Series) -> list[str]:
         if is_used and not _parse(cells, decimal, thousands)[1].any():
             options = [] if decimal == "." else [f"--decimal {decimal}"]
             options += [f"--thousands {shlex.quote(thousands)}"] if thousands else []
-            fitting.append(" ".join(options))
+            fitting.append(f"`{' '.join(options)}`")
     return [" or ".join(fitting[:2])] if fitting else []

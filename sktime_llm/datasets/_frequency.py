@@ -114,7 +114,7 @@ def find_alias(name: str, times: pd.Series, series: np.ndarray) -> str:
     for alias in _SUGGESTIONS if same_series.any() else ():
         if (np.diff(to_ordinals(times, alias))[same_series] == 1).all():
             unit = alias.partition("-")[0]
-            advice = f"--frequency {unit} would make each row one period"
+            advice = f"`--frequency {unit}` would make each row one period"
             break
     raise InputError(
         f"{name}: no frequency found in the times "

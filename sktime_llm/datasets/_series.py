@@ -114,7 +114,7 @@ def _check_row_numbers(rows: Rows, alias: str | None) -> None:
     form = integer_format(rows.times.astype(str))
     advice = "Write times, such as seconds since 1970, as YYYY-MM-DD HH:MM:SS"
     if form is not None:
-        advice = f"If these are dates, give --date-format {form}"
+        advice = f"If these are dates, give `--date-format {form}`"
     if alias is not None:
         raise InputError(
             f"{rows.source.name}: got the frequency {alias!r} for integers such as "

@@ -155,7 +155,7 @@ def _check_header(
         raise InputError(
             f"{name}, line {skip_rows + 1}: {got!r} does not look like column names "
             f"separated by {separator!r}; {time_column!r} is in line {n + 1}. Give "
-            f"{' '.join(options)}."
+            f"`{' '.join(options)}`."
         )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sktime_llm._validation import Constraint, check_parameters, integer, one_of
 from sktime_llm.datasets._columns import read_targets
 from sktime_llm.datasets._frequency import period_alias
 from sktime_llm.datasets._series import FILLS, Rows, fill, lay_out, sort_rows
@@ -13,8 +14,15 @@ from sktime_llm.datasets._source import Source, open_source
 from sktime_llm.datasets._times import integer_format, read_times
 from sktime_llm.errors import InputError
 
-MISSING = ("error", "values", "keep", *FILLS)
 _MAX_NAMES = 10
+_CHARACTER = Constraint("one character", lambda x: isinstance(x, str) and len(x) == 1)
+_CONSTRAINTS = {
+    "decimal": _CHARACTER,
+    "thousands": _CHARACTER | None,
+    "skip_rows": integer(0),
+    "missing": one_of("error", "values", "keep", *FILLS),
+    "min_length": integer(1),
+}
 
 Columns = str | Sequence[str] | None
 
@@ -110,9 +118,7 @@ def read_table(
     2020-03    4.0
     Freq: M, Name: sales, dtype: float64
     """
-    if missing not in MISSING:
-        expected = ", ".join(MISSING)
-        raise InputError(f"Got missing={missing!r}; expected one of {expected}.")
+    check_parameters(locals(), _CONSTRAINTS)
     alias = None if frequency is None else period_alias(frequency)
     source = open_source(Path(path), separator, skip_rows, time_column)
     times_name, ids, targets = _find_columns(source, time_column, id_column, target)
@@ -136,15 +142,15 @@ def read_table(
     if missing in FILLS:
         y = fill(rows, index, series, y, missing)
     if report is not None:
+        how = f"filled by {missing}" if missing in FILLS else "kept as NaN"
+        counts = ("rows", len(y) - len(rows.times)), ("values", n_values)
         found = {
             "times": [times_name],
             "targets": values.columns,
             "ids": ids,
             "left out": [f"{name} ({reason})" for name, reason in left_out.items()],
             f"left out, shorter than {min_length} rows": short,
-            f"missing, --missing {missing}": _count(
-                rows=len(y) - len(rows.times), values=n_values
-            ),
+            f"missing, {how}": [f"{n} {k}" for k, n in counts if n],
         }
         _report(report, rows, found)
     return _set_index(y, index, series, keys, times_name)
@@ -195,10 +201,6 @@ def _check_missing(rows: Rows, values: pd.DataFrame, missing: str) -> int:
     return len(found)
 
 
-def _count(**counts: int) -> list[str]:
-    return [f"{n} {what}" for what, n in counts.items() if n]
-
-
 def _report(
     report: Callable[[str], None], rows: Rows, found: dict[str, Sequence[object]]
 ) -> None:
@@ -209,7 +211,7 @@ def _report(
     what = rows.frequency
     if rows.alias is None:
         date_format = integer_format(rows.times.astype(str))
-        hint = f" (if these are dates, give --date-format {date_format})"
+        hint = f" (if these are dates, give `--date-format {date_format}`)"
         what = f"row numbers{hint * bool(date_format)}"
     report(f"{rows.source.name}: {len(rows.times)} rows{several}, {span}, {what}")
     for what, items in found.items():

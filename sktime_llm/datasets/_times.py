@@ -55,11 +55,12 @@ def read_times(
         times = _parse(texts, "%Y%m%d")
     else:
         times = _read_notation(plain)
-        problem = f"expected a time like {texts[0]!r} in {source.row(0)}"
+        problem = f"expected a time like {texts[0]!r} in {source.row(0)}. Correct the "
+        problem += "cell or remove the row"
     if times is None:
-        formats = map(shlex.quote, _fitting_formats(texts)[:2])
-        fitting = " or ".join(formats) or "FORMAT, such as %d/%m/%Y"
-        problem = f"expected ISO 8601, such as 2020-01-31, or --date-format {fitting}"
+        formats = _fitting_formats(texts)[:2] or ["FORMAT"]
+        fitting = " or ".join(f"`--date-format {shlex.quote(f)}`" for f in formats)
+        problem = f"expected ISO 8601, such as 2020-01-31. Give {fitting}"
     bad = texts.notna() if times is None else times.isna()
     if bad.any():
         position = int(bad.argmax())

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sktime_llm._validation import one_of
 from sktime_llm.errors import InputError
 
 STEP = "5min"
@@ -80,14 +81,8 @@ def load_pems(
     2016-07-01 00:00:00  0.0  3.0
     2016-07-01 00:05:00  6.0  9.0
     """
-    if name not in _PEMS_STARTS:
-        raise InputError(
-            f"There is no data set {name!r}; expected one of {', '.join(_PEMS_STARTS)}."
-        )
-    if feature not in _FEATURES:
-        raise InputError(
-            f"There is no feature {feature!r}; expected one of {', '.join(_FEATURES)}."
-        )
+    one_of(*_PEMS_STARTS).check("name", name)
+    one_of(*_FEATURES).check("feature", feature)
     path = require_file(path)
     values = _read_npz(path)
     n_features = values.shape[2]

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sktime_llm._validation import one_of
 from sktime_llm.datasets._traffic import STEP, require_file
 from sktime_llm.errors import InputError
 
@@ -77,10 +78,7 @@ def load_dcrnn(
     2012-03-01 00:00:00  64.375
     2012-03-01 00:05:00     NaN
     """
-    if name not in _KEYS:
-        raise InputError(
-            f"There is no data set {name!r}; expected one of {', '.join(_KEYS)}."
-        )
+    one_of(*_KEYS).check("name", name)
     path = require_file(path)
     table = _read_hdf(path, key or _KEYS[name])
     _check_speeds(table, path.name)

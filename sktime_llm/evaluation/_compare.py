@@ -214,20 +214,23 @@ def _with_plain_ids(dataset: Dataset) -> pd.Series | pd.DataFrame:
 
 def _check_length(dataset: Dataset, n_folds: int) -> None:
     check_parameters(vars(dataset), _DATASET_CONSTRAINTS)
-    length = len(dataset.y)
+    length, series, advice = len(dataset.y), "", ""
     if dataset.y.index.nlevels > 1:
-        levels = list(range(dataset.y.index.nlevels - 1))
-        length = dataset.y.groupby(level=levels).size().min()
+        lengths = dataset.y.index.droplevel(-1).value_counts()
+        length, key = lengths.min(), lengths.idxmin()
+        names = key if isinstance(key, tuple) else (key,)
+        series = f" in the series {' / '.join(map(str, names))!r}"
+        advice = ", or leave short series out, as --min-length does"
     left = length - n_folds * dataset.horizon
     # MASE compares with the error of repeating the last season of the training data.
     needed = dataset.seasonal_period + 1
     if left < needed:
         raise InputError(
-            f"The data set {dataset.name!r} is too short: of {length} time points, "
-            f"{n_folds} fold(s) of {dataset.horizon} leave {max(left, 0)} to train on, "
-            f"expected at least {needed}, one more than the seasonal period of "
-            f"{dataset.seasonal_period}. Use a shorter horizon, fewer folds or a "
-            f"smaller seasonal period."
+            f"The data set {dataset.name!r} is too short{series}: of {length} time "
+            f"points, {n_folds} fold(s) of {dataset.horizon} leave {max(left, 0)} to "
+            f"train on, expected at least {needed}, one more than the seasonal period "
+            f"of {dataset.seasonal_period}. Use a shorter horizon, fewer folds or a "
+            f"smaller seasonal period{advice}."
         )
 
 

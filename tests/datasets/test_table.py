@@ -153,8 +153,8 @@ def test_years_are_row_numbers_unless_a_format_is_given(csv):
     path = csv(*dated(range(1999, 2003)))
     y, report = read(path)
     assert y.index.tolist() == [1999, 2000, 2001, 2002]
-    assert "row numbers (if these are dates, give --date-format %Y)" in report
-    assert_fails(path, "frequency 'Y-DEC'", "--date-format %Y.", frequency="Y")
+    assert "row numbers (if these are dates, give `--date-format %Y`)" in report
+    assert_fails(path, "frequency 'Y-DEC'", "`--date-format %Y`.", frequency="Y")
     y, _ = read(path, date_format="%Y")
     assert y.index.equals(pd.period_range("1999", "2002", freq="Y"))
 
@@ -192,7 +192,7 @@ def test_business_days_are_time_stamps_with_a_frequency(csv):
 )
 def test_other_notations_need_a_date_format(csv, stamps, date_format, index):
     path = csv(*dated(stamps))
-    words = ["line 2, column 'date'", repr(stamps[0]), "--date-format", date_format]
+    words = ["line 2, column 'date'", repr(stamps[0]), f"`--date-format {date_format}`"]
     assert_fails(path, *words)
     date_format = date_format.strip("'")
     y, _ = read(path, date_format=date_format)
@@ -266,7 +266,7 @@ def test_date_format_that_does_not_fit(csv, parquet):
 @pytest.mark.parametrize("missing", ["error", "keep"])
 def test_no_frequency_is_found(csv, stamps, alias, missing):
     path = csv(*dated(stamps))
-    advice = f"--frequency {alias} would make each row one period"
+    advice = f"`--frequency {alias}` would make each row one period"
     assert_fails(path, "no frequency found", advice, stamps[1], missing=missing)
     y, report = read(path, frequency=alias)
     assert y.index.equals(pd.DatetimeIndex(stamps, freq=None).to_period(alias))
@@ -302,12 +302,12 @@ def test_separators_and_decimal_commas(csv):
     lines = [line.replace(",", ";") for line in dated(DAYS)]
     lines = [f"{line},5" if i else line for i, line in enumerate(lines)]
     path = csv(*lines)
-    assert_fails(path, "line 1", "'date;y'", "Give --separator ';' --decimal ,.")
+    assert_fails(path, "line 1", "'date;y'", "Give `--separator ';' --decimal ,`.")
     assert_fails(path, "'0,5'", "--decimal ,", separator=";")
     y, _ = read(path, separator=";", decimal=",")
     assert y.tolist() == [0.5, 1.5, 2.5, 3.5]
     path = csv(*(line.replace(",", "\t") for line in dated(DAYS)))
-    assert_fails(path, r"Give --separator '\t'.")
+    assert_fails(path, r"Give `--separator '\t'`.")
     assert read(path, separator=r"\t")[0].tolist() == [0, 1, 2, 3]
 
 
@@ -333,7 +333,7 @@ def test_numbers_in_other_notations(csv, cell, options, value):
         f"--{name} {value!r}" if value == " " else f"--{name} {value}"
         for name, value in (options or {}).items()
     ]
-    fitting = " ".join(spelled)
+    fitting = f"`{' '.join(spelled)}`" if spelled else "1234.5"
     assert_fails(path, "line 2, column 'sales'", repr(cell), fitting, target="sales")
     y, report = read(path)
     assert y.name == "other"
@@ -362,10 +362,18 @@ def test_a_cell_that_is_no_number_in_a_column_of_numbers(csv, cell, options):
 
 
 @pytest.mark.parametrize(
-    "options", [{"decimal": ""}, {"thousands": "."}, {"thousands": ",,"}]
+    ("options", "words"),
+    [
+        ({"decimal": ""}, ["decimal=''", "one character"]),
+        ({"thousands": ",,"}, ["thousands=',,'", "one character"]),
+        ({"thousands": "."}, ["'.' as both"]),
+        ({"skip_rows": -1}, ["skip_rows=-1", "at least 0"]),
+        ({"min_length": 0}, ["min_length=0", "at least 1"]),
+        ({"missing": "drop"}, ["missing='drop'", "interpolate"]),
+    ],
 )
-def test_marks_that_cannot_be(csv, options):
-    assert_fails(csv(*dated(DAYS)), "two different characters", **options)
+def test_options_that_cannot_be(csv, options, words):
+    assert_fails(csv(*dated(DAYS)), *words, **options)
 
 
 def test_an_unnamed_column_of_row_numbers_is_left_out(csv, parquet):
@@ -467,7 +475,6 @@ def test_sktime_accepts_the_result(csv, id_column, stamps):
         ({"target": "date"}, ["no column twice"]),
         ({"target": ["y", "y"]}, ["no column twice"]),
         ({"target": []}, ["at least one target"]),
-        ({"missing": "drop"}, ["'drop'", "interpolate"]),
     ],
 )
 def test_columns_that_cannot_be(csv, options, words):
@@ -476,7 +483,7 @@ def test_columns_that_cannot_be(csv, options, words):
 
 def test_no_column_of_numbers(csv):
     path = csv("date,place,none", *(f"{day},here," for day in DAYS))
-    words = ["place: line 2: 'here' is not a number", "none: holds no values"]
+    words = ["place (line 2: 'here' is not a number)", "none (holds no values)"]
     assert_fails(path, "no column of numbers", *words)
 
 
@@ -491,7 +498,7 @@ def test_missing_values(csv, cell):
     for missing in ("values", "keep"):
         y, report = read(path, missing=missing)
         np.testing.assert_array_equal(y, [1, np.nan, 3, np.nan])
-        assert f"missing, --missing {missing}: 2 values" in report
+        assert "missing, kept as NaN: 2 values" in report
     assert read(path, missing="ffill")[0].tolist() == [1, 1, 3, 3]
     assert_fails(path, "'y'", "2020-01-04", "--missing keep", missing="interpolate")
 
@@ -514,7 +521,7 @@ def test_missing_rows(csv, freq, at, expected, alias):
     for missing in ("error", "values"):
         assert_fails(path, *words, "--missing keep", missing=missing)
     y, report = read(path, missing="keep")
-    assert "missing, --missing keep: 2 rows" in report
+    assert "missing, kept as NaN: 2 rows" in report
     assert y.index.equals(times if freq == "B" else times.to_period(alias))
     assert np.flatnonzero(y.isna()).tolist() == [at, at + 1]
     assert read(path, missing="interpolate")[0].tolist() == list(range(30))
@@ -534,7 +541,7 @@ def test_each_series_is_filled_on_its_own(csv):
     assert_fails(path, *words, id_column="id", frequency="D", missing="values")
     y, report = read(path, id_column="id", frequency="D", missing="interpolate")
     assert y["y"].tolist() == [1, 2, 3, 4, 10, 20, 30]
-    assert "missing, --missing interpolate: 2 rows, 1 values" in report
+    assert "missing, filled by interpolate: 2 rows, 1 values" in report
     y, _ = read(path, id_column="id", frequency="D", missing="ffill")
     assert y["y"].tolist() == [1, 1, 1, 4, 10, 10, 30]
     path.write_text(path.read_text().replace("b,2020-01-01,10", "b,2020-01-01,"))
@@ -586,7 +593,7 @@ def test_lines_above_the_column_names(csv, above):
     path = csv(*above, *dated(DAYS))
     n = len(above)
     words = ["line 1", repr(above[0]), "does not look like column names"]
-    assert_fails(path, *words, f"line {n + 1}. Give --skip-rows {n}.")
+    assert_fails(path, *words, f"line {n + 1}. Give `--skip-rows {n}`.")
     assert read(path, skip_rows=n)[0].tolist() == [0, 1, 2, 3]
     path = csv(*above, *dated(DAYS[:3]), "2020-01-04,x")
     assert_fails(path, f"line {n + 5}", "'x'", skip_rows=n, target="y")

@@ -90,9 +90,9 @@ def test_pems_sensor_ids_that_do_not_fit(npz, tmp_path, text):
 
 def test_unknown_pems_and_unknown_feature_name_the_known_ones(npz):
     path = npz(data=counts())
-    with pytest.raises(InputError, match="'PeMS05'; expected one of PeMS03, PeMS04"):
+    with pytest.raises(InputError, match=r"'PeMS05', expected one of .*'PeMS04'"):
         load_pems("PeMS05", path)
-    with pytest.raises(InputError, match="'volume'; expected one of flow, occupancy"):
+    with pytest.raises(InputError, match=r"'volume', expected one of .*'occupancy'"):
         load_pems("PeMS04", path, feature="volume")
 
 
