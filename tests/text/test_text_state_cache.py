@@ -1,4 +1,4 @@
-"""What is remembered of texts: never anything else than what reading them gives."""
+"""The cache never returns anything but what reading the texts gives."""
 
 import pytest
 import torch
@@ -9,11 +9,9 @@ SHAPE = (2, 3)
 TOKEN_BYTES = 2 * 3 * 4
 TEXTS = [[3, 4, 5], [3], [7, 8], [4, 3], [9, 9, 9, 9]]
 
-room = pytest.mark.parametrize("n_tokens", [0, 3, 5, 1000])
-
 
 class Reader:
-    """Gives what depends on all tokens of a text, and rubbish at its padding."""
+    """Returns what depends on all tokens of a text, and rubbish at its padding."""
 
     def __init__(self):
         self.seen = []
@@ -21,9 +19,8 @@ class Reader:
     def __call__(self, token_ids):
         self.seen += [tuple(ids[ids >= 0].tolist()) for ids in token_ids]
         ids = token_ids.float()
-        is_token = ids >= 0
         history = (ids.clamp(min=0) * 0.7).cumsum(dim=1) + ids**2
-        history = history.where(is_token, torch.tensor(-99.0))
+        history = history.where(ids >= 0, torch.tensor(-99.0))
         return history[:, :, None, None] * torch.arange(1.0, 7.0).view(SHAPE)
 
 
@@ -42,103 +39,53 @@ def cache_for(n_tokens):
     return TextStateCache(n_tokens * TOKEN_BYTES / 1e9)
 
 
-@room
-def test_the_same_with_and_without_room(n_tokens):
+@pytest.mark.parametrize("n_tokens", [0, 3, 5, 1000])
+@pytest.mark.parametrize("width", [None, 4, 9])
+def test_the_same_with_and_without_room(n_tokens, width):
     cache, read = cache_for(n_tokens), Reader()
-    batches = [TEXTS[:2], TEXTS[1:4], TEXTS[3:], TEXTS[::-1], TEXTS[1:2]]
+    batches = [TEXTS[:2], TEXTS[1:4], TEXTS[3:], TEXTS[::-1], TEXTS[1:2], TEXTS[:2] * 2]
     for texts in batches:
-        token_ids = ids_of(texts)
-        actual = cache.states(token_ids, read)
-        assert torch.equal(actual, what_reading_gives(token_ids))
-
-
-@room
-def test_padding_of_the_batch_is_kept(n_tokens):
-    # another width each time: known, new, and both together
-    cache, read = cache_for(n_tokens), Reader()
-    for texts, width in [(TEXTS[:2], 6), (TEXTS[:2], 3), (TEXTS[1:4], 9)]:
         token_ids = ids_of(texts, width)
         actual = cache.states(token_ids, read)
-        assert actual.shape == (len(texts), width, *SHAPE)
         assert torch.equal(actual, what_reading_gives(token_ids))
+        actual.zero_()  # which must not change what is kept
 
 
-def test_each_text_is_read_once():
-    cache, read = cache_for(1000), Reader()
-    for _ in range(3):
-        cache.states(ids_of(TEXTS[:3]), read)
-        cache.states(ids_of(TEXTS[1:], width=7), read)
-    assert sorted(read.seen) == sorted(map(tuple, TEXTS))
-    assert len(cache) == len(TEXTS)
-
-
-@room
-def test_equal_texts_of_a_batch_are_read_once(n_tokens):
+@pytest.mark.parametrize(
+    ("n_tokens", "n_kept", "n_read"), [(1000, 5, 5), (4, 2, 2 + 3 * 3), (0, 0, 5 * 3)]
+)
+def test_texts_that_are_kept_are_read_once(n_tokens, n_kept, n_read):
     cache, read = cache_for(n_tokens), Reader()
-    token_ids = ids_of([TEXTS[0], TEXTS[1], TEXTS[0], TEXTS[0]])
-    actual = cache.states(token_ids, read)
-    assert sorted(read.seen) == [(3,), (3, 4, 5)]
-    assert torch.equal(actual, what_reading_gives(token_ids))
-    # and take their room once
-    cache = cache_for(4)
-    cache.states(token_ids, read)
-    assert len(cache) == 2
+    for width in (4, 7, 4):
+        cache.states(ids_of([*TEXTS, TEXTS[0]], width), read)  # equal ones together
+    assert len(cache) == n_kept
+    assert len(read.seen) == n_read
+    assert set(read.seen) == set(map(tuple, TEXTS))
 
 
-def test_a_text_is_not_its_beginning():
-    cache, read = cache_for(1000), Reader()
-    for texts in ([[3, 4]], [[3]], [[3, 4, 5]], [[4, 3]]):
-        token_ids = ids_of(texts)
-        actual = cache.states(token_ids, read)
-        assert torch.equal(actual, what_reading_gives(token_ids))
-    assert len(cache) == 4
-
-
-def kept_bytes(cache):
-    storages = [state.untyped_storage() for state in cache._kept.values()]
-    return sum(storage.nbytes() for storage in storages)
-
-
-@pytest.mark.parametrize("n_tokens", [0, 1, 2, 3, 5, 8])
-def test_the_limit_is_of_what_is_held(n_tokens):
+@pytest.mark.parametrize(
+    ("n_tokens", "n_kept"), [(0, 0), (1, 1), (2, 1), (3, 1), (5, 2), (8, 4)]
+)
+def test_the_limit_holds_for_the_memory_in_use(n_tokens, n_kept):
     cache, read = cache_for(n_tokens), Reader()
     for i in range(0, len(TEXTS), 2):
         cache.states(ids_of(TEXTS[i : i + 2], width=9), read)
-    assert kept_bytes(cache) <= n_tokens * TOKEN_BYTES
-    # the storage of a batch that is read is not held through one of its texts
     states = cache._kept.values()
-    assert kept_bytes(cache) == sum(s.numel() * s.element_size() for s in states)
+    n_bytes = sum(state.untyped_storage().nbytes() for state in states)
+    assert n_bytes <= n_tokens * TOKEN_BYTES
+    # a text does not hold the storage of its whole batch
+    assert n_bytes == sum(state.numel() * state.element_size() for state in states)
     # texts that still fit are kept after one that does not
-    n_kept = {0: 0, 1: 1, 2: 1, 3: 1, 5: 2, 8: 4}[n_tokens]
     assert len(cache) == n_kept
 
 
-def test_texts_beyond_the_limit_are_read_again():
-    cache, read = cache_for(4), Reader()  # of the first two texts
-    for _ in range(3):
-        cache.states(ids_of(TEXTS[:3]), read)
-    assert len(cache) == 2
-    assert read.seen.count((7, 8)) == 3
-    assert len(read.seen) == 2 + 3
-
-
-def test_what_is_given_does_not_change_what_is_known():
-    cache, read = cache_for(1000), Reader()
-    token_ids = ids_of(TEXTS[:2])
-    for _ in range(3):
-        actual = cache.states(token_ids, read)
-        assert torch.equal(actual, what_reading_gives(token_ids))
-        actual.zero_()
-
-
-def test_texts_met_in_inference_mode_can_be_trained_on():
+def test_texts_read_in_inference_mode_can_be_trained_on():
     cache, read = cache_for(1000), Reader()
     token_ids = ids_of(TEXTS)
     with torch.inference_mode():
         cache.states(token_ids, read)
     weight = torch.ones(3, requires_grad=True)
-    states = cache.states(token_ids, read)
-    (states * weight).square().sum().backward()
+    (cache.states(token_ids, read) * weight).square().sum().backward()
     expected = 2 * what_reading_gives(token_ids).square().sum(dim=(0, 1, 2))
     torch.testing.assert_close(weight.grad, expected)
     assert len(read.seen) == len(TEXTS)

@@ -23,42 +23,43 @@ def make_statistics(
     return WindowStatistics(*numbers, torch.tensor(trend), lags)
 
 
-def write(style="short", **statistics):
-    return write_texts(make_statistics(**statistics), style)
-
-
 # words
 
 
-def test_short_style():
-    assert write() == ["min -13 max 20 median 3 rising lags 3 12"]
+@pytest.mark.parametrize(
+    ("changes", "short", "published"),
+    [
+        (
+            {},
+            "min -13 max 20 median 3 rising lags 3 12",
+            "min value -1.26, max value 2.0, median value 0.3333333333333333, the "
+            "trend of input is upward, top 2 lags are : [3, 12]",
+        ),
+        (
+            {"trend": (0,), "median": (-0.05,), "minimum": (-0.051,), "lags": ((7,),)},
+            "min -1 max 20 median 0 flat lags 7",
+            "min value -0.051, max value 2.0, median value -0.05, the trend of input "
+            "is downward, top 1 lags are : [7]",
+        ),
+        (
+            {"trend": (-1,), "minimum": (-0.0,), "maximum": (0.0,), "lags": ((),)},
+            "min 0 max 0 median 3 falling",
+            "min value 0.0, max value 0.0, median value 0.3333333333333333, the "
+            "trend of input is downward",
+        ),
+    ],
+    ids=["all", "rounding", "no lags"],
+)
+def test_text(changes, short, published):
+    statistics = make_statistics(**changes)
+    assert write_texts(statistics) == [short]
+    assert write_texts(statistics, "published") == [published]
 
 
-def test_published_style():
-    assert write("published") == [
-        "min value -1.26, max value 2.0, median value 0.3333333333333333, the trend of "
-        "input is upward, top 2 lags are : [3, 12]"
-    ]
-
-
-def test_published_numbers_are_those_of_the_window_in_full():
+def test_published_numbers_are_those_of_a_float32_window_in_full():
     windows = torch.tensor([[0.1, -0.7, 0.3]])
     (text,) = write_texts(window_statistics(windows, 1), "published")
-    assert f"min value {windows[0, 1].item()!r}, " in text
-    assert "-0.699999988079071" in text
-
-
-@pytest.mark.parametrize(
-    ("style", "words"),
-    [
-        ("short", ["falling", "flat", "rising"]),
-        ("published", ["downward", "downward", "upward"]),
-    ],
-)
-def test_trend(style, words):
-    for trend, word in zip((-1, 0, 1), words, strict=True):
-        (text,) = write(style, trend=(trend,))
-        assert f" {word} " in text or f" {word}," in text
+    assert "min value -0.699999988079071, " in text
 
 
 @pytest.mark.parametrize("style", TEXT_STYLES)
@@ -70,61 +71,19 @@ def test_every_window_has_its_own_sentence(style):
         "trend": (1, -1, 0),
         "lags": ((1, 2), (24, 12), (5, 130)),
     }
-    alone = [
-        write(style, **{name: values[i : i + 1] for name, values in windows.items()})[0]
-        for i in range(3)
-    ]
-    assert write(style, **windows) == alone
+    alone = []
+    for i in range(3):
+        one = {name: values[i : i + 1] for name, values in windows.items()}
+        alone += write_texts(make_statistics(**one), style)
+    assert write_texts(make_statistics(**windows), style) == alone
     assert len(set(alone)) == 3
-
-
-@pytest.mark.parametrize("style", TEXT_STYLES)
-def test_no_minus_zero(style):
-    (text,) = write(style, minimum=(-0.0,), maximum=(-0.0,), median=(-0.0,))
-    assert "-" not in text
-    assert text.count(" 0.0" if style == "published" else " 0 ") == 3
-
-
-def test_no_minus_zero_from_rounding():
-    assert write(minimum=(-0.049,), median=(-0.05,)) == [
-        "min 0 max 20 median 0 rising lags 3 12"
-    ]
-    assert write(minimum=(-0.051,))[0].startswith("min -1 ")
-
-
-@pytest.mark.parametrize("style", TEXT_STYLES)
-def test_without_lags(style):
-    (text,) = write(style, lags=((),))
-    assert "lag" not in text
-    assert "[" not in text
-    assert text == text.strip()
-    # the rest is what it is with lags
-    assert write(style)[0].startswith(text)
-
-
-@pytest.mark.parametrize("style", TEXT_STYLES)
-@pytest.mark.parametrize("n_lags", [1, 3])
-def test_lags_in_their_order(style, n_lags):
-    lags = [7, 3, 11][:n_lags]
-    (text,) = write(style, lags=(tuple(lags),))
-    listed = text.partition("lags")[2].strip(" are:[]")
-    assert [int(lag) for lag in listed.replace(",", " ").split()] == lags
-
-
-@pytest.mark.parametrize("style", TEXT_STYLES)
-def test_statistics_in_float32(style):
-    statistics = make_statistics()
-    numbers = [values.float() for values in statistics[:3]]
-    (text,) = write_texts(WindowStatistics(*numbers, *statistics[3:]), style)
-    expected = f"{numbers[0].item()!r}" if style == "published" else "-13"
-    assert expected in text
 
 
 @pytest.mark.parametrize("style", ["long", "", None])
 def test_unknown_style(style):
     message = r"text_style=.*, expected one of \('short', 'published'\)"
     with pytest.raises(InputError, match=message):
-        write(style)
+        write_texts(make_statistics(), style)
 
 
 # token ids
@@ -150,29 +109,17 @@ def decode(token_ids):
     ]
 
 
-def test_tokens_are_those_of_the_texts():
+def test_each_text_is_tokenized_once_and_padded_at_the_end():
+    tokenizer = CountingTokenizer()
     texts = ["rising", "min -13", "x", "rising"]
-    token_ids = tokenize(texts, load_tokenizer("tiny-random"))
+    token_ids = tokenize(texts, tokenizer)
+    assert sorted(tokenizer.given) == ["min -13", "rising", "x"]
     assert decode(token_ids) == texts
     assert token_ids.dtype == torch.int32
-
-
-def test_padding_is_at_the_end_and_no_longer_than_needed():
-    texts = ["abc", "a", "ab"]
-    token_ids = tokenize(texts, load_tokenizer("tiny-random"))
-    assert (token_ids == PADDING).tolist() == [
-        [False, False, False],
-        [False, True, True],
-        [False, False, True],
-    ]
-
-
-def test_equal_texts_are_tokenized_once():
-    tokenizer = CountingTokenizer()
-    texts = ["min 1", "max 2", "min 1", "min 1", "max 2"]
-    token_ids = tokenize(texts, tokenizer)
-    assert sorted(tokenizer.given) == ["max 2", "min 1"]
-    assert decode(token_ids) == texts
+    assert token_ids.shape == (4, 7)
+    n_padding = (token_ids == PADDING).sum(dim=1).tolist()
+    assert n_padding == [1, 0, 6, 1]
+    assert (token_ids.sort(dim=1, descending=True).values[2, 1:] == PADDING).all()
 
 
 def test_neither_special_tokens_nor_a_padding_token_is_needed():
