@@ -178,23 +178,9 @@ class BALMTSFForecaster(BaseLLMForecaster):
 
     Notes
     -----
-    These are the departures from the public code. All together, with
-    ``lr_schedule="step", max_epochs=8, batch_size=96``, give an MSE / MAE of 0.366 /
-    0.394 on ETTh1, 96 hours from 512; published with GPT-2: 0.365 / 0.392. One by one,
-    only the first was measured.
-
-    - The text is short and comes before the prompts: 0.644 / 0.563 after 40 steps on
-      ETTh1 (one seed), with the published text 0.625 / 0.554.
-    - Other defaults differ from the published ones where the parameters say so.
-    - Texts are padded with a mask, and the states of a decoder are those of its last
-      tokens; in the public code they are states at the padding.
-    - The negatives of the contrastive loss are the texts of the other series; in the
-      public code, the positives rolled by one, which contain each series' own text
-      again.
-    - Lags from 1 to half the context are ranked; in the public code, lag 0, which is
-      always the highest, and mirrored lags are among the five.
-    - There are at least two prompt tokens, since one has no scale to balance.
-    - The frozen language model runs without dropout.
+    The published text and order are ``text_style="published",
+    prompt_order="prompts-first"``. All departures from the public code, and what they
+    do to accuracy, are listed in docs/methods.md of the repository.
 
     Fits in parallel threads share PyTorch's random numbers and are not reproducible;
     fits in parallel processes (``backend="loky"``) are. On a GPU, tune with
@@ -377,13 +363,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
-        """Give parameter sets for sktime's tests: an encoder and a decoder.
-
-        Parameters
-        ----------
-        parameter_set : str, default="default"
-            There is only the default.
-        """
+        """Return parameters for sktime's tests: of an encoder and of a decoder."""
         small = {
             "context_length": 4,
             "prediction_length": 2,

@@ -182,27 +182,10 @@ class CALFForecaster(BaseLLMForecaster):
 
     Notes
     -----
-    Network and losses are the published ones; with a backbone other than GPT-2, all but
-    the width `d_ff`. These defaults depart from the published settings. What each does
-    to accuracy is an MSE / MAE on ETTh1, 96 hours from 96 (one seed):
-
-    - `backbone` is an encoder of 22 M parameters instead of GPT-2: not measured by
-      itself. With it, ``batch_size=64, max_epochs=6, cosine_epochs=6`` gave 0.378 /
-      0.394; published with GPT-2: 0.369 / 0.389.
-    - `d_ff` keeps the published ratio to the width instead of 2048: with 2048 the same
-      run gave 0.379 / 0.397. For 336 hours both gave 0.477 / 0.452.
-    - `max_epochs` is 20 instead of 100: not measured.
-    - `batch_size` depends on the data instead of 256: with ten epochs and
-      ``d_ff=2048``, 0.382 / 0.397 for 32 and 0.384 / 0.402 for 256.
-    - `context_length` depends on the horizon instead of 96: not measured.
-    - Short data are trained on without validation: not measured.
-    - Validation runs without dropout: not measured.
-    - `update` trains without the second copy: monthly updates gave 0.555 / 0.476, with
-      ``keep_textual_branch=True`` 0.551 / 0.475, and without training, ``update(y,
-      update_params=False)``, 0.544 / 0.473 (three seeds, ``d_ff=2048``).
-
-    The published long-term setting is ``context_length=96, batch_size=256,
-    max_epochs=100, backbone="openai-community/gpt2"``.
+    Network and losses are the published ones; some defaults are not. The published
+    long-term setting is ``context_length=96, batch_size=256, max_epochs=100,
+    backbone="openai-community/gpt2"``. All departures from what was published, and what
+    they do to accuracy, are listed in docs/methods.md of the repository.
 
     Fits in parallel threads share PyTorch's random numbers and are not reproducible;
     fits in parallel processes (``backend="loky"``) are. On a GPU, tune with
@@ -403,13 +386,7 @@ class CALFForecaster(BaseLLMForecaster):
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
-        """Give parameter sets for sktime's tests: an encoder and a decoder.
-
-        Parameters
-        ----------
-        parameter_set : str, default="default"
-            There is only the default.
-        """
+        """Return parameters for sktime's tests: of an encoder and of a decoder."""
         small = {
             "context_length": 4,
             "prediction_length": 2,

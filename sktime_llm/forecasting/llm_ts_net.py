@@ -219,27 +219,8 @@ class LLMTSNetForecaster(DescribingMixin, VarianceMixin, BaseLLMForecaster):
 
     Notes
     -----
-    There is no public code. Where the paper leaves a choice open, this is ours:
-
-    - Windows are relative to their last observed values, in a scale that variates share
-      (root mean square of the differences). A token is a linear map of `patch_length`
-      steps and their flags.
-    - Prompts are weighted by their softmax over the whole pool. The selection loss
-      falls with the mutual information of variate and prompt.
-      ``history_["pool_in_use"]`` is the share in use, by the perplexity of the choices.
-    - The language model predicts words by a trained linear map and its own word
-      embeddings, since few small models come with a head for their first layers.
-    - The pooling of the descriptions' tokens is trained with the forecast, on constant
-      token states.
-    - Each variate attends to all descriptions; its own is added to its query.
-    - The loss, and the distance that chooses the epoch, are of standardized series;
-      published is the MAE in the data's units, as up to a constant with
-      ``standardize=False``.
-    - A gap that starts before the window is filled with the last observed value.
-    - The variance has one part in units of the scale and one in units of the scaled
-      series, since the future of a window that hardly moves is not certain. The
-      likelihood then chooses the epoch.
-    - Rolling forward adds the variance of the last step before.
+    There is no public code. What the paper leaves open, and how it is done here, is
+    listed in docs/methods.md of the repository.
 
     Fits in parallel threads share PyTorch's random numbers and are not reproducible;
     fits in parallel processes (``backend="loky"``) are. On a GPU, tune with
@@ -510,13 +491,7 @@ class LLMTSNetForecaster(DescribingMixin, VarianceMixin, BaseLLMForecaster):
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
-        """Give parameter sets for sktime's tests: an encoder and a decoder.
-
-        Parameters
-        ----------
-        parameter_set : str, default="default"
-            There is only the default.
-        """
+        """Return parameters for sktime's tests: of an encoder and of a decoder."""
         small = {
             "context_length": 4,
             "prediction_length": 2,
