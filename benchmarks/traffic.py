@@ -1,21 +1,24 @@
-"""Traffic speeds of Los-loop: 207 sensors, 12 steps of 5 minutes in, up to 12 out.
+"""Traffic at the sensors of a road network: 12 steps of 5 minutes in, up to 12 out.
 
 The first 80 % of the rows are for training. A test window lies wholly in the others;
 the last window is left out, as in the published code of T-GCN (arXiv 1811.05320).
-Errors are in miles per hour, over every window, sensor and step up to the horizon.
+Errors are in miles per hour, for PeMS in vehicles, over every window, sensor and step
+up to the horizon that has a reading.
 
     python benchmarks/traffic.py --data-dir DATA --missing 0 0.1 0.4
+    python benchmarks/traffic.py --data-dir DATA --dataset PeMS08
 
-With `--missing`, that share of the readings is hidden at random, in the training part
-and in the contexts; the forecasts are held against the true readings. A run that is
-already in the results file, with the same settings, is not repeated.
+The files keep their published names: los_speed.csv, PEMS08.npz, metr-la.h5. With
+`--missing`, that share of the readings is hidden at random, in the training part and
+in the contexts; the forecasts are held against the true readings. A run that is already
+in the results file, with the same settings, is not repeated.
 """
 
 import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -28,14 +31,24 @@ from sklearn.model_selection import GridSearchCV, PredefinedSplit
 
 from sktime_llm import LLMTSNetForecaster
 from sktime_llm._devices import resolve_device
-from sktime_llm.datasets import load_los_loop
+from sktime_llm.datasets import load_dcrnn, load_los_loop, load_pems
 from sktime_llm.training.rollout import roll_forward
 
 CONTEXT_LENGTH = 12
 MAX_STEPS = 12
 STEPS_PER_DAY = 288
 PACKAGES = ("numpy", "pandas", "peft", "scikit-learn", "torch", "transformers")
-PUBLISHED = {  # RMSE and MAE by horizon
+# File and loader of each data set.
+DATASETS = {
+    "Los-loop": ("los_speed.csv", load_los_loop),
+    "PeMS03": ("PEMS03.npz", partial(load_pems, "PeMS03")),
+    "PeMS04": ("PEMS04.npz", partial(load_pems, "PeMS04")),
+    "PeMS07": ("PEMS07.npz", partial(load_pems, "PeMS07")),
+    "PeMS08": ("PEMS08.npz", partial(load_pems, "PeMS08")),
+    "METR-LA": ("metr-la.h5", partial(load_dcrnn, "METR-LA")),
+    "PEMS-BAY": ("pems-bay.h5", partial(load_dcrnn, "PEMS-BAY")),
+}
+PUBLISHED = {  # RMSE and MAE on Los-loop by horizon
     # arXiv 1811.05320; quoted from memory, not checked against the paper's table.
     "T-GCN, published": {
         3: (5.1264, 3.1802),
@@ -232,8 +245,8 @@ def run(table: pd.DataFrame, settings: dict, device_name: str) -> dict:
     errors = forecasts - task.targets(table.to_numpy())
     return {
         "test_windows": len(task.starts),
-        "rmse": float(np.sqrt(np.square(errors).mean())),
-        "mae": float(np.abs(errors).mean()),
+        "rmse": float(np.sqrt(np.nanmean(np.square(errors)))),
+        "mae": float(np.nanmean(np.abs(errors))),
         "seconds": round(seconds, 2),
         **provenance(device, PACKAGES),
     }
@@ -243,7 +256,7 @@ def settings_of_runs(args: argparse.Namespace) -> list[dict]:
     """All runs that were asked for; the seed is None where nothing is random."""
     return [
         {
-            "dataset": "Los-loop",
+            "dataset": args.dataset,
             "method": name,
             "context_length": CONTEXT_LENGTH,
             "horizon": horizon,
@@ -257,15 +270,18 @@ def settings_of_runs(args: argparse.Namespace) -> list[dict]:
     ]
 
 
-def report(records: list[dict], horizons: list[int]) -> None:
+def report(records: list[dict], dataset: str, horizons: list[int]) -> None:
     """Print RMSE and MAE by method and horizon, means over the seeds."""
     table = pd.DataFrame(records)
     for missing, part in table.groupby("missing", sort=False):
-        print(f"\nLos-loop, {missing:.0%} of the readings hidden, RMSE / MAE in mph")
+        unit = "vehicles" if dataset.startswith("PeMS") else "mph"
+        hidden = f"{missing:.0%} of the readings hidden"
+        print(f"\n{dataset}, {hidden}, RMSE / MAE in {unit}")
         print(" " * 20 + "".join(f"{f'H={h}':>26}" for h in horizons))
         for method, runs in part.groupby("method", sort=False):
             print_row(method, [cell(runs[runs["horizon"] == h]) for h in horizons])
-        for name, published in PUBLISHED.items() if not missing else ():
+        has_published = dataset == "Los-loop" and not missing
+        for name, published in PUBLISHED.items() if has_published else ():
             row = [published.get(h) for h in horizons]
             print_row(name, [f"{c[0]:.2f} / {c[1]:.2f}" if c else "" for c in row])
 
@@ -288,6 +304,7 @@ def main() -> None:
     """Run all that is not in the results yet, and print the whole table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--dataset", choices=DATASETS, default="Los-loop")
     parser.add_argument("--method", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--horizon", type=int, nargs="+", default=[3, 6, 9, 12])
     parser.add_argument("--missing", type=float, nargs="+", default=[0.0])
@@ -295,14 +312,15 @@ def main() -> None:
     parser.add_argument("--device", default="auto", help="for methods with a network")
     parser.add_argument("--results", type=Path, default=RESULTS / "traffic.jsonl")
     args = parser.parse_args()
-    table = load_los_loop(args.data_dir / "los_speed.csv")
+    file, load = DATASETS[args.dataset]
+    table = load(args.data_dir / file)
     records = run_missing(
         args.results,
         runs=settings_of_runs(args),
         measure=lambda settings: run(table, settings, args.device),
         label=lambda run: f"{run['method']}, {run['missing']:.0%} hidden",
     )
-    report(list(records), args.horizon)
+    report(list(records), args.dataset, args.horizon)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -89,7 +90,8 @@ def test_text_branch_says_what_it_did_not_run(call, load, monkeypatch, tmp_path)
 
 def test_traffic_says_what_it_did_not_run(call, load, monkeypatch, tmp_path):
     traffic = load("traffic")
-    monkeypatch.setattr(traffic, "load_los_loop", lambda path: pd.DataFrame())
+    data = {"Los-loop": ("los_speed.csv", lambda path: pd.DataFrame())}
+    monkeypatch.setattr(traffic, "DATASETS", data)
     measured = {"test_windows": 7, "rmse": 8.0, "mae": 4.0, "seconds": 1.0}
     monkeypatch.setattr(traffic, "run", lambda *arguments: {**measured, **WHEN})
     options = ["--method", "last value", "--horizon", 3, 6, "--data-dir", tmp_path]
@@ -99,6 +101,29 @@ def test_traffic_says_what_it_did_not_run(call, load, monkeypatch, tmp_path):
     told = "recorded 2026-01-02 at abc1234: last value, 0% hidden\n"
     assert again.startswith(told)
     assert again.count("recorded") == 1
+
+
+@pytest.mark.parametrize("dataset", ["Los-loop", "PeMS08", "METR-LA"])
+def test_traffic_reads_the_published_files(call, tmp_path, dataset):
+    times = pd.date_range("2012-03-01", periods=200, freq="5min")
+    speeds = np.random.default_rng(0).uniform(20, 70, (200, 2))
+    table = pd.DataFrame(speeds, index=times, columns=["773869", "767541"])
+    table.iloc[190, 0] = 1e6
+    if dataset == "METR-LA":
+        pytest.importorskip("tables")
+        table.iloc[190, 0] = 0.0
+        table.to_hdf(tmp_path / "metr-la.h5", key="df")
+    table.to_csv(tmp_path / "los_speed.csv", index=False)
+    np.savez(tmp_path / "PEMS08.npz", data=table.to_numpy()[:, :, None])
+    options = ["--method", "last value", "--horizon", 3, "--data-dir", tmp_path]
+    options += ["--results", tmp_path / "r.jsonl", "--dataset", dataset]
+    printed = call("traffic", *options)
+    unit = "vehicles" if dataset == "PeMS08" else "mph"
+    assert f"{dataset}, 0% of the readings hidden, RMSE / MAE in {unit}" in printed
+    assert ("T-GCN, published" in printed) == (dataset == "Los-loop")
+    # A missing reading, a zero in METR-LA, has no error.
+    record = json.loads((tmp_path / "r.jsonl").read_text())
+    assert (record["rmse"] < 100) == (dataset == "METR-LA")
 
 
 def test_updates_say_what_they_did_not_run(call, load, monkeypatch, tmp_path):
