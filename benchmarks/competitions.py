@@ -1,0 +1,209 @@
+"""Forecasting competitions: M1, M3 and Tourism, one global model per period.
+
+    python benchmarks/competitions.py --data-dir DATA --period yearly \
+        --method "CALF" "CALF without language model"
+
+Errors are the competitions': sMAPE and MAPE over all forecast points, MASE as the mean
+over series. Settings are chosen with ``--part validation``, which holds out the last
+block of every training series, as long as the forecast, and never sees the test part.
+Several seeds make one forecaster, whose forecast is their mean. A run that is already
+in the results file, with the same settings, is not repeated.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from _records import RESULTS, append, find, provenance, recorded
+
+from sktime_llm import CALFForecaster, LLMTSNetForecaster
+from sktime_llm._devices import resolve_device
+
+PERIODS = {  # of each competition
+    "M1": ("yearly", "quarterly", "monthly"),
+    "M3": ("yearly", "quarterly", "monthly", "other"),
+    "Tourism": ("yearly", "quarterly", "monthly"),
+}
+SEASON = {"yearly": 1, "quarterly": 4, "monthly": 12, "other": 1}
+METHODS = {
+    "CALF": (CALFForecaster, {}),
+    "CALF without language model": (CALFForecaster, {"backbone_mode": "none"}),
+    "LLM-TS Net": (LLMTSNetForecaster, {}),
+    "LLM-TS Net without text": (LLMTSNetForecaster, {"text_fusion": False}),
+}
+PARTS = ("train", "test")
+ERRORS = ("smape", "mape", "mase")
+
+
+def read(data_dir: Path, competition: str, period: str) -> dict[str, list[np.ndarray]]:
+    """Return the training and the test part of every series, by its name."""
+    table = pd.read_csv(data_dir / f"{competition.lower()}.csv.gz")
+    table = table[table["period"] == period].sort_values(["series", "t"])
+    return {
+        name: [rows.loc[rows["part"] == part, "value"].to_numpy() for part in PARTS]
+        for name, rows in table.groupby("series", sort=False)
+    }
+
+
+def hold_out(series: dict[str, list[np.ndarray]]) -> dict[str, list[np.ndarray]]:
+    """Make the last block of every training part the test part, where one is left."""
+    parts = {}
+    for name, (train, test) in series.items():
+        if len(train) > 2 * len(test):
+            parts[name] = [train[: -len(test)], train[-len(test) :]]
+    return parts
+
+
+def panel(series: dict[str, list[np.ndarray]]) -> pd.DataFrame:
+    """Put the training parts into one table, as sktime takes them."""
+    columns = [pd.DataFrame({"value": train}) for train, _ in series.values()]
+    return pd.concat(columns, keys=series.keys(), names=["series", "t"])
+
+
+def point_errors(
+    series: dict[str, list[np.ndarray]], forecasts: np.ndarray, season: int
+) -> dict[str, float]:
+    """Return the errors of forecasts of shape (series, step)."""
+    truth = np.stack([test for _, test in series.values()])
+    scales = np.array([_seasonal_change(t, season) for t, _ in series.values()])
+    off = np.abs(truth - forecasts)
+    scaled = off.mean(axis=1)[scales > 0] / scales[scales > 0]
+    return {
+        "smape": float(200 * (off / (np.abs(truth) + np.abs(forecasts))).mean()),
+        "mape": float(100 * (off / np.abs(truth)).mean()),
+        "mase": float(scaled.mean()),
+    }
+
+
+def _seasonal_change(values: np.ndarray, season: int) -> float:
+    lag = season if len(values) > season else 1
+    return float(np.abs(values[lag:] - values[:-lag]).mean())
+
+
+def make_forecaster(args: argparse.Namespace, method: str, horizon: int, seed: int):
+    """Return the forecaster of one seed."""
+    forecaster_class, own = METHODS[method]
+    if method != "LLM-TS Net without text":
+        own = {**own, "backbone": args.backbone}
+    return forecaster_class(
+        context_length=args.horizons_of_context * horizon,
+        prediction_length=horizon,
+        max_epochs=args.epochs,
+        cosine_epochs=args.epochs,
+        learning_rate=args.learning_rate,
+        random_state=seed,
+        device=args.device,
+        **own,
+    )
+
+
+def run(args: argparse.Namespace, settings: dict) -> dict:
+    """Train every seed and forecast; return a record that says how."""
+    series = read(args.data_dir, settings["competition"], settings["period"])
+    if args.part == "validation":
+        series = hold_out(series)
+    y, season = panel(series), SEASON[settings["period"]]
+    horizon = len(next(iter(series.values()))[1])
+    started, forecasts = time.perf_counter(), []
+    for seed in args.seeds:
+        forecaster = make_forecaster(args, settings["method"], horizon, seed)
+        y_pred = forecaster.fit(y, fh=range(1, horizon + 1)).predict()
+        table = y_pred["value"].unstack("t", sort=False).loc[list(series)]
+        # each series has its own times: without those of the others, its steps
+        forecasts.append(np.stack([row[~np.isnan(row)] for row in table.to_numpy()]))
+    each = [point_errors(series, forecast, season) for forecast in forecasts]
+    return {
+        **settings,
+        **point_errors(series, np.mean(forecasts, axis=0), season),
+        "of_each_seed": each,
+        "series": len(series),
+        "points": len(series) * horizon,
+        "seconds": round(time.perf_counter() - started, 1),
+        **provenance(resolve_device(args.device)),
+    }
+
+
+def main() -> None:
+    """Run what is not in the results yet, and print a table for each period."""
+    args = parse_arguments()
+    ignored = ("data_dir", "results", "reference", "period", "method")
+    common = {name: v for name, v in vars(args).items() if name not in ignored}
+    found = {}
+    for period in args.period or PERIODS[args.competition]:
+        for method in args.method:
+            settings = {**common, "period": period, "method": method}
+            if method == "LLM-TS Net without text":
+                del settings["backbone"]
+            record = find(args.results, settings)
+            if record is None:
+                record = run(args, settings)
+                append(args.results, record)
+            else:
+                print(f"{recorded(record)}: {method}, {period}")
+            found[period, method] = record
+        rows = [found[period, method] for method in args.method]
+        report(period, rows, args.reference)
+    report_all(found, args.method)
+
+
+def report(period: str, records: list[dict], reference: Path | None) -> None:
+    """Print the errors of one period, beside those of the competition's methods."""
+    rows = {r["method"]: {e: r[e] for e in ERRORS} for r in records}
+    if reference is not None:
+        published = pd.read_csv(reference)
+        published = published[published["period"] == period]
+        # a method without forecasts of this period has no MASE
+        published = published.dropna(subset="mase").set_index("method")
+        rows = {**published[["smape", "mase"]].to_dict("index"), **rows}
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=list(ERRORS))
+    first = records[0]
+    print(f"{first['competition']} {period}, {first['series']} series, {first['part']}")
+    print(table.sort_values("smape").to_string(float_format="%.3f", na_rep=""))
+    print(flush=True)
+
+
+def report_all(found: dict[tuple[str, str], dict], methods: list[str]) -> None:
+    """Print the errors over the points, or series, of all periods together."""
+    for method in methods:
+        records = [r for (_, name), r in found.items() if name == method]
+        points = [r["points"] for r in records]
+        smape, mape = (
+            np.average([r[error] for r in records], weights=points)
+            for error in ("smape", "mape")
+        )
+        mase = np.average(
+            [r["mase"] for r in records], weights=[r["series"] for r in records]
+        )
+        periods = ", ".join(r["period"] for r in records)
+        print(
+            f"{method}: sMAPE {smape:.2f}, MAPE {mape:.2f}, MASE {mase:.3f}: {periods}"
+        )
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--competition", choices=list(PERIODS), default="M3")
+    parser.add_argument("--period", choices=list(SEASON), nargs="+")
+    parser.add_argument(
+        "--method", choices=list(METHODS), nargs="+", default=list(METHODS)
+    )
+    parser.add_argument("--part", choices=["test", "validation"], default="test")
+    parser.add_argument("--backbone", default="sentence-transformers/all-MiniLM-L6-v2")
+    parser.add_argument("--horizons-of-context", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--results", type=Path, default=RESULTS / "competitions.jsonl")
+    parser.add_argument(
+        "--reference", type=Path, help="method,period,smape,mase of other methods"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
