@@ -1,5 +1,7 @@
 """The command ``sktime-llm``."""
 
+import errno
+import os
 import re
 import subprocess
 import sys
@@ -233,13 +235,16 @@ def test_shipped_data_sets(run, tmp_path):
     assert out.index(airline) < out.index(us_change)
     table = out[out.index(airline) : out.index(us_change)]
     assert table.index("seasonal-naive  1.213") < table.index("naive           2.468")
-    assert "mean MASE over the univariate data sets (1):" in out
-    assert err.splitlines() == [
-        "[1/4] airline: naive",
-        "[2/4] airline: seasonal-naive",
-        "[3/4] us_change: naive",
-        "[4/4] us_change: seasonal-naive",
+    assert "mean MASE" not in out
+    assert "\n  forecast: Number of airline passengers\n" in out
+    assert "\n  forecast: Consumption, Income, Production, Savings, Unempl" in out
+    steps = [
+        r"\[1/4\] airline: naive \.\.\. \d+\.\d s, 3 to go",
+        r"\[2/4\] airline: seasonal-naive \.\.\. \d+\.\d s, 2 to go",
+        r"\[3/4\] us_change: naive \.\.\. \d+\.\d s, 1 to go",
+        r"\[4/4\] us_change: seasonal-naive \.\.\. \d+\.\d s",
     ]
+    assert re.fullmatch("\n".join([*steps, ""]), err)
     folder = tmp_path / "compare_results"
     assert sorted(path.name for path in folder.iterdir()) == [
         "forecasts.csv",
@@ -422,18 +427,19 @@ def test_quiet_and_no_plot(run, tmp_path):
     assert names == ["forecasts.csv", "results.csv"]
 
 
-def test_bar_on_a_terminal(run, monkeypatch):
+def test_lines_are_written_again_on_a_terminal(run, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     code, _, err = run("compare", "--dataset", "lynx", "--no-plot", *NAIVE)
     assert code == 0
-    assert "lynx: seasonal-naive" in err
-    assert "[1/2]" not in err
-    assert "\r" in err
+    lines = err.rstrip("\n").split("\n")
+    assert len(lines) == 2
+    for line in lines:
+        started, ended = line.split("\r")
+        assert ended.startswith(started)
+        assert ended.removeprefix(started)[0].isdigit()
 
 
-def test_the_language_model_is_set_against_the_seasonal_naive_forecast(
-    run, monkeypatch
-):
+def test_the_summary_says_where_ours_stands(run, monkeypatch):
     def make(seasonal_period, **options):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -445,7 +451,12 @@ def test_the_language_model_is_set_against_the_seasonal_naive_forecast(
     monkeypatch.setattr(sktime_llm.evaluation, "default_forecasters", make)
     code, out, _ = run("compare", "--dataset", "airline", "--no-plot")
     assert code == 0
-    assert "calf 2.468 versus seasonal-naive 1.213: 103 % higher" in out
+    sentence = "  calf is 2nd of 2; seasonal-naive is 51 % better\n"
+    assert out.count(sentence) == 1
+    code, out, _ = run("compare", "--dataset", "airline", "lynx", "--no-plot")
+    assert out.count(sentence) == 1
+    means = out[out.index("mean MASE over the univariate data sets (2):") :]
+    assert "  calf is 2nd of 2; seasonal-naive is 55 % better\n" in means
 
 
 def test_failure_is_visible(run, with_calf):
@@ -503,6 +514,13 @@ def test_warnings_are_lines(run, with_calf):
     code, _, err = run("compare", "--dataset", "airline", "--no-plot", "--quiet")
     assert code == 0
     assert err == "warning: calf on airline: rather short\n"
+    code, _, err = run("compare", "--dataset", "airline", "--no-plot")
+    lines = err.splitlines()
+    assert lines[0] == "[1/2] airline: calf ... "
+    assert lines[1] == "warning: calf on airline: rather short"
+    assert lines[2].startswith("[1/2] airline: calf ... ")
+    assert lines[2].endswith(" s, 1 to go")
+    assert len(lines) == 4
 
 
 def test_with_calf_itself(run):
@@ -517,3 +535,63 @@ def test_with_calf_itself(run):
     assert set(results["forecaster"]) == {"calf", "calf-no-llm", "naive"}
     assert np.isfinite(results["MASE"]).all()
     assert "calf-no-llm" in out
+
+
+# ------------------------------------------------------------------- output that fails
+
+
+def run_in_shell(command, **options):
+    program = f"{sys.executable} -m sktime_llm.cli"
+    # With unbuffered streams, argparse itself passes over what it cannot write.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+    return subprocess.run(
+        ["bash", "-c", command.replace("sktime-llm", program)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        **options,
+    )
+
+
+needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+COMPARE = "sktime-llm compare --dataset lynx --no-plot --quiet --forecasters naive"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(f"{COMPARE} > /dev/full", marks=needs_full),
+        pytest.param("sktime-llm --help > /dev/full", marks=needs_full),
+        f"{COMPARE} > >(exec true)",
+        pytest.param(f"{COMPARE} > /dev/full 2> /dev/full", marks=needs_full),
+    ],
+)
+def test_output_that_cannot_be_written_is_a_message(command, tmp_path):
+    done = run_in_shell(command, cwd=tmp_path)
+    assert done.returncode == 2
+    if "2>" not in command:
+        assert done.stderr.startswith("sktime-llm: error: cannot write to standard out")
+        assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["results.csv", "forecasts.csv", "forecasts.png"])
+def test_files_stay_whole_if_they_cannot_be_replaced(run, monkeypatch, name):
+    arguments = ["compare", "--dataset", "lynx", "--quiet", *NAIVE]
+    assert run(*arguments)[0] == 0
+    folder = Path("compare_results")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def disk_is_full(source, target):
+        if Path(target).name == name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace(source, target)
+
+    replace = os.replace
+    monkeypatch.setattr(os, "replace", disk_is_full)
+    code, _, err = run(*arguments, "--horizon", "3")
+    assert code == 2
+    assert f"{name}: No space left on device" in err
+    assert "--output" in err
+    after = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert set(after) == set(before)
+    assert after[name] == before[name]

@@ -594,6 +594,43 @@ def test_mean_without_univariate_data_sets_is_empty():
     assert "MASE" in means.columns
 
 
+@pytest.mark.parametrize(
+    ("mase", "sentence"),
+    [
+        ({"calf": 1.0, "naive": 0.92}, "calf is 2nd of 2; naive is 8 % better"),
+        ({"calf": 1.0, "naive": 1.5}, "calf is 1st of 2; naive is 50 % worse"),
+        ({"calf": 1.0, "naive": 1.0}, "calf is 1st of 2, level with naive"),
+        ({"calf": 2.0, "a": 1.0, "b": 1.0}, "calf is 3rd of 3; a is 50 % better"),
+        ({"calf": 1.0, "a": 0.999}, "calf is 2nd of 2; a is less than 1 % better"),
+        ({"calf": 0.0, "a": 0.1}, "calf is 1st of 2; a is far worse"),
+        ({"calf": 0.1, "a": 0.0}, "calf is 2nd of 2; a is 100 % better"),
+        ({"calf": 1.0, "a": np.nan}, "calf is 1st of 1"),
+        ({"calf": 99.0} | {str(i): 1.0 + i for i in range(11)}, "calf is 12th of 12; "),
+    ],
+)
+def test_standings(mase, sentence):
+    columns = {"forecaster": list(mase), "MASE": list(mase.values())}
+    one = pd.DataFrame(columns).assign(dataset="one", n_variates=1, error="")
+    one.loc[one["MASE"].isna(), "error"] = "Error: x"
+    (found,) = Comparison((), 3, one, pd.DataFrame()).standings("one")
+    assert found.startswith(sentence)
+    two = pd.concat([one, one.assign(dataset="two")])
+    (mean,) = Comparison((), 3, two, pd.DataFrame()).standings()
+    assert mean == found
+
+
+def test_standings_of_all_of_ours_and_of_none():
+    comparison = make_comparison(forecaster=["llm-ts-net", "calf"] * 3)
+    assert comparison.standings() == [
+        "calf is 1st of 2; llm-ts-net is 33 % worse",
+        "llm-ts-net is 2nd of 2; calf is 25 % better",
+    ]
+    assert comparison.standings("two", ["llm-ts-net", "theta"]) == [
+        "llm-ts-net is 2nd of 2; calf is 67 % better"
+    ]
+    assert make_comparison().standings() == []
+
+
 def test_importing_needs_no_torch():
     import subprocess
     import sys

@@ -4,6 +4,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,36 +18,40 @@ from sktime_llm.plotting import plot_alignment, plot_comparison, require_matplot
 HORIZON = 3
 
 
-def months(n=30, name="y"):
-    index = pd.period_range("2000-01", periods=n, freq="M")
+def months(n=30, name="y", start="2000-01"):
+    index = pd.period_range(start, periods=n, freq="M", name="date")
     return pd.Series(np.arange(n, dtype=float), index=index, name=name)
 
 
-def make_forecasts(dataset, series, forecasters=("naive", "calf"), instance=""):
-    """Forecasts of the last steps, off by one more for every forecaster."""
-    truth = series.iloc[-HORIZON:]
-    return pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "dataset": dataset,
-                    "forecaster": name,
-                    "id": instance,
-                    "time": truth.index.astype("object"),
-                    "variate": series.name,
-                    "truth": truth.to_numpy(),
-                    "forecast": truth.to_numpy() + 1 + i,
-                }
-            )
-            for i, name in enumerate(forecasters)
-        ],
-        ignore_index=True,
+def make_comparison(data, **mase):
+    """Forecasts of the last steps, off by one more for every forecaster that scored."""
+    parts, scores = [], []
+    for dataset, y in data.items():
+        frame = y.to_frame() if isinstance(y, pd.Series) else y
+        is_panel = frame.index.nlevels > 1
+        groups = frame.groupby(level=0, sort=False) if is_panel else [("", frame)]
+        for key, part in groups:
+            part = part.droplevel(0) if is_panel else part
+            for variate, place in product(frame, range(len(mase))):
+                truth = part[variate].iloc[-HORIZON:]
+                columns = {"time": truth.index.astype("object"), "truth": truth.array}
+                table = pd.DataFrame(columns).assign(
+                    dataset=dataset,
+                    forecaster=list(mase)[place],
+                    id=str(key),
+                    variate=str(variate),
+                    forecast=truth.to_numpy() + 1 + place,
+                )
+                parts.append(table)
+        table = {"forecaster": list(mase), "MASE": list(mase.values())}
+        scores.append(pd.DataFrame(table).assign(dataset=dataset).sort_values("MASE"))
+    forecasts = pd.concat(parts)
+    failed = [name for name, value in mase.items() if value != value]
+    return SimpleNamespace(
+        datasets=[SimpleNamespace(name=name, y=y) for name, y in data.items()],
+        scores=pd.concat(scores, ignore_index=True),
+        forecasts=forecasts[~forecasts["forecaster"].isin(failed)],
     )
-
-
-def make_scores(dataset, **mase):
-    table = {"forecaster": list(mase), "MASE": list(mase.values())}
-    return pd.DataFrame(table).assign(dataset=dataset)
 
 
 def make_alignment(similarity, temperature=0.05):
@@ -74,118 +79,134 @@ def _matplotlib():
     pytest.importorskip("matplotlib")
 
 
-def test_one_panel_shows_history_truth_and_forecasts():
-    y = months()
-    figure = plot_comparison({"sales": y}, make_forecasts("sales", y))
+def titles_of(figure):
+    return [axes.get_title(loc="left") for axes in figure.axes]
+
+
+def notes_of(figure):
+    return [axes.texts[0].get_text() for axes in figure.axes]
+
+
+def legend_of(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_forecasts_are_attached_to_what_was_observed():
+    comparison = make_comparison({"sales": months(40)}, naive=1.0, calf=2.0)
+    figure = plot_comparison(comparison)
     (axes,) = figure.axes
-    assert axes.get_title(loc="left") == "sales"
-    history, truth, naive, calf = axes.get_lines()
-    assert history.get_ydata().tolist() == list(range(11, 27))
-    assert truth.get_ydata().tolist() == [26.0, 27.0, 28.0, 29.0]
-    assert naive.get_ydata().tolist() == [28.0, 29.0, 30.0]
-    assert calf.get_ydata().tolist() == [29.0, 30.0, 31.0]
-    assert (naive.get_label(), calf.get_label()) == ("naive", "calf")
-    assert history.get_xdata()[-1] == np.datetime64("2002-03-01")
-    assert calf.get_xdata()[-1] == np.datetime64("2002-06-01")
+    lines = lines_of(axes)
+    assert titles_of(figure) == ["sales"]
+    assert lines["observed"].get_ydata().tolist() == list(range(13, 40))
+    assert lines["naive"].get_ydata().tolist() == [36.0, 38.0, 39.0, 40.0]
+    assert lines["calf"].get_ydata().tolist() == [36.0, 39.0, 40.0, 41.0]
+    ends = lines["calf"].get_xdata()[[0, -1]].astype("datetime64[M]").astype(str)
+    assert ends.tolist() == ["2003-01", "2003-04"]
 
 
-def test_the_highlighted_forecaster_stands_out():
-    y = months()
-    forecasts = make_forecasts("sales", y, ["naive", "calf", "theta"])
-    for highlight in ("calf", "theta"):
-        figure = plot_comparison({"sales": y}, forecasts, highlight=highlight)
-        lines = lines_of(figure.axes[0])
-        others = [line for name, line in lines.items() if name != highlight]
-        assert len(others) == 4
-        for other in others:
-            assert lines[highlight].get_linewidth() > other.get_linewidth()
-            assert lines[highlight].get_zorder() > other.get_zorder()
-            assert lines[highlight].get_color() != other.get_color()
-        assert lines["truth"].get_color() == "black"
+def test_forecasts_are_attached_to_the_last_value_before_a_gap():
+    y = months(40)
+    y.iloc[34:37] = np.nan
+    lines = lines_of(plot_comparison(make_comparison({"sales": y}, calf=1.0)).axes[0])
+    assert lines["calf"].get_ydata()[0] == 33.0
+    assert np.isnan(lines["observed"].get_ydata()).sum() == 3
 
 
-def test_many_forecasters_look_different():
-    y = months()
-    names = [f"forecaster {i}" for i in range(12)]
-    figure = plot_comparison({"sales": y}, make_forecasts("sales", y, names))
+def test_ours_and_the_best_stand_out():
+    mase = {"naive": 3.0, "calf": 2.0, "theta": 1.0, "auto-ets": np.nan}
+    figure = plot_comparison(make_comparison({"sales": months()}, **mase))
     lines = lines_of(figure.axes[0])
-    looks = {(lines[n].get_color(), lines[n].get_linestyle()) for n in names}
-    assert len(looks) == len(names)
+    quiet = lines["other forecasters"]
+    for name in ("calf", "theta"):
+        assert lines[name].get_linewidth() > quiet.get_linewidth()
+        assert lines[name].get_zorder() > quiet.get_zorder()
+    colors = {lines[name].get_color() for name in lines}
+    assert len(colors) == len(lines) == 4
+    assert legend_of(figure) == ["observed", "calf", "theta", "other forecasters"]
+    note = "MASE: theta 1.00 (1 of 3), calf 2.00 (2 of 3), auto-ets failed"
+    assert notes_of(figure) == [note]
 
 
-def test_legend_gives_the_scores_and_failures_in_their_order():
-    y = months()
-    scores = make_scores("sales", calf=0.5, naive=1.25, theta=np.nan)
-    figure = plot_comparison({"sales": y}, make_forecasts("sales", y), scores)
-    legend = figure.axes[0].get_legend()
-    assert legend.get_title().get_text() == "MASE"
-    texts = [text.get_text() for text in legend.get_texts()]
-    assert texts == ["truth", "calf  0.50", "naive  1.25", "theta  failed"]
+def test_any_forecasters_can_be_highlighted():
+    comparison = make_comparison({"sales": months()}, naive=3.0, calf=2.0, theta=1.0)
+    figure = plot_comparison(comparison, highlight=["naive"])
+    assert legend_of(figure) == ["observed", "naive", "theta", "other forecasters"]
 
 
-def test_legend_without_scores():
-    y = months()
-    figure = plot_comparison({"sales": y}, make_forecasts("sales", y))
-    texts = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-    assert texts == ["truth", "naive", "calf"]
+def test_a_forecaster_has_one_color_in_all_panels():
+    data = {"sales": months(), "visits": months()}
+    comparison = make_comparison(data, calf=3.0, naive=2.0, theta=1.0)
+    is_naive = comparison.scores["forecaster"] == "naive"
+    is_visits = comparison.scores["dataset"] == "visits"
+    comparison.scores.loc[is_naive & is_visits, "MASE"] = 0.5
+    comparison.scores.sort_values(["dataset", "MASE"], inplace=True)
+    figure = plot_comparison(comparison)
+    first, second = map(lines_of, figure.axes)
+    assert first["calf"].get_color() == second["calf"].get_color()
+    assert ("naive" in first, "theta" in first) == (False, True)
+    assert ("naive" in second, "theta" in second) == (True, False)
+    assert first["theta"].get_color() != second["naive"].get_color()
 
 
-def test_one_panel_per_data_set_and_a_few_variates():
-    single = months()
+def test_every_series_has_a_panel_up_to_a_limit():
     many = pd.DataFrame({name: months() for name in "abcde"})
-    forecasts = pd.concat(
-        [make_forecasts("single", single)]
-        + [make_forecasts("many", many[name]) for name in many]
-    )
-    figure = plot_comparison({"single": single, "many": many}, forecasts, max_series=2)
-    titles = [axes.get_title(loc="left") for axes in figure.axes]
-    assert titles == ["single", "many: a", "many: b"]
-    legends = [axes.get_legend() is not None for axes in figure.axes]
-    assert legends == [True, True, False]
+    data = {"single": months(), "many": many}
+    figure = plot_comparison(make_comparison(data, calf=1.0))
+    assert titles_of(figure) == ["single", *(f"many: {name}" for name in "abcde")]
+    figure = plot_comparison(make_comparison(data, calf=1.0), max_panels=3)
+    assert titles_of(figure) == ["single", "many: a", "many: b"]
+    assert "3 of 6 series are shown" in figure.get_supxlabel()
+    assert [bool(note) for note in notes_of(figure)] == [True, True, False]
 
 
-def test_series_of_a_panel_are_told_apart():
-    parts = {"north": months(30), "east": months(25) * -1}
+@pytest.mark.parametrize("ids", [["north", "east"], [1, 2]])
+def test_series_of_a_panel_are_told_apart(ids):
+    parts = dict(zip(ids, [months(30), months(25) * -1], strict=True))
     y = pd.concat({key: part.to_frame() for key, part in parts.items()})
-    forecasts = pd.concat(
-        [make_forecasts("shop", part, instance=key) for key, part in parts.items()]
-    )
-    scores = make_scores("shop", calf=0.5, naive=1.25)
-    figure = plot_comparison({"shop": y}, forecasts, scores)
-    titles = [axes.get_title(loc="left") for axes in figure.axes]
-    assert titles == ["shop: north, y", "shop: east, y"]
-    east = figure.axes[1].get_lines()[0].get_ydata()
-    assert east.tolist() == [-float(i) for i in range(6, 22)]
-    title = figure.axes[0].get_legend().get_title().get_text()
-    assert title == "MASE of the data set"
+    figure = plot_comparison(make_comparison({"shop": y}, calf=0.5, naive=1.25))
+    assert titles_of(figure) == [f"shop: {one}" for one in ids]
+    observed = lines_of(figure.axes[1])["observed"].get_ydata()
+    assert observed.tolist() == [-float(i) for i in range(25)]
+
+
+def test_panels_without_forecasts_of_their_data_set_are_left_out():
+    comparison = make_comparison({"sales": months(), "visits": months()}, calf=1.0)
+    comparison.forecasts = comparison.forecasts.query("dataset == 'visits'")
+    assert titles_of(plot_comparison(comparison)) == ["visits"]
 
 
 @pytest.mark.parametrize(
-    "index",
+    ("index", "words"),
     [
-        pd.RangeIndex(30),
-        pd.bdate_range("2020-01-01", periods=30),
-        pd.period_range("1900", periods=30, freq="Y"),
-        pd.period_range("2020-01-01", periods=30, freq="15min"),
+        (pd.RangeIndex(30), "step"),
+        (pd.bdate_range("2020-01-01", periods=30, name="day"), "day (business day)"),
+        (pd.date_range("2020", periods=30, freq="MS", name="when"), "when (month)"),
+        (pd.DatetimeIndex(pd.date_range("2020", periods=30).array), "time (day)"),
+        (pd.period_range("1900", periods=30, freq="Y", name="Year"), "Year"),
+        (pd.period_range("2020", periods=30, freq="15min"), "time (15 minutes)"),
+        (pd.period_range("2020", periods=30, freq="W-MON", name="t"), "t (week)"),
+        (pd.period_range("2020", periods=30, freq="h", name="t"), "t (hour)"),
     ],
-    ids=["integers", "business days", "years", "minutes"],
+    ids=str,
 )
-def test_every_kind_of_time_can_be_drawn(index, tmp_path):
-    y = pd.Series(np.arange(30.0), index=index, name="y")
-    figure = plot_comparison({"sales": y}, make_forecasts("sales", y))
+def test_every_kind_of_time_is_drawn_and_named(index, words, tmp_path):
+    y = pd.Series(np.arange(30.0), index=index, name="units sold")
+    figure = plot_comparison(make_comparison({"sales": y}, naive=1.0))
+    (axes,) = figure.axes
+    assert (axes.get_xlabel(), axes.get_ylabel()) == (words, "units sold")
     path = tmp_path / "forecasts.png"
     figure.savefig(path)
-    assert path.read_bytes().startswith(b"\x89PNG")
-    assert len(figure.axes[0].get_lines()[0].get_xdata()) == 16
+    header = path.read_bytes()[:24]
+    assert header.startswith(b"\x89PNG")
+    assert int.from_bytes(header[16:20], "big") == 1600
 
 
-def test_history_length():
-    y = months()
-    forecasts = make_forecasts("sales", y)
-    figure = plot_comparison({"sales": y}, forecasts, history_length=5)
-    assert len(figure.axes[0].get_lines()[0].get_xdata()) == 5
-    figure = plot_comparison({"sales": y}, forecasts, history_length=500)
-    assert len(figure.axes[0].get_lines()[0].get_xdata()) == 27
+def test_the_legend_covers_no_data():
+    data = {name: months() for name in ("sales", "visits", "calls")}
+    figure = plot_comparison(make_comparison(data, calf=1.0, naive=2.0))
+    figure.draw_without_rendering()
+    legend = figure.legends[0].get_window_extent()
+    assert not any(legend.overlaps(axes.get_window_extent()) for axes in figure.axes)
 
 
 def test_alignment_shows_every_cosine():
@@ -249,18 +270,17 @@ def test_alignment_of_a_fitted_forecaster(tmp_path):
 
 
 def test_no_forecasts_is_an_error():
-    y = months()
-    with pytest.raises(InputError, match=r"nothing to plot.*\['other'\]"):
-        plot_comparison({"other": y}, make_forecasts("sales", y))
+    comparison = make_comparison({"sales": months()}, calf=np.nan)
+    with pytest.raises(InputError, match="nothing to plot"):
+        plot_comparison(comparison)
 
 
 def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *args: None)
     with pytest.raises(ImportError, match=re.escape("sktime-llm[plots]")):
         require_matplotlib()
-    y = months()
     with pytest.raises(ImportError, match=re.escape("sktime-llm[plots]")):
-        plot_comparison({"sales": y}, make_forecasts("sales", y))
+        plot_comparison(make_comparison({"sales": months()}, calf=1.0))
     with pytest.raises(ImportError, match=re.escape("sktime-llm[plots]")):
         plot_alignment(make_alignment(ALIGNED))
 
@@ -276,8 +296,8 @@ def test_importing_needs_neither_torch_nor_matplotlib():
 def test_plots_leave_pyplot_alone():
     code = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r});"
-        "from test_plotting import *; y = months();"
-        "plot_comparison({'sales': y}, make_forecasts('sales', y));"
+        "from test_plotting import *;"
+        "plot_comparison(make_comparison({'sales': months()}, calf=1.0));"
         "plot_alignment(make_alignment(ALIGNED));"
         "assert 'matplotlib.figure' in sys.modules;"
         "assert 'matplotlib.pyplot' not in sys.modules"

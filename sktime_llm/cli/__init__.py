@@ -5,25 +5,11 @@ from collections.abc import Sequence
 
 from sktime_llm.cli._arguments import make_parser
 from sktime_llm.cli._comparison import compare
-from sktime_llm.cli._output import echo
-from sktime_llm.errors import (
-    BackboneCorruptedError,
-    BackboneNotFoundError,
-    DeviceNotAvailableError,
-    InputError,
-)
+from sktime_llm.cli._console import discard, echo_error
+from sktime_llm.errors import SktimeLLMError
 
 # Exit codes.
 _OK, _FORECASTER_FAILED, _USER_ERROR, _INTERRUPTED = 0, 1, 2, 130
-
-# What a user can put right, so that a message says more than a traceback.
-_USER_ERRORS = (
-    BackboneCorruptedError,
-    BackboneNotFoundError,
-    DeviceNotAvailableError,
-    ImportError,
-    InputError,
-)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,7 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         Exit code: 0 if all went well, 1 if a forecaster failed, 2 if the arguments or
-        the data cannot be used, 130 if it was interrupted.
+        the data cannot be used or the output cannot be written, 130 if it was
+        interrupted.
 
     Raises
     ------
@@ -51,12 +38,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     >>> main(["compare", "--time-column", "date"])
     2
     """
-    options = make_parser().parse_args(argv)
     try:
-        return _OK if compare(options) else _FORECASTER_FAILED
-    except _USER_ERRORS as error:
-        echo(f"sktime-llm: error: {error}", file=sys.stderr)
+        return _run(argv)
+    except (SktimeLLMError, ImportError) as error:
+        echo_error(f"error: {error}")
+        return _USER_ERROR
+    except OSError as error:
+        discard(sys.stdout)
+        echo_error(f"error: cannot write to standard output: {error.strerror}")
+        discard(sys.stderr)
         return _USER_ERROR
     except KeyboardInterrupt:
-        echo("sktime-llm: interrupted", file=sys.stderr)
+        echo_error("interrupted")
         return _INTERRUPTED
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    try:
+        options = make_parser().parse_args(argv)
+    except SystemExit:
+        sys.stdout.flush()  # an error of the stream should not be one at exit
+        raise
+    return _OK if compare(options) else _FORECASTER_FAILED

@@ -5,29 +5,36 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sktime_llm.cli._output import (
-    echo,
-    make_folder,
-    make_progress,
-    plain_warnings,
-    print_scores,
-    print_summary,
-    write_tables,
-)
+from sktime_llm.cli._console import Progress, echo, shown
+from sktime_llm.cli._files import make_folder, replacing
 from sktime_llm.cli._table import given_table_options, read_file
 from sktime_llm.errors import InputError
 
 if TYPE_CHECKING:
+    import pandas as pd
     from sktime.forecasting.base import BaseForecaster
 
     from sktime_llm.datasets import Dataset
+    from sktime_llm.evaluation import Comparison
+
+_MAX_NAMES = 10
+_FORMATS = {
+    "forecaster": ("forecaster", "{}"),
+    "MASE": ("MASE", "{:.3f}"),
+    "sMAPE": ("sMAPE", "{:.3f}"),
+    "MAE": ("MAE", "{:.4g}"),
+    "fit_seconds": ("fit [s]", "{:.2f}"),
+    "predict_seconds": ("predict [s]", "{:.2f}"),
+}
 
 
 def compare(options: argparse.Namespace) -> bool:
-    """Run it; tell whether all forecasters ran."""
+    """Run the command; return whether all forecasters ran."""
     from sktime_llm.evaluation import compare_forecasters, default_forecasters
-    from sktime_llm.plotting import plot_comparison, require_matplotlib
+    from sktime_llm.plotting import require_matplotlib
 
+    if not options.no_plot:
+        require_matplotlib()
     make_forecasters = partial(
         default_forecasters,
         names=options.forecasters,
@@ -37,32 +44,21 @@ def compare(options: argparse.Namespace) -> bool:
         device=options.device,
         verbose=0 if options.quiet else None,
     )
-    with plain_warnings():
+    with shown(Progress(show=not options.quiet)) as progress:
         datasets = _load(options, make_forecasters)
-    if not options.no_plot:
-        require_matplotlib()
-    make_folder(options.output)
-    with plain_warnings():
+        make_folder(options.output)
         comparison = compare_forecasters(
             datasets,
             make_forecasters,
             n_folds=options.folds,
             on_error="record",
-            progress=None if options.quiet else make_progress(),
+            progress=progress,
         )
-    scores, forecasts = comparison.scores, comparison.forecasts
-    for dataset in datasets:
-        print_scores(dataset, scores, options.folds)
-    print_summary(comparison)
-    written = write_tables(options.output, scores, forecasts)
-    if not options.no_plot and not forecasts.empty:
-        data = {dataset.name: dataset.y for dataset in datasets}
-        plottable = {name: data[name] for name in forecasts["dataset"].unique()}
-        figure = plot_comparison(plottable, forecasts, scores)
-        figure.savefig(options.output / "forecasts.png")
-        written.append("forecasts.png")
-    echo(f"Written to {options.output}: {', '.join(written)}")
-    return bool((scores["error"] == "").all())
+    for dataset in comparison.datasets:
+        _print_dataset(dataset, comparison)
+    _print_summary(comparison)
+    _write(comparison, options)
+    return bool((comparison.scores["error"] == "").all())
 
 
 def _load(
@@ -104,3 +100,75 @@ def _load_file(
             f"the number of steps with --horizon."
         )
     return Dataset(options.file.stem, y, season, horizon)
+
+
+def _print_dataset(dataset: "Dataset", comparison: "Comparison") -> None:
+    n_folds, y = comparison.n_folds, dataset.y
+    names = [y.name] if y.ndim == 1 else list(y.columns)
+    variates = f", {len(names)} variates" if len(names) > 1 else ""
+    echo(
+        f"{dataset.name}: {n_folds} fold{'s' * (n_folds > 1)}, horizon "
+        f"{dataset.horizon}, seasonal period {dataset.seasonal_period}{variates}"
+    )
+    more = len(names) - _MAX_NAMES
+    listed = ", ".join(map(str, names[:_MAX_NAMES]))
+    echo(f"  forecast: {listed}{f' and {more} more' if more > 0 else ''}")
+    rows = comparison.scores[comparison.scores["dataset"] == dataset.name]
+    _print_table(rows)
+    for failed in rows[rows["error"] != ""].itertuples():
+        echo(f"  {failed.forecaster} failed: {failed.error}")
+    for sentence in comparison.standings(dataset.name):
+        echo(f"  {sentence}")
+    echo()
+
+
+def _print_table(rows: "pd.DataFrame") -> None:
+    """Print the columns that have a format, the first one to the left."""
+    columns: list[list[str]] = []
+    for name, (heading, form) in _FORMATS.items():
+        if name in rows.columns:
+            cells = [form.format(x) if x == x else "-" for x in rows[name]]
+            width = max(map(len, [heading, *cells]))
+            place = str.rjust if columns else str.ljust
+            columns.append([place(cell, width) for cell in [heading, *cells]])
+    for line in zip(*columns, strict=True):
+        echo("  " + "  ".join(line))
+
+
+def _print_summary(comparison: "Comparison") -> None:
+    means = comparison.mean_mase()
+    n_datasets = means["n_datasets"].max()
+    if not n_datasets > 1:
+        return
+    echo(f"mean MASE over the univariate data sets ({n_datasets}):")
+    _print_table(means)
+    for failed in means[means["n_failed"] > 0].itertuples():
+        echo(
+            f"  {failed.forecaster} has no mean: it failed on {failed.n_failed} of "
+            f"{failed.n_datasets}"
+        )
+    for sentence in comparison.standings():
+        echo(f"  {sentence}")
+    echo()
+
+
+def _write(comparison: "Comparison", options: argparse.Namespace) -> None:
+    """Write the tables and the picture."""
+    from sktime_llm.datasets import format_time
+    from sktime_llm.plotting import plot_comparison
+
+    forecasts = comparison.forecasts
+    times = forecasts["time"].map(format_time)
+    tables = {
+        "results.csv": comparison.scores,
+        "forecasts.csv": forecasts.assign(time=times),
+    }
+    for name, table in tables.items():
+        with replacing(options.output / name) as path:
+            table.to_csv(path, index=False)
+    written = list(tables)
+    if not options.no_plot and not forecasts.empty:
+        with replacing(options.output / "forecasts.png") as path:
+            plot_comparison(comparison).savefig(path, format="png")
+        written.append("forecasts.png")
+    echo(f"Written to {options.output}: {', '.join(written)}")

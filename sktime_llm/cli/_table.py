@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from sktime_llm.cli._output import echo
+from sktime_llm.cli._console import echo
 from sktime_llm.errors import InputError
 
 if TYPE_CHECKING:

@@ -27,6 +27,7 @@ _CLASSES = {
     "balm-tsf": "BALMTSFForecaster",
     "llm-ts-net": "LLMTSNetForecaster",
 }
+METHODS = tuple(_CLASSES)
 _BACKBONE_MODES = {"": "pretrained", "-random-llm": "random", "-no-llm": "none"}
 _LANGUAGE_MODELS = {
     method + suffix: (class_name, mode)

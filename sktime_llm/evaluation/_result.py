@@ -1,10 +1,13 @@
 """What a comparison of forecasters finds."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from sktime_llm.datasets import Dataset
+from sktime_llm.evaluation._forecasters import METHODS
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,3 +67,49 @@ class Comparison:
             n_failed=("failed", "sum"),
         )
         return means.reset_index().sort_values("MASE", kind="stable", ignore_index=True)
+
+    def standings(
+        self, dataset: str | None = None, forecasters: Sequence[str] = METHODS
+    ) -> list[str]:
+        """Say where forecasters stand among all of them, by MASE.
+
+        Parameters
+        ----------
+        dataset : str, optional
+            Name of a data set. Default: the mean over the univariate data sets.
+        forecasters : sequence of str, default the three methods of this package
+            Names of the forecasters to speak of. Those without a MASE are left out.
+
+        Returns
+        -------
+        list of str
+            A sentence for each, such as "calf is 4th of 6; auto-ets is 8 % better",
+            which means that its MASE is 8 % lower.
+        """
+        table = self.mean_mase()
+        if dataset is not None:
+            table = self.scores[self.scores["dataset"] == dataset]
+        mase = table.dropna(subset=["MASE"]).set_index("forecaster")["MASE"].to_dict()
+        return [_describe_place(name, mase) for name in forecasters if name in mase]
+
+
+def _describe_place(name: str, mase: dict[str, float]) -> str:
+    """Compare a forecaster with the best one, or the best one with the next."""
+    own = mase[name]
+    place = 1 + sum(value < own for value in mase.values())
+    others = {other: value for other, value in mase.items() if other != name}
+    sentence = f"{name} is {_ordinal(place)} of {len(mase)}"
+    if not others:
+        return sentence
+    rival = min(others, key=others.__getitem__)
+    if others[rival] == own:
+        return f"{sentence}, level with {rival}"
+    change = 100 * (others[rival] / own - 1) if own else math.inf
+    size = "less than 1 %" if abs(change) < 0.5 else f"{abs(change):.0f} %"
+    size = "far" if math.isinf(change) else size
+    return f"{sentence}; {rival} is {size} {'better' if change < 0 else 'worse'}"
+
+
+def _ordinal(n: int) -> str:
+    suffix = {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return f"{n}{'th' if n % 100 in (11, 12, 13) else suffix}"

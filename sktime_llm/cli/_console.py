@@ -1,0 +1,81 @@
+"""What the command shows while it runs."""
+
+import os
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TextIO
+
+
+def echo(text: str = "", file: TextIO | None = None) -> None:
+    print(text, file=file, flush=True)
+
+
+def echo_error(text: str) -> None:
+    """Write a message to standard error, if anybody still reads it."""
+    with suppress(OSError):
+        echo(f"sktime-llm: {text}", file=sys.stderr)
+
+
+def discard(stream: TextIO) -> None:
+    """Send what is left in a broken stream nowhere, lest Python fails on it at exit."""
+    with suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
+
+
+class Progress:
+    """A line per step on standard error: what runs, how long it took, what remains."""
+
+    def __init__(self, *, show: bool) -> None:
+        self.show = show
+        self._step = ""
+        self._started = 0.0
+        self._is_line_open = False
+
+    def __call__(self, done: int, total: int, label: str) -> None:
+        if self._step:
+            self._end_step(total - done)
+        if done < total:
+            self._step = f"[{done + 1}/{total}] {label} ... "
+            self._started = time.perf_counter()
+            self._write(self._step)
+            self._is_line_open = True
+
+    def _end_step(self, n_left: int) -> None:
+        seconds = time.perf_counter() - self._started
+        # On a terminal, bars of the step itself may have overwritten the line.
+        again = f"\r{self._step}" if sys.stderr.isatty() else ""
+        if not self._is_line_open:
+            again = self._step
+        left = f", {n_left} to go" if n_left else ""
+        self._write(f"{again}{seconds:.1f} s{left}\n")
+        self._step, self._is_line_open = "", False
+
+    def end_line(self) -> None:
+        """Make room for other text."""
+        if self._is_line_open:
+            self._write("\n")
+        self._is_line_open = False
+
+    def _write(self, text: str) -> None:
+        if self.show:
+            print(text, end="", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def shown(progress: Progress) -> Iterator[Progress]:
+    """Show the progress, and each warning as a line of its own without code."""
+
+    def show(message: Warning | str, *details: object, **more: object) -> None:
+        progress.end_line()
+        echo(f"warning: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = show
+        try:
+            yield progress
+        finally:
+            progress.end_line()

@@ -1,0 +1,179 @@
+"""Panels of series over time, with the look that all plots of forecasts share."""
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+from textwrap import shorten, wrap
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+OBSERVED: dict[str, Any] = {"color": "black", "linewidth": 1.3, "zorder": 4}
+
+# Colors of Okabe and Ito, which people with any color vision tell apart; ours first.
+COLORS = ["#D55E00", "#009E73", "#CC79A7", "#0072B2", "#E69F00", "#56B4E9", "#7F7F00"]
+
+_WIDTH, _DPI = 10.0, 160  # inches, dots per inch: 1,600 pixels
+_HEIGHTS = {1: 4.3, 2: 2.9, 3: 2.4}
+_NOTE_WIDTHS = {1: 140, 2: 72, 3: 50}  # characters
+_UNITS = {
+    **{"Y": "year", "A": "year", "Q": "quarter", "M": "month", "W": "week", "D": "day"},
+    **{"B": "business day", "H": "hour", "h": "hour", "S": "second", "s": "second"},
+    **{"T": "minute", "min": "minute"},
+}
+_MAX_LABEL = 40
+_QUIET_TEXT: dict[str, Any] = {"fontsize": 8, "color": "0.3"}
+
+
+class Series(NamedTuple):
+    """One series of a data set, by the names that tables of forecasts use."""
+
+    instance: str
+    variate: str
+    values: pd.Series
+
+
+def split_series(y: pd.Series | pd.DataFrame, n: int) -> list[Series]:
+    """Return the first `n` series."""
+    return list(islice(_iterate(y), n))
+
+
+def _iterate(y: pd.Series | pd.DataFrame) -> Iterator[Series]:
+    frame = y.to_frame(y.name or "y") if isinstance(y, pd.Series) else y
+    ids = list(range(frame.index.nlevels - 1))
+    keys = [frame.index.get_level_values(i).astype("str") for i in ids]
+    parts = frame.groupby(keys, sort=False) if ids else [((), frame)]
+    for key, part in parts:
+        for place, variate in enumerate(frame.columns):
+            values = part.iloc[:, place].droplevel(ids)
+            yield Series(" / ".join(key), str(variate), values)
+
+
+def count_series(y: pd.Series | pd.DataFrame) -> int:
+    """Return how many series there are."""
+    n_variates = 1 if y.ndim == 1 else y.shape[1]
+    ids = list(range(y.index.nlevels - 1))
+    return n_variates * (y.groupby(level=ids, observed=True).ngroups if ids else 1)
+
+
+def _n_columns(n: int) -> int:
+    return 1 if n == 1 else 2 if n <= 6 else 3
+
+
+def make_axes(n: int) -> tuple["Figure", list["Axes"]]:
+    """Make a figure of full-page width with `n` panels."""
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    n_columns = _n_columns(n)
+    n_rows = -(-n // n_columns)
+    height = _HEIGHTS[n_columns] * n_rows + 0.7
+    layout = ConstrainedLayoutEngine(h_pad=0.08, w_pad=0.08)
+    figure = Figure(figsize=(_WIDTH, height), dpi=_DPI, layout=layout)
+    grid = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
+    for axes in grid[n:]:
+        axes.remove()
+    return figure, list(grid[:n])
+
+
+def draw_observed(axes: "Axes", observed: pd.Series, ahead: pd.Index) -> None:
+    """Draw a series, and shade the time from before the first to the last forecast."""
+    places = positions(observed.index)
+    axes.plot(places, observed.to_numpy(), label="observed", **OBSERVED)
+    future = positions(ahead)
+    axes.axvspan(
+        places[places < future[0]][-1], future[-1], color="0.95", zorder=0, linewidth=0
+    )
+
+
+def draw_forecast(
+    axes: "Axes", history: pd.Series, forecast: pd.Series, **style: Any
+) -> None:
+    """Draw a forecast from the last observed value of the history on."""
+    last = history.dropna().iloc[-1:]
+    axes.plot(
+        np.concatenate([positions(last.index), positions(forecast.index)]),
+        np.concatenate([last.to_numpy(), forecast.to_numpy()]),
+        **style,
+    )
+
+
+def label(
+    axes: "Axes", name: str, y: pd.Series | pd.DataFrame, series: Series, note: str = ""
+) -> None:
+    """Name a panel and its axes; the note is a second, quieter line."""
+    several_variates = y.ndim > 1 and y.shape[1] > 1
+    details = [series.instance, series.variate if several_variates else ""]
+    own = ", ".join(filter(None, details))
+    title = f"{name}: {own}" if own else name
+    lines = wrap(note, _NOTE_WIDTHS[_n_columns(len(axes.figure.axes))])
+    pad = 7 + 11 * max(len(lines), 1)
+    axes.set_title(title, loc="left", fontsize=10, fontweight="bold", pad=pad)
+    corner: dict[str, Any] = {"xy": (0, 1), "xycoords": "axes fraction"}
+    above: dict[str, Any] = {"xytext": (0, 5), "textcoords": "offset points"}
+    text = axes.annotate("\n".join(lines), **corner, **above, **_QUIET_TEXT)
+    text.set_in_layout(False)
+    axes.set_xlabel(describe_time(series.values.index), fontsize=8)
+    axes.set_ylabel(shorten(series.variate, _MAX_LABEL, placeholder="..."), fontsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8)
+    axes.margins(x=0.01)
+    if positions(series.values.index).dtype.kind == "M":
+        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+        locator = AutoDateLocator(minticks=3, maxticks=7)
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+        axes.xaxis.get_offset_text().set(**_QUIET_TEXT)
+    else:
+        from matplotlib.ticker import MaxNLocator
+
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def positions(times: pd.Index) -> np.ndarray:
+    """Return places on a time axis, periods by their start."""
+    if isinstance(times, pd.PeriodIndex):
+        times = times.to_timestamp()
+    return times.to_numpy()
+
+
+def describe_time(times: pd.Index) -> str:
+    """Return the name and the unit of a time axis, such as ``"date (month)"``."""
+    alias = getattr(times, "freqstr", None)
+    if alias is None and isinstance(times, pd.DatetimeIndex) and len(times) > 2:
+        alias = pd.infer_freq(times)
+    default = "step" if times.dtype.kind in "iu" else "time"
+    name = default if times.name is None else str(times.name)
+    count, letters = re.findall(r"^(\d*)([A-Za-z]*)", alias or "")[0]
+    if letters not in _UNITS and len(letters) > 1:
+        letters = letters[1] if letters[0] == "B" else letters[0]
+    unit = _UNITS.get(letters)
+    if unit is None or name.lower() == unit:
+        return name
+    return f"{name} ({count} {unit}s)" if count else f"{name} ({unit})"
+
+
+def add_legend(
+    figure: "Figure", axes: list["Axes"], order: list[str], note: str
+) -> None:
+    """Put one legend above all panels, each name once, and a note below them."""
+    entries: dict[str, Any] = {}
+    for one in axes:
+        handles, names = one.get_legend_handles_labels()
+        entries |= dict(zip(names, handles, strict=True))
+    names = [name for name in order if name in entries]
+    figure.legend(
+        [entries[name] for name in names],
+        names,
+        loc="outside upper left",
+        ncols=min(len(names), 7),
+        frameon=False,
+        fontsize=9,
+    )
+    figure.supxlabel(note, **_QUIET_TEXT)
