@@ -3,8 +3,10 @@
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from sktime_llm.errors import DeviceNotAvailableError, InputError
 
@@ -12,14 +14,10 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 def resolve_device(device: str) -> torch.device:
-    """Turn the parameter `device` into a device that exists.
+    """Return the device that the parameter `device` names, if it exists.
 
-    Parameters
-    ----------
-    device : str
-        ``"auto"`` for the first of a CUDA GPU, Apple's MPS and the CPU that there is
-        (under ``accelerate launch``, the GPU of the process); or the name of a device,
-        such as ``"cpu"`` or ``"cuda:1"``.
+    ``"auto"`` is a CUDA GPU (under ``accelerate launch``, that of the process), else
+    Apple's MPS, else the CPU.
 
     Raises
     ------
@@ -27,12 +25,6 @@ def resolve_device(device: str) -> torch.device:
         If it is not the name of a device.
     DeviceNotAvailableError
         If this machine does not have it.
-
-    Examples
-    --------
-    >>> from sktime_llm._devices import resolve_device
-    >>> resolve_device("cpu")
-    device(type='cpu')
     """
     if device == "auto":
         return _best_device()
@@ -69,15 +61,9 @@ def _count(device_type: str) -> int:
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
-    """Give the context in which a network computes.
+    """Return the context in which a network computes; weights stay float32.
 
-    Parameters
-    ----------
-    precision : {"auto", "float32", "bfloat16"}
-        ``"auto"`` is bfloat16 on CUDA GPUs that have it in hardware, else float32.
-        Weights stay float32 in any case.
-    device : torch.device
-        Where it computes.
+    ``"auto"`` is bfloat16 on CUDA GPUs that have it in hardware, else float32.
 
     Raises
     ------
@@ -108,8 +94,8 @@ def _has_bfloat16(device: torch.device) -> bool:
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Seed PyTorch's random numbers inside, and leave the outside as it was.
 
-    PyTorch's generators are the process's: fits in parallel threads disturb each other;
-    in processes they do not.
+    PyTorch's generators are shared by the whole process, so parallel threads disturb
+    each other; processes do not. See `own_random_numbers` for threads.
     """
     on_cuda = device.type == "cuda"
     with torch.random.fork_rng(devices=[device] if on_cuda else []):
@@ -121,3 +107,33 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
         elif device.type == "mps":
             torch.mps.manual_seed(seed)
         yield
+
+
+class own_random_numbers(TorchDispatchMode):
+    """Draw the random numbers of this thread on the CPU from a generator of its own.
+
+    They are those that PyTorch's shared generator gives after the same seed. The shared
+    generator is neither read nor changed, so other threads may use it meanwhile. Each
+    operation costs some microseconds more: for making weights, not for training.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the generator.
+    """
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        draws = torch.Tag.nondeterministic_seeded in func.tags
+        if draws and kwargs.get("generator") is None:
+            if all(argument.name != "generator" for argument in func._schema.arguments):
+                name = f"{func._overloadname}_generator".removeprefix("default_")
+                func = getattr(func.overloadpacket, name)
+            kwargs = {**kwargs, "generator": self._generator}
+        return func(*args, **kwargs)

@@ -1,7 +1,7 @@
 """The backbone as a network sees it."""
 
 import copy
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import MODEL_FOR_MASKED_LM_MAPPING, PreTrainedTokenizerBase
 
+from sktime_llm._devices import own_random_numbers
 from sktime_llm.backbone.adapters import AdapterConfig, inject_lora
 from sktime_llm.backbone.architecture import (
     count_positions,
@@ -17,7 +18,12 @@ from sktime_llm.backbone.architecture import (
     layer_norm_names,
     position_embedding_names,
 )
-from sktime_llm.backbone.loading import BackboneSource, load_frozen, load_tokenizer
+from sktime_llm.backbone.loading import (
+    BackboneChoice,
+    load_frozen,
+    load_tokenizer,
+    tokenizer_fingerprint,
+)
 from sktime_llm.backbone.prefix import read_prefix, states_after_prefix
 from sktime_llm.errors import BackboneCorruptedError, InputError
 
@@ -25,11 +31,12 @@ from sktime_llm.errors import BackboneCorruptedError, InputError
 class Backbone(nn.Module):
     """A language model without words: embeddings in, hidden states out.
 
-    The interface that every kind of backbone keeps; a subclass sets the attributes and
-    ``_hidden_states``.
+    The interface of every kind of backbone; a subclass sets the attributes.
 
     Attributes
     ----------
+    choice : BackboneChoice
+        What the user chose.
     hidden_size : int
         Width of the tokens.
     n_heads : int
@@ -40,16 +47,20 @@ class Backbone(nn.Module):
         Longest input, None if there is no limit.
     is_causal : bool
         Whether a token sees only those before it.
-    vocabulary_key : hashable
-        Equal for backbones with the same word embeddings.
     """
 
+    choice: BackboneChoice
     hidden_size: int
     n_heads: int
     n_layers: int
     max_tokens: int | None
     is_causal: bool
-    vocabulary_key: Hashable
+    _uses_tokenizer = False
+
+    @property
+    def vocabulary_key(self) -> BackboneChoice:
+        """Equal for backbones with the same word embeddings."""
+        return replace(self.choice, n_layers=None)
 
     def forward(
         self, inputs_embeds: Tensor, attention_mask: Tensor | None = None
@@ -59,7 +70,7 @@ class Backbone(nn.Module):
         Parameters
         ----------
         inputs_embeds : Tensor of shape (batch, token, hidden_size)
-            What stands in the place of word embeddings.
+            Takes the place of word embeddings.
         attention_mask : Tensor of shape (batch, token), optional
             1 at tokens to attend to, 0 at padding.
 
@@ -84,45 +95,28 @@ class Backbone(nn.Module):
         raise NotImplementedError
 
     def read(self, inputs_embeds: Tensor, attention_mask: Tensor) -> Tensor:
-        """Read a text that tokens are to follow, without gradient.
+        """Read a text that tokens will follow, without gradient, for `states_after`.
 
-        Parameters
-        ----------
-        inputs_embeds : Tensor of shape (batch, text token, hidden_size)
-            Embedded text, padded at its end.
-        attention_mask : Tensor of shape (batch, text token)
-            1 at tokens, 0 at padding.
-
-        Returns
-        -------
-        Tensor of shape (batch, text token, ...)
-            For `states_after`.
+        (batch, text token, hidden_size), padded at its end, and a mask of
+        (batch, text token) to (batch, text token, ...).
         """
         raise NotImplementedError
 
     def states_after(
         self, prefix: Tensor, prefix_mask: Tensor, inputs_embeds: Tensor
     ) -> Tensor:
-        """Last states of tokens that read a prefix, which does not read them.
+        """Return the last states of tokens that follow a text and attend to it.
 
-        Parameters
-        ----------
-        prefix : Tensor of shape (batch, text token, ...)
-            What `read` gave.
-        prefix_mask : Tensor of shape (batch, text token)
-            1 at tokens, 0 at padding.
-        inputs_embeds : Tensor of shape (batch, token, hidden_size)
-            The tokens that follow.
-
-        Returns
-        -------
-        Tensor of shape (batch, token, hidden_size)
+        The text does not attend to them. `prefix` is what `read` returned,
+        `prefix_mask` (batch, text token), and `inputs_embeds`, as the states,
+        (batch, token, hidden_size).
         """
         raise NotImplementedError
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
-        """Give the tokenizer that the word embeddings belong to."""
-        raise NotImplementedError
+        """Return the tokenizer of the language model."""
+        self._uses_tokenizer = True
+        return load_tokenizer(self.choice.name, self.choice.revision)
 
     def word_embeddings(self, device: torch.device | str = "cpu") -> Tensor:
         """Word embeddings, (vocabulary, hidden_size), frozen, one copy per device."""
@@ -132,28 +126,48 @@ class Backbone(nn.Module):
         """(..., token) of int to (..., token, hidden_size)."""
         return F.embedding(token_ids.long(), self.word_embeddings(token_ids.device))
 
+    def fingerprints(self) -> dict[str, str]:
+        """SHA-256, by name, of what this object has used and does not pickle."""
+        if not self._uses_tokenizer:
+            return {}
+        choice = self.choice
+        return {"tokenizer": tokenizer_fingerprint(choice.name, choice.revision)}
+
+    def _check_fingerprints(self, saved: Mapping[str, str]) -> None:
+        """Raise a BackboneCorruptedError if something is not as it was when saved."""
+        self._uses_tokenizer = "tokenizer" in saved
+        for what, found in self.fingerprints().items():
+            if found != saved[what]:
+                raise BackboneCorruptedError(
+                    f"the {what} of backbone={self.choice.name!r} changed since this "
+                    f"forecaster was trained: the fingerprint is {found}, expected "
+                    f"{saved[what]}. Restore the model, or pin a revision and fit "
+                    "again."
+                )
+
 
 class LanguageModelBackbone(Backbone):
     """The first layers of a transformers model.
 
-    What does not train is shared with every other backbone of the same source in this
+    What does not train is shared with every other backbone of the same choice in this
     process, is never copied by ``copy.deepcopy`` and never pickled; what trains (see
     `tuning`) is this object's own.
 
     Parameters
     ----------
-    source : BackboneSource
+    choice : BackboneChoice
         The frozen weights.
     tuning : AdapterConfig
         What trains.
     """
 
-    def __init__(self, source: BackboneSource, tuning: AdapterConfig) -> None:
+    _uses_words = False
+
+    def __init__(self, choice: BackboneChoice, tuning: AdapterConfig) -> None:
         super().__init__()
-        self.source = source
-        self.vocabulary_key = replace(source, n_layers=None)
+        self.choice = choice
         self.tuning = tuning
-        self._frozen = load_frozen(source)
+        self._frozen = load_frozen(choice)
         self.model = _own_module(self._frozen.model, tuning)
         self._shared_names = {
             name: name.replace(".base_layer.", ".")
@@ -179,13 +193,13 @@ class LanguageModelBackbone(Backbone):
         ).hidden_states
 
     def read(self, inputs_embeds: Tensor, attention_mask: Tensor) -> Tensor:
-        """Give the keys and values of a text in every layer."""
+        """Return the keys and values of a text in every layer."""
         return read_prefix(self.model, inputs_embeds, attention_mask)
 
     def states_after(
         self, prefix: Tensor, prefix_mask: Tensor, inputs_embeds: Tensor
     ) -> Tensor:
-        """Last states of tokens that read a prefix, which does not read them."""
+        """See `Backbone.states_after`."""
         return states_after_prefix(
             self.model,
             prefix,
@@ -195,13 +209,21 @@ class LanguageModelBackbone(Backbone):
             first_position=self._first_position,
         )
 
-    def tokenizer(self) -> PreTrainedTokenizerBase:
-        """Give the tokenizer of the model."""
-        return load_tokenizer(self.source.name, self.source.revision)
-
     def word_embeddings(self, device: torch.device | str = "cpu") -> Tensor:
         """Word embeddings, (vocabulary, hidden_size), frozen, one copy per device."""
+        self._uses_words = True
         return self._frozen.word_embeddings_on(torch.device(device))
+
+    def fingerprints(self) -> dict[str, str]:
+        """SHA-256, by name, of what this object has used and does not pickle."""
+        found = {"weights": self._frozen.fingerprint, **super().fingerprints()}
+        if self._uses_words:
+            found["word embeddings"] = self._frozen.words_fingerprint
+        return found
+
+    def _check_fingerprints(self, saved: Mapping[str, str]) -> None:
+        self._uses_words = "word embeddings" in saved
+        super()._check_fingerprints(saved)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
         """Move what trains; what is shared is looked up where it goes to."""
@@ -216,7 +238,7 @@ class LanguageModelBackbone(Backbone):
         return self
 
     def trained_state(self) -> dict[str, Tensor]:
-        """Give what is not shared, by name: what trains, and buffers of adapters."""
+        """Return what is not shared, by name: what trains, and buffers of adapters."""
         own = {
             name: parameter.detach()
             for name, parameter in self.model.named_parameters()
@@ -232,14 +254,14 @@ class LanguageModelBackbone(Backbone):
     def __reduce__(self) -> tuple[Any, ...]:
         like = next(self.model.parameters()).new_empty(0)
         state = self.trained_state()
-        frozen = self._frozen.fingerprint
         trains = any(p.requires_grad for p in self.model.parameters())
         mode = (self.training, trains)
-        return _rebuild, (self.source, self.tuning, state, frozen, like, mode)
+        made_of = (self.choice, self.tuning, self.fingerprints())
+        return _rebuild, (*made_of, state, like, mode)
 
 
 def _own_module(frozen: nn.Module, tuning: AdapterConfig) -> Any:
-    """Give a module whose frozen parameters share their storage with `frozen`."""
+    """Return a module whose frozen parameters share their storage with `frozen`."""
     trained = set()
     if tuning.layer_norms:
         trained |= set(layer_norm_names(frozen))
@@ -262,27 +284,21 @@ def _own_module(frozen: nn.Module, tuning: AdapterConfig) -> Any:
 
 
 def _rebuild(
-    source: BackboneSource,
+    choice: BackboneChoice,
     tuning: AdapterConfig,
+    fingerprints: dict[str, str],
     state: dict[str, Tensor],
-    frozen: str,
     like: Tensor,
     mode: tuple[bool, bool],
 ) -> LanguageModelBackbone:
-    with torch.random.fork_rng(devices=[]):  # LoRA draws random numbers; overwritten
-        backbone = LanguageModelBackbone(source, tuning).to(like)
-    if backbone._frozen.fingerprint != frozen:
-        raise BackboneCorruptedError(
-            f"the weights of backbone={source.name!r} are not those that this "
-            f"forecaster was trained with: they have the fingerprint "
-            f"{backbone._frozen.fingerprint}, expected {frozen}. Restore them, or pin "
-            "a revision and fit again."
-        )
+    with own_random_numbers(0):  # LoRA's, which the state overwrites
+        backbone = LanguageModelBackbone(choice, tuning).to(like)
+    backbone._check_fingerprints(fingerprints)
     missing, unexpected = backbone.model.load_state_dict(state, strict=False)
     lost = sorted(set(missing) - set(backbone._shared_names)) + unexpected
     if lost:
         raise BackboneCorruptedError(
-            f"the saved weights of backbone={source.name!r} do not fit these versions "
+            f"the saved weights of backbone={choice.name!r} do not fit these versions "
             f"of transformers and peft: {', '.join(lost[:3])}... Install those that "
             "the forecaster was saved with, or fit again."
         )

@@ -1,34 +1,32 @@
-"""Backbones without a language model, to see what the language model is worth."""
+"""Backbones without a language model, to measure how much the language model gains."""
 
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedConfig, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig
 
 from sktime_llm.backbone._module import Backbone
-from sktime_llm.backbone.loading import load_tokenizer
+from sktime_llm.backbone.loading import BackboneChoice
 
 
 class AblationBackbone(Backbone):
-    """What stands in the place of the language model in an ablation.
+    """Replacement for the language model in an ablation.
 
     Follows the ablations of [1]_: the language model is removed, or replaced by a
-    single layer of its own width that is trained from scratch. No weight of the
-    language model is left: its word embeddings are replaced by random ones of the same
-    shape.
+    single layer of its own width that is trained from scratch. Its word embeddings are
+    replaced by random ones of the same shape.
 
     Parameters
     ----------
-    name, revision : str
-        The language model, for its tokenizer.
+    choice : BackboneChoice
+        The language model, for its tokenizer, and the seed of the word embeddings.
     config : transformers.PreTrainedConfig
         Its configuration, for its width, heads and vocabulary.
     layer : nn.Module or None
         The layer, (batch, token, hidden_size) to the same, taking
         ``attention_mask=``; None for no layer at all.
-    random_seed : int
-        Seed of the random word embeddings.
 
     References
     ----------
@@ -38,24 +36,17 @@ class AblationBackbone(Backbone):
 
     max_tokens = None
     is_causal = False
-    vocabulary_key: tuple[int, int, int]
 
     def __init__(
-        self,
-        name: str,
-        revision: str | None,
-        config: PreTrainedConfig,
-        layer: nn.Module | None,
-        random_seed: int,
+        self, choice: BackboneChoice, config: PreTrainedConfig, layer: nn.Module | None
     ) -> None:
         super().__init__()
-        self.name = name
-        self.revision = revision
+        self.choice = choice
         self.layer = layer
         self.hidden_size = config.hidden_size
         self.n_heads = config.num_attention_heads
         self.n_layers = 0 if layer is None else 1
-        self.vocabulary_key = (config.vocab_size, config.hidden_size, random_seed)
+        self._table = (config.vocab_size, config.hidden_size, choice.random_seed)
 
     def _hidden_states(
         self, inputs_embeds: Tensor, attention_mask: Tensor | None
@@ -65,16 +56,13 @@ class AblationBackbone(Backbone):
         return inputs_embeds, self.layer(inputs_embeds, attention_mask=attention_mask)
 
     def read(self, inputs_embeds: Tensor, attention_mask: Tensor) -> Tensor:
-        """Give the text as it is: what one layer makes of it changes in training."""
+        """Return the text as it is: what one layer makes of it changes in training."""
         return inputs_embeds
 
     def states_after(
         self, prefix: Tensor, prefix_mask: Tensor, inputs_embeds: Tensor
     ) -> Tensor:
-        """Last states of tokens that read a prefix; its own are of no use to one layer.
-
-        Without a layer nobody reads anything.
-        """
+        """See `Backbone.states_after`; without a layer no token attends to another."""
         n_tokens = inputs_embeds.shape[1]
         both = torch.cat([prefix, inputs_embeds], dim=1)
         mask = torch.cat(
@@ -82,13 +70,17 @@ class AblationBackbone(Backbone):
         )
         return self._hidden_states(both, mask)[-1][:, -n_tokens:]
 
-    def tokenizer(self) -> PreTrainedTokenizerBase:
-        """Give the tokenizer of the language model that is replaced."""
-        return load_tokenizer(self.name, self.revision)
-
     def word_embeddings(self, device: torch.device | str = "cpu") -> Tensor:
         """Random word embeddings, (vocabulary, hidden_size), one copy per device."""
-        return _random_table(*self.vocabulary_key, torch.device(device))
+        return _random_table(*self._table, torch.device(device))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_fingerprints": self.fingerprints()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        saved = state.pop("_fingerprints")
+        super().__setstate__(state)
+        self._check_fingerprints(saved)
 
 
 @lru_cache(maxsize=4)

@@ -92,8 +92,21 @@ def _has_weights(folder: Path) -> bool:
     index = folder / f"{_WEIGHTS}.index.json"
     if not index.is_file():
         return False
-    shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-    return all((folder / shard).is_file() for shard in shards)
+    try:
+        shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+        return all((folder / shard).is_file() for shard in shards)
+    except (
+        AttributeError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise BackboneCorruptedError(
+            f"{index} is not the index of sharded weights ({type(error).__name__}: "
+            f"{error}); expected JSON with a weight_map from tensors to files. Delete "
+            "it and fetch or save the model again."
+        ) from error
 
 
 def _packaged_folder(name: str, *, verify: bool) -> Path | None:

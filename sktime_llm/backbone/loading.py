@@ -3,8 +3,7 @@
 import copy
 import hashlib
 import threading
-from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -23,9 +22,10 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from sktime_llm._devices import own_random_numbers
 from sktime_llm._validation import integer
 from sktime_llm.backbone.files import locate_backbone
-from sktime_llm.backbone.tiny import TINY_CONFIGS, make_tiny, make_tiny_tokenizer
+from sktime_llm.backbone.tiny import TINY_CONFIGS, TINY_SEED, make_tiny_tokenizer
 from sktime_llm.errors import (
     BackboneCorruptedError,
     BackboneNotFoundError,
@@ -36,32 +36,39 @@ from sktime_llm.errors import (
 PUBLISHED_LAYERS = 6
 """Layers that CALF and BALM-TSF keep of GPT-2."""
 
-_NEEDED = ("num_hidden_layers", "num_attention_heads", "vocab_size")
+_NEEDED = ("num_hidden_layers", "num_attention_heads", "hidden_size", "vocab_size")
+_PROBED_WORDS = 2000
 _VOCABULARY_FILES = ("tokenizer.json", "vocab.*", "*.model")
 
 
 @dataclass(frozen=True)
-class BackboneSource:
-    """Which frozen weights: all that is needed to get them again.
+class BackboneChoice:
+    """A backbone as a user chooses it, and all that is needed to get it again.
 
     Parameters
     ----------
     name : str
-        Local folder, model name on the Hub, or ``"tiny-random"``.
+        Local folder in the Hub's layout, model name on the Hub, or ``"tiny-random"``
+        (an encoder) or ``"tiny-random-decoder"``.
     revision : str, optional
         Revision on the Hub.
     n_layers : int, optional
         Layers to keep. None keeps the first six, as published, or all of a model that
         has fewer.
-    random_seed : int, optional
-        If given, the weights are not the pretrained ones but random ones, drawn by the
-        architecture's own initialization from this seed.
+    mode : str, default="pretrained"
+        ``"pretrained"``; or an ablation: ``"random"``, the same architecture with
+        random frozen weights, drawn by its own initialization; ``"none"``, no model;
+        ``"attention"``, one trained attention layer; ``"transformer"``, one trained
+        Transformer layer.
+    random_seed : int, default=0
+        Seed of what is random and frozen in an ablation.
     """
 
     name: str
     revision: str | None = None
     n_layers: int | None = None
-    random_seed: int | None = None
+    mode: str = "pretrained"
+    random_seed: int = 0
 
 
 @dataclass
@@ -84,13 +91,15 @@ class FrozenModel:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the weights that are kept, word embeddings apart."""
-        digest = hashlib.sha256()
-        for tensor in self.model.parameters():
-            digest.update(tensor.detach().numpy().tobytes())
-        return digest.hexdigest()
+        return _sha256(self.model.parameters())
+
+    @cached_property
+    def words_fingerprint(self) -> str:
+        """SHA-256 of the word embeddings."""
+        return _sha256([self.word_embeddings])
 
     def tensors_on(self, device: torch.device) -> dict[str, Tensor]:
-        """Give the weights by name, on a device; one copy per device and process."""
+        """Return the weights by name, on a device; one copy per device and process."""
         with _LOCK:
             if device not in self._on_device:
                 self._on_device[device] = {
@@ -100,30 +109,28 @@ class FrozenModel:
             return self._on_device[device]
 
     def word_embeddings_on(self, device: torch.device) -> Tensor:
-        """Give the word embeddings, on a device; one copy per device and process."""
+        """Return the word embeddings on a device; one copy per device and process."""
         with _LOCK:
             if device not in self._words_on_device:
                 self._words_on_device[device] = self.word_embeddings.to(device)
             return self._words_on_device[device]
 
 
+def _sha256(tensors: Iterable[Tensor]) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.detach().contiguous().numpy().data)
+    return digest.hexdigest()
+
+
 _LOCK = threading.RLock()
-_CACHE: OrderedDict[BackboneSource, FrozenModel] = OrderedDict()
 _CACHE_SIZE = 4
 
 
-def load_frozen(source: BackboneSource) -> FrozenModel:
-    """Get a frozen model, from the process-wide cache if it is there.
-
-    The cache keeps the last four models and is safe to use from several threads.
-    """
+def load_frozen(choice: BackboneChoice) -> FrozenModel:
+    """Return a frozen model; the last four are kept, and threads load each once."""
     with _LOCK:
-        if source not in _CACHE:
-            _CACHE[source] = _load(source)
-        _CACHE.move_to_end(source)
-        while len(_CACHE) > _CACHE_SIZE:
-            _CACHE.popitem(last=False)
-        return _CACHE[source]
+        return _load(choice)
 
 
 def clear_backbone_cache() -> None:
@@ -135,8 +142,8 @@ def clear_backbone_cache() -> None:
     >>> clear_backbone_cache()
     """
     with _LOCK:
-        _CACHE.clear()
-        load_tokenizer.cache_clear()
+        for cached in (_load, load_tokenizer, tokenizer_fingerprint):
+            cached.cache_clear()
 
 
 def load_config(name: str, revision: str | None = None) -> PreTrainedConfig:
@@ -144,18 +151,27 @@ def load_config(name: str, revision: str | None = None) -> PreTrainedConfig:
     if name in TINY_CONFIGS:
         return copy.deepcopy(TINY_CONFIGS[name])
     folder = locate_backbone(name, revision=revision, weights=False)
-    try:
+    with _explaining(f"backbone={name!r} has a config.json"):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise UnsupportedBackboneError(
-            _unreadable(name, "config.json", error)
-        ) from error
     if config.is_encoder_decoder or not all(hasattr(config, a) for a in _NEEDED):
         raise UnsupportedBackboneError(
             f"backbone={name!r} is a {config.model_type!r} model; expected an encoder "
             "(such as BERT) or a decoder (such as GPT-2, Llama, Qwen) of text."
         )
+    if getattr(config, "head_dim", None) is None:
+        check_heads(config)
     return config
+
+
+def check_heads(config: PreTrainedConfig) -> None:
+    """Raise an UnsupportedBackboneError if the heads do not divide the width."""
+    width, n_heads = config.hidden_size, config.num_attention_heads
+    if n_heads < 1 or width % n_heads:
+        raise UnsupportedBackboneError(
+            f"the backbone has {n_heads} attention heads (num_attention_heads), "
+            f"expected a divisor of its width {width} (hidden_size). Mend its "
+            "config.json, or choose another backbone."
+        )
 
 
 @lru_cache(maxsize=_CACHE_SIZE)
@@ -169,30 +185,27 @@ def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenize
             f"backbone={name!r} has no tokenizer in {folder}; expected a file such as "
             "tokenizer.json, as the tokenizer's save_pretrained() writes it."
         )
-    try:
+    with _explaining(f"backbone={name!r} has a tokenizer"):
         return AutoTokenizer.from_pretrained(
             folder, use_fast=True, trust_remote_code=False
         )
-    except (ImportError, OSError, ValueError) as error:
-        raise UnsupportedBackboneError(_unreadable(name, "tokenizer", error)) from error
 
 
-def _unreadable(name: str, what: str, error: Exception) -> str:
-    return (
-        f"backbone={name!r} has a {what} that transformers cannot read, or only by "
-        "running code that comes with the model, which is never done. transformers "
-        f"said: {str(error).strip().splitlines()[0]}"
-    )
+@lru_cache(maxsize=_CACHE_SIZE)
+def tokenizer_fingerprint(name: str, revision: str | None = None) -> str:
+    """SHA-256 of a tokenizer's vocabulary, and of how it reads words from it."""
+    tokenizer = load_tokenizer(name, revision)
+    vocabulary = sorted(tokenizer.get_vocab().items())
+    step = 1 + len(vocabulary) // _PROBED_WORDS
+    text = " ".join(word for word, _ in vocabulary[::step])
+    read = tokenizer(f"{text} {text.upper()}", add_special_tokens=False, verbose=False)[
+        "input_ids"
+    ]
+    return hashlib.sha256(repr((vocabulary, read)).encode()).hexdigest()
 
 
 def count_layers(config: PreTrainedConfig, n_layers: int | None) -> int:
-    """Check the number of layers to keep.
-
-    Raises
-    ------
-    InputError
-        If more are asked for than there are, or less than one.
-    """
+    """Return the number of layers to keep; an InputError if there are not so many."""
     available = int(config.num_hidden_layers)
     if n_layers is None:
         return min(PUBLISHED_LAYERS, available)
@@ -205,32 +218,78 @@ def count_layers(config: PreTrainedConfig, n_layers: int | None) -> int:
     return int(n_layers)  # transformers takes no integer of numpy
 
 
-def _load(source: BackboneSource) -> FrozenModel:
-    config = load_config(source.name, source.revision)
-    n_layers = count_layers(config, source.n_layers)
-    if source.random_seed is not None:
-        model = _random_model(config, source.random_seed)
-    elif source.name in TINY_CONFIGS:
-        model = make_tiny(source.name)
+@lru_cache(maxsize=_CACHE_SIZE)
+def _load(choice: BackboneChoice) -> FrozenModel:
+    config = load_config(choice.name, choice.revision)
+    n_layers = count_layers(config, choice.n_layers)
+    random = choice.mode == "random"
+    if random or choice.name in TINY_CONFIGS:
+        seed = choice.random_seed if random else TINY_SEED
+        model = random_model(AutoModel, config, seed)
+    elif getattr(config, "quantization_config", None):
+        raise UnsupportedBackboneError(
+            f"backbone={choice.name!r} is quantized (quantization_config in its "
+            "config.json); expected weights in full precision, which adapters and "
+            "fingerprints need. Choose the model that was quantized."
+        )
     else:
-        model = _pretrained_model(source)
+        model = read_weights(AutoModel, choice.name, choice.revision, optional="pooler")
     return _freeze(_truncate(model, n_layers))
 
 
-def _random_model(config: PreTrainedConfig, seed: int) -> PreTrainedModel:
-    with torch.random.fork_rng(devices=[]):
-        # not torch.manual_seed, which would seed the GPUs too
-        torch.default_generator.manual_seed(seed)
-        return AutoModel.from_config(config, dtype=torch.float32)
+def random_model(auto_class: Any, config: PreTrainedConfig, seed: int) -> Any:
+    """Make a model with random weights, whatever other threads draw meanwhile."""
+    with (
+        _explaining(f"the {config.model_type!r} backbone has a config.json"),
+        own_random_numbers(seed),
+    ):
+        return auto_class.from_config(config, dtype=torch.float32)
 
 
-def _pretrained_model(source: BackboneSource) -> PreTrainedModel:
-    folder = locate_backbone(source.name, revision=source.revision)
+def read_weights(
+    auto_class: Any,
+    name: str,
+    revision: str | None = None,
+    *,
+    dtype: Any = torch.float32,
+    parameter: str = "backbone",
+    optional: str | None = None,
+) -> Any:
+    """Read a pretrained model, all of whose weights are in its files.
+
+    Parameters
+    ----------
+    auto_class : type
+        ``transformers.AutoModel`` or one of its kind.
+    name, revision : str
+        Which model.
+    dtype : torch.dtype or "auto"
+        Of the weights.
+    parameter : str
+        What errors call the name.
+    optional : str, optional
+        Module whose weights may be absent.
+
+    Raises
+    ------
+    BackboneNotFoundError
+        If there is no such model.
+    BackboneCorruptedError
+        If the weights cannot be read, or some are missing or of another shape.
+    UnsupportedBackboneError
+        If transformers cannot build the model.
+    """
+    folder = locate_backbone(name, revision=revision)
+    where = f"the weights of {parameter}={name!r} in {folder}"
     try:
-        with _quiet_transformers():
-            model, report = AutoModel.from_pretrained(
+        with (
+            _explaining(f"{parameter}={name!r} has a config.json"),
+            _quiet_transformers(),
+            own_random_numbers(0),  # of what is missing, even if that is optional
+        ):
+            model, report = auto_class.from_pretrained(
                 folder,
-                dtype=torch.float32,
+                dtype=dtype,
                 use_safetensors=True,
                 trust_remote_code=False,
                 ignore_mismatched_sizes=True,  # they are in the report
@@ -238,22 +297,35 @@ def _pretrained_model(source: BackboneSource) -> PreTrainedModel:
             )
     except SafetensorError as error:
         raise BackboneCorruptedError(
-            f"the weights of backbone={source.name!r} in {folder} cannot be read "
-            f"({error}). Delete them and fetch or save the model again."
+            f"{where} cannot be read ({error}). Delete them and fetch or save the "
+            "model again."
         ) from error
     # transformers would give random values to what is not in the file
-    found_wrong = [
-        *report["missing_keys"],
-        *(key[0] for key in report["mismatched_keys"]),
-    ]
-    absent = sorted(name for name in found_wrong if not name.startswith("pooler."))
+    wrong = {*report["missing_keys"], *(key[0] for key in report["mismatched_keys"])}
+    absent = sorted(key for key in wrong if key.partition(".")[0] != optional)
     if absent:
         raise BackboneCorruptedError(
-            f"the weights of backbone={source.name!r} in {folder} lack, or have in "
-            f"another shape, {len(absent)} of the tensors that its config.json asks "
-            f"for: {', '.join(absent[:3])}... Fetch or save the model again."
+            f"{where} lack, or have in another shape, {len(absent)} of the tensors "
+            f"that its config.json asks for: {', '.join(absent[:3])}... Fetch or save "
+            "the whole model again."
         )
     return model
+
+
+@contextmanager
+def _explaining(what: str) -> Iterator[None]:
+    """Turn the errors of transformers, which reads any file, into one of ours."""
+    try:
+        yield
+    except (MemoryError, SafetensorError):
+        raise
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [""])[0]
+        raise UnsupportedBackboneError(
+            f"{what} that transformers cannot use, or only by running code that comes "
+            f"with the model, which is never done. transformers said: "
+            f"{type(error).__name__}: {reason}"
+        ) from error
 
 
 @contextmanager

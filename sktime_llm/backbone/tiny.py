@@ -1,18 +1,12 @@
 """``tiny-random``: models of a few thousand parameters, made on the spot."""
 
-import copy
 import string
-from typing import Any
 
-import torch
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import (
     BertConfig,
-    BertModel,
     GPT2Config,
-    GPT2Model,
     PreTrainedConfig,
-    PreTrainedModel,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
 )
@@ -23,7 +17,7 @@ _VOCABULARY = {
     token: i for i, token in enumerate([*_SPECIAL_TOKENS, *dict.fromkeys(_CHARACTERS)])
 }
 _WIDTH, _HEADS, _LAYERS, _POSITIONS = 16, 2, 2, 512
-_SEED = 1_617_042_024
+TINY_SEED = 1_617_042_024
 """Hardly anyone's random_state, which would make an ablation's weights the same."""
 
 TINY_CONFIGS: dict[str, PreTrainedConfig] = {
@@ -51,17 +45,8 @@ TINY_CONFIGS: dict[str, PreTrainedConfig] = {
 """An encoder of the kind of BERT, and a causal decoder of the kind of GPT-2."""
 
 
-def make_tiny(name: str) -> PreTrainedModel:
-    """Make a tiny model; always the same weights, whatever the random state."""
-    model_class: Any = BertModel if name == "tiny-random" else GPT2Model
-    with torch.random.fork_rng(devices=[]):
-        # not torch.manual_seed, which would seed the GPUs too
-        torch.default_generator.manual_seed(_SEED)
-        return model_class(copy.deepcopy(TINY_CONFIGS[name]))
-
-
 def make_tiny_tokenizer() -> PreTrainedTokenizerBase:
-    """Make a tokenizer for which every character is a token."""
+    """Return a tokenizer for which every character is a token."""
     characters = Tokenizer(models.WordLevel(_VOCABULARY, unk_token="[UNK]"))
     characters.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
     return PreTrainedTokenizerFast(

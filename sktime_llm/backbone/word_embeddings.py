@@ -1,26 +1,35 @@
 """Principal word embeddings: a vocabulary reduced to its main directions."""
 
 import threading
-from collections import OrderedDict
-from collections.abc import Hashable
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from sktime_llm.backbone._module import Backbone
+from sktime_llm.backbone.loading import BackboneChoice
 from sktime_llm.errors import InputError
 
 _ROWS_AT_ONCE = 8192
 _LOCK = threading.Lock()
-_CACHE: OrderedDict[Hashable, Tensor] = OrderedDict()
-_CACHE_SIZE = 8
+
+
+@dataclass(frozen=True)
+class _Vocabulary:
+    """Word embeddings, equal by their key; the cache does not keep them."""
+
+    key: BackboneChoice
+    table: Callable[[], Tensor | None] = field(compare=False)
 
 
 def principal_word_embeddings(backbone: Backbone, n_components: int) -> Tensor:
     """Reduce the word embeddings of a backbone to principal ones.
 
     The PCA is over the vocabulary axis: the samples are the ``hidden_size`` dimensions,
-    the features are the words, and the centring is per word, as in CALF [1]_. It is
+    the features are the words, and the centering is per word, as in CALF [1]_. It is
     exact, and computed once per process and vocabulary.
 
     Parameters
@@ -28,7 +37,7 @@ def principal_word_embeddings(backbone: Backbone, n_components: int) -> Tensor:
     backbone : Backbone
         The model whose vocabulary is reduced.
     n_components : int
-        Number of principal embeddings, at most ``hidden_size - 1``: centring takes
+        Number of principal embeddings, at most ``hidden_size - 1``: centering takes
         one dimension away.
 
     Returns
@@ -46,14 +55,6 @@ def principal_word_embeddings(backbone: Backbone, n_components: int) -> Tensor:
     ----------
     .. [1] P. Liu et al. (2025). CALF: Aligning LLMs for Time Series Forecasting via
        Cross-modal Fine-Tuning. AAAI. arXiv 2403.07300.
-
-    Examples
-    --------
-    >>> from sktime_llm.backbone.make import BackboneChoice, make_backbone
-    >>> from sktime_llm.backbone.word_embeddings import principal_word_embeddings
-    >>> backbone = make_backbone(BackboneChoice("tiny-random"))
-    >>> principal_word_embeddings(backbone, 5).shape
-    torch.Size([5, 16])
     """
     most = backbone.hidden_size - 1
     if not 1 <= n_components <= most:
@@ -61,23 +62,23 @@ def principal_word_embeddings(backbone: Backbone, n_components: int) -> Tensor:
             f"{n_components} principal word embeddings asked for, expected between 1 "
             f"and {most}: a backbone of width {most + 1} has no more."
         )
-    key = backbone.vocabulary_key
+    table = backbone.word_embeddings()
+    vocabulary = _Vocabulary(backbone.vocabulary_key, weakref.ref(table))
     with _LOCK:
-        if key not in _CACHE:
-            _CACHE[key] = _principal_components(backbone.word_embeddings())
-        while len(_CACHE) > _CACHE_SIZE:
-            _CACHE.popitem(last=False)
-        return _CACHE[key][:n_components].clone()
+        return _principal_components(vocabulary)[:n_components].clone()
 
 
-def _principal_components(table: Tensor) -> Tensor:
+@lru_cache(maxsize=8)
+def _principal_components(vocabulary: _Vocabulary) -> Tensor:
     """All ``hidden_size - 1`` components, from the small Gram matrix in float64."""
+    table = vocabulary.table()
+    assert table is not None  # the caller has it
     width = table.shape[1]
     gram = torch.zeros(width, width, dtype=torch.float64)
     for rows in table.split(_ROWS_AT_ONCE):
-        centred = rows.to(torch.float64, copy=True)
-        centred -= centred.mean(dim=1, keepdim=True)
-        gram.addmm_(centred.T, centred)
+        centered = rows.to(torch.float64, copy=True)
+        centered -= centered.mean(dim=1, keepdim=True)
+        gram.addmm_(centered.T, centered)
     variances, directions = torch.linalg.eigh(gram)
     order = torch.arange(width - 1, 0, -1)
     scores = directions[:, order] * variances[order].clamp_min(0).sqrt()
@@ -86,7 +87,7 @@ def _principal_components(table: Tensor) -> Tensor:
 
 def _signs(table: Tensor, directions: Tensor) -> Tensor:
     """Sign of the weight of largest size among all words, per component."""
-    across = directions.T.contiguous()  # sums to 0, so words need no centring
+    across = directions.T.contiguous()  # sums to 0, so words need no centering
     coarse = across.float()
     largest = torch.zeros(len(across), dtype=torch.float64)
     for rows in table.split(_ROWS_AT_ONCE):

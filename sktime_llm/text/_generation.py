@@ -6,13 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sktime_llm._progress import progress_bar
 from sktime_llm._validation import STRING, VERBOSE, integer, one_of, real
-from sktime_llm.backbone.files import locate_backbone
-from sktime_llm.errors import (
-    BackboneCorruptedError,
-    DescriptionError,
-    InputError,
-    UnsupportedBackboneError,
-)
+from sktime_llm.errors import DescriptionError, InputError, UnsupportedBackboneError
 from sktime_llm.text._description_prompt import (
     DEFAULT_PROMPT,
     check_prompt,
@@ -263,9 +257,14 @@ def _load_once(
 def _load(
     name: str, revision: str | None, dtype: str, device: "torch.device"
 ) -> LanguageModel:
-    from transformers import GenerationConfig
+    from transformers import AutoModelForCausalLM, GenerationConfig
 
-    from sktime_llm.backbone.loading import load_config, load_tokenizer
+    from sktime_llm.backbone.loading import (
+        load_config,
+        load_tokenizer,
+        random_model,
+        read_weights,
+    )
 
     config = load_config(name, revision)
     # an encoder says that it is none; a decoder says nothing of it
@@ -277,55 +276,14 @@ def _load(
     tokenizer = load_tokenizer(name, revision)
     if tokenizer.pad_token is None:  # any will do, as it is masked
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
-    model = _tiny_model(config) if name == _TINY else _pretrained(name, revision, dtype)
+    auto_class: Any = AutoModelForCausalLM
+    if name == _TINY:
+        model = random_model(auto_class, config, _TINY_SEED)
+    else:
+        model = read_weights(auto_class, name, revision, dtype=dtype, parameter="model")
     # of the model's own settings only the ends: others might draw at random
     model.generation_config = GenerationConfig(
         eos_token_id=model.generation_config.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
     return LanguageModel(model.requires_grad_(False).eval().to(device), tokenizer)
-
-
-def _tiny_model(config: Any) -> Any:
-    import torch
-    from transformers import GPT2LMHeadModel
-
-    with torch.random.fork_rng(devices=[]):
-        # not torch.manual_seed, which would seed the GPUs too
-        torch.default_generator.manual_seed(_TINY_SEED)
-        return GPT2LMHeadModel(config)
-
-
-def _pretrained(name: str, revision: str | None, dtype: str) -> Any:
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM
-
-    auto_class: Any = AutoModelForCausalLM
-    folder = locate_backbone(name, revision=revision)
-    try:
-        model, report = auto_class.from_pretrained(
-            folder,
-            dtype=dtype,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
-    except SafetensorError as error:
-        raise BackboneCorruptedError(
-            f"the weights of model={name!r} in {folder} cannot be read ({error}). "
-            "Delete them and fetch or save the model again."
-        ) from error
-    except ValueError as error:  # what AutoModel says of an unknown kind
-        raise UnsupportedBackboneError(
-            f"model={name!r} is not a causal language model that transformers knows; "
-            f"expected one such as GPT-2, Llama or Qwen. transformers said: {error}"
-        ) from error
-    # transformers would give random values to what is not in the file
-    missing = sorted(report["missing_keys"])
-    if missing:
-        raise BackboneCorruptedError(
-            f"the weights of model={name!r} in {folder} lack {len(missing)} tensors of "
-            f"a causal language model: {', '.join(missing[:3])}... Expected the whole "
-            "model, with the head that writes tokens."
-        )
-    return model

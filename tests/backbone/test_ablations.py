@@ -52,7 +52,7 @@ def test_no_pretrained_tensor_is_used(config_only, mode, monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("weights were loaded")
 
-    monkeypatch.setattr("sktime_llm.backbone.loading._pretrained_model", refuse)
+    monkeypatch.setattr("sktime_llm.backbone.loading.read_weights", refuse)
     if mode != "random":
         monkeypatch.setattr("sktime_llm.backbone._module.load_frozen", refuse)
         monkeypatch.setattr("sktime_llm.backbone.loading.load_frozen", refuse)
@@ -148,7 +148,7 @@ def test_random_mode_of_a_random_model(name):
 
 def test_seed_is_no_matter_of_a_pretrained_model(folders):
     one, two = (make(folders["gpt2"], "pretrained", seed=seed) for seed in (1, 2))
-    assert one.source == two.source
+    assert one.choice == two.choice
 
 
 def test_random_weights_are_tuned_as_pretrained_ones(folders):

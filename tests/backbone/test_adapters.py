@@ -10,7 +10,7 @@ from sktime_llm.backbone.architecture import (
     layer_norm_names,
     position_embedding_names,
 )
-from sktime_llm.backbone.loading import BackboneSource, load_frozen
+from sktime_llm.backbone.loading import load_frozen
 from sktime_llm.backbone.make import BackboneChoice, make_backbone
 from sktime_llm.errors import InputError, UnsupportedBackboneError
 
@@ -77,7 +77,7 @@ def make(folders):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_names(folders, kind):
-    model = load_frozen(BackboneSource(folders[kind], n_layers=1)).model
+    model = load_frozen(BackboneChoice(folders[kind], n_layers=1)).model
     assert sorted(layer_norm_names(model)) == sorted(NORMS[kind])
     assert position_embedding_names(model) == POSITIONS[kind]
     assert sorted(attention_projection_names(model)) == sorted(PROJECTIONS[kind])

@@ -105,6 +105,27 @@ def test_sharded_weights_must_be_complete(tmp_path):
     assert locate_backbone(str(folder)) == folder
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{",
+        b"{}",
+        b"[]",
+        b'{"weight_map": ["a"]}',
+        b'{"weight_map": {"w": 3}}',
+        b"\xff\xfe",
+        b"[" * 100_000,
+    ],
+)
+def test_broken_index_of_shards(tmp_path, content):
+    index = {"config.json": b"{}", "model.safetensors.index.json": content}
+    folder = write(tmp_path / "model", index)
+    message = r"index\.json is not the index of sharded weights \(\w+Error.*weight_map"
+    with pytest.raises(BackboneCorruptedError, match=message):
+        locate_backbone(str(folder))
+    assert locate_backbone(str(folder), weights=False) == folder
+
+
 # the package
 
 

@@ -1,9 +1,11 @@
 """Configurations, tokenizers and frozen weights: read right, once, and refused."""
 
+import itertools
 import json
 import shutil
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,14 +15,16 @@ from safetensors.torch import load_file, save_file
 
 from sktime_llm.backbone import files, loading
 from sktime_llm.backbone.loading import (
-    BackboneSource,
+    BackboneChoice,
     FrozenModel,
     clear_backbone_cache,
     count_layers,
     load_config,
     load_frozen,
     load_tokenizer,
+    tokenizer_fingerprint,
 )
+from sktime_llm.backbone.make import BACKBONE_MODES, make_backbone
 from sktime_llm.errors import (
     BackboneCorruptedError,
     BackboneNotFoundError,
@@ -28,7 +32,7 @@ from sktime_llm.errors import (
     UnsupportedBackboneError,
 )
 
-TINY = BackboneSource("tiny-random")
+TINY = BackboneChoice("tiny-random")
 
 
 @pytest.fixture
@@ -86,7 +90,7 @@ def in_threads(function, n=8):
     [("bert", "BertModel"), ("gpt2", "GPT2Model"), ("qwen3", "Qwen3Model")],
 )
 def test_first_layers_are_kept(folders, kind, model_class):
-    frozen = load_frozen(BackboneSource(folders[kind], n_layers=2))
+    frozen = load_frozen(BackboneChoice(folders[kind], n_layers=2))
     assert type(frozen.model).__name__ == model_class
     assert frozen.model.config.num_hidden_layers == 2
     saved = load_file(Path(folders[kind]) / "model.safetensors")
@@ -106,7 +110,7 @@ def test_first_layers_are_kept(folders, kind, model_class):
 
 
 def test_frozen_models_are_frozen(folders):
-    frozen = load_frozen(BackboneSource(folders["bert"]))
+    frozen = load_frozen(BackboneChoice(folders["bert"]))
     assert not frozen.model.training
     assert not frozen.word_embeddings.requires_grad
     assert all(not p.requires_grad for p in frozen.model.parameters())
@@ -120,7 +124,7 @@ def test_half_precision_files_are_read_as_float32(copied):
     save_file(half, folder / "model.safetensors", {"format": "pt"})
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "dtype": "float16"}))
-    frozen = load_frozen(BackboneSource(str(folder)))
+    frozen = load_frozen(BackboneChoice(str(folder)))
     assert {p.dtype for p in frozen.model.parameters()} == {torch.float32}
     assert frozen.word_embeddings.dtype == torch.float32
 
@@ -142,13 +146,13 @@ def test_number_of_layers(folders):
 def test_number_of_layers_out_of_range(folders, n_layers, expected):
     message = rf"^n_backbone_layers={n_layers}, expected {expected}\.$"
     with pytest.raises(InputError, match=message):
-        load_frozen(BackboneSource(folders["llama"], n_layers=n_layers))
+        load_frozen(BackboneChoice(folders["llama"], n_layers=n_layers))
 
 
 def test_tiny_models_do_not_remember_what_was_asked_for():
-    for seed in (None, 1):
-        one = load_frozen(BackboneSource("tiny-random", None, 1, seed))
-        two = load_frozen(BackboneSource("tiny-random", None, 2, seed))
+    for mode in ("pretrained", "random"):
+        one = load_frozen(BackboneChoice("tiny-random", n_layers=1, mode=mode))
+        two = load_frozen(BackboneChoice("tiny-random", n_layers=2, mode=mode))
         assert len(one.model.encoder.layer) == 1
         assert len(two.model.encoder.layer) == 2
     load_config("tiny-random").hidden_size = 7
@@ -158,7 +162,7 @@ def test_tiny_models_do_not_remember_what_was_asked_for():
 def test_reading_needs_no_network(folders, minilm, no_network):
     for name in (folders["gpt2"], minilm, "tiny-random"):
         load_config(name)
-        load_frozen(BackboneSource(name, n_layers=1))
+        load_frozen(BackboneChoice(name, n_layers=1))
     load_tokenizer(minilm)
     assert no_network == []
 
@@ -180,7 +184,7 @@ def test_other_models_are_refused(save_model, kind, options):
         rf"{kind}.*is a '{kind}' model; expected an encoder .*BERT.*decoder.*GPT-2"
     )
     with pytest.raises(UnsupportedBackboneError, match=message):
-        load_frozen(BackboneSource(folder))
+        load_frozen(BackboneChoice(folder))
 
 
 def test_narrow_word_embeddings_are_refused(save_model):
@@ -188,7 +192,13 @@ def test_narrow_word_embeddings_are_refused(save_model):
     folder = save_model("albert", vocab_size=40, embedding_size=8, **options)
     message = r"AlbertModel has word embeddings of width 8 and a hidden size of 16"
     with pytest.raises(UnsupportedBackboneError, match=message):
-        load_frozen(BackboneSource(folder))
+        load_frozen(BackboneChoice(folder))
+
+
+def spoil(folder, **options):
+    file = folder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | options))
+    return str(folder)
 
 
 @pytest.mark.parametrize(
@@ -196,14 +206,54 @@ def test_narrow_word_embeddings_are_refused(save_model):
     [
         ("{", "not a valid JSON file"),
         ('{"model_type": "from-the-future"}', "from-the-future"),
+        ("[" * 100_000, "RecursionError"),
+        ("[]", "Error: "),
+        ('{"model_type": "gpt2", "n_layer": "three"}', "n_layer"),
     ],
 )
 def test_unreadable_config(copied, config, reason):
     folder = copied()
     (folder / "config.json").write_text(config)
-    message = rf"config\.json that transformers cannot read.*{reason}"
+    message = rf"config\.json that transformers cannot use.*{reason}"
     with pytest.raises(UnsupportedBackboneError, match=message):
         load_config(str(folder))
+
+
+@pytest.mark.parametrize("mode", ["pretrained", "random"])
+@pytest.mark.parametrize("kind", ["bert", "gpt2", "llama"])
+def test_unknown_activation(copied, kind, mode):
+    name = "activation_function" if kind == "gpt2" else "hidden_act"
+    choice = BackboneChoice(spoil(copied(kind), **{name: "new"}), mode=mode)
+    message = r"has a config\.json that transformers cannot use.*KeyError: 'new'"
+    with pytest.raises(UnsupportedBackboneError, match=message):
+        load_frozen(choice)
+
+
+@pytest.mark.parametrize("mode", BACKBONE_MODES)
+@pytest.mark.parametrize(("kind", "n_heads"), [("bert", 3), ("gpt2", 5), ("bert", 0)])
+def test_heads_that_do_not_divide_the_width(copied, kind, n_heads, mode):
+    option = "n_head" if kind == "gpt2" else "num_attention_heads"
+    name = spoil(copied(kind), **{option: n_heads})
+    message = rf"has {n_heads} attention heads .*a divisor of its width 16"
+    with pytest.raises(UnsupportedBackboneError, match=message):
+        make_backbone(BackboneChoice(name, mode=mode))
+
+
+@pytest.mark.parametrize("mode", ["attention", "transformer"])
+def test_heads_of_a_width_of_their_own(copied, mode):
+    name = spoil(copied("qwen3"), num_attention_heads=6)
+    make_backbone(BackboneChoice(name, mode="random"))
+    with pytest.raises(UnsupportedBackboneError, match="has 6 attention heads"):
+        make_backbone(BackboneChoice(name, mode=mode))
+
+
+@pytest.mark.parametrize("method", ["gptq", "bitsandbytes", "fp8", "new"])
+def test_quantized_models_are_refused(copied, method):
+    name = spoil(copied(), quantization_config={"quant_method": method, "bits": 4})
+    message = r"is quantized \(quantization_config .*expected weights in full precision"
+    with pytest.raises(UnsupportedBackboneError, match=message):
+        load_frozen(BackboneChoice(name))
+    load_frozen(BackboneChoice(name, mode="random"))
 
 
 @pytest.mark.parametrize("answer", ["y", "n"])
@@ -222,7 +272,7 @@ def test_code_of_a_model_is_never_run(copied, monkeypatch, answer):
     config = {**config, "auto_map": auto}
     # an architecture that transformers has: its own code is used
     (folder / "config.json").write_text(json.dumps(config))
-    load_frozen(BackboneSource(str(folder)))
+    load_frozen(BackboneChoice(str(folder)))
     (folder / "config.json").write_text(json.dumps({**config, "model_type": "new"}))
     with pytest.raises(UnsupportedBackboneError, match=r"running code .*never done"):
         load_config(str(folder))
@@ -248,7 +298,7 @@ def test_unreadable_weights(copied, data):
     file.write_bytes(file.read_bytes()[:-40] if data == "cut off" else data)
     message = r"weights of backbone='.*gpt2' in .* cannot be read \(.*header.*again"
     with pytest.raises(BackboneCorruptedError, match=message):
-        load_frozen(BackboneSource(str(folder)))
+        load_frozen(BackboneChoice(str(folder)))
 
 
 def test_missing_tensors_are_not_made_up(copied):
@@ -260,7 +310,7 @@ def test_missing_tensors_are_not_made_up(copied):
     save_file(rest, file, {"format": "pt"})
     message = rf"lack.*, {len(names)} of the tensors .*config\.json.*: {names[0]}, "
     with pytest.raises(BackboneCorruptedError, match=message):
-        load_frozen(BackboneSource(str(folder)))
+        load_frozen(BackboneChoice(str(folder)))
 
 
 def test_tensors_of_another_shape_are_not_made_up(copied):
@@ -270,7 +320,7 @@ def test_tensors_of_another_shape_are_not_made_up(copied):
     save_file(weights, file, {"format": "pt"})
     message = r"another shape, 1 of the tensors .*h\.0\.attn\.c_attn\.weight"
     with pytest.raises(BackboneCorruptedError, match=message):
-        load_frozen(BackboneSource(str(folder)))
+        load_frozen(BackboneChoice(str(folder)))
 
 
 def test_a_pooler_may_be_missing(copied):
@@ -280,7 +330,7 @@ def test_a_pooler_may_be_missing(copied):
     rest = {k: v for k, v in weights.items() if not k.startswith("pooler")}
     assert len(rest) < len(weights)
     save_file(rest, file, {"format": "pt"})
-    assert load_frozen(BackboneSource(str(folder))).model.pooler is None
+    assert load_frozen(BackboneChoice(str(folder))).model.pooler is None
 
 
 @pytest.mark.parametrize("head", ["BertForMaskedLM", "GPT2LMHeadModel"])
@@ -289,8 +339,8 @@ def test_checkpoint_with_a_head(folders, tmp_path, head):
     getattr(transformers, head).from_pretrained(folder).save_pretrained(tmp_path)
     names = load_file(tmp_path / "model.safetensors")
     assert all(name.startswith(("bert.", "cls.", "transformer.")) for name in names)
-    with_head = load_frozen(BackboneSource(str(tmp_path)))
-    without = load_frozen(BackboneSource(folder))
+    with_head = load_frozen(BackboneChoice(str(tmp_path)))
+    without = load_frozen(BackboneChoice(folder))
     assert torch.equal(with_head.word_embeddings, without.word_embeddings)
     expected = dict(without.model.named_parameters())
     for name, parameter in with_head.model.named_parameters():
@@ -303,9 +353,9 @@ def test_failed_loading_is_not_cached(copied):
     good = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(b"")
     with pytest.raises(BackboneCorruptedError):
-        load_frozen(BackboneSource(str(folder)))
+        load_frozen(BackboneChoice(str(folder)))
     (folder / "model.safetensors").write_bytes(good)
-    assert load_frozen(BackboneSource(str(folder))).word_embeddings.shape == (40, 16)
+    assert load_frozen(BackboneChoice(str(folder))).word_embeddings.shape == (40, 16)
 
 
 # the cache
@@ -314,10 +364,10 @@ def test_failed_loading_is_not_cached(copied):
 def test_files_are_read_once(folders, minilm, count_calls):
     reads = count_calls(loading.AutoModel, "from_pretrained")
     hashes = count_calls(files, "_sha256")
-    sources = BackboneSource(folders["gpt2"]), BackboneSource(minilm, n_layers=1)
+    sources = BackboneChoice(folders["gpt2"]), BackboneChoice(minilm, n_layers=1)
     first = [load_frozen(source) for source in sources]
     assert (len(reads), len(hashes)) == (2, 1)
-    second = [load_frozen(BackboneSource(*vars(s).values())) for s in sources]
+    second = [load_frozen(replace(source)) for source in sources]
     assert (len(reads), len(hashes)) == (2, 1)
     assert all(a is b for a, b in zip(first, second, strict=True))
     clear_backbone_cache()
@@ -326,7 +376,9 @@ def test_files_are_read_once(folders, minilm, count_calls):
 
 
 def test_cache_keeps_the_last_four():
-    sources = [BackboneSource("tiny-random", random_seed=i) for i in range(5)]
+    sources = [
+        BackboneChoice("tiny-random", mode="random", random_seed=i) for i in range(5)
+    ]
     loaded = [load_frozen(source) for source in sources[:4]]
     assert load_frozen(sources[0]) is loaded[0]  # used again: now the latest
     loaded.append(load_frozen(sources[4]))
@@ -336,7 +388,7 @@ def test_cache_keeps_the_last_four():
 
 
 def test_many_threads_load_once(count_calls):
-    loads = count_calls(loading, "_load", seconds=0.05)
+    loads = count_calls(loading, "load_config", seconds=0.05)
     frozen = in_threads(lambda: load_frozen(TINY))
     assert len(loads) == 1
     assert all(one is frozen[0] for one in frozen)
@@ -355,40 +407,104 @@ def test_many_threads_get_one_copy_per_device():
 
 # randomness
 
+RANDOM = [
+    BackboneChoice("tiny-random"),
+    BackboneChoice("tiny-random-decoder"),
+    BackboneChoice("bert", mode="random", random_seed=1),
+    BackboneChoice("llama", mode="random", random_seed=2),
+    BackboneChoice("bert"),  # with a pooler that is not in the file
+]
 
-def test_random_weights_are_reproducible(folders):
-    def weights(seed):
-        frozen = load_frozen(BackboneSource(folders["bert"], random_seed=seed))
-        clear_backbone_cache()
-        return {"words": frozen.word_embeddings} | dict(frozen.model.named_parameters())
 
-    pretrained, one, again, other = map(weights, (None, 1, 1, 2))
-    assert pretrained.keys() == one.keys()
-    for name, value in one.items():
-        assert torch.equal(value, again[name])
-        assert not torch.equal(value, pretrained[name])
-        if value.ndim == 2:
-            assert not torch.equal(value, other[name])
-            assert 0.01 < value.std() < 0.03  # BERT's own initialization
+@pytest.fixture(params=RANDOM, ids=str)
+def choice(request, folders, copied):
+    """A choice that draws random numbers when it is loaded."""
+    if request.param.name.startswith("tiny"):
+        return request.param
+    folder = copied(request.param.name)
+    file = folder / "model.safetensors"
+    weights = load_file(file)
+    rest = {k: v for k, v in weights.items() if not k.startswith("pooler")}
+    save_file(rest, file, {"format": "pt"})
+    return replace(request.param, name=str(folder))
+
+
+def test_weights_do_not_depend_on_what_other_threads_draw(choice, monkeypatch):
+    """Nor do the others' numbers on ours."""
+    alone = load_frozen(choice)
+    clear_backbone_cache()
+    drawn = []
+
+    def draw():
+        thread = threading.Thread(target=lambda: drawn.append(torch.rand(3)))
+        thread.start()
+        thread.join()
+
+    for layer in (torch.nn.Linear, torch.nn.Embedding):
+        original = layer.reset_parameters
+
+        def reset_parameters(self, original=original):
+            draw()
+            original(self)
+            draw()
+
+        monkeypatch.setattr(layer, "reset_parameters", reset_parameters)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(5)
+        again = load_frozen(choice)
+    assert (again.fingerprint, again.words_fingerprint) == (
+        alone.fingerprint,
+        alone.words_fingerprint,
+    )
+    reference = torch.Generator().manual_seed(5)
+    assert len(drawn) > 3
+    for numbers in drawn:
+        assert torch.equal(numbers, torch.rand(3, generator=reference))
+
+
+def test_global_random_state_is_left_alone(choice, monkeypatch):
+    seeded = []
+    monkeypatch.setattr("torch.cuda.manual_seed_all", seeded.append)
+    before = torch.get_rng_state()
+    load_frozen(choice)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert seeded == []
+
+
+def test_random_weights_are_those_of_pytorchs_own_generator(folders):
+    frozen = load_frozen(BackboneChoice(folders["gpt2"], mode="random", random_seed=3))
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(3)
+        model = transformers.AutoModel.from_config(load_config(folders["gpt2"]))
+    expected = dict(model.named_parameters())
+    assert torch.equal(frozen.word_embeddings, expected["wte.weight"])
+    for name, parameter in frozen.model.named_parameters():
+        assert torch.equal(parameter, expected[name])
+
+
+def test_random_weights_differ_by_seed(folders):
+    choice = BackboneChoice(folders["bert"], mode="random")
+    tables = [
+        load_frozen(one).word_embeddings
+        for one in (
+            choice,
+            replace(choice, random_seed=1),
+            replace(choice, mode="pretrained"),
+        )
+    ]
+    assert all(0.01 < table.std() < 0.03 for table in tables[:2])  # BERT's own
+    for one, other in itertools.combinations(tables, 2):
+        assert not torch.equal(one, other)
 
 
 def test_random_weights_need_only_a_config(folders, tmp_path):
     shutil.copy(Path(folders["llama"]) / "config.json", tmp_path)
-    frozen = load_frozen(BackboneSource(str(tmp_path), n_layers=2, random_seed=0))
+    frozen = load_frozen(
+        BackboneChoice(str(tmp_path), n_layers=2, mode="random", random_seed=0)
+    )
     assert len(frozen.model.layers) == 2
     with pytest.raises(BackboneNotFoundError, match="no safetensors weights"):
-        load_frozen(BackboneSource(str(tmp_path), n_layers=2))
-
-
-@pytest.mark.parametrize("seed", [None, 1])
-@pytest.mark.parametrize("kind", ["gpt2", "tiny-random", "tiny-random-decoder"])
-def test_global_random_state_is_left_alone(folders, monkeypatch, kind, seed):
-    seeded = []
-    monkeypatch.setattr("torch.cuda.manual_seed_all", seeded.append)
-    before = torch.get_rng_state()
-    load_frozen(BackboneSource(folders.get(kind, kind), random_seed=seed))
-    assert torch.equal(torch.get_rng_state(), before)
-    assert seeded == []
+        load_frozen(BackboneChoice(str(tmp_path), n_layers=2))
 
 
 # tokenizers
@@ -400,10 +516,37 @@ def test_tokenizer_of_the_default_backbone(minilm):
     assert tokenizer.is_fast
 
 
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("tokenizer.json", '"##z"', '"##zz"'),  # a word
+        ("tokenizer_config.json", '"do_lower_case": true', '"do_lower_case": false'),
+    ],
+)
+def test_fingerprint_of_a_tokenizer(minilm, tmp_path, file, old, new):
+    folder = shutil.copytree(files.locate_backbone(minilm), tmp_path / "copy")
+    before = tokenizer_fingerprint(str(folder))
+    assert before == tokenizer_fingerprint(minilm)
+    content = (folder / file).read_text(encoding="utf-8")
+    assert old in content
+    (folder / file).write_text(content.replace(old, new), encoding="utf-8")
+    clear_backbone_cache()
+    assert tokenizer_fingerprint(str(folder)) != before
+
+
+def test_fingerprint_does_not_depend_on_how_the_tokenizer_was_used():
+    before = tokenizer_fingerprint("tiny-random")
+    tokenizer = load_tokenizer("tiny-random")
+    tokenizer.pad_token = "[MASK]"
+    tokenizer(["a", "bcd"], padding=True, truncation=True, max_length=2)
+    tokenizer_fingerprint.cache_clear()
+    assert tokenizer_fingerprint("tiny-random") == before
+
+
 def test_transformers_is_quiet_and_then_as_before(folders, capfd):
     logs = loading.transformers_logging
     verbosity, bar = logs.get_verbosity(), logs.is_progress_bar_enabled()
-    load_frozen(BackboneSource(folders["bert"]))
+    load_frozen(BackboneChoice(folders["bert"]))
     assert (logs.get_verbosity(), logs.is_progress_bar_enabled()) == (verbosity, bar)
     written = capfd.readouterr()
     assert (written.out, written.err) == ("", "")

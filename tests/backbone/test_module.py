@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 from torch import nn
-from transformers import AutoModel
+from transformers import AutoModel, PreTrainedTokenizerFast
 
 from sktime_llm.backbone.adapters import AdapterConfig
 from sktime_llm.backbone.files import locate_backbone
 from sktime_llm.backbone.loading import (
-    BackboneSource,
     clear_backbone_cache,
     load_frozen,
 )
@@ -202,7 +204,6 @@ def test_attributes(kind, make, folders):
     backbone = make(kind, 2)
     attributes = backbone.hidden_size, backbone.n_heads, backbone.n_layers
     assert attributes == (16, 4, 2)
-    assert backbone.vocabulary_key == BackboneSource(folders[kind])
     assert make(kind, 3).vocabulary_key == backbone.vocabulary_key
     assert len({backbone.vocabulary_key, make("tiny-random").vocabulary_key}) == 2
 
@@ -219,7 +220,7 @@ def test_new_backbone_is_in_evaluation_mode(kind, make):
 
 def test_frozen_weights_are_shared(kind, make):
     one, two = make(kind, tuning=EVERYTHING), make(kind, tuning=EVERYTHING)
-    cached = dict(load_frozen(one.source).model.named_parameters())
+    cached = dict(load_frozen(one.choice).model.named_parameters())
     copied = copy.deepcopy(one)
     frozen = frozen_parameters(one)
     assert len(frozen) > 10
@@ -239,7 +240,7 @@ def test_frozen_weights_are_shared(kind, make):
 def test_training_one_leaves_the_others_alone(kind, make):
     one, two = make(kind, tuning=EVERYTHING), make(kind, tuning=EVERYTHING)
     plain = make(kind)
-    cached = load_frozen(one.source)
+    cached = load_frozen(one.choice)
     before = {n: p.clone() for n, p in cached.model.named_parameters()}
     words = cached.word_embeddings.clone()
     inputs = tokens(2, 5, 16)
@@ -255,7 +256,7 @@ def test_training_one_leaves_the_others_alone(kind, make):
     for name, parameter in cached.model.named_parameters():
         assert torch.equal(parameter, before[name])
     assert torch.equal(cached.word_embeddings, words)
-    assert torch.equal(load_frozen(one.source).word_embeddings, words)
+    assert torch.equal(load_frozen(one.choice).word_embeddings, words)
 
 
 def test_only_what_trains_changes(kind, make):
@@ -271,7 +272,7 @@ def test_only_what_trains_changes(kind, make):
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_conversion_of_one_leaves_the_others_alone(kind, make, dtype):
     one, two = make(kind, tuning=EVERYTHING), make(kind, tuning=EVERYTHING)
-    cached = load_frozen(one.source).model
+    cached = load_frozen(one.choice).model
     parameters = list(one.parameters())
     addresses = {n: p.data_ptr() for n, p in frozen_parameters(one).items()}
     one.to(dtype)
@@ -309,7 +310,7 @@ def test_copies_are_equal(kind, make, by):
     copied = by(backbone)
     assert torch.equal(torch.get_rng_state(), global_state)
     assert same(backbone, copied)
-    assert (copied.source, copied.tuning) == (backbone.source, backbone.tuning)
+    assert (copied.choice, copied.tuning) == (backbone.choice, backbone.tuning)
     assert {n: p.requires_grad for n, p in copied.named_parameters()} == {
         n: p.requires_grad for n, p in backbone.named_parameters()
     }
@@ -355,19 +356,47 @@ def test_pickle_reads_the_weights_again(kind, make):
     assert same(backbone, restored)
 
 
-def test_pickle_refuses_other_weights(save_model):
+@pytest.fixture
+def saved_model(save_model, tmp_path):
+    """Folder of a model with a tokenizer of its own."""
     folder = Path(save_model("gpt2"))
-    backbone = make_backbone(BackboneChoice(str(folder)), EVERYTHING)
-    expected = load_frozen(backbone.source).fingerprint
-    data = pickle.dumps(backbone)
-    weights = load_file(folder / "model.safetensors")
-    weights["h.0.mlp.c_fc.bias"][0] += 1
-    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    vocabulary = {"[UNK]": 0, "a": 1, "b": 2}
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(folder)
+    return folder
+
+
+def change(folder, what):
+    if what == "tokenizer":
+        file = folder / "tokenizer.json"
+        file.write_text(file.read_text().replace('"a"', '"c"'))
+    else:
+        name = {"weights": "h.0.mlp.c_fc.bias", "word embeddings": "wte.weight"}[what]
+        weights = load_file(folder / "model.safetensors")
+        weights[name].flatten()[0] += 1
+        save_file(weights, folder / "model.safetensors", {"format": "pt"})
     clear_backbone_cache()
-    found = load_frozen(backbone.source).fingerprint
-    message = rf"are not those .*trained with.*fingerprint {found}, expected {expected}"
-    with pytest.raises(BackboneCorruptedError, match=message):
-        pickle.loads(data)
+
+
+@pytest.mark.parametrize("mode", ["pretrained", "none", "attention"])
+@pytest.mark.parametrize("what", ["weights", "word embeddings", "tokenizer"])
+def test_pickle_refuses_what_changed(saved_model, what, mode):
+    choice = BackboneChoice(str(saved_model), mode=mode)
+    backbone = make_backbone(choice, EVERYTHING)
+    unused = pickle.dumps(backbone)
+    backbone.tokenizer()
+    backbone.word_embeddings()
+    used = pickle.dumps(pickle.loads(pickle.dumps(copy.deepcopy(backbone))))
+    change(saved_model, what)
+    message = rf"the {what} of backbone=.*changed since .*fingerprint is \w+, expected"
+    without_model = mode != "pretrained" and what != "tokenizer"
+    for data, matters in ((used, not without_model), (unused, what == "weights")):
+        if matters and not without_model:
+            with pytest.raises(BackboneCorruptedError, match=message):
+                pickle.loads(data)
+        else:
+            pickle.loads(data)
 
 
 @pytest.mark.parametrize("change", ["lack", "add"])
@@ -387,13 +416,13 @@ def test_copy_refuses_trained_weights_that_do_not_fit(make, monkeypatch, change)
 
 def test_fingerprint(make, folders):
     prints = {
-        load_frozen(BackboneSource(name, n_layers=n, random_seed=seed)).fingerprint
+        load_frozen(BackboneChoice(name, None, n, *mode)).fingerprint
         for name in (folders["gpt2"], "tiny-random")
         for n in (1, 2)
-        for seed in (None, 0, 1)
+        for mode in ((), ("random", 0), ("random", 1))
     }
     assert len(prints) == 12
-    source = BackboneSource("tiny-random")
+    source = BackboneChoice("tiny-random")
     one = load_frozen(source).fingerprint
     train(make("tiny-random", tuning=EVERYTHING))
     clear_backbone_cache()

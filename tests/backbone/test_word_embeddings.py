@@ -1,6 +1,7 @@
 """Principal word embeddings are those of scikit-learn's PCA, and computed once."""
 
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -15,23 +16,24 @@ from sktime_llm.errors import InputError
 
 
 class Words(Backbone):
-    """A backbone of nothing but words, which counts how often they are asked for."""
+    """A backbone of nothing but words."""
 
     def __init__(self, table, key="words"):
         super().__init__()
         self.table = torch.as_tensor(table, dtype=torch.float32)
         self.hidden_size = self.table.shape[1]
-        self.vocabulary_key = key
-        self.asked = 0
+        self.choice = BackboneChoice(key)
 
     def word_embeddings(self):
-        self.asked += 1
         return self.table
 
 
 @pytest.fixture(autouse=True)
-def _empty_cache(monkeypatch):
-    monkeypatch.setattr(word_embeddings, "_CACHE", type(word_embeddings._CACHE)())
+def computed():
+    """How often components were computed, by the statistics of an empty cache."""
+    cache = word_embeddings._principal_components
+    cache.cache_clear()
+    return lambda: cache.cache_info().misses
 
 
 def random_table(n_words, width, seed=0):
@@ -139,14 +141,14 @@ def test_limits(n_components):
         principal_word_embeddings(backbone, n_components)
 
 
-def test_computed_once():
+def test_computed_once(computed):
     backbone = Words(random_table(40, 8))
     many = principal_word_embeddings(backbone, 7)
     few = principal_word_embeddings(backbone, 3)
     assert torch.equal(few, many[:3])
     twin = Words(random_table(40, 8))
     assert torch.equal(principal_word_embeddings(twin, 7), many)
-    assert (backbone.asked, twin.asked) == (1, 0)
+    assert computed() == 1
     other = Words(random_table(40, 8, seed=1), "other words")
     assert not torch.equal(principal_word_embeddings(other, 7), many)
 
@@ -161,14 +163,19 @@ def test_result_is_the_callers_own():
     assert first.untyped_storage().nbytes() == 3 * 8 * 4
 
 
-def test_cache_keeps_eight():
+def test_cache_keeps_eight_and_no_table(computed):
     words = [Words(random_table(40, 8), f"words {i}") for i in range(9)]
-    for backbone in [*words, words[8], words[1], words[0]]:
+    for backbone in [*words, words[8], words[1]]:
         principal_word_embeddings(backbone, 3)
-    assert [backbone.asked for backbone in words] == [2] + 8 * [1]
+    assert computed() == 9
+    principal_word_embeddings(words[0], 3)
+    assert computed() == 10
+    table = weakref.ref(words[0].table)
+    del words, backbone
+    assert table() is None
 
 
-def test_many_threads_compute_once():
+def test_many_threads_compute_once(computed):
     backbone = Words(random_table(4000, 64))
     start = threading.Barrier(8)
     results = []
@@ -182,6 +189,6 @@ def test_many_threads_compute_once():
         thread.start()
     for thread in threads:
         thread.join()
-    assert backbone.asked == 1
+    assert computed() == 1
     assert len(results) == 8
     assert all(torch.equal(result, results[0]) for result in results)

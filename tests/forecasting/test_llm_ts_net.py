@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sktime_llm.backbone._module import LanguageModelBackbone
-from sktime_llm.backbone.loading import BackboneSource, load_frozen
+from sktime_llm.backbone.loading import BackboneChoice, load_frozen
 from sktime_llm.errors import (
     ConstantSeriesWarning,
     DescriptionError,
@@ -664,7 +664,7 @@ def test_what_is_saved(backbone, tmp_path):
     forecaster = make(backbone=backbone, uncertainty=True).fit(make_series(n_columns=2))
     expected = forecaster.predict_var(fh=FH)
     saved = pickle.dumps(forecaster)
-    frozen = load_frozen(BackboneSource(backbone))
+    frozen = load_frozen(BackboneChoice(backbone))
     for name, weight in {
         **frozen.model.state_dict(),
         "words": frozen.word_embeddings,

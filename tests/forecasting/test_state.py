@@ -266,7 +266,7 @@ def test_a_second_fit_reads_nothing_from_disk(make, monkeypatch):
     def read(*args):
         raise AssertionError("read from disk again")
 
-    monkeypatch.setattr(loading, "_load", read)
+    monkeypatch.setattr(loading, "load_config", read)
     make().fit(y).predict(fh=FH)
 
 
@@ -320,7 +320,7 @@ def test_weights_of_another_backbone_are_refused(make, tmp_path):
     pickle.loads(saved)
     AutoModel.from_config(config).save_pretrained(tmp_path)
     loading.clear_backbone_cache()
-    with pytest.raises(BackboneCorruptedError, match="not those that this forecaster"):
+    with pytest.raises(BackboneCorruptedError, match="changed since this forecaster"):
         # some need the backbone for what is new only
         pickle.loads(saved).update(y.rename(index={"s0": "new"}))
 

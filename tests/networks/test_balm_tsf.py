@@ -9,7 +9,7 @@ from torch import nn
 from transformers import GPT2Config
 
 from sktime_llm.backbone.ablations import AblationBackbone
-from sktime_llm.backbone.loading import BackboneSource, load_frozen
+from sktime_llm.backbone.loading import load_frozen
 from sktime_llm.backbone.make import BackboneChoice, make_backbone
 from sktime_llm.errors import InputError
 from sktime_llm.layers.patch_embedding import count_patches
@@ -543,7 +543,7 @@ def test_exactly_these_tensors_train(name, order):
 def test_training_leaves_the_backbone_as_it_was(name, order):
     network = build(name, order)
     state = {n: t.clone() for n, t in network.state_dict().items()}
-    frozen = load_frozen(BackboneSource(name))
+    frozen = load_frozen(BackboneChoice(name))
     words = frozen.word_embeddings.clone()
     shared = {n: t.clone() for n, t in frozen.model.state_dict().items()}
     train_some(network)
@@ -587,7 +587,7 @@ def test_prompt_length(context_length, prediction_length):
 
 def test_trained_parameters_are_as_many_as_published():
     # 0.97 million with GPT-2 small, of which only the width counts
-    backbone = AblationBackbone("gpt2", None, GPT2Config(), None, random_seed=0)
+    backbone = AblationBackbone(BackboneChoice("gpt2"), GPT2Config(), None)
     length = published_prompt_length(512, 96, count_patches(512, 16, 8))
     text = PromptBranch(
         backbone,

@@ -446,7 +446,7 @@ def test_exactly_these_tensors_train(name):
 @pytest.mark.parametrize("name", TINY)
 def test_steps_change_what_trains_and_not_a_bit_else(name):
     network = build(name)
-    cached = load_frozen(network.time_backbone.source)
+    cached = load_frozen(network.time_backbone.choice)
     pretrained = [*cached.model.state_dict().values(), cached.word_embeddings]
     pretrained_before = [t.clone() for t in pretrained]
     constant = {**frozen(network), **dict(network.named_buffers())}
@@ -481,7 +481,7 @@ def test_both_branches_share_frozen_storage(name, moved):
     network = build(name)
     if moved:
         network = network.to("cpu").float()
-    cached = load_frozen(network.time_backbone.source)
+    cached = load_frozen(network.time_backbone.choice)
     shared = {n: p.data_ptr() for n, p in cached.model.named_parameters()}
     own = {n: p.data_ptr() for n, p in trained(network).items()}
     assert not set(own.values()) & set(shared.values())
@@ -507,7 +507,7 @@ def test_both_branches_share_frozen_storage(name, moved):
 @pytest.mark.parametrize("name", TINY)
 def test_both_branches_start_from_the_pretrained_weights(name):
     network = build(name)
-    cached = load_frozen(network.time_backbone.source).model.state_dict()
+    cached = load_frozen(network.time_backbone.choice).model.state_dict()
     for branch in (network.time_backbone, network.textual.backbone):
         own = branch.model.state_dict()
         plain = {n.replace(".base_layer.", "."): t for n, t in own.items()}

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from sktime_llm.backbone.adapters import AdapterConfig
-from sktime_llm.backbone.loading import BackboneSource, load_frozen
+from sktime_llm.backbone.loading import load_frozen
 from sktime_llm.backbone.make import BackboneChoice, make_backbone
 from sktime_llm.errors import InputError, TrainingDivergedError
 from sktime_llm.text import encoder as module
@@ -75,8 +75,8 @@ def test_states_are_those_of_the_model_on_each_text_alone(name, at_once, monkeyp
     monkeypatch.setattr(module, "_READ_AT_ONCE", at_once)
     encoder = make(name)
     read = encoder.read(TEXTS)
-    model = load_frozen(BackboneSource(name)).model
-    words = load_frozen(BackboneSource(name)).word_embeddings
+    model = load_frozen(BackboneChoice(name)).model
+    words = load_frozen(BackboneChoice(name)).word_embeddings
     for text, states, mask in zip(TEXTS, *read, strict=True):
         ids = ids_of(encoder, text)
         expected = model(inputs_embeds=F.embedding(ids, words)).last_hidden_state[0]
@@ -162,7 +162,7 @@ def test_the_loss_falls(name):
 def test_adapters_and_the_map_to_words_train_and_nothing_else(name):
     encoder = make(name)
     before = weights(encoder)
-    shared = weights(load_frozen(BackboneSource(name)).model)
+    shared = weights(load_frozen(BackboneChoice(name)).model)
     expected = {n for n, p in encoder.named_parameters() if p.requires_grad}
     assert any("lora_" in n for n in expected)
     assert {n for n in expected if "lora_" not in n} == {
@@ -172,7 +172,7 @@ def test_adapters_and_the_map_to_words_train_and_nothing_else(name):
     encoder.tune(TEXTS, n_steps=3, seed=0)
     changed = {n for n, p in weights(encoder).items() if not p.equal(before[n])}
     assert changed == expected
-    for n, p in load_frozen(BackboneSource(name)).model.named_parameters():
+    for n, p in load_frozen(BackboneChoice(name)).model.named_parameters():
         assert torch.equal(p, shared[n])
 
 
