@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from sktime_llm import _devices as devices
-from sktime_llm._devices import autocast, resolve_device, seeded
+from sktime_llm._devices import autocast, own_random_numbers, resolve_device, seeded
 from sktime_llm.errors import DeviceNotAvailableError, InputError
 
 CPU = torch.device("cpu")
@@ -67,3 +67,40 @@ def test_seeded_leaves_the_outside_as_it_was():
     assert torch.equal(torch.get_rng_state(), before)
     with seeded(3, CPU):
         assert torch.equal(torch.rand(3), first)
+
+
+DRAWS = [
+    lambda: torch.randn(40),
+    lambda: torch.rand(20),
+    lambda: torch.randint(9, (5,)),
+    lambda: torch.randperm(7),
+    lambda: torch.empty(30).normal_(),
+    lambda: torch.empty(3, 4).uniform_(),
+    lambda: torch.normal(0.0, 1.0, (4,)),
+    lambda: torch.bernoulli(torch.full((9,), 0.5)),
+    lambda: torch.nn.init.trunc_normal_(torch.empty(50)),
+    lambda: torch.nn.init.orthogonal_(torch.empty(4, 4)),
+    lambda: torch.nn.Linear(4, 5).weight,
+]
+
+
+def test_own_random_numbers_are_those_of_the_shared_generator():
+    with seeded(3, CPU):
+        expected = [draw() for draw in DRAWS]
+    before = torch.get_rng_state()
+    with own_random_numbers(3):
+        for draw, numbers in zip(DRAWS, expected, strict=True):
+            assert torch.equal(draw(), numbers)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_own_random_numbers_nest_and_end():
+    with own_random_numbers(3):
+        with own_random_numbers(4):
+            inner = torch.rand(3)
+        outer = torch.rand(3)
+    after = torch.rand(3)
+    generators = [torch.Generator().manual_seed(seed) for seed in (4, 3)]
+    assert torch.equal(inner, torch.rand(3, generator=generators[0]))
+    assert torch.equal(outer, torch.rand(3, generator=generators[1]))
+    assert not torch.equal(after, torch.rand(3, generator=generators[1]))
