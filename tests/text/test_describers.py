@@ -166,7 +166,9 @@ def test_neither_mapping_nor_sequence(descriptions):
         texts_of(descriptions, ["a", "b"])
 
 
-@pytest.mark.parametrize("text", ["", " \n", 3, None])
-def test_description_without_content(text):
-    with pytest.raises(DescriptionError, match="series 'b': the user's descriptions"):
+@pytest.mark.parametrize("text", ["", " \n", 3, None, "Rises \udc80 fast."])
+def test_description_that_cannot_be_read(text):
+    message = "series 'b': the user's descriptions gave .*; expected"
+    with pytest.raises(DescriptionError, match=message) as caught:
         texts_of({"a": "x", "b": text}, ["a", "b"])
+    assert str(caught.value).isprintable()
