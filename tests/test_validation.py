@@ -27,7 +27,7 @@ from sktime_llm._validation import (
 from sktime_llm.backbone.adapters import AdapterConfig
 from sktime_llm.errors import InputError
 from sktime_llm.text.describers import EndpointDescriber, GenerationDescriber
-from sktime_llm.training.trainer import TrainingConfig
+from sktime_llm.training.config import TrainingConfig
 
 from .forecasting.common import make_series
 

@@ -1,7 +1,7 @@
 """What is wrong, or odd, with the series that a forecaster is given."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +18,7 @@ from sktime_llm.forecasting._series import Key, of_series, times_of
 from sktime_llm.training.windows import WindowShape
 
 
-def warn_short(series: dict[Key, np.ndarray], shape: WindowShape) -> None:
+def warn_short(series: Mapping[Key, np.ndarray], shape: WindowShape) -> None:
     short = [key for key, values in series.items() if len(values) < shape.total]
     if short:
         warnings.warn(
@@ -31,7 +31,7 @@ def warn_short(series: dict[Key, np.ndarray], shape: WindowShape) -> None:
         )
 
 
-def check_long_enough(series: dict[Key, np.ndarray], context_length: int) -> None:
+def check_long_enough(series: Mapping[Key, np.ndarray], context_length: int) -> None:
     for key, values in series.items():
         if len(values) < context_length:
             name = "" if key is None else f" (series {key!r})"
@@ -42,7 +42,7 @@ def check_long_enough(series: dict[Key, np.ndarray], context_length: int) -> Non
             )
 
 
-def check_varies(series: dict[Key, np.ndarray], columns: pd.Index) -> None:
+def check_varies(series: Mapping[Key, np.ndarray], columns: pd.Index) -> None:
     """Refuse data of which nothing can be learned; warn where it is some of them."""
     if not any(np.isfinite(values).any() for values in series.values()):
         raise InputError(
@@ -67,7 +67,7 @@ def check_varies(series: dict[Key, np.ndarray], columns: pd.Index) -> None:
         )
 
 
-def warn_empty(series: dict[Key, np.ndarray], columns: pd.Index) -> None:
+def warn_empty(series: Mapping[Key, np.ndarray], columns: pd.Index) -> None:
     empty = [
         (key, column)
         for key, values in series.items()

@@ -21,7 +21,7 @@ from sktime_llm._validation import (
 )
 from sktime_llm.backbone.make import BACKBONE_MODES, BackboneChoice
 from sktime_llm.errors import ClippedParameterWarning
-from sktime_llm.training.trainer import TRAINING_CONSTRAINTS
+from sktime_llm.training.config import TRAINING_CONSTRAINTS
 
 RATE = real(0, below=1)
 WEIGHT = real(0)
@@ -39,7 +39,7 @@ SHARED_CONSTRAINTS = {
     "revision": STRING | None,
     "learning_rate": TRAINING_CONSTRAINTS["learning_rate"],
     "max_epochs": TRAINING_CONSTRAINTS["max_epochs"],
-    "batch_size": TRAINING_CONSTRAINTS["batch_size"] | None,
+    "batch_size": TRAINING_CONSTRAINTS["batch_size"],
     "patience": TRAINING_CONSTRAINTS["patience"],
     "validation_fraction": RATE | None,
     "optimizer": TRAINING_CONSTRAINTS["optimizer"],

@@ -1,6 +1,6 @@
 """From a trained network and the most recent rows to forecasts."""
 
-from statistics import NormalDist
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ from sktime.forecasting.base import ForecastingHorizon
 
 from sktime_llm.forecasting._checks import check_columns, check_long_enough
 from sktime_llm.forecasting._horizon import cutoff_of, forecast_times
-from sktime_llm.forecasting._recent import Earlier
+from sktime_llm.forecasting._known import KnownSeries, LastObserved
 from sktime_llm.forecasting._saving import device_of
 from sktime_llm.forecasting._scaling import Scaling
 from sktime_llm.forecasting._series import (
@@ -19,186 +19,180 @@ from sktime_llm.forecasting._series import (
     Key,
     pad_start,
     split_series,
+    to_arrays,
     to_frame,
 )
 from sktime_llm.networks._interface import ForecastNetwork
-from sktime_llm.training.rollout import roll_forward
-from sktime_llm.training.windows import last_before, shape_of
+from sktime_llm.training.rollout import Forecast, roll_forward
+from sktime_llm.training.windows import last_observed_before
 
 
-class RecentContexts(NamedTuple):
-    """Scaled contexts, and what they are of.
+class Contexts(NamedTuple):
+    """Scaled contexts on the network's device.
 
     Attributes
     ----------
     values : Tensor of shape (window, context_length, channel)
-        On the network's device.
-    before : Tensor of shape (window, channel) or None
-        What was observed last before each context; None if no value is missing.
-    labels : pandas.MultiIndex
-        Series, last time and variate, window by window.
+    last_observed : Tensor of shape (window, channel) or None
+        Last value observed before each context; None if no value is missing.
     """
 
     values: torch.Tensor
-    before: torch.Tensor | None
-    labels: pd.MultiIndex
+    last_observed: torch.Tensor | None
 
 
-class PredictMixin:
-    """Of fitted forecasters: they know a network, recent rows, and their scalings."""
+def forecast_series(
+    network: ForecastNetwork,
+    known: KnownSeries,
+    fh: ForecastingHorizon,
+    *,
+    batch_size: int,
+    precision: str,
+) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """Return means of all known series, and variances if the network forecasts them."""
+    steps, times = _horizons(known, fh)
+    context = latest_contexts(network, known)
+    numbers = [known.numbers[key] for key in steps]
+    forecasts = roll_forward(
+        network,
+        context.values,
+        max(int(each.max()) for each in steps.values()),
+        batch_size=batch_size,
+        precision=precision,
+        series=torch.tensor(numbers, device=context.values.device),
+        last_observed=context.last_observed,
+    )
+    return _in_units_of_data(forecasts, known, steps, times)
 
-    network_: ForecastNetwork
-    context_length_: int
-    batch_size: int | None
-    precision: str
-    _tail: pd.DataFrame
-    _earlier: dict[Key, Earlier]
-    _frequency: pd.offsets.BaseOffset | None
-    _scalings: dict[Key, Scaling]
-    _numbers: dict[Key, int]
-    # methods of the base
-    _largest_batch: Any
-    _read: Any
-    _make_scalings: Any
 
-    def _predict(
-        self, fh: ForecastingHorizon, X: pd.DataFrame | None = None
+def _horizons(
+    known: KnownSeries, fh: ForecastingHorizon
+) -> tuple[dict[Key, np.ndarray], list[pd.Index]]:
+    """Return the steps after each series' own end, and their times."""
+    by_end: dict[Any, tuple[np.ndarray, pd.Index]] = {}
+    steps, times = {}, []
+    for key, rows in split_series(known.rows):
+        end = rows.index[-1]
+        if end not in by_end:  # most panels have one last time, or few
+            cutoff = cutoff_of(rows.index, known.frequency)
+            by_end[end] = forecast_times(fh, cutoff, key)
+        steps[key] = by_end[end][0]
+        times.append(by_end[end][1])
+    return steps, times
+
+
+def _in_units_of_data(
+    forecasts: Forecast,
+    known: KnownSeries,
+    steps: dict[Key, np.ndarray],
+    times: list[pd.Index],
+) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    def to_table(
+        values: torch.Tensor, undo: Callable[[Scaling, np.ndarray], np.ndarray]
     ) -> pd.DataFrame:
-        return self._forecast(fh)[0]
-
-    def _forecast(
-        self, fh: ForecastingHorizon
-    ) -> tuple[pd.DataFrame, pd.DataFrame | None]:
-        """Give means, and variances if the network knows them."""
-        keys, contexts, befores, steps, times = [], [], [], [], []
-        known: dict[Any, tuple[np.ndarray, pd.Index]] = {}
-        length = self.context_length_
-        for key, rows in split_series(self._tail):
-            end = rows.index[-1]
-            if end not in known:  # most panels have one last time, or few
-                cutoff = cutoff_of(rows.index, self._frequency)
-                known[end] = forecast_times(fh, cutoff, key)
-            keys.append(key)
-            steps.append(known[end][0])
-            times.append(known[end][1])
-            values, scaling = rows.to_numpy(dtype=np.float64), self._scalings[key]
-            earlier = self._earlier[key]
-            if np.isnan(values).any():
-                earlier = Earlier.of(values, rows.index, length, earlier)
-            contexts.append(pad_start(scaling.apply(values), length)[-length:])
-            befores.append(scaling.apply(earlier.values))
-        context, before = self._on_device(contexts, befores)
-        forecasts = roll_forward(
-            self.network_,
-            context,
-            max(int(series_steps.max()) for series_steps in steps),
-            batch_size=int(self.batch_size or self._largest_batch(self._tail.shape[1])),
-            precision=self.precision,
-            series=torch.tensor(
-                [self._numbers[key] for key in keys], device=context.device
-            ),
-            before=before,
-        )
-        scalings = [self._scalings[key] for key in keys]
-        means = [
-            scaling.undo(rows[series_steps - 1])
-            for scaling, rows, series_steps in zip(
-                scalings, _to_numpy(forecasts.mean), steps, strict=True
-            )
+        rows = values.cpu().numpy().astype(np.float64)
+        parts = [
+            undo(known.scalings[key], one[series_steps - 1])
+            for one, (key, series_steps) in zip(rows, steps.items(), strict=True)
         ]
-        mean = to_frame(means, keys, times, self._tail)
-        if forecasts.variance is None:
-            return mean, None
-        variances = [
-            scaling.scale**2 * rows[series_steps - 1]
-            for scaling, rows, series_steps in zip(
-                scalings, _to_numpy(forecasts.variance), steps, strict=True
-            )
-        ]
-        return mean, to_frame(variances, keys, times, self._tail)
+        return to_frame(parts, list(steps), times, known.rows)
 
-    def _on_device(
-        self, contexts: list[np.ndarray], befores: list[np.ndarray]
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Stack scaled contexts, and if values are missing what was before them."""
-        device = device_of(self.network_)
-        stacked = np.stack(contexts).astype(np.float32)
-        context = torch.from_numpy(stacked).to(device)
-        if not np.isnan(stacked).any():
-            return context, None
-        before = np.stack(befores).astype(np.float32)
-        return context, torch.from_numpy(before).to(device)
-
-    def _recent_contexts(self, y: Any, stride: int) -> RecentContexts:
-        """Give scaled contexts.
-
-        Of `y` every `stride` steps back from the end of each series; of None the most
-        recent one of each series that is known.
-
-        Raises
-        ------
-        InputError
-            If `y` has other columns than in fit, or a series shorter than a context.
-        """
-        length = self.context_length_
-        frame = self._tail if y is None else convert_to(y, MTYPES)
-        check_columns(frame, self._tail)
-        series = self._read(frame)
-        if y is not None:
-            check_long_enough(series, length)
-        new = {key: v for key, v in series.items() if key not in self._scalings}
-        shape = shape_of(self.network_)
-        scalings = self._make_scalings(new, shape, self._scalings) | self._scalings
-        contexts, befores, labels = [], [], []
-        for key, rows in split_series(frame):
-            scaling, values = scalings[key], series[key]
-            first = self._earlier[key].values if y is None else None
-            before = last_before(values, first)
-            scaled = pad_start(scaling.apply(values), length)
-            last = 1 if y is None else len(scaled) - length + 1
-            for back in range(0, last, stride):
-                end = len(scaled) - back
-                contexts.append(scaled[end - length : end])
-                start = max(0, len(values) - back - length)
-                befores.append(scaling.apply(before[start]))
-                labels += [(key, rows.index[-1 - back], name) for name in frame.columns]
-        index = pd.MultiIndex.from_tuples(labels, names=["series", "time", "variate"])
-        if not isinstance(frame.index, pd.MultiIndex):
-            index = index.droplevel("series")
-        return RecentContexts(*self._on_device(contexts, befores), index)
+    mean = to_table(forecasts.mean, lambda scaling, rows: scaling.undo(rows))
+    if forecasts.variance is None:
+        return mean, None
+    return mean, to_table(forecasts.variance, lambda scaling, v: scaling.scale**2 * v)
 
 
-class VarianceMixin:
-    """Of forecasters whose network may know how sure it is."""
-
-    _forecast: Any
-    _get_columns: Any
-
-    def _predict_var(
-        self,
-        fh: ForecastingHorizon,
-        X: pd.DataFrame | None = None,
-        cov: bool = False,
-    ) -> pd.DataFrame:
-        if cov:
-            raise NotImplementedError(
-                f"{type(self).__name__} knows no covariances between time steps; use "
-                "cov=False for their variances."
-            )
-        return self._forecast(fh)[1]
-
-    def _predict_quantiles(
-        self, fh: ForecastingHorizon, X: pd.DataFrame | None, alpha: list[float]
-    ) -> pd.DataFrame:
-        mean, variance = self._forecast(fh)
-        columns = self._get_columns(method="predict_quantiles", alpha=alpha)
-        deviates = np.array([NormalDist().inv_cdf(p) for p in alpha])
-        deviation = np.sqrt(variance.to_numpy())[:, :, None]
-        values = mean.to_numpy()[:, :, None] + deviation * deviates
-        return pd.DataFrame(
-            values.reshape(len(mean), -1), index=mean.index, columns=columns
-        )
+def latest_contexts(network: ForecastNetwork, known: KnownSeries) -> Contexts:
+    """Return the most recent context of every series."""
+    length = network.context_length
+    contexts, observed = [], []
+    for key, rows in split_series(known.rows):
+        values, scaling = rows.to_numpy(dtype=np.float64), known.scalings[key]
+        last = known.last_observed[key]
+        if np.isnan(values).any():
+            last = LastObserved.of(values, rows.index, length, last)
+        contexts.append(pad_start(scaling.apply(values), length)[-length:])
+        observed.append(scaling.apply(last.values))
+    return _on_device(network, contexts, observed)
 
 
-def _to_numpy(values: torch.Tensor) -> np.ndarray:
-    return values.cpu().numpy().astype(np.float64)
+def contexts_of(
+    network: ForecastNetwork,
+    y: Any,
+    known: KnownSeries,
+    scalings: Callable[[dict[Key, np.ndarray]], dict[Key, Scaling]],
+    *,
+    stride: int,
+    allow_missing: bool,
+) -> tuple[Contexts, pd.MultiIndex]:
+    """Return contexts of given series, every `stride` steps back from their ends.
+
+    Parameters
+    ----------
+    network : ForecastNetwork
+    y : series in any format of sktime
+        With the columns of fit, and at least as many rows as a context.
+    known : KnownSeries
+    scalings : callable
+        Takes series that are not known to their scalings.
+    stride : int
+    allow_missing : bool
+
+    Returns
+    -------
+    contexts : Contexts
+    labels : pandas.MultiIndex
+        Series, last time and variate, window by window.
+
+    Raises
+    ------
+    InputError
+        If `y` has other columns than in fit, or a series shorter than a context.
+    """
+    length = network.context_length
+    frame = convert_to(y, MTYPES)
+    check_columns(frame, known.rows)
+    parts = dict(split_series(frame))
+    series = to_arrays(parts, allow_missing=allow_missing)
+    check_long_enough(series, length)
+    new = {key: v for key, v in series.items() if key not in known.scalings}
+    scaling_of = scalings(new) | known.scalings
+    contexts, observed, labels = [], [], []
+    for key, values in series.items():
+        scaling, last = scaling_of[key], last_observed_before(values)
+        for end in range(len(values), length - 1, -stride):
+            contexts.append(scaling.apply(values[end - length : end]))
+            observed.append(scaling.apply(last[end - length]))
+            time = parts[key].index[end - 1]
+            labels += [(key, time, name) for name in frame.columns]
+    return _on_device(network, contexts, observed), _window_index(labels, frame)
+
+
+def labels_of_latest(known: KnownSeries) -> pd.MultiIndex:
+    """Return series, last time and variate of the most recent contexts."""
+    labels = [
+        (key, rows.index[-1], name)
+        for key, rows in split_series(known.rows)
+        for name in rows.columns
+    ]
+    return _window_index(labels, known.rows)
+
+
+def _window_index(labels: list[tuple[Any, ...]], like: pd.DataFrame) -> pd.MultiIndex:
+    index = pd.MultiIndex.from_tuples(labels, names=["series", "time", "variate"])
+    return index if isinstance(like.index, pd.MultiIndex) else index.droplevel("series")
+
+
+def _on_device(
+    network: ForecastNetwork, contexts: list[np.ndarray], observed: list[np.ndarray]
+) -> Contexts:
+    """Stack scaled contexts, and the values before them if any are missing."""
+    device = device_of(network)
+    stacked = np.stack(contexts).astype(np.float32)
+    values = torch.from_numpy(stacked).to(device)
+    if not np.isnan(stacked).any():
+        return Contexts(values, None)
+    return Contexts(
+        values, torch.from_numpy(np.stack(observed).astype(np.float32)).to(device)
+    )

@@ -1,4 +1,4 @@
-"""How forecasters with networks are copied to other machines."""
+"""On which device networks are, here and where a saved forecaster is loaded."""
 
 import copy
 import warnings
@@ -14,40 +14,34 @@ _NETWORKS = ("network_", "pretrained_network_")
 
 
 def device_of(network: ForecastNetwork) -> torch.device:
-    """Give the device that a network is on."""
+    """Return the device that a network is on."""
     return next(network.parameters()).device
 
 
-class SavingMixin:
-    """Of forecasters that may have networks on a device."""
+def with_networks_on_cpu(state: dict[str, Any]) -> dict[str, Any]:
+    """Copy a forecaster's state, with networks that any machine can load."""
+    state, memo = state.copy(), dict[int, Any]()
+    for name in _NETWORKS:
+        network = state.get(name)
+        if network is not None and device_of(network).type != "cpu":
+            state[name] = copy.deepcopy(network, memo).cpu()
+    return state
 
-    device: str
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Keep networks on the CPU, so that any machine can load them."""
-        state = self.__dict__.copy()
-        memo: dict[int, Any] = {}
-        for name in _NETWORKS:
-            network = state.get(name)
-            if network is not None and device_of(network).type != "cpu":
-                state[name] = copy.deepcopy(network, memo).cpu()
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Put networks on the device that the parameter `device` names."""
-        self.__dict__.update(state)
-        networks = [self.__dict__[name] for name in _NETWORKS if name in self.__dict__]
-        if not networks:
-            return
-        try:
-            device = resolve_device(self.device)
-        except DeviceNotAvailableError as error:
-            warnings.warn(
-                f"a {type(self).__name__} with device={self.device!r} was loaded where "
-                f"there is none, and runs on the CPU: {error}",
-                DeviceChangedWarning,
-                stacklevel=2,
-            )
-            device = torch.device("cpu")
-        for network in networks:
-            network.to(device)
+def move_networks(state: dict[str, Any], owner: str) -> None:
+    """Move networks to the device that was asked for; warn if it does not exist."""
+    networks = [state[name] for name in _NETWORKS if name in state]
+    if not networks:
+        return
+    try:
+        device = resolve_device(state["device"])
+    except DeviceNotAvailableError as error:
+        warnings.warn(
+            f"a {owner} with device={state['device']!r} was loaded where there is "
+            f"none, and runs on the CPU: {error}",
+            DeviceChangedWarning,
+            stacklevel=2,
+        )
+        device = torch.device("cpu")
+    for network in networks:
+        network.to(device)

@@ -1,6 +1,6 @@
 """From sktime's data frames to arrays per series, and back."""
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -35,7 +35,7 @@ def times_of(index: pd.Index) -> pd.Index:
     return index
 
 
-def lengths_of(series: dict[Key, np.ndarray]) -> list[int]:
+def lengths_of(series: Mapping[Key, np.ndarray]) -> list[int]:
     """Count the rows of each series."""
     return [len(values) for values in series.values()]
 
@@ -72,6 +72,16 @@ def to_array(
         )
     _check_regular(series.index, key)
     return values
+
+
+def to_arrays(
+    parts: Mapping[Key, pd.DataFrame], *, allow_missing: bool
+) -> dict[Key, np.ndarray]:
+    """Check and copy several series, each as `to_array` does."""
+    return {
+        key: to_array(rows, key, allow_missing=allow_missing)
+        for key, rows in parts.items()
+    }
 
 
 def frequency_of(frame: pd.DataFrame) -> pd.offsets.BaseOffset | None:

@@ -1,201 +1,179 @@
-"""From series to windows that a forecaster's network is trained on."""
+"""From series to windows, and from windows to a trained network."""
 
-import copy
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from sktime_llm.errors import ClippedParameterWarning, TrainingInterrupted
+from sktime_llm.forecasting._known import Extension
 from sktime_llm.forecasting._saving import device_of
 from sktime_llm.forecasting._scaling import Scaling
 from sktime_llm.forecasting._series import Key, lengths_of, pad_start
 from sktime_llm.forecasting._shape import validation_share
 from sktime_llm.networks._interface import ForecastNetwork
-from sktime_llm.training.trainer import TrainingConfig, train
-from sktime_llm.training.windows import (
-    Windows,
-    WindowShape,
-    has_both_parts,
-    shape_of,
-    split_windows,
-    stack_windows,
-    train_rows,
-    with_target,
-)
-
-_MIN_BATCH, MAX_BATCH = 16, 256
-_STEPS_OF_AN_EPOCH = 32
+from sktime_llm.training.config import TrainingConfig
+from sktime_llm.training.splitting import Split, with_target
+from sktime_llm.training.trainer import train
+from sktime_llm.training.windows import Windows, WindowShape, shape_of, stack_windows
 
 
-class TrainingMixin:
-    """Of forecasters with the parameters of training, and series that they scaled."""
+class TrainingResult(NamedTuple):
+    """The epochs of a training, and what interrupted it, if anything did."""
 
-    network_: ForecastNetwork
-    history_: pd.DataFrame
-    _scalings: dict[Key, Scaling]
-    _numbers: dict[Key, int]
-    # parameters and methods of the base
-    learning_rate: float
-    batch_size: int | None
-    validation_fraction: float | None
-    patience: int | None
-    optimizer: str
-    weight_decay: float
-    lr_schedule: str
-    cosine_epochs: int
-    gradient_clip: float | None
-    steps_per_epoch: int | None
-    standardize: bool
-    update_epochs: int
-    precision: str
-    verbose: int
-    _seed: Any
-    _validation_loss: Any
-    _largest_batch: Any
-    _interruption: TrainingInterrupted | None
+    history: pd.DataFrame
+    interruption: TrainingInterrupted | None = None
 
-    def _make_scalings(
-        self,
-        series: dict[Key, np.ndarray],
-        shape: WindowShape,
-        known: Mapping[Key, Scaling] | None = None,
-    ) -> dict[Key, Scaling]:
-        """Take the statistics of each series' training part; or one scale for all."""
-        if not series:
-            return {}
-        share = self._validation_share(series, shape)
-        n_train = {k: train_rows(len(v), shape, share) for k, v in series.items()}
-        if known and not self.standardize:
-            return dict.fromkeys(series, next(iter(known.values())))
-        each = {k: Scaling.of(v, n_train[k]) for k, v in series.items()}
-        if self.standardize:
-            return each
-        return dict.fromkeys(series, Scaling.common(list(each.values())))
 
-    def _validation_share(
-        self, series: dict[Key, np.ndarray], shape: WindowShape
-    ) -> float:
-        """Share of rows to validate on; 0 if they or the others have no window."""
-        share = self._wanted_share(series, shape)
-        padded = [pad_start(values, shape.total) for values in series.values()]
-        return share if share and has_both_parts(padded, shape, share) else 0.0
+class SeriesSplit(NamedTuple):
+    """Several series and their split into training and validation windows.
 
-    def _wanted_share(self, series: dict[Key, np.ndarray], shape: WindowShape) -> float:
-        return validation_share(
-            lengths_of(series), shape.prediction_length, self.validation_fraction
-        )
+    Attributes
+    ----------
+    series : dict of key to array of shape (time, channel)
+        In the data's units.
+    padded : dict of key to array of shape (time, channel)
+        The same, repeated at the start up to the length of a window.
+    split : Split
+        Of the padded series.
+    wanted_share : float
+        Share of rows to validate on, were there enough of them.
+    """
 
-    def _train_on_all(
-        self,
-        network: ForecastNetwork,
-        series: dict[Key, np.ndarray],
-        scalings: dict[Key, Scaling],
-        max_epochs: int,
-    ) -> pd.DataFrame:
-        """Train in place on all windows of all series; give the history."""
-        shape = shape_of(network)
-        scaled = [
-            pad_start(scalings[key].apply(values), shape.total)
-            for key, values in series.items()
-        ]
-        share = self._validation_share(series, shape)
-        windows = split_windows(scaled, shape, share, device_of(network))
-        if not share and self._wanted_share(series, shape):
-            warnings.warn(
-                f"validation_fraction={self.validation_fraction} leaves no window to "
-                "train on, or none to validate on; the longest series has "
-                f"{max(lengths_of(series))} rows{_of_which(series)}. All {max_epochs} "
-                "epochs are trained, on all rows.",
-                ClippedParameterWarning,
-                stacklevel=2,
+    series: Mapping[Key, np.ndarray]
+    padded: dict[Key, np.ndarray]
+    split: Split
+    wanted_share: float
+
+    @property
+    def n_channels(self) -> int:
+        """Variates of each series."""
+        return next(iter(self.series.values())).shape[1]
+
+    @property
+    def training_parts(self) -> dict[Key, np.ndarray]:
+        """Rows of each series, without padding, that are for training."""
+        return {
+            key: values[:end]
+            for (key, values), end in zip(
+                self.series.items(), self.split.n_training_rows, strict=True
             )
-        return self._train(network, *windows, max_epochs).assign(stage="fit")
+        }
 
-    def _train_on_recent(
-        self,
-        series: dict[Key, np.ndarray],
-        n_new: list[int],
-        firsts: list[np.ndarray | None],
-    ) -> None:
-        """Train on the windows that end in the new rows; append to the history."""
-        # a fitted copy of a forecaster may hold the same network
-        network = copy.deepcopy(self.network_)
-        shape = shape_of(network)
-        scaled = [
-            pad_start(self._scalings[key].apply(values), shape.total)
-            for key, values in series.items()
-        ]
-        starts = [
-            with_target(values, _last_starts(len(values), new, shape), shape)
-            for values, new in zip(scaled, n_new, strict=True)
-        ]
-        if not sum(map(len, starts)):
-            return
-        (windows,) = stack_windows(
-            scaled,
-            [starts],
-            shape,
-            device_of(network),
-            [self._numbers[key] for key in series],
-            [
-                None if first is None else self._scalings[key].apply(first)
-                for key, first in zip(series, firsts, strict=True)
-            ],
+
+def split_in_time(
+    series: Mapping[Key, np.ndarray],
+    shape: WindowShape,
+    validation_fraction: float | None,
+) -> SeriesSplit:
+    """Split series; do not validate where either part would have no window."""
+    share = validation_share(
+        lengths_of(series), shape.prediction_length, validation_fraction
+    )
+    padded = {key: pad_start(values, shape.total) for key, values in series.items()}
+    split = Split.of(list(padded.values()), shape, share)
+    if share and not split.has_both:
+        split = Split.of(list(padded.values()), shape, 0.0)
+    return SeriesSplit(series, padded, split, share)
+
+
+def make_scalings(
+    parts: SeriesSplit,
+    *,
+    standardize: bool,
+    known: Mapping[Key, Scaling] | None = None,
+) -> dict[Key, Scaling]:
+    """Scale each series by its training part, or all by one number."""
+    if known and not standardize:
+        return dict.fromkeys(parts.series, next(iter(known.values())))
+    each = {
+        key: Scaling.of(values, end)
+        for (key, values), end in zip(
+            parts.series.items(), parts.split.n_training_rows, strict=True
         )
-        history = self._train(network, windows, None, self.update_epochs)
-        history = history.assign(stage="update")
-        self.network_ = network.eval()
-        self.history_ = pd.concat([self.history_, history], ignore_index=True)
-
-    def _train(
-        self,
-        network: ForecastNetwork,
-        training: Windows,
-        validation: Windows | None,
-        max_epochs: int,
-    ) -> pd.DataFrame:
-        most = self._largest_batch(training.n_channels)
-        config = TrainingConfig(
-            learning_rate=self.learning_rate,
-            max_epochs=max_epochs,
-            batch_size=(
-                _default_batch_size(len(training), most)
-                if self.batch_size is None
-                else self.batch_size
-            ),
-            patience=self.patience,
-            optimizer=self.optimizer,
-            weight_decay=self.weight_decay,
-            lr_schedule=self.lr_schedule,
-            cosine_epochs=self.cosine_epochs,
-            gradient_clip=self.gradient_clip,
-            steps_per_epoch=self.steps_per_epoch,
-            validation_loss=self._validation_loss(),
-            precision=self.precision,
-            seed=self._seed(),
-            verbose=self.verbose,
-        )
-        try:
-            return pd.DataFrame(train(network, training, validation, config))
-        except TrainingInterrupted as interruption:
-            self._interruption = interruption
-            return pd.DataFrame(interruption.records)
+    }
+    if standardize or not each:
+        return each
+    return dict.fromkeys(parts.series, Scaling.common(list(each.values())))
 
 
-def _of_which(series: dict[Key, np.ndarray]) -> str:
-    missing = np.mean(np.concatenate([np.isnan(v).ravel() for v in series.values()]))
-    return f", and {missing:.0%} of all values are missing" if missing else ""
+def train_on_all(
+    network: ForecastNetwork,
+    parts: SeriesSplit,
+    scalings: Mapping[Key, Scaling],
+    config: TrainingConfig,
+) -> TrainingResult:
+    """Train a network in place on all training windows of all series."""
+    scaled = [scalings[key].apply(values) for key, values in parts.padded.items()]
+    training, validation = parts.split.windows(scaled, device_of(network))
+    if parts.wanted_share and not len(validation):
+        _warn_no_validation(parts, config.max_epochs)
+    return _train(network, training, validation, config, stage="fit")
 
 
-def _default_batch_size(n_windows: int, most: int) -> int:
-    """Make some 32 steps an epoch, of 16 windows or more."""
-    return min(most, max(_MIN_BATCH, n_windows // _STEPS_OF_AN_EPOCH))
+def train_on_new(
+    network: ForecastNetwork, extension: Extension, config: TrainingConfig
+) -> TrainingResult:
+    """Train a network in place on the windows that end in new rows, if any do."""
+    known, shape = extension.known, shape_of(network)
+    scaled = [
+        pad_start(known.scalings[key].apply(values), shape.total)
+        for key, values in extension.series.items()
+    ]
+    starts = [
+        with_target(values, _last_starts(len(values), new, shape), shape)
+        for values, new in zip(scaled, extension.n_new, strict=True)
+    ]
+    if not any(map(len, starts)):
+        return TrainingResult(pd.DataFrame())
+    (windows,) = stack_windows(
+        scaled,
+        [starts],
+        shape,
+        device_of(network),
+        [known.numbers[key] for key in extension.series],
+        [
+            None if first is None else known.scalings[key].apply(first)
+            for key, first in zip(
+                extension.series, extension.first_observed, strict=True
+            )
+        ],
+    )
+    return _train(network, windows, None, config, stage="update")
+
+
+def _train(
+    network: ForecastNetwork,
+    training: Windows,
+    validation: Windows | None,
+    config: TrainingConfig,
+    stage: str,
+) -> TrainingResult:
+    interruption = None
+    try:
+        records = train(network, training, validation, config)
+    except TrainingInterrupted as raised:
+        records, interruption = list(raised.records), raised
+    return TrainingResult(pd.DataFrame(records).assign(stage=stage), interruption)
+
+
+def _warn_no_validation(parts: SeriesSplit, max_epochs: int) -> None:
+    values = np.concatenate([each.ravel() for each in parts.series.values()])
+    missing = np.isnan(values).mean()
+    share = f", and {missing:.0%} of all values are missing" if missing else ""
+    warnings.warn(
+        f"validation_fraction={parts.wanted_share} leaves no window to train on, or "
+        f"none to validate on; the longest series has "
+        f"{max(lengths_of(parts.series))} rows{share}. All {max_epochs} epochs are "
+        "trained, on all rows.",
+        ClippedParameterWarning,
+        stacklevel=2,
+    )
 
 
 def _last_starts(n_rows: int, n_new: int, shape: WindowShape) -> np.ndarray:
-    """Starts of the windows that end in the last `n_new` rows of a series."""
+    """Return the starts of the windows that end in the last `n_new` rows."""
     n_windows = n_rows - shape.total + 1
     return np.arange(max(0, n_windows - n_new), n_windows)

@@ -16,6 +16,7 @@ from sktime_llm.networks.balm_tsf import (
     published_prompt_length,
 )
 from sktime_llm.text.window_text import TEXT_STYLES
+from sktime_llm.training.config import MAX_BATCH_SIZE
 from sktime_llm.training.windows import WindowShape
 
 DEFAULT_CONTEXT, DEFAULT_PATCH_LENGTH, DEFAULT_D_FF = 512, 16, 128
@@ -327,9 +328,8 @@ class BALMTSFForecaster(BaseLLMForecaster):
             init_temperature=self.init_temperature,
         )
 
-    def _largest_batch(self, n_channels: int) -> int:
-        most = super()._largest_batch(n_channels)
-        return max(1, min(most, _VARIATES_OF_A_BATCH // n_channels))
+    def _max_batch_size(self, n_channels: int) -> int:
+        return max(1, min(MAX_BATCH_SIZE, _VARIATES_OF_A_BATCH // n_channels))
 
     def inspect_alignment(
         self, y: Any = None, *, stride: int | None = None
@@ -357,9 +357,9 @@ class BALMTSFForecaster(BaseLLMForecaster):
         """
         self.check_is_fitted()
         (integer(1) | None).check("stride", stride)
-        recent = self._recent_contexts(y, stride or self.prediction_length_)
+        contexts, labels = self._contexts(y, stride)
         network: Any = self.network_
-        return report_alignment(network, recent.values, recent.labels)
+        return report_alignment(network, contexts.values, labels)
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:

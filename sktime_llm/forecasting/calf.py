@@ -357,7 +357,7 @@ class CALFForecaster(BaseLLMForecaster):
         if not self.keep_textual_branch:
             network.textual = None
 
-    def _put_back(self, network: ForecastNetwork) -> None:
+    def _restore_dropped(self, network: ForecastNetwork) -> None:
         """Start the textual branch anew, if it was dropped."""
         assert isinstance(network, CALFNetwork)
         if network.textual is None:

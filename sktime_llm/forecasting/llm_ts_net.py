@@ -12,16 +12,20 @@ from sktime_llm.backbone.files import DEFAULT_BACKBONE
 from sktime_llm.backbone.make import make_backbone
 from sktime_llm.errors import InputError
 from sktime_llm.forecasting._base import BaseLLMForecaster
-from sktime_llm.forecasting._describing import DescribingMixin
+from sktime_llm.forecasting._describing import (
+    Describing,
+    describe_series,
+    tune_encoder,
+)
+from sktime_llm.forecasting._known import KnownSeries
 from sktime_llm.forecasting._parameters import RATE, SHARED_CONSTRAINTS, WEIGHT
-from sktime_llm.forecasting._predicting import VarianceMixin
-from sktime_llm.forecasting._training import MAX_BATCH
+from sktime_llm.forecasting._training import SeriesSplit
 from sktime_llm.layers.prompt_pool import usage_counts
 from sktime_llm.networks.llm_ts_net import LLMTSNetwork
 from sktime_llm.text.describers import Describer
 from sktime_llm.text.description_embeddings import DescriptionEmbeddings
 from sktime_llm.text.encoder import DescriptionEncoder
-from sktime_llm.training.trainer import NLL
+from sktime_llm.training.config import MAX_BATCH_SIZE, NLL
 from sktime_llm.training.windows import WindowShape
 
 _TOKENS_OF_A_CONTEXT = 12
@@ -35,7 +39,7 @@ def _may_be_texts(value: object) -> bool:
     )
 
 
-class LLMTSNetForecaster(DescribingMixin, VarianceMixin, BaseLLMForecaster):
+class LLMTSNetForecaster(BaseLLMForecaster):
     """LLM-TS Net: forecast many variates, with their trends described in words.
 
     A describer puts the trend of every variate into words, from its training part. A
@@ -438,8 +442,48 @@ class LLMTSNetForecaster(DescribingMixin, VarianceMixin, BaseLLMForecaster):
     def _validation_loss(self) -> str:
         return NLL if self.uncertainty else self.task_loss
 
-    def _largest_batch(self, n_channels: int) -> int:
-        return max(1, min(MAX_BATCH, _VARIATES_OF_A_BATCH // n_channels))
+    def _max_batch_size(self, n_channels: int) -> int:
+        return max(1, min(MAX_BATCH_SIZE, _VARIATES_OF_A_BATCH // n_channels))
+
+    # describing series
+
+    def _register_series(
+        self,
+        network: Any,
+        split: SeriesSplit,
+        columns: pd.Index,
+        *,
+        known: KnownSeries | None = None,
+        trains: bool = False,
+    ) -> pd.Series | None:
+        embedded = network.descriptions
+        if embedded is None:
+            return None
+        how = Describing(
+            self.describer, self.descriptions, self.language_model_steps, self._seed
+        )
+        old = None if known is None else known.descriptions
+        names = () if old is None else old.index
+        new = describe_series(how, split.training_parts, columns, names)
+        if old is None and (losses := tune_encoder(how, embedded, new)) is not None:
+            self.language_model_losses_ = losses
+        embedded.add(
+            new.tolist(),
+            len(columns),
+            n_known=0 if known is None else len(known.numbers),
+            names=new.index.tolist(),
+        )
+        if not trains:
+            embedded.freeze()
+        return new if old is None else pd.concat([old, new])
+
+    @property
+    def descriptions_(self) -> pd.Series:
+        """Descriptions of every series and variate, in a fit with `text_fusion`."""
+        known = vars(self).get("_known")
+        if known is None or known.descriptions is None:
+            raise AttributeError("descriptions_: fit with text_fusion=True first")
+        return known.descriptions
 
     # inspection
 
@@ -471,21 +515,23 @@ class LLMTSNetForecaster(DescribingMixin, VarianceMixin, BaseLLMForecaster):
         network: Any = self.network_
         if network.pool is None:
             raise InputError("prompt_pool=False, expected True: there is no pool.")
-        recent = self._recent_contexts(y, stride or self.prediction_length_)
-        features = {} if recent.before is None else {"last_observed": recent.before}
-        at_once = self.batch_size or self._largest_batch(recent.values.shape[2])
+        contexts, labels = self._contexts(y, stride)
+        features = {}
+        if contexts.last_observed is not None:
+            features["last_observed"] = contexts.last_observed
+        at_once = self._prediction_batch_size()
         with torch.inference_mode():
             parts = [
                 network.select(
-                    recent.values[at], {name: v[at] for name, v in features.items()}
+                    contexts.values[at], {name: v[at] for name, v in features.items()}
                 ).indices.flatten(0, 1)
-                for start in range(0, len(recent.values), at_once)
+                for start in range(0, len(contexts.values), at_once)
                 for at in [slice(start, start + at_once)]
             ]
         chosen = torch.cat(parts)
         counts = usage_counts(chosen, len(network.pool.keys)).cpu().numpy()
         return (
-            pd.DataFrame(chosen.cpu().numpy(), index=recent.labels),
+            pd.DataFrame(chosen.cpu().numpy(), index=labels),
             pd.Series(counts, name="chosen"),
         )
 

@@ -17,7 +17,7 @@ class Forecast(NamedTuple):
     mean : Tensor of shape (series, n_steps, channel)
         float32.
     variance : Tensor of the same shape, optional
-        From a network that knows how sure it is.
+        From a network that forecasts one.
     """
 
     mean: Tensor
@@ -32,12 +32,12 @@ def roll_forward(
     batch_size: int,
     precision: str = "auto",
     series: Tensor | None = None,
-    before: Tensor | None = None,
+    last_observed: Tensor | None = None,
 ) -> Forecast:
     """Forecast, feeding forecasts back where more steps are wanted than trained.
 
-    What is fed back is uncertain itself: to the variance of further steps that of the
-    last step before them is added.
+    As what is fed back is uncertain itself, the variance of the last step before is
+    added to the variances of further steps.
 
     Parameters
     ----------
@@ -52,10 +52,10 @@ def roll_forward(
     precision : {"auto", "float32", "bfloat16"}
         See `sktime_llm._devices.autocast`.
     series : Tensor of int64 of shape (series,), optional
-        Numbers of the series, as in training; by default all are 0.
-    before : Tensor of shape (series, channel), optional
-        What was observed last before each context, NaN where nothing is known; it
-        matters if values are missing.
+        Numbers of the series, as in training; all 0 by default.
+    last_observed : Tensor of shape (series, channel), optional
+        Last value observed before each context, NaN where there is none; needed only
+        if values are missing.
 
     Returns
     -------
@@ -65,7 +65,7 @@ def roll_forward(
         series = torch.zeros(len(context), dtype=torch.int64, device=context.device)
     with torch.inference_mode(), autocast(precision, context.device):
         parts = [
-            _roll(network, context[at], series[at], _part(before, at), n_steps)
+            _roll(network, context[at], series[at], _part(last_observed, at), n_steps)
             for start in range(0, len(context), batch_size)
             for at in [slice(start, start + batch_size)]
         ]
@@ -80,19 +80,20 @@ def _roll(
     network: ForecastNetwork,
     context: Tensor,
     series: Tensor,
-    before: Tensor | None,
+    last_observed: Tensor | None,
     n_steps: int,
 ) -> Forecast:
     length, known = context.shape[1], context
     features = {"series": series}
     variances: list[Tensor] = []
     while known.shape[1] < length + n_steps:
-        if before is not None:
-            features["last_observed"] = before
+        if last_observed is not None:
+            features["last_observed"] = last_observed
         output = network(known[:, -length:], features=features)
-        if before is not None:  # of the steps that leave the window
+        if last_observed is not None:  # move on by the steps that leave the window
             first = known.shape[1] - length
-            before = _last_of(known[:, first:][:, : output.forecast.shape[1]], before)
+            leaving = known[:, first:][:, : output.forecast.shape[1]]
+            last_observed = _last_observed(leaving, last_observed)
         known = torch.cat([known, output.forecast.float()], dim=1)
         if output.variance is not None:
             earlier = variances[-1][:, -1:] if variances else 0.0
@@ -101,12 +102,12 @@ def _roll(
     return Forecast(known[:, length : length + n_steps], variance)
 
 
-def _part(before: Tensor | None, at: slice) -> Tensor | None:
-    return None if before is None else before[at]
+def _part(values: Tensor | None, at: slice) -> Tensor | None:
+    return None if values is None else values[at]
 
 
-def _last_of(known: Tensor, before: Tensor) -> Tensor:
-    """Last value that is not NaN over (series, time, channel), else `before`."""
+def _last_observed(known: Tensor, first: Tensor) -> Tensor:
+    """Return the last observed value over time, else `first`, (series, channel)."""
     for step in known.unbind(dim=1):
-        before = step.where(~step.isnan(), before)
-    return before
+        first = step.where(~step.isnan(), first)
+    return first

@@ -2,19 +2,16 @@
 
 import logging
 import math
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
-from torch.optim import Adam, AdamW, Optimizer
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import (
     CosineAnnealingLR,
     LRScheduler,
@@ -23,148 +20,23 @@ from torch.optim.lr_scheduler import (
 )
 from tqdm.auto import tqdm
 
-from sktime_llm._devices import PRECISIONS, autocast, seeded
+from sktime_llm._devices import autocast, seeded
 from sktime_llm._progress import progress_bar
-from sktime_llm._validation import (
-    VERBOSE,
-    check_parameters,
-    integer,
-    one_of,
-    plain,
-    real,
-)
 from sktime_llm.errors import InputError, TrainingDivergedError, TrainingInterrupted
 from sktime_llm.layers.losses import DISTANCES
 from sktime_llm.networks._interface import ForecastNetwork, ForecastOutput
+from sktime_llm.training.config import NLL, OPTIMIZERS, TrainingConfig
+from sktime_llm.training.processes import connect
 from sktime_llm.training.windows import Windows
 
 _log = logging.getLogger(__name__)
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "adamw": AdamW}
-NLL = "gaussian_nll"
-SCHEDULES = ("cosine", "one-cycle", "step", "constant")
 _FINAL_COSINE_RATE = 1e-8
 _STEP_FACTOR = 0.5
 _CHECK_LOSS_EVERY = 20
 
-TRAINING_CONSTRAINTS = {
-    "learning_rate": real(above=0),
-    "max_epochs": integer(1),
-    "batch_size": integer(1),
-    "patience": integer(1) | None,
-    "optimizer": one_of(*OPTIMIZERS),
-    "weight_decay": real(0),
-    "lr_schedule": one_of(*SCHEDULES),
-    "cosine_epochs": integer(1),
-    "gradient_clip": real(above=0) | None,
-    "steps_per_epoch": integer(1) | None,
-    "validation_loss": one_of(*DISTANCES, NLL),
-    "precision": one_of(*PRECISIONS),
-    "seed": integer(0),
-    "verbose": VERBOSE,
-}
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How to train.
-
-    Parameters
-    ----------
-    learning_rate : float
-        Of the start for ``"cosine"``, at its peak for ``"one-cycle"``.
-    max_epochs : int
-        Most passes over the training windows.
-    batch_size : int
-        Windows a step, over all processes together.
-    patience : int, optional
-        Epochs without a better validation loss before training stops; None trains for
-        `max_epochs`. The best epoch's weights are restored in any case.
-    optimizer : {"adam", "adamw"}
-        The optimizer.
-    weight_decay : float
-        The optimizer's weight decay.
-    lr_schedule : {"cosine", "one-cycle", "step", "constant"}
-        Learning rate over time: ``"cosine"`` falls to 1e-8 over `cosine_epochs`,
-        epoch by epoch, and then rises again; ``"one-cycle"`` rises and falls once over
-        `max_epochs`, step by step; ``"step"`` is halved every epoch.
-    cosine_epochs : int
-        Half a period of ``"cosine"``.
-    gradient_clip : float, optional
-        Largest norm of the gradient.
-    steps_per_epoch : int, optional
-        Bound on the steps of an epoch, each epoch then sees a random part.
-    validation_loss : str
-        A key of `sktime_llm.layers.losses.DISTANCES`; or ``"gaussian_nll"``, the
-        Gaussian negative log-likelihood, for networks that forecast a variance.
-    precision : {"auto", "float32", "bfloat16"}
-        See `sktime_llm._devices.autocast`.
-    seed : int
-        Of the order of windows and of dropout.
-    verbose : int
-        0 is silent; 1 shows a progress bar on a terminal or in a notebook when training
-        takes more than two seconds; 2 logs every epoch as well.
-    """
-
-    learning_rate: float
-    max_epochs: int
-    batch_size: int
-    patience: int | None = None
-    optimizer: str = "adam"
-    weight_decay: float = 0.0
-    lr_schedule: str = "cosine"
-    cosine_epochs: int = 20
-    gradient_clip: float | None = None
-    steps_per_epoch: int | None = None
-    validation_loss: str = "mse"
-    precision: str = "auto"
-    seed: int = 0
-    verbose: int = 1
-
-    def __post_init__(self) -> None:
-        check_parameters(vars(self), TRAINING_CONSTRAINTS)
-        for name, value in vars(self).items():
-            object.__setattr__(self, name, plain(value))
-
 
 EpochRecord = dict[str, float]
-_T = TypeVar("_T")
-
-
-def _connect(*handlers: DistributedDataParallelKwargs) -> Accelerator:
-    """Join the processes that were launched together, if there are several."""
-    # without being told, accelerate leaves processes without a GPU unconnected, and
-    # each of them would train by itself
-    launched = os.environ.keys() >= {"WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR"}
-    return Accelerator(
-        device_placement=False,
-        cpu=launched and not torch.cuda.is_available(),
-        kwargs_handlers=list(handlers),
-    )
-
-
-def on_main_process(make: Callable[[], _T]) -> _T:
-    """Give what the main process makes to every process of ``accelerate launch``.
-
-    What it raises is raised in every process.
-
-    Examples
-    --------
-    >>> from sktime_llm.training.trainer import on_main_process
-    >>> on_main_process(lambda: 1 + 1)
-    2
-    """
-    made: list[Any] = [None, None]
-    # as in training: what is made first decides how the processes are connected
-    if _connect().is_main_process:
-        try:
-            made[0] = make()
-        except Exception as error:
-            made[1] = error
-    value, raised = broadcast_object_list(made)
-    if raised is not None:
-        raise raised
-    return cast(_T, value)
 
 
 def train(
@@ -233,7 +105,7 @@ class _Run:
         self.device = training.starts.device
         self.trained = {n: p for n, p in network.named_parameters() if p.requires_grad}
         # the network and the windows are already where they belong
-        self.accelerator = _connect(
+        self.accelerator = connect(
             DistributedDataParallelKwargs(broadcast_buffers=False)
         )
         optimizer = OPTIMIZERS[config.optimizer](
@@ -242,7 +114,8 @@ class _Run:
             weight_decay=config.weight_decay,
             fused=self.device.type in ("cpu", "cuda"),
         )
-        self.n_steps = -(-len(training) // config.batch_size)
+        self.batch_size = config.batch_size_for(len(training))
+        self.n_steps = -(-len(training) // self.batch_size)
         if config.steps_per_epoch is not None:
             self.n_steps = min(self.n_steps, config.steps_per_epoch)
         self.schedule = self._make_schedule(optimizer)
@@ -254,7 +127,7 @@ class _Run:
         if self.accelerator.num_processes > 1:
             self._distribute()
         for windows in filter(None, (training, validation)):
-            windows.describe(network)
+            windows.compute_features(network)
         self.best = _Best()
         self.records: list[EpochRecord] = []
 
@@ -300,7 +173,7 @@ class _Run:
                         "nothing of it is kept"
                     ) from None
                 interrupted = True
-            # inside, so that what the network remembers is of these weights
+            # inside, so that what the network keeps belongs to these weights
             self._restore_best()
         self.network.train(was_training)
         if interrupted:
@@ -358,12 +231,12 @@ class _Run:
         }
 
     def _batches(self) -> Iterator[tuple[Tensor, float]]:
-        """Give this process's part of every batch, and its share in the gradient.
+        """Yield this process's part of every batch, and its share in the gradient.
 
         Gradients are averaged over processes, so parts of unequal size are weighted; a
         process without a part computes one window that does not count.
         """
-        size, world = self.config.batch_size, self.accelerator.num_processes
+        size, world = self.batch_size, self.accelerator.num_processes
         order = torch.randperm(len(self.training), generator=self.order)
         order = order.to(self.device)
         for batch in order.split(size)[: self.n_steps]:
@@ -372,7 +245,7 @@ class _Run:
             yield (part if len(part) else batch[:1]), share
 
     def train_step(self, indices: Tensor, share: float) -> dict[str, Tensor]:
-        """Do one step; give the losses, without waiting for the device."""
+        """Take one step; return the losses without waiting for the device."""
         context, target = self.training.gather(indices)
         with autocast(self.config.precision, self.device):
             features = self.training.features(indices)
@@ -387,7 +260,7 @@ class _Run:
         return {name: value.detach() for name, value in losses.items()}
 
     def validate(self) -> float:
-        """Mean loss of the forecasts of all validation windows, without dropout."""
+        """Return the mean loss over all validation windows, without dropout."""
         if self.validation is None or not len(self.validation):
             return float("nan")
         self.network.eval()
@@ -395,21 +268,21 @@ class _Run:
         mine = torch.arange(rank, len(self.validation), world, device=self.device)
         total = torch.zeros(2, device=self.device)  # of distances, and of values
         with torch.inference_mode(), autocast(self.config.precision, self.device):
-            for indices in mine.split(self.config.batch_size):
+            for indices in mine.split(self.batch_size):
                 context, target = self.validation.gather(indices)
                 features = self.validation.features(indices)
                 output = self.network(context, features=features)
-                there = ~target.isnan()
-                if there.any():
-                    mean, n = self._distance(output, target, there), there.sum()
+                observed = ~target.isnan()
+                if observed.any():
+                    mean, n = self._distance(output, target, observed), observed.sum()
                     total += torch.stack([mean * n, n])
         distances, n_values = self.accelerator.reduce(total, reduction="sum").tolist()
         return distances / n_values if n_values else float("nan")
 
     def _distance(
-        self, output: ForecastOutput, target: Tensor, there: Tensor
+        self, output: ForecastOutput, target: Tensor, observed: Tensor
     ) -> Tensor:
-        forecast, truth = output.forecast.float()[there], target[there]
+        forecast, truth = output.forecast.float()[observed], target[observed]
         if self.config.validation_loss != NLL:
             return DISTANCES[self.config.validation_loss](forecast, truth)
         if output.variance is None:
@@ -417,7 +290,7 @@ class _Run:
                 f"validation_loss={NLL!r}, expected one of {tuple(DISTANCES)}: the "
                 "network forecasts no variance."
             )
-        return F.gaussian_nll_loss(forecast, truth, output.variance.float()[there])
+        return F.gaussian_nll_loss(forecast, truth, output.variance.float()[observed])
 
     def _check_finite(self, losses: list[dict[str, Tensor]], epoch: int) -> None:
         values = torch.stack([step["loss"] for step in losses[-_CHECK_LOSS_EVERY:]])
@@ -434,7 +307,7 @@ class _Run:
         )
 
     def _check_epoch(self, epoch: int, validation_loss: float) -> None:
-        """Refuse weights that the last step of an epoch has made useless."""
+        """Raise if the last step of an epoch has made the weights useless."""
         weights_finite = all(p.isfinite().all() for p in self.trained.values())
         validated = self.validation is not None and len(self.validation) > 0
         if weights_finite and not (validated and not math.isfinite(validation_loss)):

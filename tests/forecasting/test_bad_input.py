@@ -212,7 +212,7 @@ class TestData:
         y.loc["s2"] = 0.1
         with pytest.warns(ConstantSeriesWarning):
             forecaster = make().fit(y)
-        assert forecaster._scalings["s2"].scale[0] == 1.0
+        assert forecaster._known.scalings["s2"].scale[0] == 1.0
 
     def test_no_room_for_validation(self, make):
         with pytest.warns(ClippedParameterWarning, match=r"=0.5 leaves no window.* 11"):

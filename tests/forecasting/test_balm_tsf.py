@@ -136,8 +136,8 @@ def test_many_variates_make_small_batches_by_default(texts_at_once):
 @pytest.mark.parametrize(
     ("n_columns", "most"), [(1, 256), (7, 256), (8, 256), (100, 20), (5000, 1)]
 )
-def test_the_largest_batch_by_default(n_columns, most):
-    assert make()._largest_batch(n_columns) == most
+def test_the_max_batch_size_by_default(n_columns, most):
+    assert make()._max_batch_size(n_columns) == most
 
 
 # text

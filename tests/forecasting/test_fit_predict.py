@@ -151,7 +151,7 @@ def test_each_series_of_a_panel_is_forecast_from_its_own_past(make):
     other = y.copy()
     other.loc["s1"] = other.loc["s1"].to_numpy()[::-1]
     changed = make().fit(y)
-    changed._tail.loc["s1"] = changed._tail.loc["s1"].to_numpy()[::-1]
+    changed._known.rows.loc["s1"] = changed._known.rows.loc["s1"].to_numpy()[::-1]
     difference = (changed.predict(fh=[1, 2]) - forecast).abs().groupby(level=0).max()
     assert (difference["y0"] > 0).tolist() == [False, True, False]
 

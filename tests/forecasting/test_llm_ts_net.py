@@ -129,7 +129,7 @@ def test_scales_and_descriptions_are_of_what_is_there():
     y = make_series(n_rows=40, n_columns=2)
     y.iloc[::2, 0] = np.nan
     forecaster = make(validation_fraction=0.0).fit(y)
-    scaling = forecaster._scalings[None]
+    scaling = forecaster._known.scalings[None]
     np.testing.assert_allclose(scaling.loc, y.mean())
     np.testing.assert_allclose(scaling.scale, y.std(ddof=0))
     assert "issing" in forecaster.descriptions_["y0"]
@@ -292,7 +292,7 @@ def test_without_uncertainty_there_are_no_intervals():
 
 
 def test_covariances_are_not_known(sure):
-    with pytest.raises(NotImplementedError, match="no covariances between time steps"):
+    with pytest.raises(NotImplementedError, match="does not forecast covariances"):
         sure["series"].predict_var(fh=FH, cov=True)
 
 
@@ -470,7 +470,7 @@ def test_descriptions_of_the_user(kind, descriptions, readings):
             "descriptions for 'y2', which are not series",
         ),
         (["rises"], InputError, "got 1 descriptions for 2 series"),
-        ("rises", InputError, "descriptions is a str"),
+        ("rises", InputError, "descriptions='rises', expected a mapping"),
         (["rises", " "], DescriptionError, "series 'y1': the user's descriptions"),
     ],
 )
@@ -480,7 +480,7 @@ def test_wrong_descriptions(descriptions, error, message):
 
 
 def test_an_unknown_describer():
-    with pytest.raises(InputError, match="describer='gpt', expected 'template' or"):
+    with pytest.raises(InputError, match="describer='gpt', expected 'template', or"):
         make(describer="gpt").fit(make_series())
 
 

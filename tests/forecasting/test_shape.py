@@ -2,7 +2,8 @@ import pytest
 
 from sktime_llm.errors import ClippedParameterWarning, SeriesTooShortError
 from sktime_llm.forecasting._shape import choose_shape, validation_share
-from sktime_llm.training.windows import WindowShape, train_rows
+from sktime_llm.training.splitting import n_training_rows
+from sktime_llm.training.windows import WindowShape
 
 
 def choose(n_rows, **kwargs):
@@ -87,4 +88,4 @@ def test_nothing_fits():
 def test_validation_gives_way_before_training_does():
     context, prediction = choose(8, prediction_length=4, validation_fraction=0.2)
     assert (context, prediction) == (2, 4)
-    assert train_rows(8, WindowShape(context, prediction), 0.2) == 8
+    assert n_training_rows(8, WindowShape(context, prediction), 0.2) == 8

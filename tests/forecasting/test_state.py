@@ -165,7 +165,7 @@ def test_update_moves_the_context(make, n_columns):
     assert same_weights(before, forecaster.network_.state_dict())
     # the forecast is that of the same network on the last rows
     forecaster.update(y[53:54], update_params=False)
-    rows = forecaster._tail.iloc[-8:]
+    rows = forecaster._known.rows.iloc[-8:]
     pd.testing.assert_frame_equal(rows, y[46:54], check_freq=False)
 
 

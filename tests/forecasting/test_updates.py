@@ -139,16 +139,15 @@ def test_contexts_that_are_inspected_know_what_was_before():
     y = make_series(n_rows=120, n_columns=2) + np.arange(120.0)[:, None]
     y.iloc[-9:, 0] = np.nan
     forecaster = make_net().fit(y)
-    known = forecaster._scalings[None].apply(y.ffill().to_numpy())
-    for recent in (
-        forecaster._recent_contexts(None, 3),
-        forecaster._recent_contexts(y, 3),
-    ):
-        assert recent.before[0].tolist() == pytest.approx(known[111], rel=1e-6)
-        assert recent.values.isnan().any()
-    whole = forecaster._recent_contexts(y[:100], 3)
-    assert whole.before is None
-    assert len(whole.labels) == 2 * len(whole.values)
+    known = forecaster._known.scalings[None].apply(y.ffill().to_numpy())
+    for given in (None, y):
+        contexts, _ = forecaster._contexts(given, 3)
+        last = contexts.last_observed[0].tolist()
+        assert last == pytest.approx(known[111], rel=1e-6)
+        assert contexts.values.isnan().any()
+    whole, labels = forecaster._contexts(y[:100], 3)
+    assert whole.last_observed is None
+    assert len(labels) == 2 * len(whole.values)
 
 
 def test_a_column_that_begins_late_does_not_spoil_the_others():
@@ -156,7 +155,7 @@ def test_a_column_that_begins_late_does_not_spoil_the_others():
     y["y1"] *= 1000
     y.iloc[:115, 1] = np.nan
     forecaster = make_net(max_epochs=4).fit(y)
-    scaling = forecaster._scalings[None]
+    scaling = forecaster._known.scalings[None]
     assert scaling.loc[1] == pytest.approx(y["y1"].mean())
     forecast = forecaster.predict(fh=FH)
     assert forecast["y0"].between(0, 20).all()
@@ -238,7 +237,7 @@ def test_what_was_observed_later_is_not_known_after_going_back():
     y = make_trend()
     y.iloc[:70, 0] = y.iloc[100:, 0] = np.nan
     forecaster = make_net().fit(y).update(y[40:60], update_params=False)
-    assert np.isnan(forecaster._earlier[None].values[0])
+    assert np.isnan(forecaster._known.last_observed[None].values[0])
 
 
 @each_index
@@ -335,7 +334,7 @@ def test_a_column_that_is_not_seen_for_long_keeps_its_level():
     forecaster = make_net().fit(y[:100])
     for rows in (slice(100, 115), slice(115, 130)):
         forecaster.update(y[rows], update_params=False)
-    assert forecaster._scalings[None].loc[1] == 1e6
+    assert forecaster._known.scalings[None].loc[1] == 1e6
     assert forecaster.predict(fh=FH)["y1"].between(1e6 - 50, 1e6 + 50).all()
 
 

@@ -109,8 +109,8 @@ def test_what_was_before_moves_on_with_the_context():
     context = torch.tensor([[1.0, nan, nan, nan], [nan, nan, nan, 4.0]])[:, :, None]
     network = BeforeNetwork().eval()
     before = torch.tensor([[8.0], [9.0]])
-    roll_forward(network, context, 6, batch_size=2, before=before)
+    roll_forward(network, context, 6, batch_size=2, last_observed=before)
     assert network.seen == [[8.0, 9.0], [1.0, 9.0], [1.0, 4.0]]
     network.seen.clear()
-    roll_forward(network, context, 1, batch_size=1, before=before)
+    roll_forward(network, context, 1, batch_size=1, last_observed=before)
     assert network.seen == [[8.0], [9.0]]

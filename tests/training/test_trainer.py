@@ -15,8 +15,8 @@ from sktime_llm.errors import (
     TrainingInterrupted,
 )
 from sktime_llm.training import trainer
+from sktime_llm.training.splitting import split_windows
 from sktime_llm.training.trainer import train
-from sktime_llm.training.windows import split_windows
 
 from .toy import SHAPE, LinearNetwork, make_config, make_network, make_windows
 

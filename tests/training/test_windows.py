@@ -7,14 +7,12 @@ import torch
 from sktime_llm.errors import SeriesTooShortError
 from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.training import windows as windows_module
+from sktime_llm.training.splitting import Split, n_training_rows, split_windows
 from sktime_llm.training.windows import (
     Windows,
     WindowShape,
-    has_both_parts,
-    last_before,
-    split_windows,
+    last_observed_before,
     stack_windows,
-    train_rows,
 )
 
 CPU = torch.device("cpu")
@@ -52,7 +50,7 @@ def test_gather_gives_what_slicing_gives():
 def test_validation_targets_are_never_trained_on():
     values = np.arange(20.0)[:, None]
     training, validation = split_windows([values], SHAPE, 0.25, CPU)
-    boundary = train_rows(20, SHAPE, 0.25)
+    boundary = n_training_rows(20, SHAPE, 0.25)
     assert boundary == 15
     train_context, train_target = training.gather(torch.arange(len(training)))
     valid_context, valid_target = validation.gather(torch.arange(len(validation)))
@@ -71,13 +69,13 @@ def test_no_window_reaches_into_the_next_series():
 
 
 def test_a_series_too_short_for_both_only_trains():
-    assert train_rows(6, SHAPE, 0.2) == 6
+    assert n_training_rows(6, SHAPE, 0.2) == 6
     training, validation = split_windows([np.zeros((6, 1))], SHAPE, 0.2, CPU)
     assert (len(training), len(validation)) == (2, 0)
 
 
 def test_validation_has_at_least_one_whole_target():
-    assert train_rows(100, SHAPE, 0.001) == 98
+    assert n_training_rows(100, SHAPE, 0.001) == 98
 
 
 def test_too_short_for_one_window_tells_the_numbers():
@@ -107,7 +105,7 @@ def test_windows_without_any_target_are_left_out(fraction):
     rows[15:18, 0] = np.nan  # of one variate only
     rows[28:31] = np.nan
     rows[39] = np.nan  # the last target has one row
-    boundary = train_rows(40, SHAPE, fraction)
+    boundary = n_training_rows(40, SHAPE, fraction)
     first = boundary - SHAPE.context_length
     ranges = [range(boundary - 4), range(first, 36)]
     for windows, starts in zip(
@@ -137,7 +135,8 @@ def test_windows_know_their_series():
     series = [np.zeros((n, 1)) for n in (7, 2, 6)]
     training, _ = split_windows(series, SHAPE, 0.0, CPU)
     assert training.series.tolist() == [0, 0, 0, 2, 2]
-    training, _ = split_windows(series, SHAPE, 0.0, CPU, numbers=[4, 1, 3])
+    starts = Split.of(series, SHAPE, 0.0).training
+    (training,) = stack_windows(series, [starts], SHAPE, CPU, numbers=[4, 1, 3])
     assert training.series.tolist() == [4, 4, 4, 3, 3]
     picked = training.features(torch.tensor([4, 0]))
     assert list(picked) == ["series"]
@@ -146,9 +145,9 @@ def test_windows_know_their_series():
 
 def test_both_sets_of_windows_know_their_series():
     series = [np.zeros((n, 1)) for n in (12, 20)]
-    for windows in split_windows(series, SHAPE, 0.25, CPU, numbers=[7, 9]):
+    for windows in split_windows(series, SHAPE, 0.25, CPU):
         starts_in_second = windows.starts >= 12
-        assert windows.series.tolist() == [9 if s else 7 for s in starts_in_second]
+        assert windows.series.tolist() == [1 if s else 0 for s in starts_in_second]
         assert len(windows.series.unique()) == 2
 
 
@@ -176,11 +175,11 @@ class Describing(ForecastNetwork):
 
 @pytest.mark.parametrize("at_once", [1, 3, 256])
 def test_described_windows_have_their_own_features(monkeypatch, at_once):
-    monkeypatch.setattr(windows_module, "_DESCRIBED_AT_ONCE", at_once)
+    monkeypatch.setattr(windows_module, "_FEATURES_AT_ONCE", at_once)
     values = np.array([2, 1, 3, 5, 4, 6, 1, 2, 3, 4, 5, 6.0])[:, None]
     windows, _ = split_windows([values], SHAPE, 0.0, CPU)
     network = Describing()
-    windows.describe(network)
+    windows.compute_features(network)
     assert sum(network.sizes) == len(windows)
     assert max(network.sizes) <= at_once
 
@@ -203,26 +202,27 @@ def test_a_network_without_features_is_not_asked():
 
     windows, _ = split_windows([np.zeros((9, 1))], SHAPE, 0.0, CPU)
     windows.gather = None
-    windows.describe(Plain())
+    windows.compute_features(Plain())
     assert set(windows.features(torch.tensor([0]))) == {"series"}
 
 
 def test_no_windows_have_no_features():
     network = Describing()
     _, none = split_windows([np.ones((9, 1))], SHAPE, 0.0, CPU)
-    none.describe(network)
+    none.compute_features(network)
     assert network.sizes == []
 
 
 def test_last_before_by_hand():
     values = np.array([[NAN, 1.0], [2.0, NAN], [NAN, NAN], [4.0, NAN]])
-    assert last_before(values, np.array([9.0, NAN])).tolist()[1:] == [
+    assert last_observed_before(values, np.array([9.0, NAN])).tolist()[1:] == [
         [9.0, 1.0],
         [2.0, 1.0],
         [2.0, 1.0],
         [4.0, 1.0],
     ]
-    np.testing.assert_array_equal(last_before(values)[:2], [[NAN, NAN], [NAN, 1.0]])
+    first_rows = last_observed_before(values)[:2]
+    np.testing.assert_array_equal(first_rows, [[NAN, NAN], [NAN, 1.0]])
 
 
 def test_windows_tell_what_was_observed_last_before_them():
@@ -234,7 +234,7 @@ def test_windows_tell_what_was_observed_last_before_them():
         [starts],
         WindowShape(3, 2),
         CPU,
-        before=[None, np.array([5.0])],
+        last_observed=[None, np.array([5.0])],
     )
     before = windows.features(torch.arange(5))["last_observed"].flatten().tolist()
     assert math.isnan(before[0])
@@ -250,10 +250,10 @@ def test_without_gaps_nothing_is_told_of_what_was_before():
 @pytest.mark.parametrize("hidden", ["validation", "training"])
 def test_a_part_without_a_value_to_forecast(hidden):
     values = np.arange(40.0)[:, None]
-    assert has_both_parts([values], SHAPE, 0.3)
+    assert Split.of([values], SHAPE, 0.3).has_both
     values[slice(28, None) if hidden == "validation" else slice(28)] = NAN
-    assert not has_both_parts([values], SHAPE, 0.3)
-    assert has_both_parts([values, np.arange(40.0)[:, None]], SHAPE, 0.3)
+    assert not Split.of([values], SHAPE, 0.3).has_both
+    assert Split.of([values, np.arange(40.0)[:, None]], SHAPE, 0.3).has_both
 
 
 def test_windows_without_a_value_to_forecast_are_named():

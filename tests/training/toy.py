@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from sktime_llm.networks._interface import ForecastNetwork, ForecastOutput
-from sktime_llm.training.trainer import TrainingConfig
-from sktime_llm.training.windows import WindowShape, split_windows
+from sktime_llm.training.config import TrainingConfig
+from sktime_llm.training.splitting import split_windows
+from sktime_llm.training.windows import WindowShape
 
 SHAPE = WindowShape(context_length=4, prediction_length=2)
 

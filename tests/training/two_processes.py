@@ -8,7 +8,8 @@ from accelerate import PartialState
 from sktime.datasets import load_airline
 
 from sktime_llm import CALFForecaster, LLMTSNetForecaster
-from sktime_llm.training.trainer import on_main_process, train
+from sktime_llm.training.processes import on_main_process
+from sktime_llm.training.trainer import train
 from tests.training.toy import make_config, make_network, make_windows
 
 

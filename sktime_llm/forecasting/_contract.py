@@ -1,0 +1,164 @@
+"""sktime's contract, kept for all forecasters in one place."""
+
+from contextlib import suppress
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
+
+from sktime_llm.errors import InputError, TrainingInterrupted
+from sktime_llm.forecasting._checks import (
+    check_complete,
+    columns_of,
+    naming_text_columns,
+)
+from sktime_llm.forecasting._known import KnownSeries
+from sktime_llm.forecasting._parameters import ParameterMixin
+from sktime_llm.forecasting._saving import move_networks, with_networks_on_cpu
+from sktime_llm.forecasting._series import MTYPES, frequency_of
+
+
+class SktimeForecaster(ParameterMixin, BaseForecaster):
+    """What sktime asks of a forecaster beside `_fit`, `_predict` and `_update`."""
+
+    _tags = {
+        "authors": ["sktime-llm developers"],
+        "maintainers": ["sktime-llm developers"],
+        "python_dependencies": ["torch", "transformers", "peft", "accelerate"],
+        "y_inner_mtype": MTYPES,
+        "X_inner_mtype": MTYPES,
+        "capability:multivariate": True,
+        "capability:exogenous": False,
+        "capability:insample": False,
+        "capability:pred_int": False,
+        "capability:missing_values": False,
+        "capability:update": True,
+        "capability:unequal_length": True,
+        "capability:pretrain": True,
+        "capability:random_state": True,
+        "property:randomness": "derandomized",
+        "pretrain:fitted_params": ["pretrained_network_", "pretrain_history_"],
+        "requires-fh-in-fit": False,
+        "X-y-must-have-same-index": False,
+    }
+    # the recent rows that a forecast needs are kept here, the rest is not
+    _config = {"remember_data": False}
+
+    _known: KnownSeries
+    _forecast: Any
+    _X_columns: list[Any] | None = []
+    _interruption: TrainingInterrupted | None = None
+    _cutoff: Any  # of sktime
+
+    def __init__(self) -> None:
+        super().__init__()
+        # sktime makes these only if remember_data is on at this point
+        self._y = self._X = None
+
+    # fit, pretrain and update, which Ctrl-C may interrupt
+
+    def fit(self, y: Any, X: Any = None, fh: Any = None) -> "SktimeForecaster":
+        """Fit as sktime does; an interruption is raised once the state is whole."""
+        return self._raising_interruption(super().fit(y=y, X=X, fh=fh))
+
+    def fit_predict(self, y: Any, X: Any = None, fh: Any = None, X_pred: Any = None):  # type: ignore[no-untyped-def]
+        """Fit and predict as sktime does; see `fit`."""
+        forecast = super().fit_predict(y=y, X=X, fh=fh, X_pred=X_pred)
+        return self._raising_interruption(forecast)
+
+    def pretrain(self, y: Any, X: Any = None, fh: Any = None) -> "SktimeForecaster":
+        """Pretrain as sktime does; see `fit`."""
+        return self._raising_interruption(super().pretrain(y=y, X=X, fh=fh))
+
+    def update(
+        self, y: Any, X: Any = None, update_params: bool = True
+    ) -> "SktimeForecaster":
+        """Update as sktime does; see `fit`."""
+        updated = super().update(y=y, X=X, update_params=update_params)
+        return self._raising_interruption(updated)
+
+    def _raising_interruption(self, result: Any) -> Any:
+        # sktime calls a forecaster fitted after its `_fit`: raised there, Ctrl-C would
+        # lose the best epoch, and loops such as `evaluate` would go on
+        interruption, self._interruption = self._interruption, None
+        if interruption is not None:
+            raise interruption
+        return result
+
+    # pickles
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state with networks on the CPU, which any machine can load."""
+        return with_networks_on_cpu(self.__dict__)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Put networks on the device that the parameter `device` names."""
+        self.__dict__.update(state)
+        move_networks(state, type(self).__name__)
+
+    # cutoff and input
+
+    def _set_cutoff_from_y(self, y: Any) -> None:
+        """Set the cutoff in fit only: `_update` moves it once nothing can fail."""
+        if not self.is_fitted:
+            self._move_cutoff(y)
+
+    def _move_cutoff(self, y: Any) -> None:
+        """Let the cutoff know its frequency, by which an absolute fh is counted."""
+        super()._set_cutoff_from_y(y)
+        cutoff = self.cutoff
+        if isinstance(cutoff, pd.DatetimeIndex) and cutoff.freq is None:
+            with suppress(ValueError):  # of an irregular index, which _read explains
+                frequency = self._known.frequency if self.is_fitted else frequency_of(y)
+                self._cutoff = pd.DatetimeIndex(cutoff, freq=frequency)
+
+    def _check_X_y(self, X: Any = None, y: Any = None, **kwargs: Any) -> Any:
+        """Raise if X in predict has columns that fit did not see; else as sktime.
+
+        What sktime refuses without saying where is named.
+        """
+        columns = columns_of(X)
+        if not self.is_fitted:
+            self._X_columns = columns
+        elif y is None and columns is not None and self._X_columns is not None:
+            unseen = [name for name in columns if name not in self._X_columns]
+            if unseen:
+                raise InputError(
+                    f"X has the column(s) {unseen} in predict, which fit did not see; "
+                    f"expected {self._X_columns}. (X is not used by "
+                    f"{type(self).__name__}.)"
+                )
+        if not self.get_tag("capability:missing_values"):
+            check_complete(y)
+        with naming_text_columns(y):
+            return super()._check_X_y(X=X, y=y, **kwargs)
+
+    # intervals of networks that forecast variances
+
+    def _predict_var(
+        self,
+        fh: ForecastingHorizon,
+        X: pd.DataFrame | None = None,
+        cov: bool = False,
+    ) -> pd.DataFrame | None:
+        if cov:
+            raise NotImplementedError(
+                f"{type(self).__name__} does not forecast covariances between time "
+                "steps; use cov=False for their variances."
+            )
+        return self._forecast(fh)[1]
+
+    def _predict_quantiles(
+        self, fh: ForecastingHorizon, X: pd.DataFrame | None, alpha: list[float]
+    ) -> pd.DataFrame:
+        mean, variance = self._forecast(fh)
+        assert variance is not None  # else sktime does not ask
+        columns = self._get_columns(method="predict_quantiles", alpha=alpha)
+        deviates = np.array([NormalDist().inv_cdf(p) for p in alpha])
+        deviation = np.sqrt(variance.to_numpy())[:, :, None]
+        values = mean.to_numpy()[:, :, None] + deviation * deviates
+        return pd.DataFrame(
+            values.reshape(len(mean), -1), index=mean.index, columns=columns
+        )

@@ -1,0 +1,269 @@
+"""What a fitted forecaster knows of its series, and how new rows extend it."""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from sktime.datatypes import update_data
+
+from sktime_llm.errors import InputError
+from sktime_llm.forecasting._scaling import Scaling
+from sktime_llm.forecasting._series import (
+    Key,
+    check_frequency,
+    last_rows,
+    split_series,
+    times_of,
+    to_arrays,
+)
+
+
+class LastObserved(NamedTuple):
+    """Last observed value of each channel of a series, before the rows that are kept.
+
+    Attributes
+    ----------
+    values : array of shape (channel,)
+        NaN where nothing was observed.
+    times : array of object of shape (channel,)
+        Time of each value; None where nothing was observed.
+    """
+
+    values: np.ndarray
+    times: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        values: np.ndarray,
+        index: pd.Index,
+        n_kept: int,
+        earlier: "LastObserved | None" = None,
+    ) -> "LastObserved":
+        """Look at (time, channel) before the last `n_kept` rows, then at `earlier`."""
+        if earlier is None:
+            n_channels = values.shape[1]
+            earlier = cls(np.full(n_channels, np.nan), np.full(n_channels, None))
+        head = values[: max(0, len(values) - n_kept)]
+        if not len(head):
+            return earlier
+        steps = np.arange(len(head))[:, None]
+        rows = np.where(np.isfinite(head), steps, -1).max(axis=0)
+        seen, latest = rows >= 0, np.take_along_axis(head, rows[None], axis=0)[0]
+        times = earlier.times.copy()
+        times[seen] = [index[row] for row in rows[seen]]
+        return cls(np.where(seen, latest, earlier.values), times)
+
+    def until(self, start: Hashable) -> "LastObserved":
+        """Drop what was observed at `start` or later."""
+        valid = np.array([t is not None and t < start for t in self.times], dtype=bool)
+        times = self.times.copy()
+        times[~valid] = None
+        return LastObserved(np.where(valid, self.values, np.nan), times)
+
+
+@dataclass(frozen=True)
+class KnownSeries:
+    """What a fitted forecaster knows of its series; an update makes a new one.
+
+    Attributes
+    ----------
+    rows : pandas.DataFrame
+        Most recent rows of every series, as many as a window has.
+    last_observed : dict of key to LastObserved
+        Last observed values before `rows`.
+    scalings : dict of key to Scaling
+        Scaling of each series.
+    numbers : dict of key to int
+        Number of each series, by which the network knows it.
+    frequency : offset or None
+        Frequency of datetimes.
+    descriptions : pandas.Series of str or None
+        Description of every variate, if the forecaster describes them.
+    """
+
+    rows: pd.DataFrame
+    last_observed: dict[Key, LastObserved]
+    scalings: dict[Key, Scaling]
+    numbers: dict[Key, int]
+    frequency: pd.offsets.BaseOffset | None
+    descriptions: pd.Series | None = None
+
+    @classmethod
+    def of(
+        cls,
+        parts: Mapping[Key, pd.DataFrame],
+        series: Mapping[Key, np.ndarray],
+        y: pd.DataFrame,
+        scalings: dict[Key, Scaling],
+        n_kept: int,
+        frequency: pd.offsets.BaseOffset | None,
+        descriptions: pd.Series | None = None,
+    ) -> "KnownSeries":
+        """Keep the last `n_kept` rows of each series of a frame, given in parts too."""
+        return cls(
+            rows=last_rows(y, n_kept),
+            last_observed={
+                key: LastObserved.of(series[key], rows.index, n_kept)
+                for key, rows in parts.items()
+            },
+            scalings=scalings,
+            numbers={key: i for i, key in enumerate(series)},
+            frequency=frequency,
+            descriptions=descriptions,
+        )
+
+
+class Extension(NamedTuple):
+    """Known series with new rows.
+
+    Attributes
+    ----------
+    known : KnownSeries
+        With the new rows, but without scalings and descriptions of new series.
+    series : dict of key to array of shape (time, channel)
+        All rows at hand, the old ones first.
+    n_new : list of int
+        New rows of each series.
+    first_observed : list of (array of shape (channel,) or None)
+        Last observed values before the rows of each series.
+    new : dict of key to array of shape (time, channel)
+        Series that were not known.
+    """
+
+    known: KnownSeries
+    series: dict[Key, np.ndarray]
+    n_new: list[int]
+    first_observed: list[np.ndarray | None]
+    new: dict[Key, np.ndarray]
+
+
+def extend(
+    known: KnownSeries, y: pd.DataFrame, n_kept: int, *, allow_missing: bool
+) -> Extension:
+    """Add the rows of a frame, and its new series, to what is known.
+
+    Raises
+    ------
+    InputError
+        If the rows cannot follow those that are known.
+    """
+    ends = {key: rows.index[-1] for key, rows in split_series(known.rows)}
+    frame = extend_rows(known.rows, y, known.frequency, allow_missing=allow_missing)
+    parts = dict(split_series(frame))
+    series = to_arrays(parts, allow_missing=allow_missing)
+    check_frequency(parts, known.frequency)
+    earlier = {key: known.last_observed[key].until(parts[key].index[0]) for key in ends}
+    new = {key: values for key, values in series.items() if key not in ends}
+    numbers = {key: len(known.numbers) + i for i, key in enumerate(new)}
+    extended = replace(
+        known,
+        rows=last_rows(frame, n_kept),
+        last_observed={
+            key: LastObserved.of(series[key], rows.index, n_kept, earlier.get(key))
+            for key, rows in parts.items()
+        },
+        scalings={key: known.scalings[key].completed(series[key]) for key in ends},
+        numbers=known.numbers | numbers,
+    )
+    n_new = [
+        int((rows.index > ends[key]).sum()) if key in ends else len(rows)
+        for key, rows in parts.items()
+    ]
+    first = [earlier[key].values if key in earlier else None for key in series]
+    return Extension(extended, series, n_new, first, new)
+
+
+def extend_rows(
+    recent: pd.DataFrame,
+    y: pd.DataFrame,
+    frequency: pd.offsets.BaseOffset | None,
+    *,
+    allow_missing: bool,
+) -> pd.DataFrame:
+    """Join the rows kept of each series and new ones, up to the last new one.
+
+    Values that are in both are taken from `y` where it has them. A series that is not
+    in `y` stays as it is. Steps between the old rows and the new ones are NaN, if that
+    is allowed.
+
+    Raises
+    ------
+    InputError
+        If steps between are missing and that is not allowed.
+    """
+    old, new = _ends(recent), _ends(y)
+    # sktime forecasts from the last row that update was given
+    last = new["last"].reindex(_keys(recent.index)).to_numpy()
+    kept = recent[pd.isna(last) | (times_of(recent.index) <= last)]
+    joined = update_data(kept, y.rename_axis(recent.index.names))
+    left_out: list[Any] = []
+    known: dict[Any, pd.Index] = {}
+    for key in new.index.intersection(old.index):
+        # of a series taken back, rows before the first new one may be left
+        before = old["last"][key]
+        if new["last"][key] < before:
+            continue
+        ends = before, new["first"][key]
+        if ends not in known:  # most panels have one such pair, or few
+            known[ends] = _between(*ends, times_of(recent.index), frequency)
+        if len(known[ends]) and not allow_missing:
+            is_panel = isinstance(recent.index, pd.MultiIndex)
+            raise _gap(known[ends], ends, key if is_panel else None)
+        left_out += [(key, step) for step in known[ends]]
+    if not left_out:
+        return joined
+    return joined.reindex(joined.index.append(_labels(left_out, recent))).sort_index()
+
+
+_ONLY = 0
+
+
+def _keys(index: pd.Index) -> pd.Index:
+    if isinstance(index, pd.MultiIndex):
+        return index.droplevel(-1)
+    return pd.Index([_ONLY] * len(index))
+
+
+def _ends(frame: pd.DataFrame) -> pd.DataFrame:
+    """First and last time of every series."""
+    times, keys = times_of(frame.index), _keys(frame.index)
+    by = list(range(keys.nlevels)) if keys.nlevels > 1 else 0
+    groups = pd.Series(times, index=keys).groupby(level=by)
+    return pd.DataFrame({"first": groups.min(), "last": groups.max()})
+
+
+def _between(
+    last: Any, first: Any, times: pd.Index, frequency: pd.offsets.BaseOffset | None
+) -> pd.Index:
+    """All time steps after `last` and before `first`; none if that is not on them."""
+    if isinstance(times, pd.PeriodIndex):
+        steps = pd.period_range(last, first, freq=times.freq)
+    elif isinstance(times, pd.DatetimeIndex):
+        if frequency is None:
+            return times[:0]
+        steps = pd.date_range(last, first, freq=frequency)
+    else:
+        steps = pd.RangeIndex(last, first + 1)
+    # what is not regular is explained where series are read
+    return steps[1:-1] if len(steps) and steps[-1] == first else steps[:0]
+
+
+def _labels(left_out: list[tuple[Any, Any]], like: pd.DataFrame) -> pd.Index:
+    if not isinstance(like.index, pd.MultiIndex):
+        return pd.Index([step for _, step in left_out], name=like.index.name)
+    tuples = [
+        (*(key if isinstance(key, tuple) else (key,)), step) for key, step in left_out
+    ]
+    return pd.MultiIndex.from_tuples(tuples, names=like.index.names)
+
+
+def _gap(steps: pd.Index, ends: tuple[Any, Any], key: Key) -> InputError:
+    name = "" if key is None else f" (series {key!r})"
+    return InputError(
+        f"y{name} begins at {ends[1]} in update, but the last row known is of "
+        f"{ends[0]}; expected {steps[0]}. Give the {len(steps)} row(s) between, too, "
+        "or fit again."
+    )
