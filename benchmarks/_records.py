@@ -14,7 +14,11 @@ import torch
 
 RESULTS = Path(__file__).parent / "results"
 # Options whose values are nobody else's, and what stands for these in a record.
-_OWN_PATHS = {"--data-dir": "DATA", "--results": "RESULTS"}
+_OWN_PATHS = {
+    "--data-dir": "DATA",
+    "--reference": "REFERENCE",
+    "--results": "RESULTS",
+}
 
 
 def run_missing(

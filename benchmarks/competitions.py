@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from _records import RESULTS, append, find, provenance, recorded
+from _records import RESULTS, provenance, run_missing
 
 from sktime_llm import CALFForecaster, LLMTSNetForecaster
 from sktime_llm._devices import resolve_device
@@ -100,7 +100,7 @@ def make_forecaster(args: argparse.Namespace, method: str, horizon: int, seed: i
 
 
 def run(args: argparse.Namespace, settings: dict) -> dict:
-    """Train every seed and forecast; return a record that says how."""
+    """Train every seed and forecast; return the errors and how they came about."""
     series = read(args.data_dir, settings["competition"], settings["period"])
     if args.part == "validation":
         series = hold_out(series)
@@ -113,11 +113,9 @@ def run(args: argparse.Namespace, settings: dict) -> dict:
         table = y_pred["value"].unstack("t", sort=False).loc[list(series)]
         # each series has its own times: without those of the others, its steps
         forecasts.append(np.stack([row[~np.isnan(row)] for row in table.to_numpy()]))
-    each = [point_errors(series, forecast, season) for forecast in forecasts]
     return {
-        **settings,
         **point_errors(series, np.mean(forecasts, axis=0), season),
-        "of_each_seed": each,
+        "of_each_seed": [point_errors(series, f, season) for f in forecasts],
         "series": len(series),
         "points": len(series) * horizon,
         "seconds": round(time.perf_counter() - started, 1),
@@ -125,27 +123,37 @@ def run(args: argparse.Namespace, settings: dict) -> dict:
     }
 
 
-def main() -> None:
-    """Run what is not in the results yet, and print a table for each period."""
-    args = parse_arguments()
+def settings_of_runs(args: argparse.Namespace) -> list[dict]:
+    """Return what each run depends on, method by method within each period."""
     ignored = ("data_dir", "results", "reference", "period", "method")
     common = {name: v for name, v in vars(args).items() if name not in ignored}
-    found = {}
-    for period in args.period or PERIODS[args.competition]:
-        for method in args.method:
-            settings = {**common, "period": period, "method": method}
-            if method == "LLM-TS Net without text":
-                del settings["backbone"]
-            record = find(args.results, settings)
-            if record is None:
-                record = run(args, settings)
-                append(args.results, record)
-            else:
-                print(f"{recorded(record)}: {method}, {period}")
-            found[period, method] = record
-        rows = [found[period, method] for method in args.method]
-        report(period, rows, args.reference)
-    report_all(found, args.method)
+    runs = [
+        {**common, "period": period, "method": method}
+        for period in args.period or PERIODS[args.competition]
+        for method in args.method
+    ]
+    for settings in runs:
+        if settings["method"] == "LLM-TS Net without text":
+            del settings["backbone"]
+    return runs
+
+
+def main() -> None:
+    """Run what is not in the results yet; print a table of each period, and of all."""
+    args = parse_arguments()
+    records = run_missing(
+        args.results,
+        settings_of_runs(args),
+        lambda settings: run(args, settings),
+        lambda settings: f"{settings['method']}, {settings['period']}",
+    )
+    found: list[dict] = []
+    for record in records:
+        found.append(record)
+        if len(found) % len(args.method) == 0:
+            report(record["period"], found[-len(args.method) :], args.reference)
+    for method in args.method:
+        report_all([record for record in found if record["method"] == method])
 
 
 def report(period: str, records: list[dict], reference: Path | None) -> None:
@@ -164,22 +172,17 @@ def report(period: str, records: list[dict], reference: Path | None) -> None:
     print(flush=True)
 
 
-def report_all(found: dict[tuple[str, str], dict], methods: list[str]) -> None:
-    """Print the errors over the points, or series, of all periods together."""
-    for method in methods:
-        records = [r for (_, name), r in found.items() if name == method]
-        points = [r["points"] for r in records]
-        smape, mape = (
-            np.average([r[error] for r in records], weights=points)
-            for error in ("smape", "mape")
-        )
-        mase = np.average(
-            [r["mase"] for r in records], weights=[r["series"] for r in records]
-        )
-        periods = ", ".join(r["period"] for r in records)
-        print(
-            f"{method}: sMAPE {smape:.2f}, MAPE {mape:.2f}, MASE {mase:.3f}: {periods}"
-        )
+def report_all(records: list[dict]) -> None:
+    """Print one method's errors over the points, or series, of all periods."""
+    points, series = ([r[count] for r in records] for count in ("points", "series"))
+    smape, mape, mase = (
+        np.average([r[error] for r in records], weights=weights)
+        for error, weights in zip(ERRORS, (points, points, series), strict=True)
+    )
+    print(
+        f"{records[0]['method']}, {', '.join(r['period'] for r in records)}: "
+        f"sMAPE {smape:.2f}, MAPE {mape:.2f}, MASE {mase:.3f}"
+    )
 
 
 def parse_arguments() -> argparse.Namespace:

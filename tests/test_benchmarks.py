@@ -52,6 +52,7 @@ def call(load, monkeypatch, capsys):
             ["--dataset", "ETTh1", "--data-dir", "a", "--horizon", "96", "192"],
             ["--dataset", "ETTh1", "--data-dir", "DATA", "--horizon", "96", "192"],
         ),
+        (["--reference", "/tmp/m.csv"], ["--reference", "REFERENCE"]),
         (["--method", "LLM-TS Net"], ["--method", "'LLM-TS Net'"]),
         ([], []),
     ],
