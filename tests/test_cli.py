@@ -392,10 +392,10 @@ def test_missing_values_go_to_the_forecasters_that_take_them(run, sales):
     assert "--missing interpolate" in err
     code, _, err = run(*arguments, "naive")
     assert code == 0
-    assert "  missing, kept as NaN: 1 values" in err
+    assert "  missing, kept as NaN: 1 value" in err
     code, _, err = run(*arguments, "naive", "theta", "--missing", "ffill")
     assert code == 0
-    assert "  missing, filled by ffill: 1 values" in err
+    assert "  missing, filled by ffill: 1 value" in err
 
 
 def test_weeks_are_written_as_in_the_file(run, tmp_path):

@@ -91,6 +91,13 @@ def sort_rows(
         _check_row_numbers(rows, alias)
         return rows
     found = alias or find_alias(source.name, times, series)
+    is_weekend = times.dt.dayofweek > 4
+    if found == "B" and is_weekend.any():
+        row = is_weekend.idxmax()
+        raise InputError(
+            f"{source.name}, {source.row(row)}: {format_time(times[row])} is not a "
+            f"business day (frequency B). Remove the row, or give another --frequency."
+        )
     ordinals = to_ordinals(times, found)
     rows = Rows(source, times, series, names, ordinals, found, alias is None)
     _check_distinct(rows)

@@ -143,14 +143,16 @@ def read_table(
         y = fill(rows, index, series, y, missing)
     if report is not None:
         how = f"filled by {missing}" if missing in FILLS else "kept as NaN"
-        counts = ("rows", len(y) - len(rows.times)), ("values", n_values)
+        counts = ("row", len(y) - len(rows.times)), ("value", n_values)
         found = {
             "times": [times_name],
             "targets": values.columns,
             "ids": ids,
             "left out": [f"{name} ({reason})" for name, reason in left_out.items()],
             f"left out, shorter than {min_length} rows": short,
-            f"missing, {how}": [f"{n} {k}" for k, n in counts if n],
+            f"missing, {how}": [
+                f"{n} {what}{'s' * (n > 1)}" for what, n in counts if n
+            ],
         }
         _report(report, rows, found)
     return _set_index(y, index, series, keys, times_name)
@@ -213,7 +215,8 @@ def _report(
         date_format = integer_format(rows.times.astype(str))
         hint = f" (if these are dates, give `--date-format {date_format}`)"
         what = f"row numbers{hint * bool(date_format)}"
-    report(f"{rows.source.name}: {len(rows.times)} rows{several}, {span}, {what}")
+    n_rows = f"{len(rows.times)} row{'s' * (len(rows.times) > 1)}"
+    report(f"{rows.source.name}: {n_rows}{several}, {span}, {what}")
     for what, items in found.items():
         names = ", ".join(map(str, items[:_MAX_NAMES]))
         more = f" and {len(items) - _MAX_NAMES} more" * (len(items) > _MAX_NAMES)

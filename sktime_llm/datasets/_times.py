@@ -14,7 +14,7 @@ _ISO = r"\d{4}-\d\d(-\d\d([T ]\d\d.*)?)?|\d{8}T\d\d.*"
 _QUARTER = r"\d{4}[ -]?Q[1-4]"
 _WEEK = r"\d{4}-?W\d\d"
 _SPAN = r"\d{4}-\d\d-\d\d/\d{4}-\d\d-\d\d"  # a week as pandas writes it
-_OFFSET = r"^(.*[T ]\d\d.*?)\s?(Z|[+-]\d\d(?::?\d\d)?)$"
+_OFFSET = r"^(.*[T ]\d\d.*?)\s?(Z|[+-][01]\d(?::?[0-5]\d)?)$"
 
 # Formats that an error suggests if all cells fit; pandas guesses most others.
 _INTEGER_FORMATS = {
@@ -55,8 +55,7 @@ def read_times(
         times = _parse(texts, "%Y%m%d")
     else:
         times = _read_notation(plain)
-        problem = f"expected a time like {texts[0]!r} in {source.row(0)}. Correct the "
-        problem += "cell or remove the row"
+        problem = "expected a time as in other rows. Correct the cell or remove the row"
     if times is None:
         formats = _fitting_formats(texts)[:2] or ["FORMAT"]
         fitting = " or ".join(f"`--date-format {shlex.quote(f)}`" for f in formats)
@@ -91,6 +90,8 @@ def _read_format(texts: pd.Series, date_format: str) -> pd.Series:
     try:
         if not re.search("%[YyG]", plain):
             raise ValueError("it has no year")
+        if "%z" in plain:
+            raise ValueError("%z is only read at its end, after a time of day")
         return _parse(texts, plain)
     except (ValueError, re.error) as error:
         raise InputError(
@@ -133,7 +134,7 @@ def _fitting_formats(texts: pd.Series) -> list[str]:
         guesses = [
             guess_datetime_format(text, dayfirst=is_day_first)
             for text in (texts.iloc[0], texts.iloc[-1])
-            for is_day_first in (True, False)
+            for is_day_first in (False, True)
         ]
     formats = dict.fromkeys([*guesses, *_FORMATS])
     return [one for one in formats if one and _parse(texts, one).notna().all()]
