@@ -25,9 +25,9 @@ _TINY_SEED = 2_408_014_387
 class GenerationDescriber(Describer):
     """Ask a causal language model of transformers, on this machine.
 
-    The model is found as a backbone is: a local folder, the local Hugging Face cache,
-    or the Hub. It is read when the first series is described; the last model used stays
-    in memory and is shared by all describers, until `clear_generation_cache`.
+    The model is found as a backbone is: in a local folder, the local Hugging Face
+    cache or the Hub. It is loaded when the first series is described. The model used
+    last stays in memory, shared by all describers, until `clear_generation_cache`.
 
     Parameters
     ----------
@@ -49,15 +49,15 @@ class GenerationDescriber(Describer):
     batch_size : int, default=8
         Series described at once.
     temperature : float, default=0.0
-        0 takes the most likely token each time, so the same series has the same text;
-        above, tokens are drawn at random.
+        0 takes the most likely token each time, so the same series has the same text.
+        Above 0, tokens are drawn at random.
     random_state : int, default=0
         Seed of these draws; the global random state stays as it is.
     device : str, default="auto"
-        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+        Such as ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
     dtype : str, default="auto"
-        Of the weights: ``"auto"`` is as they are saved; or ``"float32"``,
-        ``"bfloat16"``, ``"float16"``.
+        Type of the weights: ``"auto"`` for that of the file, ``"float32"``,
+        ``"bfloat16"`` or ``"float16"``.
     verbose : int, default=1
         1 shows a progress bar on a terminal if it takes long, 0 shows none.
 
@@ -148,47 +148,28 @@ class GenerationDescriber(Describer):
     def _describe_batch(
         self, batch: Sequence[NamedSeries], loaded: "LanguageModel"
     ) -> list[str]:
-        prompts = [
-            loaded.as_chat(make_prompt(self.prompt, one, self.n_values))
-            for one in batch
-        ]
-        names = [one.name for one in batch]
-        encoded = loaded.tokenizer(
-            prompts,
-            add_special_tokens=not loaded.tokenizer.chat_template,
-            padding=True,
-            padding_side="left",
-            return_tensors="pt",
+        n_new = int(self.max_new_tokens)
+        encoded = loaded.encode(
+            [make_prompt(self.prompt, one, self.n_values) for one in batch]
         )
-        self._check_lengths(encoded["attention_mask"], batch, loaded)
-        try:
-            tokens = loaded.generate(
-                encoded, int(self.max_new_tokens), float(self.temperature)
-            )
-        except RuntimeError as error:  # out of memory is one, too
-            raise DescriptionError(
-                f"series {names}: {self.model} failed to generate a text "
-                f"({type(error).__name__}: {error}). If memory is short, take a "
-                f"batch_size below {self.batch_size} or a smaller model."
-            ) from error
-        texts = loaded.tokenizer.batch_decode(tokens, skip_special_tokens=True)
-        return [" ".join(text.split()) for text in texts]
-
-    def _check_lengths(
-        self,
-        mask: "torch.Tensor",
-        batch: Sequence[NamedSeries],
-        loaded: "LanguageModel",
-    ) -> None:
-        positions = getattr(loaded.model.config, "max_position_embeddings", None)
-        for one, length in zip(batch, mask.sum(dim=1).tolist(), strict=True):
-            if positions is not None and length + self.max_new_tokens > positions:
+        n_positions = getattr(loaded.model.config, "max_position_embeddings", None)
+        lengths = encoded["attention_mask"].sum(dim=1).tolist()
+        for one, length in zip(batch, lengths, strict=True):
+            if n_positions is not None and length + n_new > n_positions:
                 raise InputError(
                     f"series {one.name!r}: the prompt has {length} tokens, and "
-                    f"max_new_tokens={self.max_new_tokens} may follow, but "
-                    f"{self.model} has {positions} positions. Lower max_new_tokens or "
+                    f"max_new_tokens={n_new} may follow, but {self.model} has "
+                    f"{n_positions} positions. Lower max_new_tokens or "
                     f"n_values={self.n_values}, or give a shorter prompt."
                 )
+        try:
+            return loaded.generate(encoded, n_new, float(self.temperature))
+        except RuntimeError as error:  # out of memory is one, too
+            raise DescriptionError(
+                f"series {[one.name for one in batch]}: {self.model} failed to "
+                f"generate a text ({type(error).__name__}: {error}). If memory is "
+                f"short, take a batch_size below {self.batch_size} or a smaller model."
+            ) from error
 
 
 class LanguageModel(NamedTuple):
@@ -197,33 +178,45 @@ class LanguageModel(NamedTuple):
     model: Any
     tokenizer: Any
 
-    def as_chat(self, prompt: str) -> str:
-        """Give the prompt as a user's message, if the model is made for chats."""
-        if not self.tokenizer.chat_template:
-            return prompt
-        return self.tokenizer.apply_chat_template(
-            [{"role": "user", "content": prompt}],
-            tokenize=False,
-            add_generation_prompt=True,
-            enable_thinking=False,  # known to some templates, ignored by the others
+    def encode(self, prompts: Sequence[str]) -> Any:
+        """Tokenize prompts, padded on the left; as chats if the model is for chats."""
+        if self.tokenizer.chat_template:
+            prompts = [
+                self.tokenizer.apply_chat_template(
+                    [{"role": "user", "content": prompt}],
+                    tokenize=False,
+                    add_generation_prompt=True,
+                    enable_thinking=False,  # ignored by templates without it
+                )
+                for prompt in prompts
+            ]
+        return self.tokenizer(
+            list(prompts),
+            add_special_tokens=not self.tokenizer.chat_template,
+            padding=True,
+            padding_side="left",
+            return_tensors="pt",
+            verbose=False,
         )
 
     def generate(
         self, encoded: Any, max_new_tokens: int, temperature: float
-    ) -> "torch.Tensor":
-        """Give the new tokens, (batch, token), of prompts padded on the left."""
-        sampling = {"temperature": temperature} if temperature > 0 else {}
+    ) -> list[str]:
+        """Return what the model writes after each prompt, white space as one space."""
         inputs = {
             name: encoded[name].to(self.model.device)
             for name in ("input_ids", "attention_mask")
         }
+        sampling = {"temperature": temperature} if temperature > 0 else {}
         tokens = self.model.generate(
             **inputs,
-            max_new_tokens=max_new_tokens,
-            do_sample=temperature > 0,
             **sampling,
+            max_new_tokens=max_new_tokens,
+            do_sample=bool(sampling),
         )
-        return tokens[:, inputs["input_ids"].shape[1] :]
+        new = tokens[:, inputs["input_ids"].shape[1] :]
+        texts = self.tokenizer.batch_decode(new, skip_special_tokens=True)
+        return [" ".join(text.split()) for text in texts]
 
 
 _LOCK = threading.Lock()

@@ -77,6 +77,17 @@ def make(model, **options):
     )
 
 
+def spy(monkeypatch, method):
+    """First arguments that a method of the language model gets, a list that grows."""
+    seen, call = [], getattr(_generation.LanguageModel, method)
+    monkeypatch.setattr(
+        _generation.LanguageModel,
+        method,
+        lambda self, first, *rest: seen.append(first) or call(self, first, *rest),
+    )
+    return seen
+
+
 def greedy(folder, prompt, n_tokens):
     """Append the most likely token again and again."""
     model = AutoModelForCausalLM.from_pretrained(folder).eval()
@@ -141,17 +152,9 @@ def test_chat_template(tmp_path, decoder):
 
 @pytest.mark.parametrize("chat", [None, "[CLS]{{ messages[0].content }}"])
 def test_one_start_from_template_or_tokenizer(tmp_path, monkeypatch, chat):
-    seen = []
-    generate = _generation.LanguageModel.generate
-    monkeypatch.setattr(
-        _generation.LanguageModel,
-        "generate",
-        lambda self, encoded, *rest: (
-            seen.append(encoded["input_ids"]) or generate(self, encoded, *rest)
-        ),
-    )
+    seen = spy(monkeypatch, "generate")
     make(save(tmp_path, GPT2LMHeadModel, chat=chat, start=True)).describe(SERIES[:1])
-    (tokens,) = seen
+    tokens = seen[0]["input_ids"]
     start = make_tiny_tokenizer().cls_token_id
     assert tokens[0, 0] == start
     assert (tokens == start).sum() == 1
@@ -205,17 +208,12 @@ def test_dtype(decoder):
 
 
 def test_default_prompt_tells_statistics_and_values(decoder, monkeypatch):
-    seen = []
-    as_chat = _generation.LanguageModel.as_chat
-    monkeypatch.setattr(
-        _generation.LanguageModel,
-        "as_chat",
-        lambda self, prompt: seen.append(prompt) or as_chat(self, "short"),
-    )
+    seen = spy(monkeypatch, "encode")
     describer = GenerationDescriber(decoder, n_values=4, max_new_tokens=5)
-    describer.describe([np.arange(100.0)])
-    assert "Statistics: 100 steps. Mean 49.5, " in seen[0]
-    assert "Means of 4 equal parts, oldest first: 12, 37, 62, 87\n" in seen[0]
+    with pytest.raises(InputError, match="the prompt has 590 tokens"):
+        describer.describe([np.arange(100.0)])
+    assert "Statistics: 100 steps. Mean 49.5, " in seen[0][0]
+    assert "Means of 4 equal parts, oldest first: 12, 37, 62, 87\n" in seen[0][0]
 
 
 # errors
