@@ -43,6 +43,18 @@ class SeriesTooShortError(InputError):
     """Not one training window fits into the data."""
 
 
+class ColumnTypeError(InputError, TypeError):
+    """A column that does not hold numbers."""
+
+
+class MissingPackageError(SktimeLLMError, ImportError):
+    """A package that the installation does not need, but what was asked for does."""
+
+
+class ForecasterFailedError(SktimeLLMError, RuntimeError):
+    """A forecaster failed in a comparison; its own error is the cause."""
+
+
 class DeviceNotAvailableError(SktimeLLMError, RuntimeError):
     """The device or precision that was asked for does not exist here."""
 

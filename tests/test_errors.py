@@ -16,7 +16,7 @@ OURS = [
 
 @pytest.mark.parametrize("error", OURS, ids=lambda error: error.__name__)
 def test_every_error_has_the_one_base_and_a_builtin(error):
-    builtins = ValueError, RuntimeError, OSError
+    builtins = ValueError, RuntimeError, OSError, ImportError
     assert issubclass(error, errors.SktimeLLMError)
     assert error is errors.SktimeLLMError or issubclass(error, builtins)
     restored = pickle.loads(pickle.dumps(error("what was wrong")))

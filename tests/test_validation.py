@@ -25,6 +25,7 @@ from sktime_llm._validation import (
     real,
 )
 from sktime_llm.backbone.adapters import AdapterConfig
+from sktime_llm.backbone.lora_amr import LoraAmrConfig
 from sktime_llm.errors import InputError
 from sktime_llm.text.describers import EndpointDescriber, GenerationDescriber
 from sktime_llm.training.config import TrainingConfig
@@ -38,6 +39,8 @@ WRONG = {
     bool: ["no", 1, math.nan],
     str: [1, True, math.nan],
 }
+OF_LORA_AMR = {"r": int, "lora_alpha": float, "lora_dropout": float}
+"""Parameters of LoraAmrConfig that it documents; peft's other ones are peft's."""
 FREE = {
     *("backbone", "revision", "model", "base_url", "api_key_env"),
     *("prompt", "cache_dir"),
@@ -68,18 +71,24 @@ USES = {
         describe, EndpointDescriber, base_url="http://localhost:1", model="m"
     ),
     AdapterConfig: AdapterConfig,
+    LoraAmrConfig: LoraAmrConfig,
     TrainingConfig: functools.partial(
         TrainingConfig, learning_rate=0.1, max_epochs=1, batch_size=1
     ),
 }
 
 
+def hints_of(use):
+    function = use.__init__ if inspect.isclass(use) else use
+    hints = typing.get_type_hints(function, localns={"BaseForecaster": object})
+    return {name: hints[name] for name in inspect.signature(use).parameters}
+
+
 def each_parameter():
     for use in USES:
-        function = use.__init__ if inspect.isclass(use) else use
-        hints = typing.get_type_hints(function, localns={"BaseForecaster": object})
-        for name in inspect.signature(use).parameters:
-            yield pytest.param(use, name, hints[name], id=f"{use.__name__}-{name}")
+        hints = OF_LORA_AMR if use is LoraAmrConfig else hints_of(use)
+        for name, hint in hints.items():
+            yield pytest.param(use, name, hint, id=f"{use.__name__}-{name}")
 
 
 def wrong_values(name, hint):

@@ -62,6 +62,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.pytorch_utils import Conv1D
 
+from sktime_llm._validation import (
+    BOOLEAN,
+    Constraint,
+    check_parameters,
+    integer,
+    one_of,
+    plain,
+    real,
+)
 from sktime_llm.backbone.architecture import attention_projection_names
 from sktime_llm.errors import InputError
 
@@ -151,14 +160,10 @@ class LoraAmrConfig(LoraConfig):
         """Check the options."""
         for field in fields(self):
             self._check_option(field)
-        _check_rank("r", self.r)
+        check_parameters(vars(self), _CONSTRAINTS)
         for name, rank in (self.rank_pattern or {}).items():
-            _check_rank(f"rank_pattern[{name!r}]", rank)
-        if self.init_lora_weights not in (True, False, "gaussian"):
-            raise InputError(
-                f"init_lora_weights={self.init_lora_weights!r}, expected True, False "
-                'or "gaussian": in LoRA-AMR the first factors stay random.'
-            )
+            _RANK.check(f"rank_pattern[{name!r}]", rank)
+        self.r = plain(self.r)
         super().__post_init__()
         self.peft_type = LoraAmrType.LORA_AMR
 
@@ -176,12 +181,20 @@ class LoraAmrConfig(LoraConfig):
             )
 
 
-def _check_rank(name: str, rank: Any) -> None:
-    if not isinstance(rank, int) or rank < 2 or rank % 2:
-        raise InputError(
-            f"{name}={rank!r}, expected an even whole number of at least 2: LoRA-AMR "
-            "trains a matrix of half that width."
-        )
+def _is_even(rank: Any) -> bool:
+    return integer(2).accepts(rank) and rank % 2 == 0
+
+
+_RANK = Constraint(
+    "an even whole number of at least 2: LoRA-AMR trains a matrix of half that width",
+    _is_even,
+)
+_CONSTRAINTS = {
+    "r": _RANK,
+    "lora_alpha": real(above=0),
+    "lora_dropout": real(0, below=1),
+    "init_lora_weights": BOOLEAN | one_of("gaussian"),
+}
 
 
 def attention_config(

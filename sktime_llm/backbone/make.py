@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from torch import nn
 
+from sktime_llm._validation import one_of
 from sktime_llm.backbone._module import Backbone, LanguageModelBackbone
 from sktime_llm.backbone.ablations import (
     AblationBackbone,
@@ -12,7 +13,6 @@ from sktime_llm.backbone.ablations import (
 )
 from sktime_llm.backbone.adapters import AdapterConfig
 from sktime_llm.backbone.loading import BackboneChoice, check_heads, load_config
-from sktime_llm.errors import InputError
 
 __all__ = ["BACKBONE_MODES", "BackboneChoice", "make_backbone"]
 
@@ -39,10 +39,7 @@ def make_backbone(
     BackboneNotFoundError
         If the model is on neither this machine nor the Hub.
     """
-    if choice.mode not in BACKBONE_MODES:
-        raise InputError(
-            f"backbone_mode={choice.mode!r}, expected one of {BACKBONE_MODES}."
-        )
+    one_of(*BACKBONE_MODES).check("backbone_mode", choice.mode)
     if choice.mode == "pretrained":  # which no seed changes
         choice = replace(choice, random_seed=0)
     if choice.mode in ("pretrained", "random"):

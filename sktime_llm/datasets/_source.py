@@ -11,7 +11,7 @@ from typing import NoReturn
 import numpy as np
 import pandas as pd
 
-from sktime_llm.errors import InputError
+from sktime_llm.errors import InputError, MissingPackageError
 
 _TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 _SEPARATORS = (",", ";", "\t", "|")
@@ -163,7 +163,7 @@ def _read_parquet(path: Path) -> Source:
     try:
         frame = pd.read_parquet(path)
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             f"Reading {path.name} needs pyarrow. Install it with "
             f"`pip install sktime-llm[baselines]`, or save the table as CSV."
         ) from error

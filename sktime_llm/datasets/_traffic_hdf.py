@@ -7,7 +7,7 @@ import pandas as pd
 
 from sktime_llm._validation import one_of
 from sktime_llm.datasets._traffic import STEP, require_file
-from sktime_llm.errors import InputError
+from sktime_llm.errors import InputError, MissingPackageError
 
 _KEYS = {"METR-LA": "df", "PEMS-BAY": "speed"}
 
@@ -55,7 +55,7 @@ def load_dcrnn(
     InputError
         If there is no such file, data set or key, or the table does not hold speeds
         over time.
-    ImportError
+    MissingPackageError
         If PyTables is not installed.
 
     References
@@ -92,7 +92,7 @@ def _read_hdf(path: Path, key: str) -> pd.DataFrame:
     try:
         import tables
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             f"Reading {path.name} needs PyTables. Install it with "
             f"`pip install sktime-llm[traffic]`."
         ) from error

@@ -18,6 +18,7 @@ from sktime_llm.errors import (
     BackboneCorruptedError,
     BackboneNotFoundError,
     DeviceNotAvailableError,
+    ForecasterFailedError,
     InputError,
     UnsupportedBackboneError,
 )
@@ -107,7 +108,7 @@ def compare_forecasters(
     InputError
         If the data are too short, no series of a data set has a MASE, or a parameter
         is invalid.
-    RuntimeError
+    ForecasterFailedError
         If a forecaster fails and `on_error` is ``"raise"``; its own error is the cause.
     BackboneNotFoundError, BackboneCorruptedError, UnsupportedBackboneError
         If the language model cannot be used.
@@ -264,7 +265,7 @@ def _evaluate(
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         if on_error == "raise":
-            raise RuntimeError(
+            raise ForecasterFailedError(
                 f"The forecaster {name!r} failed on the data set {dataset.name!r} with "
                 f"{reason}"
             ) from error

@@ -5,7 +5,7 @@ import importlib.util
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from sktime_llm.errors import InputError
+from sktime_llm.errors import InputError, MissingPackageError
 from sktime_llm.evaluation._warnings import library_warnings_off
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def default_forecasters(
     ------
     InputError
         If a name is unknown.
-    ImportError
+    MissingPackageError
         If a forecaster needs statsforecast, and it is not installed.
 
     Examples
@@ -132,7 +132,7 @@ def _make(name: str, seasonal_period: int, options: dict[str, Any]) -> "BaseFore
 
 def _make_statistical(name: str, seasonal_period: int) -> "BaseForecaster":
     if importlib.util.find_spec("statsforecast") is None:
-        raise ImportError(
+        raise MissingPackageError(
             f"The forecaster {name!r} needs statsforecast. Install it with "
             f"`pip install sktime-llm[baselines]`, or choose among the forecasters "
             f"{', '.join(_CLASSES)}, naive and seasonal-naive."

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from sktime_llm.errors import (
+    ColumnTypeError,
     ConstantSeriesWarning,
     EmptySeriesWarning,
     InputError,
@@ -129,7 +130,7 @@ def naming_text_columns(y: Any) -> Iterator[None]:
         }
         if not text:
             raise
-        raise TypeError(
+        raise ColumnTypeError(
             f"{error} These columns of y, with their types, are no numbers: {text}. "
             "Convert them, for example by y.astype(float), or leave them out."
         ) from error

@@ -2,13 +2,15 @@
 
 import importlib.util
 
+from sktime_llm.errors import MissingPackageError
+
 
 def require_matplotlib() -> None:
     """Raise an error that says what to install if matplotlib is missing.
 
     Raises
     ------
-    ImportError
+    MissingPackageError
         If matplotlib is not installed.
 
     Examples
@@ -17,6 +19,6 @@ def require_matplotlib() -> None:
     >>> require_matplotlib()
     """
     if importlib.util.find_spec("matplotlib") is None:
-        raise ImportError(
+        raise MissingPackageError(
             "Plots need matplotlib. Install it with `pip install sktime-llm[plots]`."
         )

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from sktime_llm._progress import progress_bar
 from sktime_llm._validation import STRING, VERBOSE, instance_of, integer, plain, real
-from sktime_llm.errors import DescriptionError, InputError
+from sktime_llm.errors import DescriptionError, InputError, MissingPackageError
 from sktime_llm.text._description_prompt import (
     DEFAULT_PROMPT,
     check_prompt,
@@ -180,7 +180,7 @@ class EndpointDescriber(Describer):
         try:
             from sktime_llm.text._chat_completions import ChatCompletions
         except ImportError as error:
-            raise ImportError(
+            raise MissingPackageError(
                 "EndpointDescriber needs httpx2 and tenacity. Install them with "
                 "`pip install sktime-llm[endpoint]`."
             ) from error

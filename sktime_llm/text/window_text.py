@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
-from sktime_llm.errors import InputError
+from sktime_llm._validation import one_of
 from sktime_llm.text.statistics import WindowStatistics
 
 TEXT_STYLES = ("short", "published")
@@ -40,8 +40,7 @@ def write_texts(statistics: WindowStatistics, style: str = "short") -> list[str]
     .. [1] S. Zhou et al. (2025). BALM-TSF: Balanced Multimodal Alignment for LLM-Based
        Time Series Forecasting. CIKM. arXiv 2509.00622.
     """
-    if style not in TEXT_STYLES:
-        raise InputError(f"text_style={style!r}, expected one of {TEXT_STYLES}.")
+    one_of(*TEXT_STYLES).check("text_style", style)
     write = _short if style == "short" else _published
     numbers = torch.stack(statistics[:3]).cpu().numpy().astype(np.float64)
     if style == "short":  # half the tokens: tokenizers take each digit after a point
