@@ -11,6 +11,7 @@ from sklearn.utils import check_random_state
 from sktime.forecasting.base import ForecastingHorizon
 
 from sktime_llm._devices import resolve_device, seeded
+from sktime_llm._validation import integer
 from sktime_llm.errors import InputError
 from sktime_llm.forecasting._checks import (
     check_columns,
@@ -347,6 +348,7 @@ class BaseLLMForecaster(SktimeForecaster):
 
     def _contexts(self, y: Any, stride: int | None) -> tuple[Contexts, pd.MultiIndex]:
         """Return contexts of `y`, or the most recent ones, and their labels."""
+        (integer(1) | None).check("stride", stride)
         if y is None:
             contexts = latest_contexts(self.network_, self._known)
             return contexts, labels_of_latest(self._known)

@@ -45,6 +45,8 @@ def check_long_enough(series: Mapping[Key, np.ndarray], context_length: int) -> 
 
 def check_varies(series: Mapping[Key, np.ndarray], columns: pd.Index) -> None:
     """Refuse data of which nothing can be learned; warn where it is some of them."""
+    if columns.empty:
+        raise InputError("y has 0 columns, expected at least 1: what to forecast.")
     if not any(np.isfinite(values).any() for values in series.values()):
         raise InputError(
             f"y has no value: all of its {max(map(len, series.values()))} rows are "

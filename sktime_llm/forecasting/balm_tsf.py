@@ -356,7 +356,6 @@ class BALMTSFForecaster(BaseLLMForecaster):
             If `y` has other columns than in fit, or a series shorter than a context.
         """
         self.check_is_fitted()
-        (integer(1) | None).check("stride", stride)
         contexts, labels = self._contexts(y, stride)
         network: Any = self.network_
         return report_alignment(network, contexts.values, labels)

@@ -91,6 +91,10 @@ class TestData:
             forecast = make().fit(y).predict(fh=[1])
         assert len(forecast) == 2
 
+    def test_no_columns(self, make):
+        with pytest.raises(InputError, match="y has 0 columns, expected at least 1"):
+            make().fit(make_series()[[]])
+
     def test_text_column(self, make):
         y = make_series(n_columns=2).assign(y1="text")
         with pytest.raises(

@@ -422,12 +422,6 @@ def test_alignment_of_data_that_cannot_be(y, message):
         forecaster.inspect_alignment(y)
 
 
-def test_alignment_with_a_bad_stride():
-    forecaster = make().fit(make_series())
-    with pytest.raises(InputError, match="stride=0, expected an integer of at least 1"):
-        forecaster.inspect_alignment(make_series(), stride=0)
-
-
 # what is saved
 
 

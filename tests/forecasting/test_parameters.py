@@ -6,7 +6,7 @@ import pytest
 from sktime_llm.backbone.loading import clear_backbone_cache
 from sktime_llm.errors import DeviceNotAvailableError, InputError
 
-from .common import each_forecaster, make_panel, make_series
+from .common import FORECASTERS, each_forecaster, make_panel, make_series
 
 NUMPY_TYPES = {int: np.int64, float: np.float32, bool: np.bool_, str: np.str_}
 
@@ -35,6 +35,17 @@ def test_a_missing_device_is_found_before_the_series_are_read(make, monkeypatch)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(DeviceNotAvailableError, match="device='cuda' was asked for"):
         make(device="cuda", context_length=1000).fit(make_series())
+
+
+@pytest.mark.parametrize(
+    ("name", "inspect"),
+    [("balm-tsf", "inspect_alignment"), ("llm-ts-net", "inspect_prompts")],
+)
+def test_wrong_strides_are_refused(name, inspect):
+    forecaster = FORECASTERS[name](max_epochs=1).fit(make_series())
+    for stride in (0, 1.5, "2", True):
+        with pytest.raises(InputError, match=r"stride=.*, expected an integer of"):
+            getattr(forecaster, inspect)(make_series(), stride=stride)
 
 
 @each_forecaster
