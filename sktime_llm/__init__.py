@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sktime_llm.forecasting.balm_tsf import BALMTSFForecaster
     from sktime_llm.forecasting.calf import CALFForecaster
     from sktime_llm.forecasting.llm_ts_net import LLMTSNetForecaster
+    from sktime_llm.forecasting.saving import load
 
 __all__ = [
     "BALMTSFForecaster",
@@ -21,6 +22,7 @@ __all__ = [
     "LLMTSNetForecaster",
     "__version__",
     "compare_forecasters",
+    "load",
 ]
 
 _HOME_OF = {
@@ -28,6 +30,7 @@ _HOME_OF = {
     "CALFForecaster": "sktime_llm.forecasting.calf",
     "LLMTSNetForecaster": "sktime_llm.forecasting.llm_ts_net",
     "compare_forecasters": "sktime_llm.evaluation",
+    "load": "sktime_llm.forecasting.saving",
 }
 
 

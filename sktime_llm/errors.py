@@ -71,6 +71,10 @@ class UnsupportedBackboneError(InputError):
     """A model whose architecture cannot serve as a backbone."""
 
 
+class SavedForecasterError(SktimeLLMError, RuntimeError):
+    """A file is not a saved forecaster, or is of a version that cannot be read."""
+
+
 class TrainingDivergedError(SktimeLLMError, RuntimeError):
     """The loss became infinite or NaN during training."""
 

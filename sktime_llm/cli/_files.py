@@ -1,11 +1,11 @@
 """Files that are written as a whole or not at all."""
 
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sktime_llm import _files
 from sktime_llm.errors import InputError
 
 
@@ -18,17 +18,8 @@ def make_folder(folder: Path) -> None:
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a path to write to; what was written there replaces the file at the end."""
-    with _explained(str(path)):
-        path = path.resolve()
-        if path.exists() and not path.is_file():  # such as /dev/null
-            yield path
-            return
-        beside = path.with_name(f".{os.getpid()}.{path.name}")
-        try:
-            yield beside
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
+    with _explained(str(path)), _files.replacing(path) as beside:
+        yield beside
 
 
 @contextmanager

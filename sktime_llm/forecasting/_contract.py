@@ -1,6 +1,8 @@
 """sktime's contract, kept for all forecasters in one place."""
 
+import importlib
 from contextlib import suppress
+from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
@@ -8,6 +10,7 @@ import numpy as np
 import pandas as pd
 from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 
+from sktime_llm._validation import one_of
 from sktime_llm.errors import InputError, TrainingInterrupted
 from sktime_llm.forecasting._checks import (
     check_complete,
@@ -18,6 +21,7 @@ from sktime_llm.forecasting._known import KnownSeries
 from sktime_llm.forecasting._parameters import ParameterMixin
 from sktime_llm.forecasting._saving import move_networks, with_networks_on_cpu
 from sktime_llm.forecasting._series import MTYPES, frequency_of
+from sktime_llm.forecasting.saving import load, write_zip
 
 
 class SktimeForecaster(ParameterMixin, BaseForecaster):
@@ -87,7 +91,44 @@ class SktimeForecaster(ParameterMixin, BaseForecaster):
             raise interruption
         return result
 
-    # pickles
+    # pickles and files
+
+    def save(
+        self, path: str | Path | None = None, serialization_format: str = "pickle"
+    ) -> Any:
+        """Save to a zip file, written beside and renamed at the end.
+
+        The frozen weights of the backbone are not saved; where the file is loaded they
+        are looked for by the backbone's name.
+
+        Parameters
+        ----------
+        path : str or Path, optional
+            The file; ``.zip`` is added if it does not end so. None returns the saved
+            forecaster instead of writing it.
+        serialization_format : {"pickle", "cloudpickle"}, default="pickle"
+            Both run code when they are loaded, so load only files that you trust.
+
+        Returns
+        -------
+        zipfile.ZipFile, or a tuple for `sktime.base.load` without a `path`
+
+        See Also
+        --------
+        sktime_llm.load : Load the file; `sktime.base.load` does, too.
+        """
+        if path is None:
+            return super().save(serialization_format=serialization_format)
+        one_of("pickle", "cloudpickle").check(
+            "serialization_format", serialization_format
+        )
+        dumps = importlib.import_module(serialization_format).dumps
+        return write_zip(self, path, dumps)
+
+    @classmethod
+    def load_from_path(cls, serial: Any) -> Any:
+        """Load from a zip file, for `sktime.base.load`."""
+        return load(serial)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state with networks on the CPU, which any machine can load."""

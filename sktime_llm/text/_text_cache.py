@@ -3,10 +3,10 @@
 import hashlib
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
+from sktime_llm._files import replacing
 from sktime_llm.errors import DescriptionError
 
 
@@ -47,14 +47,8 @@ class TextCache:
             return
         file = self._file(request)
         file.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=file.parent, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                json.dump({"text": text}, stream, ensure_ascii=False)
-            os.replace(temporary, file)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        with replacing(file) as beside, beside.open("w", encoding="utf-8") as stream:
+            json.dump({"text": text}, stream, ensure_ascii=False)
 
     def _file(self, request: dict[str, Any]) -> Path:
         assert self.folder is not None

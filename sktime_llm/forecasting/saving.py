@@ -1,0 +1,115 @@
+"""Files of fitted forecasters: written whole or not at all, with their version."""
+
+import json
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile, ZipFile
+
+from sktime.base import BaseEstimator
+
+from sktime_llm._files import replacing
+from sktime_llm._version import __version__
+from sktime_llm.errors import InputError, SavedForecasterError
+
+FORMAT = 1
+_VERSIONS = "_versions"
+_PACKAGES = ("sktime", "torch", "transformers", "peft")
+
+
+def load(path: str | Path) -> Any:
+    """Load a forecaster that its method `save` wrote.
+
+    Loading runs code, as unpickling does: load only files that you trust.
+
+    Parameters
+    ----------
+    path : str or Path
+        As given to `save`, with or without ``.zip``.
+
+    Returns
+    -------
+    forecaster
+        On the device that its parameter `device` names.
+
+    Raises
+    ------
+    SavedForecasterError
+        If the file is not a saved forecaster, or is of a version that cannot be read.
+    FileNotFoundError
+        If there is no such file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from sktime.datasets import load_airline
+    >>> from sktime_llm import CALFForecaster, load
+    >>> forecaster = CALFForecaster(backbone="tiny-random", max_epochs=1)
+    >>> forecaster = forecaster.fit(load_airline(), fh=[1, 2, 3])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     saved = forecaster.save(f"{folder}/airline-v1.0")
+    ...     loaded = load(f"{folder}/airline-v1.0.zip")
+    >>> loaded.predict().equals(forecaster.predict())
+    True
+    """
+    file = zip_path(path)
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"there is no saved forecaster {str(file)!r}; expected the path that was "
+            "given to save()."
+        )
+    with _explaining(file), ZipFile(file) as archive:
+        _check_format(file, archive)
+        return pickle.loads(archive.read("_obj"))
+
+
+def write_zip(forecaster: BaseEstimator, path: str | Path, dumps: Any) -> ZipFile:
+    """Write a forecaster to a zip file in sktime's layout, with the versions in use."""
+    file = zip_path(path)
+    versions = {"format": FORMAT, "sktime-llm": __version__}
+    versions |= {name: version(name) for name in _PACKAGES}
+    with replacing(file) as beside, ZipFile(beside, "w") as archive:
+        archive.writestr(_VERSIONS, json.dumps(versions))
+        archive.writestr("_metadata", dumps(type(forecaster)))
+        archive.writestr("_obj", dumps(forecaster))
+    return ZipFile(file)
+
+
+def zip_path(path: str | Path) -> Path:
+    """Return the path of the file, which ends in ``.zip``."""
+    if not isinstance(path, str | Path):
+        raise InputError(f"path={path!r}, expected a str or a Path.")
+    return Path(path) if str(path).endswith(".zip") else Path(f"{path}.zip")
+
+
+def _check_format(file: Path, archive: ZipFile) -> None:
+    if _VERSIONS not in archive.namelist():
+        raise SavedForecasterError(
+            f"{file} does not say by which version of sktime-llm it was written, so it "
+            "is of one before 0.1, or not ours. Fit the forecaster again and save it."
+        )
+    versions = json.loads(archive.read(_VERSIONS))
+    if versions["format"] != FORMAT:
+        raise SavedForecasterError(
+            f"{file} was written by sktime-llm {versions['sktime-llm']} in format "
+            f"{versions['format']}; sktime-llm {__version__} reads format {FORMAT}. "
+            "Install the version that wrote it, or fit the forecaster again."
+        )
+
+
+@contextmanager
+def _explaining(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except (BadZipFile, EOFError, KeyError, pickle.UnpicklingError) as error:
+        raise SavedForecasterError(
+            f"{file} is not a whole saved forecaster ({error!r}). Save it again."
+        ) from error
+    except (AttributeError, ImportError) as error:
+        raise SavedForecasterError(
+            f"{file} needs code that is not here ({error}). Install the packages, and "
+            "the versions of them, that it was saved with."
+        ) from error
