@@ -128,7 +128,7 @@ def measure(scores: Tensor, patterns: Tensor) -> Routing:
         float(torch.stack([c.max() / c.sum() for c in counts]).mean()),
         float(adjusted_mutual_info_score(patterns, best)),
         len({int(c.argmax()) for c in counts}),
-        share_in_use(usage_counts(best, N_PROMPTS)),
+        float(share_in_use(usage_counts(best, N_PROMPTS).double())),
     )
 
 

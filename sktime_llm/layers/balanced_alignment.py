@@ -1,4 +1,4 @@
-"""Two modalities brought to one scale and one meaning."""
+"""Balance and contrastive alignment of texts and series."""
 
 import math
 from typing import NamedTuple
@@ -9,25 +9,10 @@ from torch import Tensor, nn
 
 
 def balance(text: Tensor, series: Tensor, eps: float = 1e-5) -> Tensor:
-    """Give the tokens of the text the scale that those of the series have.
+    """Rescale the tokens of a text to the standard deviation of those of a series.
 
-    Parameters
-    ----------
-    text : Tensor of shape (batch, text token, d)
-        Divided by the ratio of the standard deviations, over tokens, of text and
-        series; per sample and feature.
-    series : Tensor of shape (batch, series token, d)
-        What gives the scale.
-    eps : float, default=1e-5
-        Added to both variances, which are the biased ones.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sktime_llm.layers.balanced_alignment import balance
-    >>> text = torch.tensor([[[1.0], [3.0]]])
-    >>> balance(text, 5 * text).flatten().round(decimals=2)
-    tensor([ 5., 15.])
+    Both are (batch, token, d); the deviations are over tokens, per sample and feature.
+    `eps` is added to both variances, which are biased.
     """
     return text * (_deviation(series, eps) / _deviation(text, eps))
 
@@ -70,14 +55,6 @@ class ContrastiveAlignment(nn.Module):
     ----------
     .. [1] A. van den Oord et al. (2018). Representation Learning with Contrastive
        Predictive Coding. arXiv 1807.03748.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sktime_llm.layers.balanced_alignment import ContrastiveAlignment
-    >>> tokens = torch.eye(3).unsqueeze(1)
-    >>> ContrastiveAlignment(0.07)(tokens, tokens).similarity.diagonal()
-    tensor([1., 1., 1.])
     """
 
     def __init__(self, init_temperature: float) -> None:

@@ -27,23 +27,11 @@ class CrossAttention(nn.Module):
         self.value = nn.Linear(d_model, d_model)
         self.output = nn.Linear(d_model, d_model)
 
-    def forward(self, tokens: Tensor, memory: Tensor) -> Tensor:
-        """Attend from each token to the whole table.
-
-        Parameters
-        ----------
-        tokens : Tensor of shape (batch, token, d_model)
-            The queries.
-        memory : Tensor of shape (entry, d_model)
-            The table.
-
-        Returns
-        -------
-        Tensor of shape (batch, token, d_model)
-        """
+    def forward(self, tokens: Tensor, table: Tensor) -> Tensor:
+        """(batch, token, d_model) and a table of (entry, d_model) to the former."""
         queries = self._split_heads(self.query(tokens).flatten(0, 1))
-        keys = self._split_heads(self.key(memory))
-        values = self._split_heads(self.value(memory))
+        keys = self._split_heads(self.key(table))
+        values = self._split_heads(self.value(table))
         mixed = F.scaled_dot_product_attention(queries, keys, values)
         mixed = mixed.squeeze(0).transpose(0, 1).reshape(tokens.shape)
         return self.output(mixed)

@@ -10,10 +10,10 @@ class CrossModalFusion(nn.Module):
     """Multi-head attention from time series to texts, with residual and layer norm.
 
     Each series attends to the texts of all series, as the text of a similar series can
-    help, too. Attention to a set does not know which text is whose: the texts could be
-    dealt anew to other series and nothing would change. So a series' own text is added
-    to its state in the query, projected to `d_model`, as a position embedding would be.
-    This addition is ours; the method's paper leaves open what a series attends to.
+    help, too. Attention to a set does not know which text belongs to which series, so a
+    series' own text, projected to `d_model`, is added to its state in the query, as a
+    position embedding would be. This addition is ours; the method's paper leaves open
+    what a series attends to.
 
     Parameters
     ----------
@@ -26,21 +26,6 @@ class CrossModalFusion(nn.Module):
         Number of attention heads; must divide `d_model`.
     dropout : float, default=0.0
         Dropout rate of what the attention adds to the states.
-
-    Raises
-    ------
-    InputError
-        If `n_heads` does not divide `d_model`.
-
-    Examples
-    --------
-    Two windows of three series:
-
-    >>> import torch
-    >>> from sktime_llm.layers.cross_modal_fusion import CrossModalFusion
-    >>> fusion = CrossModalFusion(d_model=8, d_text=32, n_heads=2)
-    >>> fusion(torch.randn(2, 3, 8), torch.randn(3, 32)).shape
-    torch.Size([2, 3, 8])
     """
 
     def __init__(
@@ -55,30 +40,14 @@ class CrossModalFusion(nn.Module):
         self.norm = nn.LayerNorm(d_model)
 
     def forward(self, states: Tensor, text: Tensor) -> Tensor:
-        """Add to each series what it reads in the texts.
+        """Add to each series, (batch, series, d_model), what it reads in the texts.
 
-        Parameters
-        ----------
-        states : Tensor of shape (batch, series, d_model)
-            One state per series; or (batch, series, token, d_model).
-        text : Tensor of shape (series, d_text)
-            One embedding per series. All windows share them, so they are projected once
-            per call. If the windows have texts of their own, (batch, series, d_text).
-
-        Returns
-        -------
-        Tensor of the shape of `states`
-
-        Raises
-        ------
-        InputError
-            If there is not one text per series.
+        The texts are (series, d_text), which all windows share and which are projected
+        once; or (batch, series, d_text).
         """
         _check_one_text_per_series(states, text)
         own = self.text_projection(text)
         memory = own if text.ndim == 3 else own.unsqueeze(0)
-        if states.ndim == 4:
-            own = own.unsqueeze(-2)
         # with shared texts, the series of all windows are one sequence of queries
         queries = (states + own).reshape(len(memory), -1, states.shape[-1])
         mixed = self.attention(queries, memory).view(states.shape)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Normalized(NamedTuple):
-    """A normalized window, and what undoes the normalization."""
+    """A normalized (batch, time, channel), and what undoes it, (batch, 1, channel)."""
 
     values: Tensor
     loc: Tensor
@@ -28,14 +28,6 @@ class InstanceNorm(nn.Module):
     ----------
     .. [1] T. Kim et al. (2022). Reversible Instance Normalization for Accurate
        Time-Series Forecasting against Distribution Shift. ICLR.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sktime_llm.layers.instance_norm import InstanceNorm
-    >>> window = torch.tensor([[[1.0], [3.0]]])
-    >>> InstanceNorm()(window).loc
-    tensor([[[2.]]])
     """
 
     def __init__(self, eps: float = 1e-5) -> None:
@@ -43,14 +35,7 @@ class InstanceNorm(nn.Module):
         self.eps = eps
 
     def forward(self, context: Tensor) -> Normalized:
-        """Normalize (batch, time, channel) over time.
-
-        Returns
-        -------
-        Normalized
-            ``values`` of the shape of `context`; ``loc`` and ``scale`` of shape
-            (batch, 1, channel).
-        """
+        """Normalize (batch, time, channel) over time."""
         variance, loc = torch.var_mean(context, dim=1, correction=0, keepdim=True)
         scale = torch.sqrt(variance + self.eps)
         return Normalized((context - loc) / scale, loc, scale)

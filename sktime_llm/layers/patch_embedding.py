@@ -5,14 +5,7 @@ from torch import Tensor, nn
 
 
 def count_patches(context_length: int, patch_length: int, patch_stride: int) -> int:
-    """Count the patches of a context whose end is padded by one stride.
-
-    Examples
-    --------
-    >>> from sktime_llm.layers.patch_embedding import count_patches
-    >>> count_patches(512, 16, 8)
-    64
-    """
+    """Count the patches of a context whose end is padded by one stride."""
     return (context_length - patch_length) // patch_stride + 2
 
 
@@ -38,14 +31,6 @@ class PatchEmbedding(nn.Module):
     ----------
     .. [1] Y. Nie et al. (2023). A Time Series is Worth 64 Words: Long-term Forecasting
        with Transformers. ICLR. arXiv 2211.14730.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sktime_llm.layers.patch_embedding import PatchEmbedding
-    >>> embed = PatchEmbedding(4, 2, d_model=8, d_token=6, dropout=0.0)
-    >>> embed(torch.zeros(5, 12)).shape
-    torch.Size([5, 6, 6])
     """
 
     def __init__(

@@ -11,12 +11,12 @@ from sktime_llm.errors import InputError
 
 
 class PromptSelection(NamedTuple):
-    """What a `PromptPool` gives for a batch of queries.
+    """Prompts that a `PromptPool` chose for a batch of queries.
 
     Attributes
     ----------
     tokens : Tensor of shape (..., n_selected * prompt_length, d_model)
-        The chosen prompts, weighted; to be put before the tokens of the series.
+        The chosen prompts, weighted; they go before the tokens of the series.
     indices : int64 Tensor of shape (..., n_selected)
         The chosen prompts, best first.
     scores : Tensor of shape (..., n_prompts)
@@ -35,9 +35,9 @@ class PromptPool(nn.Module):
     ``v^T tanh(W_q q + W_k k)``. The `n_selected` best keys give their values, each of
     `prompt_length` tokens, times the softmax of the scores.
 
-    The softmax is over the whole pool, not over the chosen: so a key has a gradient if
-    one prompt alone is chosen, and those that were not chosen have one, too. This is
-    our choice, as is the loss that `selection_loss` computes.
+    The softmax is over the whole pool, not over the chosen prompts, so that every key
+    has a gradient, even if a single prompt is chosen. This is our choice, as is the
+    loss that `selection_loss` computes.
 
     Parameters
     ----------
@@ -49,65 +49,31 @@ class PromptPool(nn.Module):
         Width of queries, keys and tokens.
     n_selected : int
         Prompts that a query takes, at most `n_prompts`.
-    d_attention : int, optional
-        Width in which query and key are compared; by default `d_model`.
-
-    Raises
-    ------
-    InputError
-        If `n_selected` is not between 1 and `n_prompts`, or `prompt_length` below 1.
 
     References
     ----------
     .. [1] D. Bahdanau et al. (2015). Neural Machine Translation by Jointly Learning to
        Align and Translate. ICLR. arXiv 1409.0473.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sktime_llm.layers.prompt_pool import PromptPool, usage_counts
-    >>> pool = PromptPool(n_prompts=8, prompt_length=3, d_model=16, n_selected=2)
-    >>> selection = pool(torch.randn(5, 16))
-    >>> selection.tokens.shape, selection.indices.shape, selection.scores.shape
-    (torch.Size([5, 6, 16]), torch.Size([5, 2]), torch.Size([5, 8]))
-    >>> int(usage_counts(selection.indices, n_prompts=8).sum())
-    10
     """
 
     def __init__(
-        self,
-        n_prompts: int,
-        prompt_length: int,
-        d_model: int,
-        n_selected: int,
-        d_attention: int | None = None,
+        self, n_prompts: int, prompt_length: int, d_model: int, n_selected: int
     ) -> None:
         super().__init__()
         _check_sizes(n_prompts, prompt_length, n_selected)
-        d_attention = d_model if d_attention is None else d_attention
         self.n_selected = n_selected
         self.keys = nn.Parameter(torch.randn(n_prompts, d_model))
         self.values = nn.Parameter(torch.randn(n_prompts, prompt_length, d_model))
-        self.query_projection = nn.Linear(d_model, d_attention, bias=False)
-        self.key_projection = nn.Linear(d_model, d_attention, bias=False)
-        self.score = nn.Linear(d_attention, 1, bias=False)
+        self.query_projection = nn.Linear(d_model, d_model, bias=False)
+        self.key_projection = nn.Linear(d_model, d_model, bias=False)
+        self.score = nn.Linear(d_model, 1, bias=False)
         # In the linear range of tanh, q adds the same to the score of every key, and a
         # few keys win for all q. A wide W_q q leaves that range.
         nn.init.normal_(self.query_projection.weight, std=4 / math.sqrt(d_model))
         nn.init.normal_(self.key_projection.weight, std=1 / math.sqrt(d_model))
 
     def forward(self, queries: Tensor) -> PromptSelection:
-        """Choose prompts for each query.
-
-        Parameters
-        ----------
-        queries : Tensor of shape (..., d_model)
-            One embedding for each series, of about unit variance.
-
-        Returns
-        -------
-        PromptSelection
-        """
+        """Choose prompts for queries (..., d_model) of about unit variance."""
         scores = self.score_keys(queries)
         indices = scores.topk(self.n_selected, dim=-1).indices
         weights = scores.softmax(dim=-1).gather(-1, indices)
@@ -116,7 +82,7 @@ class PromptPool(nn.Module):
         return PromptSelection(tokens.flatten(-3, -2), indices, scores)
 
     def score_keys(self, queries: Tensor) -> Tensor:
-        """Score every key for queries (..., d_model); gives (..., n_prompts)."""
+        """Score every key: queries of (..., d_model) to (..., n_prompts)."""
         projected = self.query_projection(queries).unsqueeze(-2)
         hidden = torch.tanh(projected + self.key_projection(self.keys))
         return self.score(hidden).squeeze(-1)
@@ -130,31 +96,12 @@ def selection_loss(scores: Tensor) -> Tensor:
     sure of its prompt and all prompts are used equally; the loss is 1 if all series
     have the same p, as in a pool that has collapsed.
 
-    Parameters
-    ----------
-    scores : Tensor of shape (..., n_prompts)
-        `PromptSelection.scores` of a batch, of 2 or more prompts.
-
-    Returns
-    -------
-    scalar Tensor
-
-    Raises
-    ------
-    InputError
-        If there is one prompt only.
+    The scores are `PromptSelection.scores` of 2 or more prompts.
 
     References
     ----------
     .. [1] R. Gomes, A. Krause, P. Perona (2010). Discriminative Clustering by
        Regularized Information Maximization. NeurIPS.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sktime_llm.layers.prompt_pool import selection_loss
-    >>> selection_loss(torch.zeros(4, 2)), selection_loss(1000 * torch.eye(2))
-    (tensor(1.), tensor(0.))
     """
     n_prompts = scores.shape[-1]
     if n_prompts < 2:
@@ -170,85 +117,20 @@ def selection_loss(scores: Tensor) -> Tensor:
 
 
 def usage_counts(indices: Tensor, n_prompts: int) -> Tensor:
-    """How often each prompt was chosen.
-
-    Parameters
-    ----------
-    indices : int64 Tensor of any shape
-        `PromptSelection.indices`.
-    n_prompts : int
-        Size of the pool.
-
-    Returns
-    -------
-    int64 Tensor of shape (n_prompts,)
-        Counts of several batches may be added.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sktime_llm.layers.prompt_pool import usage_counts
-    >>> usage_counts(torch.tensor([[0, 2], [2, 0], [2, 3]]), n_prompts=4)
-    tensor([2, 0, 3, 1])
-    """
+    """Count how often each prompt was chosen, (n_prompts,)."""
     return torch.bincount(indices.flatten(), minlength=n_prompts)
 
 
-def share_in_use(counts: Tensor) -> float:
-    """Share of the pool that is in use, by the perplexity of the choices.
+def share_in_use(counts: Tensor) -> Tensor:
+    """Return the share of the pool that is in use, by the perplexity of the choices.
 
-    It is ``exp(entropy) / n_prompts`` of the frequencies: 1 if all prompts are chosen
-    equally often, ``m / n_prompts`` if m prompts are and the others never. Unlike the
-    share of prompts that were chosen at least once, it does not rise by a prompt that
-    is chosen once among thousands.
-
-    Parameters
-    ----------
-    counts : Tensor of shape (n_prompts,)
-        From `usage_counts`.
-
-    Raises
-    ------
-    InputError
-        If no prompt was ever chosen.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sktime_llm.layers.prompt_pool import share_in_use
-    >>> round(share_in_use(torch.tensor([6, 6, 0, 0])), 4)
-    0.5
+    It is ``exp(entropy) / n_prompts`` of the frequencies, (n_prompts,) of floats: 1 if
+    all prompts are chosen equally often, ``m / n_prompts`` if m of them are. Unlike the
+    share of prompts that were chosen at least once, a prompt that is chosen once among
+    thousands does not raise it.
     """
-    total = counts.sum()
-    if total == 0:
-        raise InputError(
-            "the counts are all 0, expected choices of a prompt pool: count them while "
-            "the pool runs."
-        )
-    return float(perplexity(counts.cpu().double()) / len(counts))
-
-
-def perplexity(counts: Tensor) -> Tensor:
-    """Give the number of prompts in use: the exponential of the choices' entropy.
-
-    Parameters
-    ----------
-    counts : Tensor of shape (n_prompts,)
-        From `usage_counts`, not all 0; floats, of the precision that is wanted.
-
-    Returns
-    -------
-    scalar Tensor
-        Of dtype and device of `counts`.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sktime_llm.layers.prompt_pool import perplexity
-    >>> perplexity(torch.tensor([6.0, 6.0, 0.0, 0.0])).round(decimals=4)
-    tensor(2.)
-    """
-    return torch.special.entr(counts / counts.sum()).sum().exp()
+    frequencies = counts / counts.sum()
+    return torch.special.entr(frequencies).sum().exp() / len(counts)
 
 
 def _check_sizes(n_prompts: int, prompt_length: int, n_selected: int) -> None:

@@ -27,25 +27,10 @@ class TimeSpaceBlock(nn.Module):
         Width of the feed-forward part; by default ``4 * d_model``.
     dropout : float, default=0.0
         Dropout rate of what each part adds to the tokens, and within the feed-forward
-        part. Attention weights are not dropped: torch would then keep all of them.
+        part; attention weights are not dropped.
     intra_series, inter_series : bool, default=True
         Whether the block has this attention; without it, the other parts stay as they
         are.
-
-    Raises
-    ------
-    InputError
-        If the widths or heads do not divide each other.
-
-    Examples
-    --------
-    Two windows of 207 series, each of 4 tokens:
-
-    >>> import torch
-    >>> from sktime_llm.layers.time_space import TimeSpaceBlock
-    >>> block = TimeSpaceBlock(d_model=16, n_heads=4, n_kv_heads=2)
-    >>> block(torch.randn(2, 207, 4, 16)).shape
-    torch.Size([2, 207, 4, 16])
     """
 
     def __init__(
@@ -78,27 +63,15 @@ class TimeSpaceBlock(nn.Module):
         )
         self.norm = nn.LayerNorm(d_model)
 
-    def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Encode the tokens of all series.
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Encode tokens of (batch, series, token, d_model), in the order of time.
 
-        Parameters
-        ----------
-        tokens : Tensor of shape (batch, series, token, d_model)
-            Tokens of each series, in the order of time. The block knows this order, and
-            that of the series, only by what the tokens say.
-        mask : bool Tensor of shape (batch, series, token), optional
-            True where a token may be attended to. The others are encoded as well, but
-            no token sees them.
-
-        Returns
-        -------
-        Tensor of shape (batch, series, token, d_model)
+        The block knows neither that order nor that of the series: the tokens say it.
         """
         if self.intra_series is not None:
-            tokens = self.intra_series(tokens, mask)
+            tokens = self.intra_series(tokens)
         if self.inter_series is not None:
-            by_token = None if mask is None else mask.transpose(1, 2)
-            tokens = self.inter_series(tokens.transpose(1, 2), by_token).transpose(1, 2)
+            tokens = self.inter_series(tokens.transpose(1, 2)).transpose(1, 2)
         return self.norm(tokens + self.feed_forward(tokens))
 
 
@@ -113,10 +86,7 @@ class _AttentionPart(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.norm = nn.LayerNorm(d_model)
 
-    def forward(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, tokens: Tensor) -> Tensor:
         """Attend over `token` in (batch, group, token, d_model)."""
-        sequences = tokens.flatten(0, 1)
-        mixed = self.attention(
-            sequences, mask=None if mask is None else mask.flatten(0, 1)
-        )
+        mixed = self.attention(tokens.flatten(0, 1))
         return self.norm(tokens + self.dropout(mixed).view(tokens.shape))

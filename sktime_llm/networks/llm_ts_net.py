@@ -17,8 +17,8 @@ from sktime_llm.layers.missing import fill_gaps
 from sktime_llm.layers.prompt_pool import (
     PromptPool,
     PromptSelection,
-    perplexity,
     selection_loss,
+    share_in_use,
     usage_counts,
 )
 from sktime_llm.layers.time_space import TimeSpaceBlock
@@ -197,8 +197,10 @@ class LLMTSNetwork(ForecastNetwork):
     ) -> tuple[Normalized, Tensor]:
         """Fill gaps; give windows, and (batch, channel, time, value and flag)."""
         filled = fill_gaps(context, (features or {}).get("last_observed"))
-        window = self.norm(filled.values, filled.there)
-        steps = torch.stack([window.values, filled.there.to(context.dtype)], dim=-1)
+        window = self.norm(filled.values, filled.observed_mask)
+        steps = torch.stack(
+            [window.values, filled.observed_mask.to(context.dtype)], dim=-1
+        )
         return window, steps.transpose(1, 2)
 
     def _patches(self, steps: Tensor) -> Tensor:
@@ -216,12 +218,14 @@ class LLMTSNetwork(ForecastNetwork):
         target: Tensor,
         selection: PromptSelection | None,
     ) -> dict[str, Tensor]:
-        there = ~target.isnan()
-        forecast, truth = forecast[there], target[there]
+        observed = ~target.isnan()
+        forecast, truth = forecast[observed], target[observed]
         if variance is None:
             task = DISTANCES[self.task_loss](forecast, truth)
         else:
-            task = F.gaussian_nll_loss(forecast.to(truth.dtype), truth, variance[there])
+            task = F.gaussian_nll_loss(
+                forecast.to(truth.dtype), truth, variance[observed]
+            )
         losses = {"loss": task, "task": task}
         if selection is not None and self.pool is not None:
             losses["pool_in_use"] = _in_use(selection, len(self.pool.keys))
@@ -278,4 +282,4 @@ def _series_of(context: Tensor, features: Features | None) -> Tensor:
 
 def _in_use(selection: PromptSelection, n_prompts: int) -> Tensor:
     counts = usage_counts(selection.indices, n_prompts).to(selection.scores.dtype)
-    return perplexity(counts) / n_prompts  # a tensor: reading it would wait for a GPU
+    return share_in_use(counts)  # a tensor: reading it would wait for a GPU

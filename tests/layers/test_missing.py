@@ -26,19 +26,7 @@ def column(*values):
 def test_by_hand(values, filled):
     found = fill_gaps(column(*values))
     assert found.values.flatten().tolist() == filled
-    assert found.there.flatten().tolist() == [v == v for v in values]
-
-
-def test_each_window_and_variate_is_on_its_own():
-    torch.manual_seed(0)
-    context = torch.randn(4, 9, 3, dtype=torch.float64)
-    context[torch.rand(context.shape) < 0.5] = NAN
-    found = fill_gaps(context)
-    for b in range(4):
-        for c in range(3):
-            values, flags = reference.fill_gaps(context[b, :, c])
-            assert torch.equal(found.values[b, :, c], values)
-            assert torch.equal(found.there[b, :, c], flags.bool())
+    assert found.observed_mask.flatten().tolist() == [v == v for v in values]
 
 
 def test_the_input_is_left_as_it_is():
@@ -56,7 +44,7 @@ def test_a_filled_value_passes_its_gradient_to_where_it_is_from():
 
 
 @pytest.mark.parametrize(
-    ("values", "before", "filled"),
+    ("values", "last_observed", "filled"),
     [
         ([NAN, NAN, 3.0, NAN], 7.0, [7.0, 7.0, 3.0, 3.0]),
         ([NAN, NAN], 7.0, [7.0, 7.0]),
@@ -67,20 +55,24 @@ def test_a_filled_value_passes_its_gradient_to_where_it_is_from():
     ],
     ids=str,
 )
-def test_a_gap_at_the_start_takes_what_was_before_the_window(values, before, filled):
-    found = fill_gaps(column(*values), torch.tensor([[before]]))
+def test_a_gap_at_the_start_takes_the_last_observed_value(
+    values, last_observed, filled
+):
+    found = fill_gaps(column(*values), torch.tensor([[last_observed]]))
     assert found.values.flatten().tolist() == filled
-    assert found.there.flatten().tolist() == [v == v for v in values]
+    assert found.observed_mask.flatten().tolist() == [v == v for v in values]
 
 
-def test_what_was_before_is_of_each_window_and_variate():
+@pytest.mark.parametrize("share", [0.5, 0.8])
+def test_last_observed_values_are_by_window_and_variate(share):
     torch.manual_seed(0)
     context = torch.randn(4, 9, 3, dtype=torch.float64)
-    context[torch.rand(context.shape) < 0.8] = NAN
-    before = torch.randn(4, 3, dtype=torch.float64)
-    before[0, 1] = before[2, 2] = NAN
-    found = fill_gaps(context, before)
+    context[torch.rand(context.shape) < share] = NAN
+    last_observed = torch.randn(4, 3, dtype=torch.float64)
+    last_observed[0, 1] = last_observed[2, 2] = NAN
+    found = fill_gaps(context, last_observed)
     for b in range(4):
         for c in range(3):
-            values, _ = reference.fill_gaps(context[b, :, c], before[b, c])
+            values, flags = reference.fill_gaps(context[b, :, c], last_observed[b, c])
             assert torch.equal(found.values[b, :, c], values)
+            assert torch.equal(found.observed_mask[b, :, c], flags.bool())

@@ -83,14 +83,13 @@ def selection_loss(scores):
 # attention
 
 
-def grouped_query_attention(w, tokens, memory, n_heads, n_kv_heads, may_see=None):
-    """One sequence; `may_see` is a list of booleans, one for each row of the memory."""
+def grouped_query_attention(w, tokens, memory, n_heads, n_kv_heads):
+    """One sequence, and what it attends to."""
     queries, keys, values = (
         linear(part(w, name), x)
         for name, x in (("query", tokens), ("key", memory), ("value", memory))
     )
     d_head = tokens.shape[1] // n_heads
-    visible = [j for j in range(len(memory)) if may_see is None or may_see[j]]
     rows = []
     for i in range(len(tokens)):
         heads = []
@@ -100,44 +99,27 @@ def grouped_query_attention(w, tokens, memory, n_heads, n_kv_heads, may_see=None
             of_group = slice(group * d_head, (group + 1) * d_head)
             scores = [
                 queries[i, of_head] @ keys[j, of_group] / math.sqrt(d_head)
-                for j in visible
+                for j in range(len(memory))
             ]
-            weights = softmax(scores) if visible else []
-            mixed = torch.zeros_like(queries[i, of_head])
-            for j, weight in zip(visible, weights, strict=True):
-                mixed = mixed + weight * values[j, of_group]
-            heads.append(mixed)
+            pairs = zip(softmax(scores), values[:, of_group], strict=True)
+            heads.append(sum(weight * value for weight, value in pairs))
         rows.append(torch.cat(heads))
     return linear(part(w, "output"), torch.stack(rows))
 
 
-def time_space_block(w, tokens, n_heads, n_kv_heads, may_see=None):
-    """One window, (series, token, width); `may_see` is (series, token)."""
-    n_series, n_tokens, _ = tokens.shape
-    if may_see is None:
-        may_see = torch.ones(n_series, n_tokens, dtype=torch.bool)
+def time_space_block(w, tokens, n_heads, n_kv_heads):
+    """One window, (series, token, width)."""
 
-    def attend(w, x, may_see):
-        mixed = grouped_query_attention(
-            part(w, "attention"), x, x, n_heads, n_kv_heads, may_see.tolist()
-        )
+    def attend(w, x):
+        heads = (n_heads, n_kv_heads)
+        mixed = grouped_query_attention(part(w, "attention"), x, x, *heads)
         return layer_norm(part(w, "norm"), x + mixed)
 
-    if part(w, "intra_series"):
-        tokens = torch.stack(
-            [
-                attend(part(w, "intra_series"), tokens[series], may_see[series])
-                for series in range(n_series)
-            ]
-        )
-    if part(w, "inter_series"):
-        tokens = torch.stack(
-            [
-                attend(part(w, "inter_series"), tokens[:, place], may_see[:, place])
-                for place in range(n_tokens)
-            ],
-            dim=1,
-        )
+    if intra := part(w, "intra_series"):
+        tokens = torch.stack([attend(intra, series) for series in tokens])
+    if inter := part(w, "inter_series"):
+        places = [attend(inter, place) for place in tokens.transpose(0, 1)]
+        tokens = torch.stack(places, dim=1)
     encoded = []
     for x in tokens:
         hidden = gelu(linear(part(w, "feed_forward.0"), x))
