@@ -20,7 +20,8 @@ Means of {n_values} equal parts, oldest first: {values}
 Description:"""
 """Prompt of the describers that ask a language model."""
 
-_FIELDS = ("name", "n_steps", "step", "statistics", "values", "n_values")
+_FIELDS = ("name", "step", "statistics", "values")
+_COUNTS = ("n_steps", "n_values")
 
 
 def check_prompt(template: str) -> None:
@@ -33,20 +34,21 @@ def check_prompt(template: str) -> None:
         ``{statistics}`` nor ``{values}``.
     """
     try:
-        fields = [field for _, field, _, _ in Formatter().parse(template)]
-    except ValueError as error:
+        fields = {field for _, field, _, _ in Formatter().parse(template) if field}
+        unknown = sorted(fields.difference(_FIELDS, _COUNTS))
+        if not unknown:
+            template.format(**dict.fromkeys(_FIELDS, ""), **dict.fromkeys(_COUNTS, 1))
+    except (ValueError, LookupError, TypeError) as error:
         raise InputError(
             f"the prompt template cannot be read ({error}); write a brace that is "
             "meant as such twice."
         ) from error
-    used = {field for field in fields if field is not None}
-    unknown = sorted(used.difference(_FIELDS))
     if unknown:
         raise InputError(
             f"the prompt template has the fields {unknown}; expected some of "
-            f"{list(_FIELDS)}. Write a brace that is meant as such twice."
+            f"{[*_FIELDS, *_COUNTS]}. Write a brace that is meant as such twice."
         )
-    if not used & {"statistics", "values"}:
+    if not fields & {"statistics", "values"}:
         raise InputError(
             "the prompt template has neither {statistics} nor {values}, so the prompt "
             "would say nothing of the series; add one of them."

@@ -69,8 +69,8 @@ class Describer(BaseEstimator, ABC):
         Parameters
         ----------
         series : sequence of array-like of shape (time,)
-            Numbers in the data's own units, NaN where missing; lengths may differ. Give
-            the training span only, or the text tells of the future.
+            Numbers in the data's own units, NaN where missing; lengths may differ. Pass
+            only the training span, or the text describes the future.
         names : sequence of Hashable, optional
             One per series, for prompts and errors. Default is 0, 1, 2 and so on.
         seasonal_period : int, optional

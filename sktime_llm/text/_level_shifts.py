@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 _MIN_REGIME = 10
-"""Observations in the shortest regime that is told apart."""
+"""Observations in the shortest regime."""
 _MIN_VARIANCE_EXPLAINED = 0.2
 _MIN_SHARPNESS = 0.75
 _MAX_SHIFTS = 2

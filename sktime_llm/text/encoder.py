@@ -29,8 +29,8 @@ class DescriptionEncoder(nn.Module):
 
     The objective is the model's own: the next token for a decoder, masked tokens for
     an encoder. A linear map, which starts as the identity and trains, and the frozen
-    word embeddings of the model take hidden states to words. Of the backbone all that
-    requires a gradient is tuned.
+    word embeddings of the model take hidden states to words. All parameters of the
+    backbone that require a gradient are tuned.
     """
 
     def __init__(self, backbone: Backbone) -> None:
@@ -58,7 +58,7 @@ class DescriptionEncoder(nn.Module):
         n_steps : int
             Steps of Adam. 0 only freezes.
         seed : int
-            Decides the order of texts and what is masked.
+            Seed of the order of texts and of the masks.
         learning_rate : float, default=4e-3
             Learning rate of Adam.
         names : sequence, optional

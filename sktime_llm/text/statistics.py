@@ -49,7 +49,7 @@ def top_lags(windows: Tensor, n_lags: int) -> Tensor:
 
     The autocorrelation of a window around its mean is the inverse transform of its
     power spectrum. It is symmetric around half the window, so only lags up to there are
-    ranked, without lag 0. Of lags that are equal to about 1e-4 the shorter comes first,
+    ranked, without lag 0. Among lags that agree to about 1e-4 the shorter comes first,
     so a constant window has the lags 1, 2, 3 and so on.
     """
     length = windows.shape[1]

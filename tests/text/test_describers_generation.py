@@ -306,6 +306,8 @@ def test_unknown_model():
         ({"prompt": "{values} {nam}"}, r"fields \['nam'\]; expected some of"),
         ({"prompt": "{values.real}"}, r"fields \['values.real'\]"),
         ({"prompt": "{values"}, "cannot be read"),
+        ({"prompt": "{values:d}"}, "cannot be read .*format code 'd'"),
+        ({"prompt": "{values:{width}}"}, "cannot be read .*'width'"),
         ({"prompt": "what now?"}, "would say nothing of the series"),
     ],
 )
