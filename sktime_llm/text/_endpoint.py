@@ -71,7 +71,7 @@ class EndpointDescriber(Describer):
     ------
     InputError
         By `describe`, if a parameter is out of range.
-    ImportError
+    MissingPackageError
         By `describe`, if the extra ``[endpoint]`` is not installed.
     DescriptionError
         By `describe`, if the key is missing, or a series has no text in the end, with
