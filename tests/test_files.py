@@ -10,9 +10,14 @@ from sktime_llm._files import replacing
 def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("old")
-    with pytest.raises(ValueError, match="midway"), replacing(path) as beside:
-        beside.write_text("half")
-        raise ValueError("midway")
+
+    def fail_midway():
+        with replacing(path) as beside:
+            beside.write_text("half")
+            raise ValueError("midway")
+
+    with pytest.raises(ValueError, match="midway"):
+        fail_midway()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
