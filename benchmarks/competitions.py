@@ -151,7 +151,9 @@ def main() -> None:
     for record in records:
         found.append(record)
         if len(found) % len(args.method) == 0:
-            report(record["period"], found[-len(args.method) :], args.reference)
+            # what was published is of the test part
+            beside = args.reference if args.part == "test" else None
+            report(record["period"], found[-len(args.method) :], beside)
     for method in args.method:
         report_all([record for record in found if record["method"] == method])
 

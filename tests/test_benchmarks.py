@@ -78,6 +78,23 @@ def test_long_term_says_what_it_did_not_run(call, load, monkeypatch, tmp_path):
     assert again == f"recorded 2026-01-02 at abc1234: horizon 96\n{first}"
 
 
+@pytest.mark.parametrize("method", ["calf", "balm-tsf"])
+def test_published_preset_is_known_to_the_forecaster(load, monkeypatch, method):
+    script = load("long_term")
+    words = ["long_term.py", "--method", method, "--preset", "published"]
+    monkeypatch.setattr(sys, "argv", [*words, "--data-dir", "DATA", "--seed", "3"])
+    forecaster = script.make_forecaster(script.parse_arguments(), 96, 0.25)
+    assert forecaster.backbone == "openai-community/gpt2"
+    assert forecaster.max_epochs == 100
+    assert forecaster.learning_rate == {"calf": 5e-4, "balm-tsf": 4e-4}[method]
+
+
+@pytest.mark.parametrize("method", ["calf", "balm-tsf"])
+def test_default_runs_of_long_term_are_recorded(call, load, monkeypatch, method):
+    options = ["--data-dir", "DATA", "--method", method]
+    assert call("long_term", *options).startswith("recorded ")
+
+
 def test_text_branch_says_what_it_did_not_run(call, load, monkeypatch, tmp_path):
     script = load("text_branch")
     speeds = {"tokens": 1.0, "train": 2.0, "forecast": 3.0, "forecast in a row": 4.0}

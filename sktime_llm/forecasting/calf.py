@@ -1,5 +1,6 @@
 """CALF as an sktime forecaster."""
 
+from dataclasses import replace
 from typing import Any
 
 from sktime_llm._devices import seeded
@@ -15,6 +16,7 @@ from sktime_llm.forecasting._parameters import RATE, SHARED_CONSTRAINTS, WEIGHT
 from sktime_llm.forecasting._saving import device_of
 from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.networks.calf import CALFNetwork, SourceBranch
+from sktime_llm.training.config import TRAINING_CONSTRAINTS, TrainingConfig
 from sktime_llm.training.windows import WindowShape
 
 PUBLISHED_EMBEDDINGS = 500
@@ -94,6 +96,9 @@ class CALFForecaster(BaseLLMForecaster):
         weights, which makes no second copy.
     feature_loss_weight : float, default=0.01
         Weight of `feature_loss`.
+    residual_in_features : bool, default=False
+        Whether the last hidden state in the feature loss includes the residual, as in
+        the public code.
     seasonal_period : int, default=1
         Time steps per season, for ``consistency_loss="mase"`` only.
     keep_textual_branch : bool, default=False
@@ -102,6 +107,11 @@ class CALFForecaster(BaseLLMForecaster):
         few data, and a saved forecaster is half as large. `pretrain` always keeps it.
     learning_rate : float, default=5e-4
         Highest learning rate.
+    projection_learning_rate : float, optional
+        Constant learning rate of the attention of the variate encoder, of the
+        cross-attention and of the projections in the feature loss: 70 % of the trained
+        weights with the default backbone. None trains them as all others. In the
+        public code: 1e-4.
     max_epochs : int, default=20
         Maximum number of passes over the training windows. Published: 100, with a
         patience of 10.
@@ -184,8 +194,10 @@ class CALFForecaster(BaseLLMForecaster):
     -----
     Network and losses are the published ones; some defaults are not. The published
     long-term setting is ``context_length=96, batch_size=256, max_epochs=100,
-    backbone="openai-community/gpt2"``. All departures from what was published, and what
-    they do to accuracy, are listed in docs/methods.md of the repository.
+    backbone="openai-community/gpt2"``, and in the public code also
+    ``projection_learning_rate=1e-4, residual_in_features=True``. All departures from
+    what was published, and what they do to accuracy, are listed in docs/methods.md of
+    the repository.
 
     Fits in parallel threads share PyTorch's random numbers and are not reproducible;
     fits in parallel processes (``backend="loky"``) are. On a GPU, tune with
@@ -220,8 +232,10 @@ class CALFForecaster(BaseLLMForecaster):
         "feature_loss": one_of(*_POINTWISE),
         "consistency_loss_weight": WEIGHT,
         "feature_loss_weight": WEIGHT,
+        "residual_in_features": BOOLEAN,
         "seasonal_period": integer(1),
         "keep_textual_branch": BOOLEAN,
+        "projection_learning_rate": TRAINING_CONSTRAINTS["projection_learning_rate"],
     }
 
     def __init__(
@@ -244,9 +258,11 @@ class CALFForecaster(BaseLLMForecaster):
         feature_loss: str = "mae",
         consistency_loss_weight: float = 1.0,
         feature_loss_weight: float = 0.01,
+        residual_in_features: bool = False,
         seasonal_period: int = 1,
         keep_textual_branch: bool = False,
         learning_rate: float = 5e-4,
+        projection_learning_rate: float | None = None,
         max_epochs: int = 20,
         batch_size: int | None = None,
         patience: int | None = 10,
@@ -283,9 +299,11 @@ class CALFForecaster(BaseLLMForecaster):
         self.feature_loss = feature_loss
         self.consistency_loss_weight = consistency_loss_weight
         self.feature_loss_weight = feature_loss_weight
+        self.residual_in_features = residual_in_features
         self.seasonal_period = seasonal_period
         self.keep_textual_branch = keep_textual_branch
         self.learning_rate = learning_rate
+        self.projection_learning_rate = projection_learning_rate
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.patience = patience
@@ -335,6 +353,7 @@ class CALFForecaster(BaseLLMForecaster):
             feature_loss=self.feature_loss,
             consistency_loss_weight=self.consistency_loss_weight,
             feature_loss_weight=self.feature_loss_weight,
+            residual_in_features=self.residual_in_features,
             seasonal_period=self.seasonal_period,
         )
 
@@ -380,6 +399,12 @@ class CALFForecaster(BaseLLMForecaster):
         most = backbone.hidden_size - 1
         why = f"a backbone of width {backbone.hidden_size} has only {most}"
         return self._clip("n_principal_embeddings", PUBLISHED_EMBEDDINGS, most, why)
+
+    def _training_config(self, n_channels: int, n_epochs: int) -> TrainingConfig:
+        return replace(
+            super()._training_config(n_channels, n_epochs),
+            projection_learning_rate=self.projection_learning_rate,
+        )
 
     def _validation_loss(self) -> str:
         return "smape" if self.task_loss == "smape" else "mse"

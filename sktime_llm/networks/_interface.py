@@ -88,6 +88,10 @@ class ForecastNetwork(nn.Module, ABC):
         """
         return {}
 
+    def projection_names(self) -> set[str]:
+        """Return the names of the parameters that may train at a rate of their own."""
+        return set()
+
     def training_context(self) -> AbstractContextManager[object]:
         """Give the context in which the network trains.
 

@@ -13,6 +13,14 @@ from sktime_llm.networks._interface import Features, ForecastNetwork, ForecastOu
 FEATURE_LOSS_DECAY = 0.8
 """Weight of a hidden state's loss relative to the next later state's."""
 
+_PROJECTIONS = (
+    "embedding.encoder.self_attn.",
+    "textual.match.",
+    "textual.time_projections.",
+    "textual.text_projections.",
+)
+"""Starts of the names of the attention and projections trained from scratch."""
+
 
 class SourceBranch(nn.Module):
     """CALF's source branch: the series in words; it guides training only.
@@ -101,6 +109,9 @@ class CALFNetwork(ForecastNetwork):
         Distance of the two branches' projected hidden states.
     consistency_loss_weight, feature_loss_weight : float
         Weights of the two losses that the textual branch gives.
+    residual_in_features : bool
+        Whether the last hidden state in the feature loss includes the residual, the
+        input tokens.
     seasonal_period : int
         Lag, in time steps, of the differences that scale ``"mase"``.
 
@@ -125,6 +136,7 @@ class CALFNetwork(ForecastNetwork):
         feature_loss: str,
         consistency_loss_weight: float,
         feature_loss_weight: float,
+        residual_in_features: bool,
         seasonal_period: int,
     ) -> None:
         super().__init__()
@@ -142,6 +154,7 @@ class CALFNetwork(ForecastNetwork):
         self.feature_loss = feature_loss
         self.consistency_loss_weight = consistency_loss_weight
         self.feature_loss_weight = feature_loss_weight
+        self.residual_in_features = residual_in_features
         self.seasonal_period = seasonal_period
 
     def forward(
@@ -157,7 +170,8 @@ class CALFNetwork(ForecastNetwork):
         window = self.norm(context)
         tokens = self.embedding(window.values)
         states = self.time_backbone(tokens)
-        forecast = self._forecast(states[-1] + tokens, window)
+        last = states[-1] + tokens
+        forecast = self._forecast(last, window)
         if target is None:
             return ForecastOutput(forecast, {})
         task = DISTANCES[self.task_loss](forecast, target)
@@ -165,16 +179,29 @@ class CALFNetwork(ForecastNetwork):
             return ForecastOutput(forecast, {"loss": task, "task": task})
         loss, parts = task, {"task": task}
         text_tokens, text_states = self.textual(tokens)
+        text_last = text_states[-1] + text_tokens
         if self.consistency_loss_weight:
-            other = self._forecast(text_states[-1] + text_tokens, window)
+            other = self._forecast(text_last, window)
             parts["consistency"] = self._consistency(forecast, other, context)
             loss = loss + self.consistency_loss_weight * parts["consistency"]
         if self.feature_loss_weight:
+            if self.residual_in_features:
+                states = (*states[:-1], last)
+                text_states = (*text_states[:-1], text_last)
             parts["feature"] = self.textual.feature_loss(
                 states, text_states, self.feature_loss
             )
             loss = loss + self.feature_loss_weight * parts["feature"]
         return ForecastOutput(forecast, {"loss": loss, **parts})
+
+    def projection_names(self) -> set[str]:
+        """Return the attention and the projections that are trained from scratch.
+
+        The public code of CALF trains these at a rate of their own.
+        """
+        return {
+            name for name, _ in self.named_parameters() if name.startswith(_PROJECTIONS)
+        }
 
     def _forecast(self, tokens: Tensor, window: Normalized) -> Tensor:
         """(batch, channel, d_model) to (batch, time, channel), in the data's units."""

@@ -23,6 +23,7 @@ _STEPS_PER_EPOCH = 32
 
 TRAINING_CONSTRAINTS = {
     "learning_rate": real(above=0),
+    "projection_learning_rate": real(above=0) | None,
     "max_epochs": integer(1),
     "batch_size": integer(1) | None,
     "max_batch_size": integer(1),
@@ -51,6 +52,9 @@ class TrainingConfig:
         At the start of ``"cosine"`` and at the peak of ``"one-cycle"``.
     max_epochs : int
         Maximum number of passes over the training windows.
+    projection_learning_rate : float, optional
+        Constant learning rate of the parameters that
+        `ForecastNetwork.projection_names` names; by default they train as all others.
     batch_size : int, optional
         Windows a step, over all processes together. None is one 32nd of the training
         windows, at least 16 and at most `max_batch_size`.
@@ -85,6 +89,7 @@ class TrainingConfig:
 
     learning_rate: float
     max_epochs: int
+    projection_learning_rate: float | None = None
     batch_size: int | None = None
     max_batch_size: int = MAX_BATCH_SIZE
     patience: int | None = None

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -109,7 +110,7 @@ class _Run:
             DistributedDataParallelKwargs(broadcast_buffers=False)
         )
         optimizer = OPTIMIZERS[config.optimizer](
-            self.trained.values(),  # type: ignore[call-arg]
+            self._parameter_groups(),  # type: ignore[call-arg]
             lr=config.learning_rate,
             weight_decay=config.weight_decay,
             fused=self.device.type in ("cpu", "cuda"),
@@ -124,12 +125,32 @@ class _Run:
         # every process has to draw the same order of windows
         self.seed = broadcast_object_list([config.seed])[0]
         self.order = torch.Generator().manual_seed(self.seed)
+        self._hold_projection_rate()
         if self.accelerator.num_processes > 1:
             self._distribute()
         for windows in filter(None, (training, validation)):
             windows.compute_features(network)
         self.best = _Best()
         self.records: list[EpochRecord] = []
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        """Return what follows the schedule, then what trains at a rate of its own."""
+        wanted = self.config.projection_learning_rate is not None
+        apart = self.network.projection_names() if wanted else set()
+        groups: list[dict[str, Any]] = [{"params": []}, {"params": []}]
+        for name, parameter in self.trained.items():
+            groups[name in apart]["params"].append(parameter)
+        return [group for group in groups if group["params"]]
+
+    def _hold_projection_rate(self) -> None:
+        """Keep the schedule from changing the rate of the second group."""
+        for group in self.optimizer.param_groups[1:]:
+            group["lr"] = self.config.projection_learning_rate
+
+    def _step_schedule(self) -> None:
+        if self.schedule is not None:
+            self.schedule.step()
+            self._hold_projection_rate()
 
     def _distribute(self) -> None:
         if self.accelerator.mixed_precision != "no":
@@ -218,8 +239,8 @@ class _Run:
             if step % _CHECK_LOSS_EVERY == 0 or step == self.n_steps:
                 self._check_finite(losses, epoch)
             bar.update()
-        if self.config.lr_schedule != "one-cycle" and self.schedule is not None:
-            self.schedule.step()
+        if self.config.lr_schedule != "one-cycle":
+            self._step_schedule()
         means = self._mean_over_processes(losses, sizes)
         return {
             "epoch": epoch,
@@ -255,8 +276,8 @@ class _Run:
         if self.config.gradient_clip is not None:
             clip_grad_norm_(self.trained.values(), self.config.gradient_clip)
         self.optimizer.step()
-        if self.config.lr_schedule == "one-cycle" and self.schedule is not None:
-            self.schedule.step()
+        if self.config.lr_schedule == "one-cycle":
+            self._step_schedule()
         return {name: value.detach() for name, value in losses.items()}
 
     def validate(self) -> float:

@@ -32,6 +32,7 @@ LOSSES = {
         "feature_loss_weight": 2.0,
     },
     "percent": {"task_loss": "smooth_l1", "consistency_loss": "smape"},
+    "residual": {"residual_in_features": True, "feature_loss_weight": 2.0},
 }
 
 close = torch.testing.assert_close
@@ -315,6 +316,14 @@ def test_untrained_adapters_change_nothing(backbone):
     network = build(backbone).double().eval()
     tokens = torch.randn(B, M, WIDTH, dtype=torch.float64)
     exact(network.time_backbone(tokens), network.textual.backbone(tokens))
+
+
+def test_projections_are_the_attention_and_projections_trained_from_scratch(backbone):
+    network = build(backbone)
+    names = network.projection_names()
+    assert len(names) == 4 + 8 + 2 * (N_LAYERS + 1)
+    assert names < set(trained(network))
+    assert not any("backbone" in name for name in names)
 
 
 def test_one_variate(backbone):

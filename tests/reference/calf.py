@@ -30,6 +30,7 @@ class Settings:
     feature_loss: str = "mae"
     lambda_output: float = 1.0
     lambda_feature: float = 0.01
+    residual_in_features: bool = False
     seasonal_period: int = 1
 
 
@@ -306,7 +307,13 @@ def losses(weights, contexts, targets, settings):
         )
     else:
         consistency = POINTWISE[settings.consistency_loss](time.forecast, text.forecast)
-    feature = feature_loss(weights, time.states, text.states, settings.feature_loss)
+    states = [
+        [*branch.states[:-1], branch.states[-1] + branch.tokens]
+        if settings.residual_in_features
+        else branch.states
+        for branch in (time, text)
+    ]
+    feature = feature_loss(weights, *states, settings.feature_loss)
     total = (
         task + settings.lambda_output * consistency + settings.lambda_feature * feature
     )

@@ -236,6 +236,23 @@ def test_constant_rate():
     assert rates == {0.02}
 
 
+@pytest.mark.parametrize("lr_schedule", ["cosine", "one-cycle", "step", "constant"])
+def test_projections_may_train_at_a_rate_of_their_own(lr_schedule):
+    # Adam's steps are about the rate, whatever the gradient, while its sign stays
+    start = make_network()
+    start.projection_names = lambda: {"linear.bias"}
+    config = make_config(
+        max_epochs=2,
+        steps_per_epoch=1,
+        lr_schedule=lr_schedule,
+        projection_learning_rate=1e-5,
+    )
+    network, _ = run(config, network=copy.deepcopy(start))
+    moved = (network.linear.bias - start.linear.bias).detach().abs()
+    assert 1e-5 < moved.max() < 5e-5
+    assert (network.linear.weight - start.linear.weight).abs().max() > 1e-4
+
+
 def test_gradient_clipping_bounds_the_step():
     # plain gradients of any size make Adam's first step the learning rate; a clip
     # far below Adam's epsilon makes it smaller
