@@ -170,7 +170,7 @@ def test_seeds_that_cannot_be_are_refused_before_anything_runs(
         (["FILE", "--time-column", "when"], ["'when'", "'date'", "'units'"]),
         (["FILE", "--time-column", "date"], ["repeats", "line 42", "--id-column"]),
         (["nowhere.csv", "--time-column", "date"], ["no file", "nowhere.csv"]),
-        (["--dataset", "airlines"], ["'airlines'", "airline, lynx"]),
+        (["--dataset", "airlines"], ["'airlines'", "'airline', 'lynx'"]),
         (["--dataset", "lynx", "--forecasters", "best"], ["'best'", "auto-arima"]),
         (["--dataset", "lynx", "lynx", *NAIVE], ["its own name"]),
         (["--dataset", "shampoo_sales", "--horizon", "12", *NAIVE], ["too short"]),

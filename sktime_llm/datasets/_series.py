@@ -138,8 +138,10 @@ def lay_out(
 ) -> tuple[pd.Index, np.ndarray, pd.DataFrame]:
     """Return times, numbers of series and values of all periods, NaN where missing.
 
-    Missing rows are an error unless `missing` says what becomes of them.
+    Missing rows and values are an error unless `missing` says what becomes of them.
     """
+    if missing == "error":
+        _check_no_missing_value(rows, values)
     distances, step = rows.distances(), step_of(rows.alias)
     gaps = distances != 1
     if gaps.any() and (missing in ("error", "values") or (distances % 1).any()):
@@ -161,6 +163,20 @@ def lay_out(
     ordinals = rows.ordinals[before] + step * (np.arange(len(table)) - places[before])
     complete = pd.DataFrame(table, columns=values.columns)
     return from_ordinals(ordinals, rows.alias), rows.series[before], complete
+
+
+def _check_no_missing_value(rows: Rows, values: pd.DataFrame) -> None:
+    found = np.argwhere(values.loc[rows.times.index].isna().to_numpy())
+    if len(found):
+        i, j = found[0]
+        name, position = values.columns[j], rows.times.index[i]
+        rows.source.fail(
+            name,
+            position,
+            f"missing value ({str(rows.source.frame[name].iloc[position])!r}). Fill it "
+            f"in, give --missing interpolate or ffill, or --missing keep for methods "
+            f"that take missing values.",
+        )
 
 
 def fill(

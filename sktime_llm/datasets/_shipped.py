@@ -1,11 +1,10 @@
 """The real data sets that come with sktime, ready for a comparison."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import pandas as pd
 
-from sktime_llm.errors import InputError
+from sktime_llm._validation import one_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,41 +43,15 @@ class Dataset:
         return 1 if self.y.ndim == 1 else self.y.shape[1]
 
 
-@dataclass(frozen=True)
-class _Entry:
-    load: Callable[[], pd.Series | pd.DataFrame]
-    seasonal_period: int
-    horizon: int
-
-
-def _from_sktime(loader: str) -> Callable[[], pd.Series | pd.DataFrame]:
-    def load() -> pd.Series | pd.DataFrame:
-        import sktime.datasets
-
-        return getattr(sktime.datasets, loader)()
-
-    return load
-
-
-def _load_us_change() -> pd.DataFrame:
-    from sktime.datasets import load_uschange
-
-    consumption, others = load_uschange()
-    y = pd.concat([consumption, others], axis=1)
-    # The file starts in the first quarter of 1970; sktime drops its time column.
-    y.index = pd.period_range("1970Q1", periods=len(y), freq="Q", name="Quarter")
-    return y
-
-
-# Horizons leave at least two seasons to train on in the first of three folds.
+# Loader of sktime, seasonal period and horizon. Horizons leave at least two seasons to
+# train on in the first of three folds. Lynx is yearly, with a cycle of about ten years.
 _SHIPPED = {
-    "airline": _Entry(_from_sktime("load_airline"), 12, 12),
-    # Yearly, so without a calendar season, but the lynx cycle takes about ten years.
-    "lynx": _Entry(_from_sktime("load_lynx"), 10, 10),
-    "shampoo_sales": _Entry(_from_sktime("load_shampoo_sales"), 12, 4),
-    "pbs": _Entry(_from_sktime("load_PBS_dataset"), 12, 12),
-    "us_consumption": _Entry(lambda: _load_us_change()["Consumption"], 4, 8),
-    "us_change": _Entry(_load_us_change, 4, 8),
+    "airline": ("load_airline", 12, 12),
+    "lynx": ("load_lynx", 10, 10),
+    "shampoo_sales": ("load_shampoo_sales", 12, 4),
+    "pbs": ("load_PBS_dataset", 12, 12),
+    "us_consumption": ("load_uschange", 4, 8),
+    "us_change": ("load_uschange", 4, 8),
 }
 
 
@@ -130,10 +103,14 @@ def load_dataset(name: str) -> Dataset:
     >>> len(airline.y), airline.seasonal_period, airline.horizon
     (144, 12, 12)
     """
-    if name not in _SHIPPED:
-        raise InputError(
-            f"There is no data set {name!r}; expected one of "
-            f"{', '.join(dataset_names())}."
-        )
-    entry = _SHIPPED[name]
-    return Dataset(name, entry.load(), entry.seasonal_period, entry.horizon)
+    one_of(*_SHIPPED).check("name", name)
+    import sktime.datasets
+
+    loader, seasonal_period, horizon = _SHIPPED[name]
+    y = getattr(sktime.datasets, loader)()
+    if loader == "load_uschange":
+        y = pd.concat(y, axis=1)  # the consumption and the others
+        # The file starts in the first quarter of 1970; sktime drops its time column.
+        y.index = pd.period_range("1970Q1", periods=len(y), freq="Q", name="Quarter")
+        y = y["Consumption"] if name == "us_consumption" else y
+    return Dataset(name, y, seasonal_period, horizon)

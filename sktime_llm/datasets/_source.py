@@ -3,6 +3,7 @@
 import codecs
 import itertools
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -15,6 +16,8 @@ from sktime_llm.errors import InputError, MissingPackageError
 
 _TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 _SEPARATORS = (",", ";", "\t", "|")
+
+Columns = str | Sequence[str] | None
 
 # Lines in which the column names are looked for, to suggest options in an error.
 _MAX_HEADER_LINES = 20
@@ -39,17 +42,18 @@ class Source:
         where = f"{self.name}, {self.row(position)}, column {column!r}"
         raise InputError(f"{where}: {problem}")
 
-    def find(self, column: object, role: str) -> object:
-        """Return the name of a column as it is in the file."""
+    def find(self, columns: Columns, role: str) -> list[object]:
+        """Return the names of columns as they are in the file."""
         names = list(self.frame.columns)
-        for name in names:
-            if name == column or str(name) == column:
-                return name
-        listed = ", ".join(map(repr, names))
-        raise InputError(
-            f"{self.name} has no column {column!r} (the {role}); its columns are "
-            f"{listed}."
-        )
+        by_text = {str(name): name for name in names}
+        wanted = [columns] if isinstance(columns, (str, int)) else list(columns or [])
+        for column in wanted:
+            if column not in names and column not in by_text:
+                raise InputError(
+                    f"{self.name} has no column {column!r} (the {role}); its columns "
+                    f"are {', '.join(map(repr, names))}."
+                )
+        return [name if name in names else by_text[str(name)] for name in wanted]
 
     def texts(self, column: object) -> pd.Series:
         """Return the cells of a column as text; none may be empty."""

@@ -10,7 +10,7 @@ from sktime_llm._validation import Constraint, check_parameters, integer, one_of
 from sktime_llm.datasets._columns import read_targets
 from sktime_llm.datasets._frequency import period_alias
 from sktime_llm.datasets._series import FILLS, Rows, fill, lay_out, sort_rows
-from sktime_llm.datasets._source import Source, open_source
+from sktime_llm.datasets._source import Columns, Source, open_source
 from sktime_llm.datasets._times import integer_format, read_times
 from sktime_llm.errors import InputError
 
@@ -23,8 +23,6 @@ _CONSTRAINTS = {
     "missing": one_of("error", "values", "keep", *FILLS),
     "min_length": integer(1),
 }
-
-Columns = str | Sequence[str] | None
 
 
 def read_table(
@@ -121,7 +119,15 @@ def read_table(
     check_parameters(locals(), _CONSTRAINTS)
     alias = None if frequency is None else period_alias(frequency)
     source = open_source(Path(path), separator, skip_rows, time_column)
-    times_name, ids, targets = _find_columns(source, time_column, id_column, target)
+    (times_name,) = source.find(time_column, "time column")
+    ids = source.find(id_column, "id column")
+    targets = None if target is None else source.find(target, "target")
+    every = [times_name, *ids, *(targets or [])]
+    if targets == [] or len(set(every)) < len(every):
+        raise InputError(
+            f"Got the time column {times_name!r}, the id columns {ids} and the targets "
+            f"{targets}; expected at least one target, and no column twice."
+        )
     values, left_out = read_targets(
         source, targets, [times_name, *ids], decimal, thousands
     )
@@ -137,12 +143,12 @@ def read_table(
     kept = lengths[series] >= min_length
     short = [names[i] for i in np.flatnonzero(lengths < min_length)]
     rows = sort_rows(source, times, offsets, series, names, kept, alias)
-    n_values = _check_missing(rows, values, missing)
     index, series, y = lay_out(rows, values, missing)
     if missing in FILLS:
         y = fill(rows, index, series, y, missing)
     if report is not None:
         how = f"filled by {missing}" if missing in FILLS else "kept as NaN"
+        n_values = int(values.loc[rows.times.index].isna().sum().sum())
         counts = ("row", len(y) - len(rows.times)), ("value", n_values)
         found = {
             "times": [times_name],
@@ -158,24 +164,6 @@ def read_table(
     return _set_index(y, index, series, keys, times_name)
 
 
-def _find_columns(
-    source: Source, time_column: str, id_column: Columns, target: Columns
-) -> tuple[object, list[object], list[object] | None]:
-    def find(names: Columns, role: str) -> list[object]:
-        listed = [names] if isinstance(names, (str, int)) else list(names or [])
-        return [source.find(name, role) for name in listed]
-
-    times, ids = source.find(time_column, "time column"), find(id_column, "id column")
-    targets = None if target is None else find(target, "target")
-    every = [times, *ids, *(targets or [])]
-    if targets == [] or len(set(every)) < len(every):
-        raise InputError(
-            f"Got the time column {times!r}, the id columns {ids} and the targets "
-            f"{targets}; expected at least one target, and no column twice."
-        )
-    return times, ids, targets
-
-
 def _number_series(
     source: Source, ids: list[object]
 ) -> tuple[np.ndarray, pd.DataFrame]:
@@ -185,22 +173,6 @@ def _number_series(
         return np.zeros(len(source.frame), dtype=int), keys
     series = keys.groupby(ids, sort=True).ngroup().to_numpy()
     return series, keys.iloc[np.unique(series, return_index=True)[1]]
-
-
-def _check_missing(rows: Rows, values: pd.DataFrame, missing: str) -> int:
-    """Return how many values are missing; raise if that is an error."""
-    found = np.argwhere(values.iloc[rows.times.index].isna().to_numpy())
-    if len(found) and missing == "error":
-        i, j = found[0]
-        name, position = values.columns[j], rows.times.index[i]
-        cell = str(rows.source.frame[name].iloc[position])
-        rows.source.fail(
-            name,
-            position,
-            f"missing value ({cell!r}). Fill it in, give --missing interpolate or "
-            f"ffill, or --missing keep for methods that take missing values.",
-        )
-    return len(found)
 
 
 def _report(

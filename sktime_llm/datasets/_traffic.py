@@ -191,10 +191,10 @@ def _regular_index(n_steps: int, start: str | pd.Timestamp | None) -> pd.Index:
 
 def _read_npz(path: Path) -> np.ndarray:
     try:
-        with np.load(path) as content:  # refuses pickled objects
-            names = content.files
-            values = content["data"] if "data" in names else None
-    except (AttributeError, EOFError, OSError, ValueError, zipfile.BadZipFile) as error:
+        content = np.load(path)  # refuses pickled objects
+        names = getattr(content, "files", [])
+        values = content["data"] if "data" in names else None
+    except (EOFError, OSError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(
             f"{path.name} is not an archive of numeric arrays; expected the .npz file "
             f"as published. Check that it was fetched completely."

@@ -46,58 +46,32 @@ def test_us_change_ends_when_its_source_ends():
 
 
 def test_unknown_dataset_names_the_known_ones():
-    with pytest.raises(InputError, match=r"'airlines'.*airline, lynx, .*us_change"):
+    with pytest.raises(
+        InputError, match=r"'airlines', expected one of .*'lynx', .*'us_change'"
+    ):
         load_dataset("airlines")
 
 
 # -------------------------------------------------------------------- seasonal period
 
 
-@pytest.mark.parametrize(
-    ("frequency", "expected"),
-    [
-        ("Y", 1),
-        ("Q", 4),
-        ("Q-NOV", 4),
-        ("M", 12),
-        ("2M", 6),
-        ("W", 52),
-        ("W-WED", 52),
-        ("D", 7),
-        ("2D", 1),
-        ("h", 24),
-        ("2h", 12),
-        ("30min", 48),
-        ("15min", 96),
-        ("5min", 288),
-        ("min", 60),
-        ("10s", 6),
-        ("ms", 1),
-    ],
-)
+PERIODS = {1: "Y 2D ms", 4: "Q Q-NOV", 6: "2M 10s", 7: "D", 12: "M 2h", 24: "h"}
+PERIODS |= {48: "30min", 52: "W W-WED", 60: "min", 96: "15min", 288: "5min"}
+STAMPS = {1: "YS SME", 4: "QS-FEB QE BQS", 5: "B", 7: "D", 12: "MS ME BMS BME"}
+STAMPS |= {24: "h", 52: "W-MON"}
+
+
+def cases(seasons):
+    return [(alias, n) for n, aliases in seasons.items() for alias in aliases.split()]
+
+
+@pytest.mark.parametrize(("frequency", "expected"), cases(PERIODS))
 def test_seasonal_period_of_periods(frequency, expected):
     index = pd.period_range("2020-01-01", periods=20, freq=frequency)
     assert infer_seasonal_period(pd.Series(0.0, index=index)) == expected
 
 
-@pytest.mark.parametrize(
-    ("frequency", "expected"),
-    [
-        ("YS", 1),
-        ("QS-FEB", 4),
-        ("QE", 4),
-        ("MS", 12),
-        ("ME", 12),
-        ("W-MON", 52),
-        ("D", 7),
-        ("B", 5),
-        ("h", 24),
-        ("SME", 1),
-        ("BMS", 12),
-        ("BME", 12),
-        ("BQS", 4),
-    ],
-)
+@pytest.mark.parametrize(("frequency", "expected"), cases(STAMPS))
 @pytest.mark.parametrize("keep_frequency", [True, False])
 def test_seasonal_period_of_time_stamps(frequency, expected, keep_frequency):
     index = pd.date_range("2020-01-01", periods=20, freq=frequency)
@@ -107,15 +81,9 @@ def test_seasonal_period_of_time_stamps(frequency, expected, keep_frequency):
     assert infer_seasonal_period(pd.Series(0.0, index=index)) == expected
 
 
-def test_seasonal_period_of_no_time_stamps_is_one():
-    assert (
-        infer_seasonal_period(pd.Series(dtype=float, index=pd.DatetimeIndex([]))) == 1
-    )
-
-
-def test_seasonal_period_of_integers_is_one():
-    assert infer_seasonal_period(pd.Series(range(10))) == 1
-    assert infer_seasonal_period(pd.Series(range(10), index=range(5, 15))) == 1
+@pytest.mark.parametrize("index", [pd.DatetimeIndex([]), range(10), range(5, 15)])
+def test_seasonal_period_without_a_frequency_is_one(index):
+    assert infer_seasonal_period(pd.Series(0.0, index=index)) == 1
 
 
 @pytest.mark.parametrize("n_levels", [1, 2])
