@@ -65,20 +65,10 @@ class Backbone(nn.Module):
     def forward(
         self, inputs_embeds: Tensor, attention_mask: Tensor | None = None
     ) -> tuple[Tensor, ...]:
-        """Run the layers.
+        """Read (batch, token, hidden_size), with a mask that is 0 at padding.
 
-        Parameters
-        ----------
-        inputs_embeds : Tensor of shape (batch, token, hidden_size)
-            Takes the place of word embeddings.
-        attention_mask : Tensor of shape (batch, token), optional
-            1 at tokens to attend to, 0 at padding.
-
-        Returns
-        -------
-        tuple of n_layers + 1 Tensors of shape (batch, token, hidden_size)
-            The embedding output and the state after each layer; where the model has a
-            final layer norm, the last state is after it.
+        Returns the embedding output and the state after each layer; where the model has
+        a final layer norm, the last state is after it.
         """
         n_tokens = inputs_embeds.shape[1]
         if self.max_tokens is not None and n_tokens > self.max_tokens:
@@ -152,13 +142,6 @@ class LanguageModelBackbone(Backbone):
     What does not train is shared with every other backbone of the same choice in this
     process, is never copied by ``copy.deepcopy`` and never pickled; what trains (see
     `tuning`) is this object's own.
-
-    Parameters
-    ----------
-    choice : BackboneChoice
-        The frozen weights.
-    tuning : AdapterConfig
-        What trains.
     """
 
     _uses_words = False

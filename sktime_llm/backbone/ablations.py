@@ -18,15 +18,8 @@ class AblationBackbone(Backbone):
     single layer of its own width that is trained from scratch. Its word embeddings are
     replaced by random ones of the same shape.
 
-    Parameters
-    ----------
-    choice : BackboneChoice
-        The language model, for its tokenizer, and the seed of the word embeddings.
-    config : transformers.PreTrainedConfig
-        Its configuration, for its width, heads and vocabulary.
-    layer : nn.Module or None
-        The layer, (batch, token, hidden_size) to the same, taking
-        ``attention_mask=``; None for no layer at all.
+    `choice` gives the tokenizer and the seed of the word embeddings, `config` their
+    shape, and `layer`, if any, takes (batch, token, hidden_size) to the same.
 
     References
     ----------

@@ -25,21 +25,9 @@ ADAPTER_CONSTRAINTS = {
 class AdapterConfig:
     """Which parts of a backbone are trained; by default nothing.
 
-    Parameters
-    ----------
-    lora_rank : int, default=0
-        Rank of the LoRA adapters on the attention's query, key and value projections;
-        0 for none.
-    lora_alpha : float, default=32
-        LoRA scales its update by ``lora_alpha / lora_rank``.
-    lora_dropout : float, default=0.1
-        Dropout rate on the input of the adapters.
-    layer_norms : bool, default=False
-        Whether layer norms train.
-    position_embeddings : bool, default=False
-        Whether learned position embeddings train.
-    reduced_memory : bool, default=False
-        Whether the adapters are those of LoRA-AMR, whose rank is even.
+    LoRA is on the attention's query, key and value projections, with dropout on its
+    input, and its update is scaled by ``lora_alpha / lora_rank``; rank 0 is none. With
+    `reduced_memory` it is LoRA-AMR, whose rank is even.
     """
 
     lora_rank: int = 0

@@ -1,4 +1,4 @@
-"""Where the files of a pretrained model are: local path, package, cache or Hub."""
+"""Files of a pretrained model: local path, package, cache or Hub."""
 
 import hashlib
 import importlib.util
@@ -34,33 +34,21 @@ _CONNECT_SECONDS = 5
 def locate_backbone(
     name: str, *, revision: str | None = None, weights: bool = True
 ) -> Path:
-    """Find or fetch the folder that holds a pretrained model.
+    """Find or fetch the folder of a pretrained model, named by path or on the Hub.
 
     Looked for in this order: a local path; for the default backbone, the copy that
     the extra ``embedded`` installs (its weights are verified by SHA-256); the local
     Hugging Face cache; the Hugging Face Hub.
 
-    Parameters
-    ----------
-    name : str
-        A folder in the Hub's layout, or a model name on the Hub.
-    revision : str, optional
-        Branch, tag or commit on the Hub. A packaged copy has no revisions, so it is
-        passed over when one is asked for.
-    weights : bool, default=True
-        Whether weights are needed; without, configuration and tokenizer suffice.
-
-    Returns
-    -------
-    Path
-        The folder, with ``config.json`` and, if asked for, safetensors weights.
+    A packaged copy has no revisions, so it is passed over when one is asked for.
+    Without `weights`, configuration and tokenizer suffice.
 
     Raises
     ------
     BackboneNotFoundError
         If the model is in none of the places.
     BackboneCorruptedError
-        If packaged weights are not the published ones.
+        If the weights are not the published ones, or their index is broken.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():

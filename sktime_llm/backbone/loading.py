@@ -73,14 +73,9 @@ class BackboneChoice:
 
 @dataclass
 class FrozenModel:
-    """The first layers of a model, its word embeddings apart, all of it frozen.
+    """The first layers of a model on the CPU, frozen, and its word embeddings.
 
-    Attributes
-    ----------
-    model : PreTrainedModel
-        On the CPU, without word embeddings: it runs on ``inputs_embeds`` only.
-    word_embeddings : Tensor of shape (vocabulary, hidden_size)
-        On the CPU.
+    The model runs on ``inputs_embeds`` only; the table is (vocabulary, hidden_size).
     """
 
     model: PreTrainedModel
@@ -134,13 +129,7 @@ def load_frozen(choice: BackboneChoice) -> FrozenModel:
 
 
 def clear_backbone_cache() -> None:
-    """Forget all cached models; forecasters that use one keep it.
-
-    Examples
-    --------
-    >>> from sktime_llm.backbone.loading import clear_backbone_cache
-    >>> clear_backbone_cache()
-    """
+    """Forget all cached models; forecasters that use one keep it."""
     with _LOCK:
         for cached in (_load, load_tokenizer, tokenizer_fingerprint):
             cached.cache_clear()
@@ -257,18 +246,8 @@ def read_weights(
 ) -> Any:
     """Read a pretrained model, all of whose weights are in its files.
 
-    Parameters
-    ----------
-    auto_class : type
-        ``transformers.AutoModel`` or one of its kind.
-    name, revision : str
-        Which model.
-    dtype : torch.dtype or "auto"
-        Of the weights.
-    parameter : str
-        What errors call the name.
-    optional : str, optional
-        Module whose weights may be absent.
+    `auto_class` is ``transformers.AutoModel`` or one of its kind, `parameter` what
+    errors call the name, and `optional` a module whose weights may be absent.
 
     Raises
     ------

@@ -1,20 +1,7 @@
 """LoRA-AMR: low-rank adaptation that keeps half as wide an activation, and no input.
 
-LoRA adapts a frozen weight ``W0`` as ``W0 + scaling * A B`` and trains both factors, so
-that backward needs the layer's whole input ``x``. LoRA-AMR (low-rank adaptation with
-activation-memory reduction) writes the second factor as ``A = C D``, freezes ``B`` and
-``D`` at random values and trains ``C`` alone::
-
-    W0 x  +  scaling * C D B x        B (r, in)   D (r / 2, r)   C (out, r / 2)
-
-All that ``C`` needs for its gradient is ``D B x``, of width ``r / 2``. The frozen
-``W0`` needs nothing of ``x`` either, so nothing else is kept. ``C`` starts as zero, so
-training starts from the pretrained model; afterwards the product is merged into ``W0``.
-
-Any user of peft can apply it to any model, as LoRA: :class:`LoraAmrConfig` goes where a
-``LoraConfig`` would. peft builds and dispatches its own LoRA layers (``Linear``,
-``Conv1D``, quantized ones), and only what is inside ``lora_A`` and ``lora_B`` is
-replaced:
+``docs/lora_amr.md`` has the method, its choices and its use. peft builds and dispatches
+its own LoRA layers, and only what is inside ``lora_A`` and ``lora_B`` is replaced:
 
 ================  =======================  ==================================
 in the paper      in peft's layer          what it is
@@ -25,26 +12,8 @@ C                 ``lora_B[name].C``       parameter (out, r / 2), trained
 A = C D           ``lora_B[name].weight``  computed when merging (out, r)
 ================  =======================  ==================================
 
-Importing this module adds the method ``"LORA_AMR"`` to peft's tables of methods, which
-``get_peft_model``, ``inject_adapter_in_model`` and ``PeftModel.from_pretrained`` read;
-it changes nothing else, and importing :mod:`sktime_llm` does not import it.
-
-Notes
------
-``D B`` is not folded into one matrix, though that would be the same function. Computed
-in every forward, it would be kept for backward by every layer; computed once, it would
-have to be renewed after each load, cast and move. Applying two matrices costs no
-memory, and at rank r at most ``r / (2 * out)`` more arithmetic than the layer itself.
-
-Dropout acts on ``D B x``, not on ``x`` as in LoRA: its mask is ``r / 2`` wide too.
-
-``D`` has entries of variance ``1 / r``, which keeps the variance of ``B x``. The paper
-leaves this choice open. As one factor trains instead of two, LoRA-AMR learns more
-slowly than LoRA at the same learning rate, and wants a higher one, some four times.
-
-References
-----------
-.. [1] "LLM-TS Net", arXiv:2408.14387, 2024.
+Importing this module adds the method ``"LORA_AMR"`` to peft's tables of methods; it
+changes nothing else, and importing :mod:`sktime_llm` does not import it.
 """
 
 from dataclasses import MISSING, Field, dataclass, fields
@@ -75,24 +44,11 @@ from sktime_llm.backbone.architecture import attention_projection_names
 from sktime_llm.errors import InputError
 
 _SUPPORTED_OPTIONS = frozenset(field.name for field in fields(PeftConfig)) | {
-    "alpha_pattern",
-    "bias",
-    "exclude_modules",
-    "fan_in_fan_out",
-    "init_lora_weights",
-    "layer_replication",
-    "layers_pattern",
-    "layers_to_transform",
-    "lora_alpha",
-    "lora_dropout",
-    "modules_to_save",
-    "r",
-    "rank_pattern",
-    "runtime_config",
-    "target_modules",
-    "trainable_token_indices",
-    "use_rslora",
-}
+    "alpha_pattern", "bias", "exclude_modules", "fan_in_fan_out", "init_lora_weights",
+    "layer_replication", "layers_pattern", "layers_to_transform", "lora_alpha",
+    "lora_dropout", "modules_to_save", "r", "rank_pattern", "runtime_config",
+    "target_modules", "trainable_token_indices", "use_rslora",
+}  # fmt: skip
 """Of LoRA's options, those that mean the same here; others must keep their default."""
 
 
@@ -132,11 +88,6 @@ class LoraAmrConfig(LoraConfig):
     ------
     InputError
         If a rank is odd or below 2, or an option has no meaning for LoRA-AMR.
-
-    Notes
-    -----
-    Saving with ``save_pretrained`` needs peft 0.21 or newer: before, peft saved none
-    but the methods that it brings. All else works from peft 0.18 on.
 
     Examples
     --------
@@ -200,42 +151,10 @@ _CONSTRAINTS = {
 def attention_config(
     model: nn.Module, *, rank: int = 16, alpha: float = 32, dropout: float = 0.0
 ) -> LoraAmrConfig:
-    """Configuration that adapts every query, key and value projection of a model.
+    """Return the configuration that adapts every query, key and value projection.
 
-    Parameters
-    ----------
-    model : nn.Module
-        A transformers model, with or without a head.
-    rank : int, default=16
-        Rank of B; even.
-    alpha : float, default=32
-        The update is scaled by ``alpha / rank``.
-    dropout : float, default=0.0
-        Dropout rate on the low-rank activation.
-
-    Returns
-    -------
-    LoraAmrConfig
-        For ``peft.get_peft_model`` or ``peft.inject_adapter_in_model``.
-
-    Raises
-    ------
-    InputError
-        If the rank is odd or below 2.
-    UnsupportedBackboneError
-        If no projection is recognized.
-
-    Examples
-    --------
-    >>> from peft import get_peft_model
-    >>> from transformers import BertConfig, BertForMaskedLM
-    >>> from sktime_llm.backbone.lora_amr import attention_config
-    >>> tiny = BertConfig(vocab_size=40, hidden_size=16, num_hidden_layers=2,
-    ...                   num_attention_heads=2, intermediate_size=32)
-    >>> model = BertForMaskedLM(tiny)
-    >>> model = get_peft_model(model, attention_config(model, rank=4))
-    >>> model.get_nb_trainable_parameters()[0]  # 2 layers, 3 projections, (16, 4 / 2)
-    192
+    `rank` is even, and the update is scaled by ``alpha / rank``. `model` is one of
+    transformers, with or without a head.
     """
     names = attention_projection_names(model)
     scaled_by: Any = alpha  # peft declares an int, and works with any number
@@ -251,13 +170,8 @@ def attention_config(
 class FrozenDown(nn.Module):
     """The frozen first factor, from the width of the layer to the rank.
 
-    A buffer, not a parameter, so that neither peft, when it switches adapters, nor an
-    optimizer can ever train it.
-
-    Parameters
-    ----------
-    weight : Tensor of shape (r, in)
-        The paper's B.
+    Its weight, the paper's B, is (r, in). It is a buffer, so that neither peft, when it
+    switches adapters, nor an optimizer can ever train it.
     """
 
     weight: Tensor
@@ -272,16 +186,10 @@ class FrozenDown(nn.Module):
 
 
 class ReducedUp(nn.Module):
-    """The second factor, ``C D``, of which C trains, from the rank to the outputs.
+    """The second factor, ``C D``, from the rank to the outputs; C trains.
 
-    Parameters
-    ----------
-    rank : int
-        Rank r of the first factor.
-    weight : Tensor of shape (out, r / 2)
-        First value of C.
-    dropout : nn.Module
-        Dropout layer between D and C.
+    `rank` is r, `weight`, (out, r / 2), the first value of C, and dropout is between D
+    and C.
     """
 
     D: Tensor
@@ -323,15 +231,8 @@ class LoraAmrModel(LoraModel):
         current_key: str,
         parameter_name: str | None = None,
     ) -> None:
-        super()._create_and_replace(
-            peft_config,
-            adapter_name,
-            target,
-            target_name,
-            parent,
-            current_key,
-            parameter_name=parameter_name,
-        )
+        made = (peft_config, adapter_name, target, target_name, parent, current_key)
+        super()._create_and_replace(*made, parameter_name=parameter_name)
         _reduce(parent.get_submodule(target_name), adapter_name, current_key)
 
     def _cast_adapter_dtype(
@@ -346,13 +247,7 @@ class LoraAmrModel(LoraModel):
                 up.to(up.C.dtype)
 
     def add_weighted_adapter(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Refuse: sums of adapters with different frozen factors have no LoRA-AMR form.
-
-        Raises
-        ------
-        InputError
-            Always.
-        """
+        """Refuse: sums of adapters with different frozen factors have no such form."""
         raise InputError(
             "add_weighted_adapter was called on LoRA-AMR adapters, whose frozen "
             "factors differ; expected adapters of LoRA. Activate several with "

@@ -32,24 +32,9 @@ def principal_word_embeddings(backbone: Backbone, n_components: int) -> Tensor:
     the features are the words, and the centering is per word, as in CALF [1]_. It is
     exact, and computed once per process and vocabulary.
 
-    Parameters
-    ----------
-    backbone : Backbone
-        The model whose vocabulary is reduced.
-    n_components : int
-        Number of principal embeddings, at most ``hidden_size - 1``: centering takes
-        one dimension away.
-
-    Returns
-    -------
-    Tensor of shape (n_components, hidden_size)
-        float32, on the CPU, sorted by the variance they explain. The sign of each is
-        such that its word of the largest weight has a positive one.
-
-    Raises
-    ------
-    InputError
-        If more components are asked for than exist, or less than one.
+    Returns `n_components`, sorted by the variance they explain, each with the sign that
+    makes the weight of its largest word positive: (n_components, hidden_size), float32,
+    on the CPU. Centering leaves ``hidden_size - 1`` components.
 
     References
     ----------

@@ -11,11 +11,6 @@ class AttentionPooling(nn.Module):
 
     The score of a token is its product with a learned query, divided by the square root
     of the width. The query starts at zero, so that untrained pooling is the plain mean.
-
-    Parameters
-    ----------
-    d_model : int
-        Width of the token states.
     """
 
     def __init__(self, d_model: int) -> None:

@@ -46,10 +46,8 @@ class ContrastiveAlignment(nn.Module):
     Each series, the query, has its own text as the positive and the texts of the other
     series of the batch as negatives; each text is counted once.
 
-    Parameters
-    ----------
-    init_temperature : float
-        Divides similarities; learned in logarithms, so that it stays positive.
+    The temperature divides similarities; it is learned in logarithms, so that it stays
+    positive.
 
     References
     ----------

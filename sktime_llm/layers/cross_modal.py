@@ -10,13 +10,6 @@ class CrossAttention(nn.Module):
     As the table does not depend on the sample, its keys and values are projected once
     per call, and all queries of the batch attend to them as one long sequence, without
     a copy of the table per sample.
-
-    Parameters
-    ----------
-    d_model : int
-        Width of the queries, of the table, and of the output.
-    n_heads : int
-        Number of attention heads; must divide `d_model`.
     """
 
     def __init__(self, d_model: int, n_heads: int) -> None:

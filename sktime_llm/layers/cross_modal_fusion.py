@@ -15,17 +15,8 @@ class CrossModalFusion(nn.Module):
     position embedding would be. This addition is ours; the method's paper leaves open
     what a series attends to.
 
-    Parameters
-    ----------
-    d_model : int
-        Width of the states of the series.
-    d_text : int
-        Width of the text embeddings. They are layer-normed first, as language models
-        differ in the size of their states.
-    n_heads : int
-        Number of attention heads; must divide `d_model`.
-    dropout : float, default=0.0
-        Dropout rate of what the attention adds to the states.
+    The texts are layer-normed first, as language models differ in the size of their
+    states. Dropout is of what the attention adds to the states.
     """
 
     def __init__(

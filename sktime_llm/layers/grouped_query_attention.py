@@ -13,14 +13,7 @@ class GroupedQueryAttention(nn.Module):
     keys and values. With ``n_kv_heads=n_heads`` this is multi-head attention, with 1 it
     is multi-query attention. No matrix of all pairs of tokens is kept.
 
-    Parameters
-    ----------
-    d_model : int
-        Width of all tokens.
-    n_heads : int
-        Number of query heads; must divide `d_model`.
-    n_kv_heads : int, optional
-        Number of key and value heads; must divide `n_heads`. By default `n_heads`.
+    By default `n_kv_heads` is `n_heads`.
 
     Raises
     ------

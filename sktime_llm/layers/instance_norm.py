@@ -19,10 +19,7 @@ class InstanceNorm(nn.Module):
 
     Known as RevIN without the affine part [1]_. The variance is the biased one.
 
-    Parameters
-    ----------
-    eps : float, default=1e-5
-        Added to the variance, so that constant windows stay finite.
+    `eps` is added to it, so that constant windows stay finite.
 
     References
     ----------

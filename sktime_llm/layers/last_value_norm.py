@@ -13,10 +13,7 @@ class LastValueNorm(nn.Module):
     differences to the last values. So a variate that is constant in a window is not
     blown up, and a forecast of zero is the naive forecast.
 
-    Parameters
-    ----------
-    eps : float, default=1e-5
-        Added to the mean square, so that constant windows stay finite.
+    `eps` is added to the mean square, so that constant windows stay finite.
     """
 
     def __init__(self, eps: float = 1e-5) -> None:

@@ -16,17 +16,6 @@ class PatchEmbedding(nn.Module):
     of width 3 over the patches, circular at the ends, takes patches to `d_model`
     features, and a linear map takes these to the width of the tokens.
 
-    Parameters
-    ----------
-    patch_length, patch_stride : int
-        Time steps of a patch, and between the starts of two.
-    d_model : int
-        Features of a patch before the linear map.
-    d_token : int
-        Width of the tokens.
-    dropout : float
-        Dropout rate before the linear map.
-
     References
     ----------
     .. [1] Y. Nie et al. (2023). A Time Series is Worth 64 Words: Long-term Forecasting

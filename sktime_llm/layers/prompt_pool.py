@@ -39,17 +39,6 @@ class PromptPool(nn.Module):
     has a gradient, even if a single prompt is chosen. This is our choice, as is the
     loss that `selection_loss` computes.
 
-    Parameters
-    ----------
-    n_prompts : int
-        Size of the pool.
-    prompt_length : int
-        Tokens of one prompt.
-    d_model : int
-        Width of queries, keys and tokens.
-    n_selected : int
-        Prompts that a query takes, at most `n_prompts`.
-
     References
     ----------
     .. [1] D. Bahdanau et al. (2015). Neural Machine Translation by Jointly Learning to

@@ -15,22 +15,9 @@ class TimeSpaceBlock(nn.Module):
     The cost grows with ``n_series * n_tokens**2 + n_tokens * n_series**2``, the memory
     with ``n_series * n_tokens``.
 
-    Parameters
-    ----------
-    d_model : int
-        Width of the tokens.
-    n_heads : int
-        Query heads of both attentions; must divide `d_model`.
-    n_kv_heads : int, optional
-        Key and value heads of both; must divide `n_heads`. By default `n_heads`.
-    d_ff : int, optional
-        Width of the feed-forward part; by default ``4 * d_model``.
-    dropout : float, default=0.0
-        Dropout rate of what each part adds to the tokens, and within the feed-forward
-        part; attention weights are not dropped.
-    intra_series, inter_series : bool, default=True
-        Whether the block has this attention; without it, the other parts stay as they
-        are.
+    By default `n_kv_heads` is `n_heads` and `d_ff` is ``4 * d_model``. Dropout is of
+    what each part adds, and within the feed-forward part; attention weights are not
+    dropped. Without `intra_series` or `inter_series` the other parts stay as they are.
     """
 
     def __init__(

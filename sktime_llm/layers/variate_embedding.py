@@ -8,15 +8,6 @@ class VariateEmbedding(nn.Module):
 
     A linear map takes the time steps of a variate to the model's width; one post-norm
     Transformer encoder layer then mixes the variates.
-
-    Parameters
-    ----------
-    context_length : int
-        Time steps of a window.
-    d_model, n_heads, d_ff : int
-        Width, attention heads and feed-forward width of the encoder layer.
-    dropout : float
-        Dropout rate of the encoder layer.
     """
 
     def __init__(

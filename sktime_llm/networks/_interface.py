@@ -1,4 +1,4 @@
-"""What every forecasting network keeps, and all that training knows of one."""
+"""The interface of every forecasting network, which is all that training knows."""
 
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
@@ -7,11 +7,11 @@ from typing import NamedTuple, TypeAlias
 from torch import Tensor, nn
 
 Features: TypeAlias = dict[str, Tensor]
-"""What is computed of a batch of windows once, (batch, ...), by name."""
+"""Features of a batch of windows, (batch, ...), by name."""
 
 
 class ForecastOutput(NamedTuple):
-    """What a network returns.
+    """Forecast and losses of a network.
 
     Attributes
     ----------
@@ -73,18 +73,10 @@ class ForecastNetwork(nn.Module, ABC):
         """
 
     def window_features(self, context: Tensor) -> Features:
-        """Give what training never changes of windows, computed once for each.
+        """Return the features of windows that do not change during training.
 
-        Parameters
-        ----------
-        context : Tensor of shape (batch, context_length, channel)
-            The past.
-
-        Returns
-        -------
-        dict of str to Tensor of shape (batch, ...)
-            `features` of `forward`. Integers may differ in their last dimension
-            from call to call; -1 is their padding.
+        They are `features` of `forward`, of shape (batch, ...). Integers may differ in
+        their last dimension from call to call; -1 is their padding.
         """
         return {}
 
@@ -93,8 +85,5 @@ class ForecastNetwork(nn.Module, ABC):
         return set()
 
     def training_context(self) -> AbstractContextManager[object]:
-        """Give the context in which the network trains.
-
-        Inside, it may keep what does not change between steps.
-        """
+        """Return the context of training, which may cache what steps do not change."""
         return nullcontext()

@@ -28,14 +28,7 @@ PROMPT_ORDERS = ("text-first", "prompts-first")
 def published_prompt_length(
     context_length: int, prediction_length: int, n_patches: int
 ) -> int:
-    """Count the prompt tokens as published, but at least 2, for there to be a scale.
-
-    Examples
-    --------
-    >>> from sktime_llm.networks.balm_tsf import published_prompt_length
-    >>> published_prompt_length(512, 96, n_patches=64)
-    12
-    """
+    """Count prompt tokens as published, but at least 2, so that they have a scale."""
     return max(2, min(n_patches, n_patches * prediction_length // context_length))
 
 
@@ -44,25 +37,12 @@ class PromptBranch(nn.Module):
 
     A frozen language model reads both. Equal texts of a batch are read once.
 
-    Parameters
-    ----------
-    backbone : Backbone
-        Frozen.
-    prompt_length : int
-        Number of learned prompt tokens.
-    prompt_order : {"text-first", "prompts-first"}
-        ``"prompts-first"`` is the published order. The model's own attention connects
-        prompts and text; the embedding is the last states of a decoder, and of an
-        encoder the states of the prompts. With ``"text-first"`` the prompts follow the
-        text and read it, and the text does not read them; the embedding is the states
-        of the prompts, and no gradient is needed in the text.
-    text_style : {"short", "published"}
-        See `sktime_llm.text.window_text.write_texts`.
-    n_lags : int
-        Lags in the text.
-    cache_gigabytes : float
-        Room in which `training_context` keeps what the model makes of texts; for
-        ``"text-first"`` only.
+    ``prompt_order="prompts-first"`` is the published order: the model's own attention
+    connects prompts and text, and the embedding is the last states of a decoder, and of
+    an encoder the states of the prompts. With ``"text-first"`` the prompts follow the
+    text and attend to it, but not the reverse; the embedding is the states of the
+    prompts, and no gradient is needed in the text, so that `training_context` keeps
+    what the model makes of texts, up to `cache_gigabytes`.
     """
 
     def __init__(
@@ -96,14 +76,9 @@ class PromptBranch(nn.Module):
         return write_texts(window_statistics(series, self.n_lags), self.text_style)
 
     def tokenize(self, series: Tensor) -> Tensor:
-        """Token ids of the texts of normalized series.
+        """(series, time), normalized, to the token ids of their texts, (series, token).
 
-        (series, time) to (series, token).
-
-        Raises
-        ------
-        InputError
-            If a text and the prompts do not fit the positions of the backbone.
+        Raises an InputError if a text and the prompts do not fit the backbone.
         """
         token_ids = tokenize(self.write(series), self.backbone.tokenizer())
         n_prompts, n_text = len(self.prompts), token_ids.shape[1]
@@ -161,20 +136,11 @@ class PromptBranch(nn.Module):
 
 
 class Modalities(NamedTuple):
-    """Both modalities of a batch.
+    """Both modalities of a batch of series.
 
-    Attributes
-    ----------
-    sentences : list of str
-        What the language model reads of each series.
-    series : Tensor of shape (series, patch, hidden_size)
-        Embedded patches.
-    text : Tensor of shape (series, prompt_length, hidden_size)
-        States of the language model.
-    balanced_text : Tensor of shape (series, prompt_length, hidden_size)
-        These, at the scale of the patches.
-    alignment : Alignment
-        Of the balanced text with the series.
+    `text` is the states of the language model, (series, prompt_length, hidden_size);
+    `balanced_text` has the scale of the embedded patches `series`, (series, patch,
+    hidden_size).
     """
 
     sentences: list[str]
@@ -187,24 +153,9 @@ class Modalities(NamedTuple):
 class BALMTSFNetwork(ForecastNetwork):
     """The network of BALM-TSF [1]_; every variate of a window is a series of its own.
 
-    Parameters
-    ----------
-    text : PromptBranch
-        Statistics of a series in words, read by the language model.
-    context_length, prediction_length : int
-        Shape of the windows; they may have any number of variates.
-    patch_length, patch_stride : int
-        Time steps of a patch, and between the starts of two.
-    d_model : int
-        Features of a patch before it takes the width of the language model.
-    d_ff : int
-        Features of each token that the head sees, the first ones.
-    dropout : float
-        Dropout rate of patches and of the forecast.
-    alignment_loss_weight : float
-        Weight of the contrastive loss.
-    init_temperature : float
-        Temperature of the contrastive loss before training.
+    `d_model` is the width of a patch before it takes the width of the language model,
+    and `d_ff` the number of features of each token, the first ones, that the head sees.
+    Dropout is of patches and of the forecast.
 
     References
     ----------
@@ -285,13 +236,7 @@ class BALMTSFNetwork(ForecastNetwork):
         return ForecastOutput(forecast, {"loss": loss, **parts})
 
     def modalities(self, context: Tensor) -> Modalities:
-        """Give both modalities of windows as the network sees them.
-
-        Parameters
-        ----------
-        context : Tensor of shape (batch, context_length, channel)
-            The past; its series are ordered by window, then by channel.
-        """
+        """Return both modalities of windows, ordered by window, then by channel."""
         values = self.norm(context).values.transpose(1, 2).flatten(0, 1)
         series, text = self.embedding(values), self.text(self.text.tokenize(values))
         balanced = balance(text, series)

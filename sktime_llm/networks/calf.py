@@ -28,16 +28,9 @@ class SourceBranch(nn.Module):
     The cross-modal match module expresses each variate by principal word embeddings,
     and the frozen language model reads the result.
 
-    Parameters
-    ----------
-    backbone : Backbone
-        The same frozen layers as the temporal branch has.
-    principal_embeddings : Tensor of shape (entry, hidden_size)
-        Constant.
-    n_heads : int
-        Heads of the cross attention.
-    compare_features : bool, default=True
-        Whether there is a feature loss, which has projections of its own.
+    `backbone` has the same frozen layers as the temporal branch; the principal
+    embeddings, (entry, hidden_size), are constant. The projections of the feature loss
+    are left out unless `compare_features`.
     """
 
     principal_embeddings: Tensor
@@ -60,7 +53,7 @@ class SourceBranch(nn.Module):
         self.text_projections = _projections(n_states, width)
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Give the text tokens and their hidden states, for the time tokens."""
+        """Return the text tokens and their hidden states, for the time tokens."""
         text_tokens = self.match(tokens, self.principal_embeddings)
         return text_tokens, self.backbone(text_tokens)
 
@@ -86,34 +79,10 @@ class SourceBranch(nn.Module):
 class CALFNetwork(ForecastNetwork):
     """The network of CALF [1]_: variates as tokens of two branches of a language model.
 
-    Parameters
-    ----------
-    time_backbone : Backbone
-        Temporal branch; tuned by LoRA, layer norms and position embeddings.
-    textual : SourceBranch or None
-        Source branch, which guides training and never runs in a forecast; without one
-        the network trains by the task loss alone.
-    context_length, prediction_length : int
-        Shape of the windows; they may have any number of variates.
-    n_heads : int
-        Heads of the variate encoder.
-    d_ff : int
-        Feed-forward width of the variate encoder.
-    dropout : float
-        Dropout rate of the variate encoder.
-    task_loss : {"mae", "mse", "smooth_l1", "smape"}
-        Distance of forecast and target.
-    consistency_loss : {"mae", "mse", "smooth_l1", "smape", "mase"}
-        Distance of the two branches' forecasts.
-    feature_loss : {"mae", "mse", "smooth_l1"}
-        Distance of the two branches' projected hidden states.
-    consistency_loss_weight, feature_loss_weight : float
-        Weights of the two losses that the textual branch gives.
-    residual_in_features : bool
-        Whether the last hidden state in the feature loss includes the residual, the
-        input tokens.
-    seasonal_period : int
-        Lag, in time steps, of the differences that scale ``"mase"``.
+    Windows may have any number of variates. The source branch guides training and never
+    runs in a forecast; without one the network trains by the task loss alone. The
+    variate encoder has `n_heads`, `d_ff` and `dropout`. With `residual_in_features` the
+    last state in the feature loss includes the residual, the input tokens.
 
     References
     ----------

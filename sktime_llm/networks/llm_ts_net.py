@@ -30,16 +30,10 @@ MIN_VARIANCE = 1e-6
 
 
 class SeriesState(NamedTuple):
-    """What the network knows of each series before it forecasts.
+    """State of each series, (batch, channel, d_model), chosen prompts, and its scaling.
 
-    Attributes
-    ----------
-    state : Tensor of shape (batch, channel, d_model)
-        From tokens alone, or fused with the descriptions.
-    selection : PromptSelection or None
-        The prompts that were chosen.
-    loc, scale : Tensor of shape (batch, 1, channel)
-        What undoes the normalization.
+    The state is fused with the descriptions, if there are any; `loc` and `scale`,
+    (batch, 1, channel), undo the normalization.
     """
 
     state: Tensor
@@ -51,31 +45,10 @@ class SeriesState(NamedTuple):
 class LLMTSNetwork(ForecastNetwork):
     """The network of LLM-TS Net [1]_.
 
-    Parameters
-    ----------
-    descriptions : DescriptionEmbeddings or None
-        What is known of the series in words; None for no text.
-    context_length, prediction_length : int
-        Shape of the windows; they may have any number of variates.
-    patch_length : int
-        Time steps of a token.
-    d_model, n_heads, n_kv_heads, d_ff : int
-        Width, query heads, key-value heads and feed-forward width.
-    n_blocks : int
-        Blocks of time-then-space attention.
-    n_prompts, prompt_length, n_selected : int
-        Prompts in the pool, tokens of one, and how many a series takes; no pool if
-        `n_prompts` is 0.
-    intra_series, inter_series : bool
-        Whether there is attention over time, and over series.
-    dropout : float
-        Dropout rate.
-    task_loss : {"mae", "mse", "smooth_l1"}
-        Distance of forecast and target, unless `uncertainty`.
-    selection_loss_weight : float
-        Weight of the loss that keeps all prompts in use.
-    uncertainty : bool
-        Whether to forecast a Gaussian, trained by its negative log-likelihood.
+    Windows may have any number of variates, and their patches are tokens. There is no
+    text without `descriptions` and no prompt pool if `n_prompts` is 0. `uncertainty`
+    forecasts a Gaussian, trained by its negative log-likelihood instead of `task_loss`;
+    `selection_loss_weight` is of the loss that keeps all prompts in use.
 
     References
     ----------
@@ -168,7 +141,7 @@ class LLMTSNetwork(ForecastNetwork):
         return ForecastOutput(forecast, losses, variance)
 
     def encode(self, context: Tensor, features: Features | None = None) -> SeriesState:
-        """Give the state of every series, without its forecast."""
+        """Return the state of every series, without its forecast."""
         window, steps = self._normalize(context, features)
         tokens = self.embedding(self._patches(steps)) + self.positions
         selection = None
@@ -186,7 +159,7 @@ class LLMTSNetwork(ForecastNetwork):
     def select(
         self, context: Tensor, features: Features | None = None
     ) -> PromptSelection:
-        """Give the prompts that every series takes, and nothing else."""
+        """Return the prompts that every series takes, and nothing else."""
         if self.pool is None:
             raise InputError("n_prompts=0, expected at least 1: there is no pool.")
         steps = self._normalize(context, features)[1]
@@ -260,14 +233,8 @@ def _head(d_model: int, prediction_length: int, dropout: float) -> nn.Module:
 def _variance(raw: Tensor, scale: Tensor) -> Tensor:
     """Variance of two parts, in units of the window's square scale and of the data.
 
-    A window that is constant, or nearly, tells nothing of what may follow.
-
-    Parameters
-    ----------
-    raw : Tensor of shape (batch, channel, 2 * prediction_length)
-        Any numbers.
-    scale : Tensor of shape (batch, 1, channel)
-        Of the window.
+    A window that is nearly constant tells nothing of what may follow. `raw` is (batch,
+    channel, 2 * prediction_length), `scale` that of the window, (batch, 1, channel).
     """
     parts = F.softplus(raw.to(scale.dtype)).transpose(1, 2)
     of_window, of_data = parts.chunk(2, dim=1)
