@@ -4,13 +4,19 @@
 PYTHON ?= python3
 PANDAS3 ?= 3.0.6
 PYTEST_ARGS ?=
+# What make smoke-newest and make smoke-lowest install of torch; see .ci/run.
+TORCH_NEWEST ?= $(shell grep '^torch==' constraints.txt)
+TORCH_LOWEST ?= $(TORCH_NEWEST)
 
 VENV := .venv
 VENV_PANDAS3 := .venv-pandas3
+VENV_NEWEST := .venv-newest
+VENV_LOWEST := .venv-lowest
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pandas3 lint format build clean
+.PHONY: help demo test test-pandas3 smoke smoke-newest smoke-lowest
+.PHONY: lint format build clean
 
 help: ## Show this help
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | \
@@ -24,6 +30,27 @@ test: $(VENV)/dev.stamp ## Run the tests and doctests; more options in PYTEST_AR
 
 test-pandas3: $(VENV_PANDAS3)/dev.stamp ## The same on pandas 3, without statsforecast
 	$(VENV_PANDAS3)/bin/python -m pytest -m "not network" $(PYTEST_ARGS)
+
+smoke: $(VENV)/dev.stamp ## Try all forecasters and the command, in a minute
+	$(BIN)/python .ci/smoke.py
+
+smoke-newest: build ## The same with the newest versions of everything but torch
+	rm -rf $(VENV_NEWEST)
+	$(PYTHON) -m venv $(VENV_NEWEST)
+	$(VENV_NEWEST)/bin/python -m pip install -q $(TORCH_NEWEST) \
+		"$$(echo dist/*.whl)[all]"
+	$(VENV_NEWEST)/bin/python .ci/smoke.py
+
+smoke-lowest: build ## The same with the lowest versions in pyproject.toml, but torch
+	rm -rf $(VENV_LOWEST)
+	$(PYTHON) -m venv $(VENV_LOWEST)
+	$(BIN)/uv pip compile -q --python $(VENV_LOWEST)/bin/python \
+		--resolution lowest --no-deps --only-binary :all: --extra all \
+		--no-emit-package torch --output-file $(VENV_LOWEST)/constraints.txt \
+		pyproject.toml
+	$(VENV_LOWEST)/bin/python -m pip install -q -c $(VENV_LOWEST)/constraints.txt \
+		$(TORCH_LOWEST) "$$(echo dist/*.whl)[all]"
+	$(VENV_LOWEST)/bin/python .ci/smoke.py
 
 lint: $(VENV)/dev.stamp ## Check style, formatting, types and who imports whom
 	$(BIN)/ruff check .
@@ -40,7 +67,7 @@ build: $(VENV)/dev.stamp ## Build the source distribution and the wheel into dis
 	$(BIN)/python -m build
 
 clean: ## Remove environments, caches and everything that was built
-	rm -rf $(VENV) $(VENV_PANDAS3) dist compare_results
+	rm -rf $(VENV) $(VENV_PANDAS3) $(VENV_NEWEST) $(VENV_LOWEST) dist compare_results
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
