@@ -1,6 +1,5 @@
 """The command ``sktime-llm``."""
 
-import errno
 import os
 import re
 import subprocess
@@ -132,7 +131,9 @@ def test_help_imports_nothing_heavy():
     "arguments",
     [
         [],
-        ["forecast"],
+        ["predict"],
+        ["forecast", "--levels", "100"],
+        ["forecast", "--levels", "0.0"],
         ["compare", "--folds", "0"],
         ["compare", "--horizon", "-3"],
         ["compare", "--max-epochs", "many"],
@@ -144,7 +145,7 @@ def test_arguments_that_cannot_be_parsed(arguments, capsys):
         main(arguments)
     assert stop.value.code == 2
     error = capsys.readouterr().err
-    assert "required" in error or "invalid" in error or "positive integer" in error
+    assert "required" in error or "invalid" in error or "expected a p" in error
 
 
 @pytest.mark.parametrize("seed", ["-1", str(2**32), "1.5", "one"])
@@ -216,12 +217,15 @@ def test_missing_extras_are_named_before_anything_runs(run, monkeypatch, module)
     assert "[1/1]" not in err
 
 
-def test_output_that_is_no_folder(run, tmp_path):
+def test_output_that_is_no_folder(run, tmp_path, sales):
     (tmp_path / "taken").write_text("a file")
     code, _, err = run("compare", "--dataset", "lynx", "--output", "taken", *NAIVE)
     assert code == 2
-    assert "'taken'" in err
-    assert "--output" in err
+    assert "to the folder 'taken'" in err
+    for option in (["--output", "taken/a.csv"], ["--save", "taken"]):
+        code, _, err = run("forecast", sales, "--time-column", "date", *option)
+        assert code == 2
+        assert "to the folder 'taken'" in err
 
 
 # -------------------------------------------------------------------------------- runs
@@ -537,6 +541,137 @@ def test_with_calf_itself(run):
     assert "calf-no-llm" in out
 
 
+# ---------------------------------------------------------------------------- forecast
+
+
+@pytest.fixture
+def panel(sales):
+    """Arguments that forecast the two series of a file."""
+    columns = ["--time-column", "date", "--id-column", "store", "--target", "units"]
+    return ["forecast", sales, *columns, "--horizon", "3", "--quiet"]
+
+
+def test_forecast_of_a_file(run, panel, sales):
+    code, out, err = run(*panel, "--method", "naive")
+    assert code == 0
+    assert out == "Written: forecast.csv, forecast.png\n"
+    assert "  targets: units\n" in err
+    table = pd.read_csv("forecast.csv")
+    names = ["lower_80", "upper_80", "lower_95", "upper_95"]
+    assert list(table) == ["series", "time", "variate", "forecast", *names]
+    assert table["series"].tolist() == ["east"] * 3 + ["north"] * 3
+    assert table["time"].tolist() == ["2018-05", "2018-06", "2018-07"] * 2
+    last = pd.read_csv(sales).groupby("store")["units"].last()
+    assert table["forecast"].tolist() == [last["east"]] * 3 + [last["north"]] * 3
+    bounds = table[["lower_95", "lower_80", "forecast", "upper_80", "upper_95"]]
+    assert (bounds.diff(axis=1).iloc[:, 1:] > 0).all(axis=None)
+    assert Path("forecast.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_forecast_to_standard_output(run, panel):
+    code, out, _ = run(*panel, "--method", "naive", "--levels", "--output", "-")
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0] == "series,time,variate,forecast"
+    assert lines[1].startswith("east,2018-05,units,")
+    assert len(lines) == 7
+    assert not list(Path().glob("forecast*"))
+
+
+def test_forecast_to_parquet(run, panel):
+    pytest.importorskip("pyarrow")
+    arguments = [*panel, "--method", "naive", "--no-plot", "--output"]
+    assert run(*arguments, "new/f.parquet")[:2] == (0, "Written: new/f.parquet\n")
+    assert run(*arguments, "f.csv")[0] == 0
+    table = pd.read_parquet("new/f.parquet")
+    pd.testing.assert_frame_equal(table, pd.read_csv("f.csv"), check_dtype=False)
+
+
+def test_forecast_of_hierarchies_variates_and_missing_rows(run, sales):
+    frame = pd.read_csv(sales).assign(region=lambda frame: "far " + frame["store"])
+    frame.drop(index=[20, 50]).to_csv(sales, index=False)
+    arguments = ["forecast", sales, "--time-column", "date", "--quiet", "--no-plot"]
+    arguments += ["--id-column", "region", "store", "--target", "units", "price"]
+    arguments += ["--method", "llm-ts-net", "--backbone", "tiny-random"]
+    arguments += ["--max-epochs", "1", "--levels", "50", "--horizon", "2"]
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert "--missing" in err
+    code, _, err = run(*arguments, "--missing", "keep")
+    assert code == 0, err
+    table = pd.read_csv("forecast.csv")
+    assert set(table["series"]) == {"far east / east", "far north / north"}
+    assert set(table["variate"]) == {"units", "price"}
+    assert len(table) == 8
+    assert (table["lower_50"] < table["forecast"]).all()
+    assert (table["forecast"] < table["upper_50"]).all()
+
+
+@pytest.mark.parametrize("method", ["naive", "calf"])
+def test_a_saved_forecaster_forecasts_the_same_in_another_process(run, panel, method):
+    fast = {"naive": [], "calf": ["--backbone", "tiny-random", "--max-epochs", "1"]}
+    arguments = [*panel, "--method", method, *fast[method], "--save", "kept/model"]
+    code, out, _ = run(*arguments)
+    assert (code, out) == (
+        0,
+        f"Written: forecast.csv, forecast.png, kept/model{os.sep}\n",
+    )
+    assert sorted(os.listdir("kept/model")) == ["forecaster.zip", "recent.pkl"]
+    command = "sktime-llm forecast --load kept/model --output again.csv"
+    done = run_in_shell(command)
+    assert done.returncode == 0, done.stderr
+    assert Path("again.csv").read_text() == Path("forecast.csv").read_text()
+    assert Path("again.png").exists()
+    code, out, _ = run(
+        "forecast", "--load", "kept/model", "--horizon", "2", "--output=-"
+    )
+    assert code == 0
+    assert len(out.splitlines()) == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], ["FILE", "--load"]),
+        (["FILE", "--load", "x"], ["--load and FILE"]),
+        (["--load", "x", "--target", "y"], ["--load and --target"]),
+        (["--load", "x", "--max-epochs", "1"], ["--load and --max-epochs"]),
+        (["--load", "x"], ["no fitted forecaster in 'x'", "--save"]),
+        (["--load", "broken"], ["Cannot load the forecaster in 'broken'", "--save"]),
+        (["FILE"], ["--time-column"]),
+        (["FILE", "--output", "a.xlsx"], ["'.xlsx'", ".parquet, or -"]),
+        (["FILE", "--time-column", "date", "--method", "x"], ["'x'", "auto-ets"]),
+        (
+            ["FILE", "--time-column", "date", "--id-column", "store", "--levels", "9"],
+            ["--levels", "CALFForecaster", "auto-ets"],
+        ),
+        (["STEPS", "--time-column", "step"], ["no season", "--horizon"]),
+    ],
+)
+def test_forecasts_that_cannot_be_made(run, sales, tmp_path, arguments, words):
+    steps = tmp_path / "steps.csv"
+    steps.write_text("step,y\n" + "".join(f"{i},{i % 5}\n" for i in range(40)))
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "forecaster.zip").write_text("no archive")
+    files = {"FILE": sales, "STEPS": steps}
+    code, out, err = run("forecast", *[files.get(one, one) for one in arguments])
+    assert (code, out) == (2, "")
+    error = err[err.index("sktime-llm: error: ") :]
+    assert error.count("\n") == 1
+    for word in words:
+        assert word in error
+    assert not Path("forecast.csv").exists()
+
+
+def test_a_forecaster_that_fails_is_a_message(run, panel, with_calf):
+    with_calf(Failing)
+    code, out, err = run(*panel)
+    assert (code, out) == (1, "")
+    assert err.endswith(
+        "sktime-llm: the forecaster failed: ValueError: cannot do this\n"
+    )
+
+
 # ------------------------------------------------------------------- output that fails
 
 
@@ -570,28 +705,32 @@ def test_output_that_cannot_be_written_is_a_message(command, tmp_path):
     done = run_in_shell(command, cwd=tmp_path)
     assert done.returncode == 2
     if "2>" not in command:
-        assert done.stderr.startswith("sktime-llm: error: cannot write to standard out")
+        assert done.stderr.startswith("sktime-llm: error: Cannot write to standard out")
         assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("name", ["results.csv", "forecasts.csv", "forecasts.png"])
-def test_files_stay_whole_if_they_cannot_be_replaced(run, monkeypatch, name):
-    arguments = ["compare", "--dataset", "lynx", "--quiet", *NAIVE]
-    assert run(*arguments)[0] == 0
-    folder = Path("compare_results")
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+@pytest.mark.skipif(os.name != "posix", reason="needs ulimit")
+def test_files_stay_whole_if_they_cannot_be_replaced(tmp_path):
+    command = f"{COMPARE} theta --output out"
+    assert run_in_shell(command).returncode == 0
+    before = {path.name: path.read_bytes() for path in Path("out").iterdir()}
+    done = run_in_shell(f"ulimit -f 1; {command} --horizon 15")  # files of a kilobyte
+    assert done.returncode == 2
+    assert done.stderr.startswith("sktime-llm: error: Cannot write out/forecasts.csv: ")
+    assert done.stderr.count("\n") == 1
+    after = {path.name: path.read_bytes() for path in Path("out").iterdir()}
+    assert set(after) == set(before) == {"results.csv", "forecasts.csv"}
+    assert after["forecasts.csv"] == before["forecasts.csv"]
 
-    def disk_is_full(source, target):
-        if Path(target).name == name:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        replace(source, target)
 
-    replace = os.replace
-    monkeypatch.setattr(os, "replace", disk_is_full)
-    code, _, err = run(*arguments, "--horizon", "3")
+@needs_full
+def test_devices_are_written_to_and_not_replaced(run, panel):
+    Path("full.csv").symlink_to("/dev/full")
+    Path("null.csv").symlink_to("/dev/null")
+    arguments = [*panel, "--method", "naive", "--no-plot", "--output"]
+    assert run(*arguments, "null.csv")[0] == 0
+    code, _, err = run(*arguments, "full.csv")
     assert code == 2
-    assert f"{name}: No space left on device" in err
-    assert "--output" in err
-    after = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert set(after) == set(before)
-    assert after[name] == before[name]
+    assert "Cannot write full.csv: No space left on device" in err
+    assert Path("/dev/full").is_char_device()
+    assert Path("/dev/null").is_char_device()

@@ -13,7 +13,12 @@ import pandas as pd
 import pytest
 
 from sktime_llm.errors import InputError
-from sktime_llm.plotting import plot_alignment, plot_comparison, require_matplotlib
+from sktime_llm.plotting import (
+    plot_alignment,
+    plot_comparison,
+    plot_forecast,
+    require_matplotlib,
+)
 
 HORIZON = 3
 
@@ -207,6 +212,39 @@ def test_the_legend_covers_no_data():
     figure.draw_without_rendering()
     legend = figure.legends[0].get_window_extent()
     assert not any(legend.overlaps(axes.get_window_extent()) for axes in figure.axes)
+
+
+def test_a_forecast_opens_at_the_last_observed_value():
+    y = months(30)
+    y.iloc[-2] = np.nan
+    ahead = pd.period_range("2002-07", periods=2, freq="M")
+    table = pd.DataFrame({"time": list(ahead), "forecast": [30.0, 31.0]})
+    table = table.assign(id="", variate="y")
+    for level, width in (("50", 1), ("90", 2)):
+        table[f"lower_{level}"] = table["forecast"] - width
+        table[f"upper_{level}"] = table["forecast"] + width
+    figure = plot_forecast(y, table, title="sales")
+    (axes,) = figure.axes
+    lines = lines_of(axes)
+    assert lines["forecast"].get_ydata().tolist() == [29.0, 30.0, 31.0]
+    assert np.isnan(lines["observed"].get_ydata()).sum() == 1
+    assert titles_of(figure) == ["sales"]
+    assert axes.get_xlabel() == "date (month)"
+    names = ["50 % interval", "90 % interval"]
+    assert legend_of(figure) == ["observed", "forecast", *names]
+    bands = {band.get_label(): band for band in axes.collections}
+    for name, width in zip(names, (1, 2), strict=True):
+        heights = {tuple(point) for point in bands[name].get_paths()[0].vertices}
+        assert {29.0, 31.0 - width, 31.0 + width} <= {y for _, y in heights}
+
+
+def test_forecasts_of_a_panel_have_a_panel_each():
+    y = pd.concat({key: months(5).to_frame() for key in "abc"})
+    table = pd.DataFrame({"id": list("abc"), "variate": "y", "forecast": 7.0})
+    table = table.assign(time=pd.Period("2000-06", "M"))
+    figure = plot_forecast(y, table, title="shop", max_panels=2)
+    assert titles_of(figure) == ["shop: a", "shop: b"]
+    assert figure.get_supxlabel() == "2 of 3 series are shown."
 
 
 def test_alignment_shows_every_cosine():

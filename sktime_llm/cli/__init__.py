@@ -1,11 +1,9 @@
-"""The command ``sktime-llm``: compare forecasters without writing Python."""
+"""The command ``sktime-llm``: forecasts and comparisons without writing Python."""
 
-import sys
 from collections.abc import Sequence
 
 from sktime_llm.cli._arguments import make_parser
-from sktime_llm.cli._comparison import compare
-from sktime_llm.cli._console import discard, echo_error
+from sktime_llm.cli._console import echo, echo_error
 from sktime_llm.errors import SktimeLLMError
 
 # Exit codes.
@@ -40,13 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         return _run(argv)
-    except (SktimeLLMError, ImportError) as error:
+    except (SktimeLLMError, ImportError, OSError) as error:
         echo_error(f"error: {error}")
-        return _USER_ERROR
-    except OSError as error:
-        discard(sys.stdout)
-        echo_error(f"error: cannot write to standard output: {error.strerror}")
-        discard(sys.stderr)
         return _USER_ERROR
     except KeyboardInterrupt:
         echo_error("interrupted")
@@ -57,6 +50,6 @@ def _run(argv: Sequence[str] | None) -> int:
     try:
         options = make_parser().parse_args(argv)
     except SystemExit:
-        sys.stdout.flush()  # an error of the stream should not be one at exit
+        echo(end="")  # a stream that fails should not do so at exit
         raise
-    return _OK if compare(options) else _FORECASTER_FAILED
+    return _OK if options.run(options) else _FORECASTER_FAILED

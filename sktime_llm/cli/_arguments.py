@@ -1,26 +1,37 @@
-"""Arguments of the command, and what its help says."""
+"""Arguments of the commands, and what their help says."""
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from sktime_llm._version import __version__
+from sktime_llm.cli._comparison import compare
+from sktime_llm.cli._forecast import forecast
 from sktime_llm.cli._table import add_table_arguments
 
 _MAX_SEED = 2**32 - 1
 
-_DESCRIPTION = """\
-Compare a forecaster with a language model inside with the usual ones.
+_EXAMPLES = """\
+examples:
+  sktime-llm forecast sales.csv --time-column date --target units --horizon 12
+  sktime-llm compare sales.csv --time-column date --target units --horizon 12
+
+Each command has a help of its own: sktime-llm forecast --help
+"""
+
+_COMPARE = """\
+Compare language-model forecasters with classical baselines.
 
 Without FILE, the forecasters are compared on real data sets that come with sktime.
 With FILE, they are compared on your own data. Every forecaster is fitted anew on
 each of several expanding windows and forecasts the steps that follow it.
 
-MASE divides by the change of a series over one season. A series without any in the
-rows that are trained on first is left out of it, with a warning; without any such
-change at all, the comparison does not start.
+MASE divides by the change of a series over one season. It leaves out series without
+such a change in the first training rows, with a warning; if no series has one, the
+comparison does not start.
 """
 
-_EXAMPLES = """\
+_COMPARE_EXAMPLES = """\
 examples:
   sktime-llm compare
   sktime-llm compare --dataset airline lynx --forecasters calf theta
@@ -29,36 +40,102 @@ examples:
   sktime-llm compare sales.csv --time-column date --date-format %d.%m.%Y
 
 exit codes:
-  0 all forecasters ran, 1 a forecaster failed, 2 something is wrong with the input
+  0 all forecasters ran, 1 a forecaster failed, 2 something is wrong with the input,
+  or the output cannot be written
+"""
+
+_FORECAST = """\
+Forecast the steps after the end of your own data.
+
+The forecaster is fitted on all rows of FILE. The output has one row per value, with
+the columns series, time, variate and forecast, and lower_80, upper_80 and so on for
+methods that give intervals. A picture of the recent history and the forecasts is
+written beside it, with the suffix .png.
+"""
+
+_FORECAST_EXAMPLES = """\
+examples:
+  sktime-llm forecast sales.csv --time-column date --target units --horizon 12
+  sktime-llm forecast sales.csv --time-column date --method auto-ets --levels 50 90
+  sktime-llm forecast sales.csv --time-column date --save model
+  sktime-llm forecast --load model --output -
+
+exit codes:
+  0 the forecaster ran, 1 it failed, 2 something is wrong with the input, or the output
+  cannot be written
 """
 
 
 def make_parser() -> argparse.ArgumentParser:
+    raw: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter}
     parser = argparse.ArgumentParser(
         prog="sktime-llm",
         description="Forecasting with pretrained language models.",
+        epilog=_EXAMPLES,
+        **raw,
     )
-    parser.add_argument(
-        "--version", action="version", version=f"sktime-llm {__version__}"
-    )
+    version = f"sktime-llm {__version__}"
+    parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    compare = commands.add_parser(
+    forecasting = commands.add_parser(
+        "forecast",
+        help="forecast your own data",
+        description=_FORECAST,
+        epilog=_FORECAST_EXAMPLES,
+        **raw,
+    )
+    forecasting.set_defaults(run=forecast)
+    _add_forecast_arguments(forecasting)
+    comparing = commands.add_parser(
         "compare",
         help="compare forecasters on data sets or on your own data",
-        description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=_COMPARE,
+        epilog=_COMPARE_EXAMPLES,
+        **raw,
     )
-    _add_data_arguments(compare)
-    add_table_arguments(compare)
-    _add_forecaster_arguments(compare)
-    _add_output_arguments(compare)
+    comparing.set_defaults(run=compare)
+    _add_compare_arguments(comparing)
     return parser
 
 
-def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("data").add_argument
-    add("file", nargs="?", metavar="FILE", type=Path, help="CSV or Parquet file")
+def _add_forecast_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_data_arguments(parser, "one season of FILE, or as fitted")
+    add_table_arguments(parser)
+    add = parser.add_argument_group("forecaster").add_argument
+    add(
+        "--method",
+        metavar="NAME",
+        help="a forecaster that compare knows, such as calf, balm-tsf, llm-ts-net, "
+        "auto-ets or seasonal-naive (default: calf)",
+    )
+    add(
+        "--levels",
+        nargs="*",
+        type=_percent,
+        metavar="PERCENT",
+        help="levels of the intervals; without a number no intervals (default: 80 95 "
+        "if the method has intervals; llm-ts-net has them if levels are given)",
+    )
+    add("--save", type=Path, metavar="DIR", help="keep the fitted forecaster in DIR")
+    add(
+        "--load",
+        type=Path,
+        metavar="DIR",
+        help="instead of FILE: forecast after the data of the forecaster in DIR; this "
+        "runs code from DIR, so load only what you trust",
+    )
+    _add_training_arguments(add)
+    _add_output_arguments(
+        parser,
+        default="forecast.csv",
+        metavar="FILE",
+        help="CSV or Parquet file, or - for standard output",
+        picture="the picture",
+    )
+
+
+def _add_compare_arguments(parser: argparse.ArgumentParser) -> None:
+    add = _add_data_arguments(parser, "that of the data set; one season of FILE")
     add(
         "--dataset",
         nargs="+",
@@ -67,10 +144,41 @@ def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
         "us_change (default: all)",
     )
     add(
+        "--folds",
+        type=_positive,
+        default=3,
+        metavar="N",
+        help="times that every forecaster is fitted and scored (default: 3)",
+    )
+    add_table_arguments(parser)
+    add = parser.add_argument_group("forecasters").add_argument
+    add(
+        "--forecasters",
+        nargs="+",
+        metavar="NAME",
+        help="some of calf, naive, seasonal-naive, auto-ets, auto-arima, theta "
+        "(default: these), balm-tsf, llm-ts-net; and, to show how much the language "
+        "model gains, calf-random-llm, calf-no-llm, balm-tsf-random-llm, "
+        "balm-tsf-no-llm, llm-ts-net-random-llm, llm-ts-net-no-llm",
+    )
+    _add_training_arguments(add)
+    _add_output_arguments(
+        parser,
+        default="compare_results",
+        metavar="DIR",
+        help="folder for results.csv, forecasts.csv and forecasts.png",
+        picture="forecasts.png",
+    )
+
+
+def _add_data_arguments(parser: argparse.ArgumentParser, horizon: str) -> Any:
+    add = parser.add_argument_group("data").add_argument
+    add("file", nargs="?", metavar="FILE", type=Path, help="CSV or Parquet file")
+    add(
         "--horizon",
         type=_positive,
         metavar="STEPS",
-        help="steps to forecast (default: that of the data set; one season of FILE)",
+        help=f"steps to forecast (default: {horizon})",
     )
     add(
         "--seasonal-period",
@@ -78,26 +186,10 @@ def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="STEPS",
         help="steps in one season, 1 for none (default: from the data)",
     )
-    add(
-        "--folds",
-        type=_positive,
-        default=3,
-        metavar="N",
-        help="times that every forecaster is fitted and scored (default: 3)",
-    )
+    return add
 
 
-def _add_forecaster_arguments(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("forecasters").add_argument
-    add(
-        "--forecasters",
-        nargs="+",
-        metavar="NAME",
-        help="some of calf, naive, seasonal-naive, auto-ets, auto-arima, theta "
-        "(default: these), balm-tsf, llm-ts-net; and, to show what the language model "
-        "is worth, calf-random-llm, calf-no-llm, balm-tsf-random-llm, balm-tsf-no-llm, "
-        "llm-ts-net-random-llm, llm-ts-net-no-llm",
-    )
+def _add_training_arguments(add: Any) -> None:
     add(
         "--backbone",
         metavar="NAME",
@@ -114,17 +206,23 @@ def _add_forecaster_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_output_arguments(parser: argparse.ArgumentParser) -> None:
+def _add_output_arguments(
+    parser: argparse.ArgumentParser,
+    *,
+    default: str,
+    metavar: str,
+    help: str,
+    picture: str,
+) -> None:
     add = parser.add_argument_group("output").add_argument
     add(
         "--output",
         type=Path,
-        default=Path("compare_results"),
-        metavar="DIR",
-        help="folder for results.csv, forecasts.csv and forecasts.png "
-        "(default: compare_results)",
+        default=Path(default),
+        metavar=metavar,
+        help=f"{help} (default: {default})",
     )
-    add("--no-plot", action="store_true", help="do not draw forecasts.png")
+    add("--no-plot", action="store_true", help=f"do not draw {picture}")
     add("--quiet", action="store_true", help="show no progress")
 
 
@@ -141,3 +239,15 @@ def _seed(text: str) -> int:
             f"expected an integer from 0 to {_MAX_SEED}, got {text!r}"
         )
     return int(text)
+
+
+def _percent(text: str) -> float:
+    try:
+        level = float(text)
+    except ValueError:
+        level = 0.0
+    if not 0 < level < 100:
+        raise argparse.ArgumentTypeError(
+            f"expected a percentage between 0 and 100, got {text!r}"
+        )
+    return level

@@ -8,21 +8,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
+from sktime_llm.errors import InputError
 
-def echo(text: str = "", file: TextIO | None = None) -> None:
-    print(text, file=file, flush=True)
+
+def echo(text: str = "", file: TextIO | None = None, end: str = "\n") -> None:
+    """Print at once, to standard output by default, or say why that is impossible."""
+    stream = sys.stdout if file is None else file
+    try:
+        print(text, file=stream, end=end, flush=True)
+    except OSError as error:
+        # What is left in the stream must go somewhere, lest Python fails at its exit.
+        with suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), stream.fileno())
+        name = "error" if stream is sys.stderr else "output"
+        raise InputError(
+            f"Cannot write to standard {name}: {error.strerror}."
+        ) from error
 
 
 def echo_error(text: str) -> None:
     """Write a message to standard error, if anybody still reads it."""
-    with suppress(OSError):
+    with suppress(InputError):
         echo(f"sktime-llm: {text}", file=sys.stderr)
-
-
-def discard(stream: TextIO) -> None:
-    """Send what is left in a broken stream nowhere, lest Python fails on it at exit."""
-    with suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 class Progress:
@@ -61,7 +68,7 @@ class Progress:
 
     def _write(self, text: str) -> None:
         if self.show:
-            print(text, end="", file=sys.stderr, flush=True)
+            echo(text, file=sys.stderr, end="")
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from sktime_llm.errors import InputError
 
 
 def make_folder(folder: Path) -> None:
-    with _explained(f"to the folder {str(folder)!r}"):
+    """Make a folder, or say why nothing can be written to it."""
+    with explained(f"to the folder {str(folder)!r}"):
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
 
@@ -18,16 +19,17 @@ def make_folder(folder: Path) -> None:
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a path to write to; what was written there replaces the file at the end."""
-    with _explained(str(path)), _files.replacing(path) as beside:
+    with explained(str(path)), _files.replacing(path) as beside:
         yield beside
 
 
 @contextmanager
-def _explained(what: str) -> Iterator[None]:
+def explained(what: str) -> Iterator[None]:
+    """Turn errors of the system into messages of what cannot be written."""
     try:
         yield
     except OSError as error:
         raise InputError(
             f"Cannot write {what}: {error.strerror or error}. Make room or get access, "
-            f"or choose another place with --output."
+            f"or choose another place."
         ) from error

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from sktime_llm.datasets import Dataset
+from sktime_llm.evaluation._long import long_table
 from sktime_llm.evaluation._mase import mean_absolute_scaled_error
 from sktime_llm.evaluation._warnings import library_warnings_off
 
@@ -37,7 +38,9 @@ def evaluate_folds(
         "pred_time": "predict_seconds",
     }
     means = {name: float(folds[column].mean()) for column, name in columns.items()}
-    return means, _long(folds["y_test"].iloc[-1], folds["y_pred"].iloc[-1])
+    truth = folds["y_test"].iloc[-1]
+    forecast = folds["y_pred"].iloc[-1].reindex(truth.index)
+    return means, long_table({"truth": truth, "forecast": forecast})
 
 
 def _run_folds(
@@ -65,26 +68,3 @@ def _run_folds(
         if not np.isfinite(forecasts.to_numpy(dtype=float)).all():
             raise ValueError("the forecasts hold missing or infinite values")
     return folds
-
-
-def _long(truth: pd.DataFrame, forecast: pd.DataFrame) -> pd.DataFrame:
-    """Put truth and forecast side by side, one row per value."""
-    index = truth.index
-    forecast = forecast.reindex(index)
-    is_panel = index.nlevels > 1
-    columns = {
-        "id": [" / ".join(map(str, key[:-1])) for key in index] if is_panel else "",
-        "time": index.get_level_values(-1).astype("object"),
-    }
-    parts = [
-        pd.DataFrame(
-            {
-                **columns,
-                "variate": str(name),
-                "truth": truth[name].to_numpy(dtype=float),
-                "forecast": forecast.iloc[:, i].to_numpy(dtype=float),
-            }
-        )
-        for i, name in enumerate(truth.columns)
-    ]
-    return pd.concat(parts, ignore_index=True)

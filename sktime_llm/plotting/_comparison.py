@@ -17,6 +17,7 @@ from sktime_llm.plotting._panels import (
     draw_observed,
     label,
     make_axes,
+    n_shown,
     split_series,
 )
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _OTHERS = "other forecasters"
-_HISTORY_PER_FORECAST = 3
-_MIN_HISTORY = 24
 _QUIET = {"color": "0.7", "linewidth": 0.9, "zorder": 3, "label": _OTHERS}
 
 
@@ -168,5 +167,5 @@ def _draw(
                 "label": name,
             }
         draw_forecast(axes, series.values.iloc[:start], ahead, **style)
-    shown = len(ahead) + max(_HISTORY_PER_FORECAST * len(ahead), _MIN_HISTORY)
+    shown = len(ahead) + n_shown(len(ahead))
     draw_observed(axes, series.values.iloc[-shown:], ahead.index)

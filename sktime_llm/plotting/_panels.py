@@ -27,6 +27,8 @@ _UNITS = {
     **{"T": "minute", "min": "minute"},
 }
 _MAX_LABEL = 40
+_HISTORY_PER_FORECAST = 3
+_MIN_HISTORY = 24
 _QUIET_TEXT: dict[str, Any] = {"fontsize": 8, "color": "0.3"}
 
 
@@ -65,6 +67,11 @@ def _n_columns(n: int) -> int:
     return 1 if n == 1 else 2 if n <= 6 else 3
 
 
+def n_shown(n_ahead: int) -> int:
+    """Return how many observed values are shown with a forecast."""
+    return max(_HISTORY_PER_FORECAST * n_ahead, _MIN_HISTORY)
+
+
 def make_axes(n: int) -> tuple["Figure", list["Axes"]]:
     """Make a figure of full-page width with `n` panels."""
     from matplotlib.figure import Figure
@@ -95,24 +102,47 @@ def draw_forecast(
     axes: "Axes", history: pd.Series, forecast: pd.Series, **style: Any
 ) -> None:
     """Draw a forecast from the last observed value of the history on."""
+    axes.plot(*_attach(history, forecast), **style)
+
+
+def draw_interval(
+    axes: "Axes",
+    history: pd.Series,
+    lower: pd.Series,
+    upper: pd.Series,
+    *,
+    shade: float,
+    label: str,
+) -> None:
+    """Draw an interval that opens at the last observed value; a shade of 0 is white."""
+    from matplotlib.colors import to_rgb
+
+    color = tuple(1 - shade * (1 - part) for part in to_rgb(COLORS[0]))
+    places, low = _attach(history, lower)
+    high = _attach(history, upper)[1]
+    axes.fill_between(places, low, high, color=color, linewidth=0, label=label)
+
+
+def _attach(history: pd.Series, ahead: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     last = history.dropna().iloc[-1:]
-    axes.plot(
-        np.concatenate([positions(last.index), positions(forecast.index)]),
-        np.concatenate([last.to_numpy(), forecast.to_numpy()]),
-        **style,
-    )
+    places = np.concatenate([positions(last.index), positions(ahead.index)])
+    return places, np.concatenate([last.to_numpy(), ahead.to_numpy()])
 
 
 def label(
-    axes: "Axes", name: str, y: pd.Series | pd.DataFrame, series: Series, note: str = ""
+    axes: "Axes",
+    name: str,
+    y: pd.Series | pd.DataFrame,
+    series: Series,
+    note: str | None = None,
 ) -> None:
     """Name a panel and its axes; the note is a second, quieter line."""
     several_variates = y.ndim > 1 and y.shape[1] > 1
     details = [series.instance, series.variate if several_variates else ""]
     own = ", ".join(filter(None, details))
     title = f"{name}: {own}" if own else name
-    lines = wrap(note, _NOTE_WIDTHS[_n_columns(len(axes.figure.axes))])
-    pad = 7 + 11 * max(len(lines), 1)
+    lines = wrap(note or "", _NOTE_WIDTHS[_n_columns(len(axes.figure.axes))])
+    pad = 7 if note is None else 7 + 11 * max(len(lines), 1)
     axes.set_title(title, loc="left", fontsize=10, fontweight="bold", pad=pad)
     corner: dict[str, Any] = {"xy": (0, 1), "xycoords": "axes fraction"}
     above: dict[str, Any] = {"xytext": (0, 5), "textcoords": "offset points"}

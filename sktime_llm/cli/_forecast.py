@@ -1,0 +1,229 @@
+"""The command ``forecast``."""
+
+import argparse
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from sktime_llm.cli._console import Progress, echo, echo_error, shown
+from sktime_llm.cli._files import explained, make_folder, replacing
+from sktime_llm.cli._table import given_table_options, read_file
+from sktime_llm.errors import InputError, SktimeLLMError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sktime.forecasting.base import BaseForecaster
+
+_DEFAULT_METHOD, _DEFAULT_LEVELS = "calf", [80.0, 95.0]
+_STDOUT = Path("-")
+# What --save writes, and --load reads.
+_FORECASTER, _RECENT = "forecaster.zip", "recent.pkl"
+_N_RECENT = 200
+
+# What a forecaster is made by, and so cannot change for one that is loaded.
+_FITTING = ["file", "method", "backbone", "max_epochs", "device"]
+_FITTING += ["seasonal_period", "save"]
+
+
+def forecast(options: argparse.Namespace) -> bool:
+    """Run the command; return whether the forecaster did not fail."""
+    _check(options)
+    progress = Progress(show=not options.quiet)
+    try:
+        with shown(progress):
+            forecaster, recent, name = (_load if options.load else _fit)(
+                options, progress
+            )
+            table = _predict(forecaster, recent, options)
+    except (SktimeLLMError, ImportError):
+        raise
+    except Exception as error:
+        echo_error(f"the forecaster failed: {type(error).__name__}: {error}")
+        return False
+    written = _write(table, recent, name, options)
+    if options.save:
+        _save(forecaster, recent, options.save)
+        written.append(f"{options.save}{os.sep}")
+    if options.output != _STDOUT:
+        echo(f"Written: {', '.join(written)}")
+    return True
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse what cannot be done before anything is fitted."""
+    from sktime_llm.plotting import require_matplotlib
+
+    if options.load:
+        for name in [*_FITTING, *given_table_options(options)]:
+            if getattr(options, name) is not None:
+                spelled = "FILE" if name == "file" else f"--{name.replace('_', '-')}"
+                raise InputError(
+                    f"Got --load and {spelled}; a forecaster that is loaded forecasts "
+                    f"after the data that it was fitted on. Leave one of them out."
+                )
+    elif options.file is None:
+        raise InputError("Name a FILE to forecast, or a fitted forecaster with --load.")
+    if options.save:
+        make_folder(options.save)
+    if options.output == _STDOUT:
+        return
+    suffix = options.output.suffix.lower()
+    if suffix not in (".csv", ".parquet"):
+        raise InputError(
+            f"Cannot tell how to write {str(options.output)!r}: got the suffix "
+            f"{suffix!r}, expected .csv or .parquet, or - for standard output."
+        )
+    if suffix == ".parquet" and find_spec("pyarrow") is None:
+        raise ImportError(
+            f"Writing {options.output} needs pyarrow. Install it with `pip install "
+            f"sktime-llm[baselines]`, or write CSV."
+        )
+    if not options.no_plot:
+        require_matplotlib()
+    make_folder(options.output.parent)
+
+
+def _fit(
+    options: argparse.Namespace, progress: Progress
+) -> "tuple[BaseForecaster, pd.Series | pd.DataFrame, str]":
+    """Fit a forecaster on all rows; return it, the recent rows, and a title."""
+    from sktime_llm.datasets import infer_seasonal_period
+    from sktime_llm.evaluation import default_forecasters
+    from sktime_llm.evaluation._warnings import library_warnings_off
+
+    method = options.method or _DEFAULT_METHOD
+
+    def make(seasonal_period: int) -> "BaseForecaster":
+        made = default_forecasters(
+            seasonal_period,
+            [method],
+            backbone=options.backbone,
+            max_epochs=options.max_epochs,
+            random_state=options.random_state,
+            device=options.device,
+            verbose=0 if options.quiet else None,
+        )[method]
+        if options.levels and "uncertainty" in made.get_params():
+            made.set_params(uncertainty=True)
+        return made
+
+    y = read_file(options, [make(1)])
+    season = options.seasonal_period or infer_seasonal_period(y)
+    horizon = options.horizon or season
+    if horizon == 1 and options.horizon is None:
+        raise InputError(
+            f"The data in {options.file} have no season to forecast by default. Give "
+            f"the number of steps with --horizon."
+        )
+    forecaster = make(season)
+    _levels(forecaster, options)
+    progress(0, 1, f"{options.file.stem}: {method}")
+    with library_warnings_off():
+        forecaster.fit(y, fh=range(1, horizon + 1))
+    progress(1, 1, "done")
+    ids = list(range(y.index.nlevels - 1))
+    recent = y.groupby(level=ids).tail(_N_RECENT) if ids else y.iloc[-_N_RECENT:]
+    return forecaster, recent, options.file.stem
+
+
+def _levels(forecaster: "BaseForecaster", options: argparse.Namespace) -> list[float]:
+    """Return the levels of the intervals, in percent."""
+    has_intervals = forecaster.get_tag("capability:pred_int")
+    if options.levels and not has_intervals:
+        raise InputError(
+            f"Got --levels, but {type(forecaster).__name__} gives no intervals. Leave "
+            f"--levels out, or choose another --method, such as llm-ts-net or auto-ets."
+        )
+    default = _DEFAULT_LEVELS if has_intervals else []
+    return default if options.levels is None else sorted(set(options.levels))
+
+
+def _predict(
+    forecaster: "BaseForecaster",
+    recent: "pd.Series | pd.DataFrame",
+    options: argparse.Namespace,
+) -> "pd.DataFrame":
+    """Return the forecasts, one row per value, with the bounds of the intervals."""
+    from sktime_llm.evaluation._long import long_table
+    from sktime_llm.evaluation._warnings import library_warnings_off
+
+    levels = _levels(forecaster, options)
+    fh = forecaster.fh if options.horizon is None else range(1, options.horizon + 1)
+    with library_warnings_off():
+        y = forecaster.predict(fh)
+        frames = {"forecast": y.to_frame(recent.name or "y") if y.ndim == 1 else y}
+        if levels:
+            coverage = [level / 100 for level in levels]
+            bounds = forecaster.predict_interval(fh, coverage=coverage)
+    for level in levels:
+        for side in ("lower", "upper"):
+            frame = bounds.xs((level / 100, side), axis=1, level=[1, 2])
+            frames[f"{side}_{level:g}"] = frame
+    return long_table(frames)
+
+
+def _write(
+    table: "pd.DataFrame",
+    recent: "pd.Series | pd.DataFrame",
+    title: str,
+    options: argparse.Namespace,
+) -> list[str]:
+    """Write the table and the picture; return the names of the files."""
+    from sktime_llm.datasets import format_time
+    from sktime_llm.plotting import plot_forecast
+
+    named = table.assign(time=table["time"].map(format_time))
+    named = named.rename(columns={"id": "series"})
+    if options.output == _STDOUT:
+        echo(named.to_csv(index=False), end="")
+        return []
+    with replacing(options.output) as path:
+        if options.output.suffix.lower() == ".parquet":
+            named.to_parquet(path, index=False)
+        else:
+            named.to_csv(path, index=False)
+    if options.no_plot:
+        return [str(options.output)]
+    picture = options.output.with_suffix(".png")
+    with replacing(picture) as path:
+        plot_forecast(recent, table, title=title).savefig(path, format="png")
+    return [str(options.output), str(picture)]
+
+
+def _save(
+    forecaster: "BaseForecaster", recent: "pd.Series | pd.DataFrame", folder: Path
+) -> None:
+    with (
+        explained(f"to the folder {str(folder)!r}"),
+        TemporaryDirectory(dir=folder) as new,
+    ):
+        forecaster.save(Path(new) / Path(_FORECASTER).stem)
+        recent.to_pickle(Path(new) / _RECENT)
+        for name in (_RECENT, _FORECASTER):
+            os.replace(Path(new) / name, folder / name)
+
+
+def _load(
+    options: argparse.Namespace, progress: Progress
+) -> "tuple[BaseForecaster, pd.Series | pd.DataFrame, str]":
+    """Load what `_save` wrote."""
+    import pandas as pd
+    from sktime.base import load
+
+    folder = options.load
+    if not (folder / _FORECASTER).is_file():
+        raise InputError(
+            f"There is no fitted forecaster in {str(folder)!r}. Make one with --save."
+        )
+    try:
+        forecaster = load(folder / _FORECASTER)
+        return forecaster, pd.read_pickle(folder / _RECENT), folder.resolve().name
+    except SktimeLLMError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"Cannot load the forecaster in {str(folder)!r}: {type(error).__name__}: "
+            f"{error}. Make it anew with --save."
+        ) from error

@@ -1,0 +1,89 @@
+"""Recent history and its forecasts in one picture."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from sktime_llm.plotting._matplotlib import require_matplotlib
+from sktime_llm.plotting._panels import (
+    COLORS,
+    add_legend,
+    count_series,
+    draw_forecast,
+    draw_interval,
+    draw_observed,
+    label,
+    make_axes,
+    n_shown,
+    split_series,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def plot_forecast(
+    y: pd.Series | pd.DataFrame,
+    forecasts: pd.DataFrame,
+    *,
+    title: str = "forecast",
+    max_panels: int = 12,
+) -> "Figure":
+    """Plot forecasts after the end of the data, one panel per series.
+
+    Parameters
+    ----------
+    y : pandas.Series or pandas.DataFrame
+        The data, or their most recent rows, in one of sktime's pandas formats.
+    forecasts : pandas.DataFrame
+        One row per value: ``id`` (empty unless a panel), ``time``, ``variate``,
+        ``forecast``, and for intervals of, say, 80 % ``lower_80`` and ``upper_80``.
+    title : str, default "forecast"
+        Title of the panels, before the name of the series.
+    max_panels : int, default 12
+        Maximum number of panels; the first series are shown.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure, 1,600 pixels wide; save it with its ``savefig``.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sktime_llm.plotting import plot_forecast
+    >>> index = pd.period_range("2020-01", periods=6, freq="M", name="month")
+    >>> y = pd.Series([3.0, 5.0, 4.0, 6.0], index=index[:4], name="sales")
+    >>> forecasts = pd.DataFrame({"time": list(index[4:]), "forecast": [5.0, 7.0]})
+    >>> figure = plot_forecast(y, forecasts.assign(id="", variate="sales"))
+    >>> figure.axes[0].get_ylabel()
+    'sales'
+    """
+    require_matplotlib()
+    panels = split_series(y, max_panels)
+    figure, grid = make_axes(len(panels))
+    levels = [name[6:] for name in forecasts.columns if name.startswith("lower_")]
+    names = [f"{level} % interval" for level in levels]
+    shades = np.linspace(0.45, 0.2, len(levels))
+    for axes, series in zip(grid, panels, strict=True):
+        is_own = forecasts["id"] == series.instance
+        rows = forecasts[is_own & (forecasts["variate"] == series.variate)]
+        ahead = rows.set_axis(pd.Index(list(rows["time"])))
+        # The widest first, below the others.
+        for level, name, shade in list(zip(levels, names, shades, strict=True))[::-1]:
+            bounds = ahead[f"lower_{level}"], ahead[f"upper_{level}"]
+            draw_interval(axes, series.values, *bounds, shade=shade, label=name)
+        style = {"color": COLORS[0], "linewidth": 2.0, "zorder": 5}
+        draw_forecast(axes, series.values, ahead["forecast"], label="forecast", **style)
+        draw_observed(axes, series.values.iloc[-n_shown(len(ahead)) :], ahead.index)
+        label(axes, title, y, series)
+    total = count_series(y)
+    note = f"{len(panels)} of {total} series are shown." if total > len(panels) else ""
+    add_legend(figure, grid, ["observed", "forecast", *names], note)
+    return figure
