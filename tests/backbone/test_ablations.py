@@ -140,21 +140,9 @@ def test_random_mode(folders):
             assert not torch.allclose(a, b, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["tiny-random", "tiny-random-decoder"])
-def test_random_mode_of_a_random_model(name):
-    one, two = (make(name, mode, seed=0) for mode in ("random", "pretrained"))
-    assert not torch.equal(one.word_embeddings(), two.word_embeddings())
-
-
 def test_seed_is_no_matter_of_a_pretrained_model(folders):
     one, two = (make(folders["gpt2"], "pretrained", seed=seed) for seed in (1, 2))
     assert one.choice == two.choice
-
-
-def test_random_weights_are_tuned_as_pretrained_ones(folders):
-    tuning = AdapterConfig(lora_rank=2, layer_norms=True, position_embeddings=True)
-    one, two = (make(folders["bert"], m, 1, tuning) for m in ("random", "pretrained"))
-    assert one.trained_state().keys() == two.trained_state().keys()
 
 
 @pytest.mark.parametrize("mode", WITHOUT_WEIGHTS)

@@ -183,6 +183,7 @@ def cache(tmp_path, monkeypatch, no_network):
     """The Hub client's cache, on a machine without a network."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://{HERE}:9")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     return tmp_path
 
 

@@ -109,14 +109,6 @@ def test_first_layers_are_kept(folders, kind, model_class):
     assert torch.equal(frozen.word_embeddings, saved[words])
 
 
-def test_frozen_models_are_frozen(folders):
-    frozen = load_frozen(BackboneChoice(folders["bert"]))
-    assert not frozen.model.training
-    assert not frozen.word_embeddings.requires_grad
-    assert all(not p.requires_grad for p in frozen.model.parameters())
-    assert {p.dtype for p in frozen.model.parameters()} == {torch.float32}
-
-
 def test_half_precision_files_are_read_as_float32(copied):
     folder = copied()
     weights = load_file(folder / "model.safetensors")

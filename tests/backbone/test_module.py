@@ -121,17 +121,6 @@ def test_words_go_in_as_their_embeddings(kind, make, full_model):
         torch.testing.assert_close(backbone(table[ids])[-1], expected)
 
 
-def test_word_embeddings_are_not_in_the_module(kind, make):
-    backbone = make(kind, tuning=EVERYTHING)
-    tensors = [*backbone.parameters(), *backbone.buffers()]
-    assert all(40 not in tensor.shape for tensor in tensors)
-    assert not any(
-        word in name
-        for name, _ in backbone.named_parameters()
-        for word in ("word_embeddings", "wte", "embed_tokens")
-    )
-
-
 def test_real_model(minilm):
     full = AutoModel.from_pretrained(locate_backbone(minilm)).eval()
     backbone = make_backbone(BackboneChoice(minilm, n_layers=4))
@@ -200,21 +189,6 @@ def test_rotary_positions_do_not(make, kind):
     assert backbone(tokens(1, 30, 16))[-1].isfinite().all()
 
 
-def test_attributes(kind, make, folders):
-    backbone = make(kind, 2)
-    attributes = backbone.hidden_size, backbone.n_heads, backbone.n_layers
-    assert attributes == (16, 4, 2)
-    assert make(kind, 3).vocabulary_key == backbone.vocabulary_key
-    assert len({backbone.vocabulary_key, make("tiny-random").vocabulary_key}) == 2
-
-
-def test_new_backbone_is_in_evaluation_mode(kind, make):
-    backbone = make(kind, tuning=EVERYTHING)
-    assert not any(module.training for module in backbone.modules())
-    inputs = tokens(1, 3, 16)
-    assert torch.equal(backbone(inputs)[-1], backbone(inputs)[-1])
-
-
 # what is shared and what is one's own
 
 
@@ -259,16 +233,6 @@ def test_training_one_leaves_the_others_alone(kind, make):
     assert torch.equal(load_frozen(one.choice).word_embeddings, words)
 
 
-def test_only_what_trains_changes(kind, make):
-    backbone = make(kind, tuning=EVERYTHING)
-    before = {n: p.detach().clone() for n, p in backbone.named_parameters()}
-    train(backbone)
-    state = backbone.trained_state()
-    for name, parameter in backbone.model.named_parameters():
-        changed = not torch.equal(parameter, before[f"model.{name}"])
-        assert changed == parameter.requires_grad == (name in state)
-
-
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_conversion_of_one_leaves_the_others_alone(kind, make, dtype):
     one, two = make(kind, tuning=EVERYTHING), make(kind, tuning=EVERYTHING)
@@ -285,14 +249,6 @@ def test_conversion_of_one_leaves_the_others_alone(kind, make, dtype):
     assert all(a is b for a, b in zip(one.parameters(), parameters, strict=True))
     one.float()
     assert addresses == {n: p.data_ptr() for n, p in frozen_parameters(one).items()}
-
-
-def test_conversion_inside_a_network(make):
-    network = nn.Sequential(nn.Linear(16, 16), make("gpt2", tuning=EVERYTHING))
-    network.double()
-    assert {p.dtype for p in network.parameters()} == {torch.float64}
-    assert network(tokens(1, 3, 16).double())[-1].dtype == torch.float64
-    assert {p.dtype for p in make("gpt2").parameters()} == {torch.float32}
 
 
 def same(one, two):

@@ -47,13 +47,6 @@ def test_every_character_is_a_token(name):
     assert max(ids) < len(tokenizer) == load_config(name).vocab_size
 
 
-def test_numbers_round_trip():
-    tokenizer = load_tokenizer("tiny-random")
-    ids = tokenizer("up -1.25, 3e7")["input_ids"]
-    assert tokenizer.convert_ids_to_tokens(ids) == list("up -1.25, 3e7")
-    assert tokenizer.decode(ids).replace(" ", "") == "up-1.25,3e7"
-
-
 def test_other_characters_are_unknown():
     tokenizer = load_tokenizer("tiny-random")
     ids = tokenizer("aÄ\n")["input_ids"]

@@ -52,11 +52,6 @@ def test_distances_element_by_element(name):
     assert actual.item() == pytest.approx(np.mean(values), rel=1e-12)
 
 
-def test_the_season_of_mase_is_one_step_by_default():
-    arrays = tensors(*make_arrays())
-    assert mase(*arrays) == mase(*arrays, 1) != mase(*arrays, 4)
-
-
 @pytest.mark.parametrize(
     ("name", "metric", "factor"),
     [
@@ -116,13 +111,6 @@ def test_mase_adds_nothing_for_constant_contexts():
     torch.testing.assert_close(loss.detach(), expected)
     assert forecast.grad.isfinite().all()
     assert not forecast.grad[1, :, 0].any()
-
-
-def test_a_season_is_constant_if_it_repeats():
-    context = torch.tensor([1.0, 5.0, 3.0] * 4)[None, :, None]
-    forecast, target = torch.zeros(1, 2, 1), torch.ones(1, 2, 1)
-    assert mase(forecast, target, context, 3) == 0
-    assert mase(forecast, target, context, 1) > 0
 
 
 @pytest.mark.parametrize("name", [*PLAIN])

@@ -60,13 +60,6 @@ def exact(actual, expected):
     close(actual, expected, rtol=1e-9, atol=1e-10)
 
 
-@pytest.fixture(autouse=True)
-def _seeded():
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        yield
-
-
 def make_descriptions(name="tiny-random"):
     tuning = AdapterConfig(lora_rank=2, lora_dropout=0.0, reduced_memory=True)
     encoder = DescriptionEncoder(make_backbone(BackboneChoice(name), tuning))
@@ -237,25 +230,6 @@ def test_with_and_without_target_it_is_the_same():
     with_target, without = run(network, context, target), run(network, context)
     assert torch.equal(with_target.forecast, without.forecast)
     assert torch.equal(with_target.variance, without.variance)
-
-
-def test_windows_of_a_batch_share_nothing():
-    network = build()
-    context, _ = make_data()
-    alone = [
-        run(network, window[None], series=[series]).forecast
-        for window, series in zip(context, SERIES, strict=True)
-    ]
-    exact(run(network, context).forecast, torch.cat(alone))
-
-
-def test_permuted_variates_have_permuted_forecasts():
-    network = build()
-    context, _ = make_data()
-    whole = run(network, context, series=[0] * B).forecast
-    swapped = [TEXTS[1], TEXTS[0], TEXTS[3], TEXTS[2]]
-    network.descriptions.add(swapped, M, n_known=0)
-    exact(run(network, context.flip(2), series=[0] * B).forecast.flip(2), whole)
 
 
 def test_forecast_follows_level_and_scale():
@@ -449,10 +423,6 @@ def test_a_removed_part_has_no_parameters(removed, prefixes):
 
     assert names_of(build())
     assert not names_of(build(**PARTS[removed]))
-
-
-def test_without_a_pool_nothing_queries_it():
-    assert "query.0.weight" not in trained(build(n_prompts=0))
 
 
 def test_training_lowers_the_loss():
