@@ -27,11 +27,14 @@ PERIODS = {  # of each competition
     "Tourism": ("yearly", "quarterly", "monthly"),
 }
 SEASON = {"yearly": 1, "quarterly": 4, "monthly": 12, "other": 1}
-METHODS = {
-    "CALF": (CALFForecaster, {}),
-    "CALF without language model": (CALFForecaster, {"backbone_mode": "none"}),
-    "LLM-TS Net": (LLMTSNetForecaster, {}),
-    "LLM-TS Net without text": (LLMTSNetForecaster, {"text_fusion": False}),
+CALF_ALONE = (CALFForecaster, {"backbone_mode": "none"})
+LLM_TS_NET_ALONE = (LLMTSNetForecaster, {"text_fusion": False})
+METHODS = {  # the forecast of several is their mean
+    "CALF": [(CALFForecaster, {})],
+    "CALF without language model": [CALF_ALONE],
+    "LLM-TS Net": [(LLMTSNetForecaster, {})],
+    "LLM-TS Net without text": [LLM_TS_NET_ALONE],
+    "both without language model": [CALF_ALONE, LLM_TS_NET_ALONE],
 }
 PARTS = ("train", "test")
 ERRORS = ("smape", "mape", "mase")
@@ -82,12 +85,19 @@ def _seasonal_change(values: np.ndarray, season: int) -> float:
     return float(np.abs(values[lag:] - values[:-lag]).mean())
 
 
-def make_forecaster(args: argparse.Namespace, method: str, horizon: int, seed: int):
-    """Return the forecaster of one seed."""
-    forecaster_class, own = METHODS[method]
-    if method != "LLM-TS Net without text":
-        own = {**own, "backbone": args.backbone}
+def make_forecasters(args: argparse.Namespace, method: str, horizon: int) -> list:
+    """Return the forecasters of every seed."""
+    return [
+        make_forecaster(args, horizon, seed, forecaster_class, own)
+        for forecaster_class, own in METHODS[method]
+        for seed in args.seeds
+    ]
+
+
+def make_forecaster(args, horizon: int, seed: int, forecaster_class, own: dict):
+    """Return one forecaster."""
     return forecaster_class(
+        backbone=args.backbone,
         context_length=args.horizons_of_context * horizon,
         prediction_length=horizon,
         max_epochs=args.epochs,
@@ -100,22 +110,21 @@ def make_forecaster(args: argparse.Namespace, method: str, horizon: int, seed: i
 
 
 def run(args: argparse.Namespace, settings: dict) -> dict:
-    """Train every seed and forecast; return the errors and how they came about."""
+    """Train and forecast; return the errors and how they came about."""
     series = read(args.data_dir, settings["competition"], settings["period"])
     if args.part == "validation":
         series = hold_out(series)
     y, season = panel(series), SEASON[settings["period"]]
     horizon = len(next(iter(series.values()))[1])
     started, forecasts = time.perf_counter(), []
-    for seed in args.seeds:
-        forecaster = make_forecaster(args, settings["method"], horizon, seed)
+    for forecaster in make_forecasters(args, settings["method"], horizon):
         y_pred = forecaster.fit(y, fh=range(1, horizon + 1)).predict()
         table = y_pred["value"].unstack("t", sort=False).loc[list(series)]
         # each series has its own times: without those of the others, its steps
         forecasts.append(np.stack([row[~np.isnan(row)] for row in table.to_numpy()]))
     return {
         **point_errors(series, np.mean(forecasts, axis=0), season),
-        "of_each_seed": [point_errors(series, f, season) for f in forecasts],
+        "of_each": [point_errors(series, f, season) for f in forecasts],
         "series": len(series),
         "points": len(series) * horizon,
         "seconds": round(time.perf_counter() - started, 1),
@@ -125,7 +134,7 @@ def run(args: argparse.Namespace, settings: dict) -> dict:
 
 def settings_of_runs(args: argparse.Namespace) -> list[dict]:
     """Return what each run depends on, method by method within each period."""
-    ignored = ("data_dir", "results", "reference", "period", "method")
+    ignored = ("data_dir", "device", "results", "reference", "period", "method")
     common = {name: v for name, v in vars(args).items() if name not in ignored}
     runs = [
         {**common, "period": period, "method": method}

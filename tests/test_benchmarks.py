@@ -251,16 +251,16 @@ def test_competitions_beside_the_published_rows(call, competition):
     (competition / "methods.csv").write_text("\n".join(methods))
     options = ["--data-dir", competition, "--results", competition / "results.jsonl"]
     options += ["--period", "yearly", "--epochs", 1, "--seeds", 0, 1]
-    options += ["--method", "CALF without language model"]
+    options += ["--method", "both without language model"]
     options += ["--backbone", "tiny-random"]
     options += ["--reference", competition / "methods.csv"]
     printed = call("competitions", *options)
     heading, _, *rows = printed.split("\n\n")[0].splitlines()
     assert heading == "M3 yearly, 8 series, test"
-    assert [row.split(maxsplit=1)[0] for row in rows] == ["best", "CALF"]
+    assert [row.split(maxsplit=1)[0] for row in rows] == ["best", "both"]
     (record,) = map(json.loads, (competition / "results.jsonl").open())
     assert (record["series"], record["points"]) == (8, 16)
-    assert len(record["of_each_seed"]) == 2
+    assert len(record["of_each"]) == 4
     assert call("competitions", *options).startswith("recorded ")
 
 
