@@ -27,6 +27,18 @@ class EmptySeriesWarning(SktimeLLMWarning):
     """Some of the variates have no value at all; not even their level is known."""
 
 
+class OutlierWarning(SktimeLLMWarning):
+    """One value dwarfs all others of its series."""
+
+
+class UnusedCovariatesWarning(SktimeLLMWarning):
+    """Covariates were given to a forecaster that does not use them."""
+
+
+class DivergingForecastWarning(SktimeLLMWarning):
+    """Forecasts far beyond the trained horizon have left the range of the data."""
+
+
 class DeviceChangedWarning(SktimeLLMWarning):
     """A saved forecaster was loaded on another device than it was made for."""
 
@@ -73,6 +85,14 @@ class UnsupportedBackboneError(InputError):
 
 class SavedForecasterError(SktimeLLMError, RuntimeError):
     """A file is not a saved forecaster, or is of a version that cannot be read."""
+
+
+class NoIntervalsError(SktimeLLMError, NotImplementedError):
+    """The forecaster, or the parameters it has, forecast no intervals."""
+
+
+class ForecastDivergedError(SktimeLLMError, RuntimeError):
+    """A forecast is infinite or NaN."""
 
 
 class TrainingDivergedError(SktimeLLMError, RuntimeError):

@@ -14,12 +14,13 @@ from sktime_llm._devices import resolve_device, seeded
 from sktime_llm._validation import integer
 from sktime_llm.errors import InputError
 from sktime_llm.forecasting._checks import (
-    check_columns,
     check_times,
     check_varies,
     in_time_zone_of,
     warn_empty,
+    warn_outliers,
     warn_short,
+    with_columns_of,
 )
 from sktime_llm.forecasting._contract import SktimeForecaster
 from sktime_llm.forecasting._horizon import steps_of
@@ -31,6 +32,7 @@ from sktime_llm.forecasting._predicting import (
     labels_of_latest,
     latest_contexts,
 )
+from sktime_llm.forecasting._scaling import Scaling
 from sktime_llm.forecasting._series import (
     Key,
     check_frequency,
@@ -81,6 +83,7 @@ class BaseLLMForecaster(SktimeForecaster):
         series = self._read(parts)
         frequency = frequency_of(y)
         check_frequency(parts, frequency)
+        warn_outliers(parts)
         pretrained = getattr(self, "pretrained_network_", None)
         if pretrained is None:
             network = self._new_network(series, y.columns, fh)
@@ -89,7 +92,7 @@ class BaseLLMForecaster(SktimeForecaster):
             network = copy.deepcopy(pretrained)
             n_epochs = self.fine_tune_epochs
         split = self._split(series, network)
-        scalings = make_scalings(split, standardize=self.standardize)
+        scalings = self._make_scalings(split)
         descriptions = self._register_series(
             network, split, y.columns, trains=n_epochs > 0
         )
@@ -143,11 +146,21 @@ class BaseLLMForecaster(SktimeForecaster):
         warn_short(series, shape)
         return split_in_time(series, shape, self.validation_fraction)
 
+    def _make_scalings(
+        self, split: SeriesSplit, known: Mapping[Key, Scaling] | None = None
+    ) -> dict[Key, Scaling]:
+        return make_scalings(
+            split,
+            standardize=self.standardize,
+            keep_level=self._needs_level(),
+            known=known,
+        )
+
     def _train(
         self,
         network: ForecastNetwork,
         split: SeriesSplit,
-        scalings: dict[Key, Any],
+        scalings: dict[Key, Scaling],
         n_epochs: int,
     ) -> TrainingResult:
         if n_epochs == 0:
@@ -213,7 +226,7 @@ class BaseLLMForecaster(SktimeForecaster):
         X: pd.DataFrame | None = None,
         update_params: bool = True,
     ) -> "BaseLLMForecaster":
-        check_columns(y, self._known.rows)
+        y = with_columns_of(self._known.rows, y)
         check_times(y, self._known.rows)
         y = in_time_zone_of(self._known.rows, y)
         extension = extend(
@@ -250,9 +263,7 @@ class BaseLLMForecaster(SktimeForecaster):
         split = split_in_time(
             extension.new, shape_of(network), self.validation_fraction
         )
-        scalings = make_scalings(
-            split, standardize=self.standardize, known=self._known.scalings
-        )
+        scalings = self._make_scalings(split, self._known.scalings)
         descriptions = self._register_series(network, split, columns, known=self._known)
         return replace(
             extension.known,
@@ -291,7 +302,7 @@ class BaseLLMForecaster(SktimeForecaster):
         columns: pd.Index,
     ) -> "BaseLLMForecaster":
         split = self._split(series, network)
-        scalings = make_scalings(split, standardize=self.standardize)
+        scalings = self._make_scalings(split)
         self._register_series(network, split, columns, trains=True)
         trained = self._train(network, split, scalings, self.max_epochs)
         self.pretrain_history_ = trained.history
@@ -340,6 +351,10 @@ class BaseLLMForecaster(SktimeForecaster):
         """Return the name of the distance by which epochs are compared."""
         return "mse"
 
+    def _needs_level(self) -> bool:
+        """Whether a loss depends on the level of the data, as percentages do."""
+        return False
+
     def _max_batch_size(self, n_channels: int) -> int:
         """Return the maximum of windows computed at once if `batch_size` is None."""
         return MAX_BATCH_SIZE
@@ -361,8 +376,6 @@ class BaseLLMForecaster(SktimeForecaster):
             allow_missing=self.get_tag("capability:missing_values"),
         )
 
-    def _scale_like_known(self, series: Mapping[Key, np.ndarray]) -> dict[Key, Any]:
+    def _scale_like_known(self, series: Mapping[Key, np.ndarray]) -> dict[Key, Scaling]:
         split = split_in_time(series, shape_of(self.network_), self.validation_fraction)
-        return make_scalings(
-            split, standardize=self.standardize, known=self._known.scalings
-        )
+        return self._make_scalings(split, self._known.scalings)

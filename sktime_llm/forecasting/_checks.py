@@ -1,22 +1,31 @@
-"""What is wrong, or odd, with the series that a forecaster is given."""
+"""What is wrong, or odd, with the values and times of series."""
 
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from torch import Tensor
 
 from sktime_llm.errors import (
-    ColumnTypeError,
     ConstantSeriesWarning,
+    DivergingForecastWarning,
     EmptySeriesWarning,
+    ForecastDivergedError,
     InputError,
+    OutlierWarning,
     ShortSeriesWarning,
 )
+from sktime_llm.forecasting._scaling import Scaling
 from sktime_llm.forecasting._series import Key, of_series, times_of
 from sktime_llm.training.windows import WindowShape
+
+_OUTLIER = 1e4
+"""Distance from the median, in interquartile ranges."""
+_PEAK = 3.5
+"""Minimum of an outlier's distance from the mean, in standard deviations."""
+_DIVERGED = 1e3
+"""Ratio of forecasts to the values that they are made from."""
 
 
 def warn_short(series: Mapping[Key, np.ndarray], shape: WindowShape) -> None:
@@ -70,6 +79,43 @@ def check_varies(series: Mapping[Key, np.ndarray], columns: pd.Index) -> None:
         )
 
 
+def warn_outliers(series: Mapping[Key, pd.DataFrame]) -> None:
+    """Warn of values that dwarf all others, which no scaling makes harmless."""
+    for key, rows in series.items():
+        values = rows.to_numpy(dtype=np.float64)
+        if not _has_peak(values):
+            continue
+        low, middle, high = _quartiles(values)
+        spread = np.where(high > low, high - low, np.inf)
+        excess = np.abs(values - middle) / spread
+        if not (excess > _OUTLIER).any():
+            continue
+        row, column = np.unravel_index(np.nanargmax(excess), excess.shape)
+        warnings.warn(
+            f"y{of_series(key)} has {values[row, column]} in column "
+            f"{rows.columns[column]!r} at {rows.index[row]}, which is "
+            f"{excess[row, column]:.1g} interquartile ranges from the median. What is "
+            "learned from such a value spoils all forecasts. Correct it, or replace "
+            "it, for example by sktime's HampelFilter and Imputer.",
+            OutlierWarning,
+            stacklevel=2,
+        )
+        return
+
+
+def _has_peak(values: np.ndarray) -> bool:
+    """Whether any value is far from the mean; cheaper than quartiles."""
+    scaling = Scaling.of(values)
+    return bool((np.abs(scaling.apply(values)) > _PEAK).any())
+
+
+def _quartiles(values: np.ndarray) -> np.ndarray:
+    """Quartiles of each channel of (time, channel); NaN where there is no value."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
+        return np.nanpercentile(values, [25, 50, 75], axis=0)
+
+
 def warn_empty(series: Mapping[Key, np.ndarray], columns: pd.Index) -> None:
     empty = [
         (key, column)
@@ -96,55 +142,28 @@ def _varies(values: np.ndarray) -> bool:
     return bool((highest > lowest).any())
 
 
-def check_complete(y: Any) -> None:
-    """Refuse missing values, and say where the first one is."""
-    frame = y.to_frame() if isinstance(y, pd.Series) else y
-    if not isinstance(frame, pd.DataFrame) or not frame.isna().any(axis=None):
-        return
-    missing = frame.isna().to_numpy()
-    row, column = np.argwhere(missing)[0]
-    time: Any = frame.index[row]
-    key = None
-    if isinstance(frame.index, pd.MultiIndex):
-        *keys, time = time
-        key = keys[0] if len(keys) == 1 else tuple(keys)
-    raise InputError(
-        f"y{of_series(key)} has {missing.sum()} missing value(s) (NaN), expected none. "
-        f"The first is in column {frame.columns[column]!r} at {time}. Fill them first, "
-        "for example by sktime.transformations.series.impute.Imputer in a pipeline, or "
-        "use a forecaster that takes missing values, such as LLMTSNetForecaster."
+def check_forecasts(mean: Tensor, context: Tensor, trained_length: int) -> None:
+    """Raise if a scaled forecast is not finite; warn if it leaves the data's range."""
+    what_to_do = (
+        f"{mean.shape[1]} steps were forecast by rolling forward forecasts of "
+        f"{trained_length}. Fit with a longer prediction_length, a smaller "
+        "learning_rate or more data."
     )
-
-
-@contextmanager
-def naming_text_columns(y: Any) -> Iterator[None]:
-    """Say which columns are meant where sktime refuses what is no number."""
-    try:
-        yield
-    except TypeError as error:
-        frame = y.to_frame() if isinstance(y, pd.Series) else y
-        if not isinstance(frame, pd.DataFrame):
-            raise
-        text = {
-            name: str(dtype)
-            for name, dtype in zip(frame.columns, frame.dtypes, strict=True)
-            if not pd.api.types.is_numeric_dtype(dtype)
-        }
-        if not text:
-            raise
-        raise ColumnTypeError(
-            f"{error} These columns of y, with their types, are no numbers: {text}. "
-            "Convert them, for example by y.astype(float), or leave them out."
-        ) from error
-
-
-def columns_of(X: Any) -> list[Any] | None:
-    """Name the columns; None where they have no names."""
-    if X is None:
-        return []
-    if isinstance(X, pd.Series):
-        return None if X.name is None else [X.name]
-    return list(X.columns) if isinstance(X, pd.DataFrame) else None
+    bad = ~mean.isfinite()
+    if bad.any():
+        step = int(bad.any(dim=2).any(dim=0).nonzero()[0]) + 1
+        raise ForecastDivergedError(
+            f"forecasts are infinite or NaN from step {step} on. {what_to_do}"
+        )
+    usual = context.nan_to_num().abs().amax(dim=(1, 2)).clamp(min=1)
+    ratio = float((mean.abs().amax(dim=(1, 2)) / usual).max())
+    if ratio > _DIVERGED:
+        warnings.warn(
+            f"forecasts reach {ratio:.1g} times the largest value of the context, in "
+            f"deviations from the mean. {what_to_do}",
+            DivergingForecastWarning,
+            stacklevel=2,
+        )
 
 
 def check_times(y: pd.DataFrame, like: pd.DataFrame) -> None:
@@ -175,6 +194,14 @@ def _kind_of(times: pd.Index) -> str:
     if isinstance(times, pd.DatetimeIndex):
         return f"datetimes {'with' if times.tz else 'without'} a time zone"
     return "integers" if pd.api.types.is_integer_dtype(times) else f"{times.dtype}"
+
+
+def with_columns_of(like: pd.DataFrame, y: pd.DataFrame) -> pd.DataFrame:
+    """Check the columns; the name of a Series is no column, and may have been lost."""
+    if len(y.columns) == 1 and y.columns[0] in (0, None) and len(like.columns) == 1:
+        return y.set_axis(like.columns, axis=1)
+    check_columns(y, like)
+    return y
 
 
 def check_columns(y: pd.DataFrame, like: pd.DataFrame) -> None:

@@ -11,12 +11,16 @@ import pandas as pd
 from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 
 from sktime_llm._validation import one_of
-from sktime_llm.errors import InputError, TrainingInterrupted
-from sktime_llm.forecasting._checks import (
+from sktime_llm.errors import NoIntervalsError, TrainingInterrupted
+from sktime_llm.forecasting._given import (
     check_complete,
+    check_covariates,
+    check_ids,
     columns_of,
     naming_text_columns,
+    with_plain_ids,
 )
+from sktime_llm.forecasting._horizon import check_kind
 from sktime_llm.forecasting._known import KnownSeries
 from sktime_llm.forecasting._parameters import ParameterMixin
 from sktime_llm.forecasting._saving import move_networks, with_networks_on_cpu
@@ -52,6 +56,10 @@ class SktimeForecaster(ParameterMixin, BaseForecaster):
 
     _known: KnownSeries
     _forecast: Any
+    _without_intervals = (
+        "forecasts no intervals, quantiles or variances; "
+        "LLMTSNetForecaster(uncertainty=True) does."
+    )
     _X_columns: list[Any] | None = []
     _interruption: TrainingInterrupted | None = None
     _cutoff: Any  # of sktime
@@ -156,27 +164,55 @@ class SktimeForecaster(ParameterMixin, BaseForecaster):
                 self._cutoff = pd.DatetimeIndex(cutoff, freq=frequency)
 
     def _check_X_y(self, X: Any = None, y: Any = None, **kwargs: Any) -> Any:
-        """Raise if X in predict has columns that fit did not see; else as sktime.
-
-        What sktime refuses without saying where is named.
-        """
-        columns = columns_of(X)
+        """Check what is given; then as sktime, with what it refuses named."""
+        check_covariates(
+            X if y is None or not self.is_fitted else None,
+            self._X_columns,
+            type(self).__name__,
+            is_fitted=self.is_fitted,
+            is_used=self.get_tag("capability:exogenous"),
+        )
         if not self.is_fitted:
-            self._X_columns = columns
-        elif y is None and columns is not None and self._X_columns is not None:
-            unseen = [name for name in columns if name not in self._X_columns]
-            if unseen:
-                raise InputError(
-                    f"X has the column(s) {unseen} in predict, which fit did not see; "
-                    f"expected {self._X_columns}. (X is not used by "
-                    f"{type(self).__name__}.)"
-                )
+            self._X_columns = columns_of(X)
+        check_ids(y)
         if not self.get_tag("capability:missing_values"):
             check_complete(y)
         with naming_text_columns(y):
-            return super()._check_X_y(X=X, y=y, **kwargs)
+            return super()._check_X_y(X=X, y=with_plain_ids(y), **kwargs)
+
+    def _check_fh(self, fh: Any, pred_int: bool = False) -> Any:
+        check_kind(fh, self._cutoff)
+        return super()._check_fh(fh, pred_int)
 
     # intervals of networks that forecast variances
+
+    def predict_interval(self, fh: Any = None, X: Any = None, coverage: Any = 0.90):  # type: ignore[no-untyped-def]
+        """Forecast intervals as sktime does."""
+        self._check_intervals()
+        return super().predict_interval(fh=fh, X=X, coverage=coverage)
+
+    def predict_quantiles(self, fh: Any = None, X: Any = None, alpha: Any = None):  # type: ignore[no-untyped-def]
+        """Forecast quantiles as sktime does."""
+        self._check_intervals()
+        return super().predict_quantiles(fh=fh, X=X, alpha=alpha)
+
+    def predict_var(self, fh: Any = None, X: Any = None, cov: bool = False):  # type: ignore[no-untyped-def]
+        """Forecast variances as sktime does."""
+        self._check_intervals()
+        return super().predict_var(fh=fh, X=X, cov=cov)
+
+    def predict_proba(self, fh: Any = None, X: Any = None, marginal: bool = True):  # type: ignore[no-untyped-def]
+        """Forecast distributions as sktime does."""
+        self._check_intervals()
+        return super().predict_proba(fh=fh, X=X, marginal=marginal)
+
+    def _check_intervals(self) -> None:
+        if not self.get_tag("capability:pred_int"):
+            raise NoIntervalsError(
+                f"{type(self).__name__} {self._without_intervals} For intervals around "
+                "the forecasts of any forecaster there is sktime's ConformalIntervals, "
+                "which fits it many times."
+            )
 
     def _predict_var(
         self,

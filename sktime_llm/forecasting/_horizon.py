@@ -18,6 +18,19 @@ def cutoff_of(index: pd.Index, frequency: pd.offsets.BaseOffset | None) -> pd.In
     return last
 
 
+def check_kind(fh: Any, cutoff: pd.Index | None) -> None:
+    """Raise if a horizon has periods where the data has datetimes, or the reverse."""
+    times = fh.to_pandas() if isinstance(fh, ForecastingHorizon) else fh
+    kinds = {pd.PeriodIndex: "periods", pd.DatetimeIndex: "datetimes"}
+    given, known = kinds.get(type(times)), kinds.get(type(cutoff))
+    if given and cutoff is not None and given != known:
+        raise InputError(
+            f"fh has {given} such as {times[0]}, but the times of y are "
+            f"{known or 'integers'} such as {cutoff[0]}; expected the same. Convert "
+            "fh, or give the steps, such as fh=[1, 2, 3]."
+        )
+
+
 def forecast_times(
     fh: ForecastingHorizon, cutoff: pd.Index, key: Key
 ) -> tuple[np.ndarray, pd.Index]:

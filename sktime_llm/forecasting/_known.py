@@ -231,7 +231,7 @@ def _ends(frame: pd.DataFrame) -> pd.DataFrame:
     """First and last time of every series."""
     times, keys = times_of(frame.index), _keys(frame.index)
     by = list(range(keys.nlevels)) if keys.nlevels > 1 else 0
-    groups = pd.Series(times, index=keys).groupby(level=by)
+    groups = pd.Series(times, index=keys).groupby(level=by, observed=True)
     return pd.DataFrame({"first": groups.min(), "last": groups.max()})
 
 

@@ -9,7 +9,11 @@ import torch
 from sktime.datatypes import convert_to
 from sktime.forecasting.base import ForecastingHorizon
 
-from sktime_llm.forecasting._checks import check_columns, check_long_enough
+from sktime_llm.forecasting._checks import (
+    check_columns,
+    check_forecasts,
+    check_long_enough,
+)
 from sktime_llm.forecasting._horizon import cutoff_of, forecast_times
 from sktime_llm.forecasting._known import KnownSeries, LastObserved
 from sktime_llm.forecasting._saving import device_of
@@ -51,17 +55,19 @@ def forecast_series(
 ) -> tuple[pd.DataFrame, pd.DataFrame | None]:
     """Return means of all known series, and variances if the network forecasts them."""
     steps, times = _horizons(known, fh)
+    n_steps = max(int(each.max()) for each in steps.values())
     context = latest_contexts(network, known)
     numbers = [known.numbers[key] for key in steps]
     forecasts = roll_forward(
         network,
         context.values,
-        max(int(each.max()) for each in steps.values()),
+        n_steps,
         batch_size=batch_size,
         precision=precision,
         series=torch.tensor(numbers, device=context.values.device),
         last_observed=context.last_observed,
     )
+    check_forecasts(forecasts.mean, context.values, network.prediction_length)
     return _in_units_of_data(forecasts, known, steps, times)
 
 

@@ -1,6 +1,6 @@
 """Standardization of series by the statistics of their training part."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -39,19 +39,12 @@ class Scaling(NamedTuple):
         known = deviation > 1e-9 * np.abs(loc)
         return cls(loc, np.where(known, deviation, 1.0), known)
 
-    @classmethod
-    def common(cls, each: Sequence["Scaling"]) -> "Scaling":
-        """Give one scale for all channels of all series, and no location.
-
-        It is the root mean square of the standard deviations that are known.
-        """
-        squares = np.concatenate([one.scale[one.known] ** 2 for one in each])
-        scale = np.sqrt(squares.mean()) if len(squares) else 1.0
-        n_channels = len(each[0].loc)
-        return cls(
-            np.zeros(n_channels),
-            np.full(n_channels, scale),
-            np.ones(n_channels, dtype=bool),
+    def rescaled(self, scale: float, *, keep_level: bool) -> "Scaling":
+        """Return a scaling by a given number, that moves the level to 0 or keeps it."""
+        return Scaling(
+            np.zeros_like(self.loc) if keep_level else self.loc,
+            np.full_like(self.scale, scale),
+            np.ones_like(self.known),
         )
 
     def completed(self, values: np.ndarray) -> "Scaling":
@@ -74,3 +67,9 @@ class Scaling(NamedTuple):
     def undo(self, values: np.ndarray) -> np.ndarray:
         """Bring (time, channel) back to the data's units."""
         return values * self.scale + self.loc
+
+
+def common_scale(each: Iterable[Scaling]) -> float:
+    """Return the root mean square of all standard deviations that are known."""
+    squares = np.concatenate([one.scale[one.known] ** 2 for one in each])
+    return float(np.sqrt(squares.mean())) if len(squares) else 1.0

@@ -14,7 +14,8 @@ Key = Hashable
 """Instance of a panel or node of a hierarchy; None for a single series."""
 
 
-_MAX = 1e150
+_PERIODS = ("M", "Q", "Y", "W")
+_MAX, _MIN_AMPLITUDE = 1e150, 1e-150
 
 
 def split_series(frame: pd.DataFrame) -> Iterator[tuple[Key, pd.DataFrame]]:
@@ -24,7 +25,7 @@ def split_series(frame: pd.DataFrame) -> Iterator[tuple[Key, pd.DataFrame]]:
         return
     levels = list(range(frame.index.nlevels - 1))
     by = levels if len(levels) > 1 else levels[0]
-    for key, part in frame.groupby(level=by, sort=True):
+    for key, part in frame.groupby(level=by, sort=True, observed=True):
         yield key, part.droplevel(levels)
 
 
@@ -70,8 +71,22 @@ def to_array(
             f"{series.columns[column]!r} at {series.index[row]}; expected at most "
             f"{_MAX} in size, whose square is a number. Give y in a larger unit."
         )
+    _check_amplitude(values, series, key)
     _check_regular(series.index, key)
     return values
+
+
+def _check_amplitude(values: np.ndarray, series: pd.DataFrame, key: Key) -> None:
+    """Raise if a channel varies so little that its variance would be zero."""
+    amplitude = np.fmax.reduce(values) - np.fmin.reduce(values)
+    tiny = (amplitude > 0) & (amplitude < _MIN_AMPLITUDE)
+    if tiny.any():
+        column = int(np.argmax(tiny))
+        raise InputError(
+            f"y{of_series(key)} varies by {amplitude[column]} in column "
+            f"{series.columns[column]!r}, expected at least {_MIN_AMPLITUDE}, whose "
+            "square is not zero. Give y in a smaller unit."
+        )
 
 
 def to_arrays(
@@ -189,7 +204,7 @@ def last_rows(frame: pd.DataFrame, n_rows: int) -> pd.DataFrame:
     if not isinstance(frame.index, pd.MultiIndex):
         return frame.iloc[-n_rows:].copy()
     levels = list(range(frame.index.nlevels - 1))
-    return frame.groupby(level=levels, sort=True).tail(n_rows).copy()
+    return frame.groupby(level=levels, sort=True, observed=True).tail(n_rows).copy()
 
 
 def pad_start(values: np.ndarray, n_rows: int) -> np.ndarray:
@@ -235,10 +250,28 @@ def _infer_frequency(index: pd.DatetimeIndex, key: Key = None) -> pd.offsets.Bas
 
 
 def _irregular(index: pd.Index, at: int, key: Key) -> InputError:
+    what_to_do = (
+        "Resample y, for example by y.asfreq(...), and fill the gaps."
+        if (alias := _period_of(index)) is None
+        else f"Each is in the period after the last one's: use y.to_period({alias!r})"
+        + ("." if key is None else " on each series, or on the level of times.")
+    )
     return InputError(
         f"the time index of y{of_series(key)} is not regular: {index[at + 1]} follows "
         f"{index[at]} (rows {at} and {at + 1}); expected equal steps, of 1 for an "
-        "integer index. Resample y, for example by y.asfreq(...), and fill the gaps."
+        f"integer index. {what_to_do}"
+    )
+
+
+def _period_of(index: pd.Index) -> str | None:
+    """Return the periods that datetimes have one each of, if there are such."""
+    if not isinstance(index, pd.DatetimeIndex):
+        return None
+    positions = (
+        (alias, index.tz_localize(None).to_period(alias)) for alias in _PERIODS
+    )
+    return next(
+        (alias for alias, each in positions if (np.diff(each.asi8) == 1).all()), None
     )
 
 

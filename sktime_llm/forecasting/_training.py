@@ -10,7 +10,7 @@ import pandas as pd
 from sktime_llm.errors import ClippedParameterWarning, TrainingInterrupted
 from sktime_llm.forecasting._known import Extension
 from sktime_llm.forecasting._saving import device_of
-from sktime_llm.forecasting._scaling import Scaling
+from sktime_llm.forecasting._scaling import Scaling, common_scale
 from sktime_llm.forecasting._series import Key, lengths_of, pad_start
 from sktime_llm.forecasting._shape import validation_share
 from sktime_llm.networks._interface import ForecastNetwork
@@ -83,11 +83,15 @@ def make_scalings(
     parts: SeriesSplit,
     *,
     standardize: bool,
+    keep_level: bool = False,
     known: Mapping[Key, Scaling] | None = None,
 ) -> dict[Key, Scaling]:
-    """Scale each series by its training part, or all by one number."""
-    if known and not standardize:
-        return dict.fromkeys(parts.series, next(iter(known.values())))
+    """Scale each series by its training part, or all by one number.
+
+    That number is the one of the `known` scalings, if there are any. The level is
+    taken off in float64 even so, unless it is to be kept: float32 would lose what
+    happens at a high one.
+    """
     each = {
         key: Scaling.of(values, end)
         for (key, values), end in zip(
@@ -96,7 +100,14 @@ def make_scalings(
     }
     if standardize or not each:
         return each
-    return dict.fromkeys(parts.series, Scaling.common(list(each.values())))
+    if known:
+        scale = float(next(iter(known.values())).scale[0])
+    else:
+        scale = common_scale(each.values())
+    return {
+        key: scaling.rescaled(scale, keep_level=keep_level)
+        for key, scaling in each.items()
+    }
 
 
 def train_on_all(

@@ -406,6 +406,9 @@ class CALFForecaster(BaseLLMForecaster):
             projection_learning_rate=self.projection_learning_rate,
         )
 
+    def _needs_level(self) -> bool:
+        return "smape" in (self.task_loss, self.consistency_loss)
+
     def _validation_loss(self) -> str:
         return "smape" if self.task_loss == "smape" else "mse"
 

@@ -9,14 +9,24 @@ from sktime_llm.backbone import files
 from sktime_llm.errors import (
     BackboneNotFoundError,
     ClippedParameterWarning,
+    ColumnTypeError,
     ConstantSeriesWarning,
     DeviceNotAvailableError,
+    DivergingForecastWarning,
+    ForecastDivergedError,
     InputError,
+    NoIntervalsError,
+    OutlierWarning,
     SeriesTooShortError,
     ShortSeriesWarning,
+    UnusedCovariatesWarning,
 )
 
 from .common import each_forecaster, make_panel, make_series
+
+ignore_covariates = pytest.mark.filterwarnings(
+    "ignore::sktime_llm.errors.UnusedCovariatesWarning"
+)
 
 
 def series_with(value, row=7, column=0):
@@ -98,7 +108,7 @@ class TestData:
     def test_text_column(self, make):
         y = make_series(n_columns=2).assign(y1="text")
         with pytest.raises(
-            TypeError, match=r"are no numbers: \{'y1': '(object|str)'\}"
+            TypeError, match=r"are not numbers: \{'y1': '(object|str)'\}"
         ):
             make().fit(y)
 
@@ -238,6 +248,7 @@ class TestData:
         with pytest.raises(InputError, match=message):
             forecaster.update(y[50:].rename(columns={"y1": "other"}))
 
+    @ignore_covariates
     def test_a_column_of_X_that_fit_did_not_see(self, make):
         y, X = make_series(), make_series(n_columns=2)
         forecaster = make().fit(y[:50], X=X[["y0"]][:50])
@@ -249,6 +260,7 @@ class TestData:
         with pytest.raises(InputError, match=r"\['y0'\] in predict.*expected \[\]"):
             forecaster.predict(fh=[1], X=make_series()[50:51])
 
+    @ignore_covariates
     def test_a_series_as_X(self, make):
         y, X = make_series(), make_series(n_columns=2)
         forecaster = make().fit(y[:50], X=X["y0"][:50])
@@ -359,3 +371,137 @@ def test_unknown_backbone_without_a_network(make, monkeypatch):
 @each_forecaster
 def test_a_constructor_checks_nothing(make):
     make(context_length=-1, backbone="no/such", device="nowhere")
+
+
+def with_ids(y, ids):
+    times = y.index.get_level_values(1)
+    return y.set_axis(pd.MultiIndex.from_arrays([ids, times], names=y.index.names))
+
+
+@each_forecaster
+class TestIds:
+    def test_categories_that_no_row_has_are_not_series(self, make):
+        y = make_panel()
+        ids = pd.Categorical(y.index.get_level_values(0), ["s2", "unused", "s1", "s0"])
+        categorical = with_ids(y, ids)
+        new = make_panel(lengths=(42, 32, 27)).groupby(level=0).tail(2)
+        forecasts = [
+            make(max_epochs=1).fit(given).update(new).predict(fh=[1])
+            for given in (y, categorical)
+        ]
+        pd.testing.assert_frame_equal(*forecasts)
+
+    def test_a_row_without_an_id(self, make):
+        y = make_panel()
+        ids = y.index.get_level_values(0).to_series().replace("s1", np.nan)
+        with pytest.raises(InputError, match=r"no id \(NaN\) .*'series' of row 40"):
+            make().fit(with_ids(y, ids.to_numpy()))
+
+    def test_a_long_table_is_told_its_index(self, make):
+        raw = make_panel().reset_index().set_axis(["unique_id", "ds", "y"], axis=1)
+        for times in (raw["ds"].dt.to_timestamp(), raw["ds"].astype(str)):
+            message = r"y\.set_index\(\['unique_id', 'ds'\]\)"
+            with pytest.raises(ColumnTypeError, match=message):
+                make().fit(raw.assign(ds=times))
+
+
+@each_forecaster
+def test_covariates_that_are_not_used_are_told_of(make):
+    y = make_series()
+    X = pd.DataFrame({"temperature": np.arange(60.0)}, index=y.index)
+    with pytest.warns(UnusedCovariatesWarning, match=r"does not use X.*'temperature'"):
+        forecaster = make(max_epochs=1).fit(y[:50], X=X[:50])
+    forecaster.update(y[50:], X=X[50:], update_params=False).predict(fh=[1])
+
+
+@pytest.mark.parametrize("method", ["interval", "quantiles", "var", "proba"])
+@each_forecaster
+def test_where_there_are_no_intervals_it_is_said_what_to_do(make, method):
+    forecaster = make(max_epochs=1).fit(make_series())
+    with pytest.raises(NoIntervalsError, match=r"uncertainty=True.*ConformalIntervals"):
+        getattr(forecaster, f"predict_{method}")(fh=[1])
+
+
+@each_forecaster
+@pytest.mark.parametrize(
+    ("day", "start"), [(15, "2001-01"), (29, "2001-03"), (29, "2001-01")]
+)
+def test_a_day_of_each_month_is_told_its_period(make, day, start):
+    months = pd.period_range(start, periods=11, freq="M")
+    days = [
+        month.start_time.replace(day=min(day, month.days_in_month)) for month in months
+    ]
+    y = make_series(index=pd.DatetimeIndex(days), n_rows=11)
+    with pytest.raises(InputError, match=r"use y\.to_period\('M'\)"):
+        make().fit(y)
+
+
+@each_forecaster
+def test_periods_and_datetimes_do_not_mix(make):
+    days = pd.date_range("2000-01-01", periods=60, freq="D")
+    later = pd.period_range("2000-03-01", periods=2, freq="D")
+    y = make_series(index=days)
+    with pytest.raises(InputError, match=r"fh has periods .* of y are datetimes"):
+        make(max_epochs=1).fit(y).predict(fh=later)
+    with pytest.raises(InputError, match=r"fh has datetimes .* of y are periods"):
+        make(max_epochs=1).fit(y.to_period("D"), fh=later.to_timestamp())
+
+
+@each_forecaster
+class TestSizes:
+    def test_a_value_that_dwarfs_the_others(self, make):
+        with pytest.warns(
+            OutlierWarning, match="1000000000.0 in column 'y1' at 2000-08"
+        ):
+            make(max_epochs=1).fit(series_with(1e9, column=1))
+
+    def test_values_as_in_real_data_are_not_outliers(self, make):
+        y = make_series()
+        y.iloc[::7] *= 50
+        y.iloc[30:40] = 0
+        make(max_epochs=1).fit(y)
+
+    def test_too_small_to_have_a_variance(self, make):
+        with pytest.raises(InputError, match=r"varies by .*e-160 .* a smaller unit"):
+            make().fit(make_series(level=0.0) * 1e-160)
+
+    @pytest.mark.parametrize("standardize", [True, False])
+    def test_a_high_level_changes_nothing(self, make, standardize):
+        y = make_series()
+        low, high = (
+            make(standardize=standardize).fit(y + level).predict(fh=[1, 2]) - level
+            for level in (0.0, 1e9)
+        )
+        np.testing.assert_allclose(low, high, atol=0.1)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
+@each_forecaster
+@pytest.mark.parametrize(
+    ("value", "raised"),
+    [(np.nan, ForecastDivergedError), (1e9, DivergingForecastWarning)],
+)
+def test_forecasts_that_diverge_are_told_of(make, value, raised):
+    forecaster = make(max_epochs=1).fit(make_series())
+    forward = forecaster.network_.forward
+
+    def diverging(*args, **kwargs):
+        output = forward(*args, **kwargs)
+        return output._replace(forecast=output.forecast + value)
+
+    forecaster.network_.forward = diverging
+    message = r"7 steps were forecast by rolling forward forecasts of 3"
+    if issubclass(raised, Warning):
+        with pytest.warns(raised, match=message):
+            forecaster.predict(fh=[7])
+    else:
+        with pytest.raises(raised, match=message):
+            forecaster.predict(fh=[7])
+
+
+@each_forecaster
+def test_the_name_of_a_series_may_be_lost(make):
+    y = make_series()["y0"]
+    forecaster = make(max_epochs=1).fit(y[:50])
+    forecaster.update(y[50:].rename(None), update_params=False)
+    assert forecaster.predict(fh=[1]).index[0] == y.index[-1] + 1

@@ -1,6 +1,7 @@
 import numpy as np
+import pytest
 
-from sktime_llm.forecasting._scaling import Scaling
+from sktime_llm.forecasting._scaling import Scaling, common_scale
 
 NAN = np.nan
 
@@ -43,14 +44,16 @@ def test_what_was_not_observed_completes_nothing():
     assert scaling.completed(np.full((4, 1), NAN)) is scaling
 
 
-def test_one_scale_for_all():
+@pytest.mark.parametrize("keep_level", [True, False])
+def test_one_scale_for_all(keep_level):
     parts = [
         np.array([[1.0, 5.0], [3.0, 5.0]]),  # deviations 1 and none
         np.array([[0.0, 100.0], [14.0, 100.0]]),  # 7 and none
     ]
-    scaling = Scaling.common([Scaling.of(values) for values in parts])
-    assert scaling.loc.tolist() == [0.0, 0.0]
-    np.testing.assert_allclose(scaling.scale, [5.0, 5.0])
+    each = [Scaling.of(values) for values in parts]
+    assert common_scale(each) == pytest.approx(5.0)
+    scaling = each[1].rescaled(5.0, keep_level=keep_level)
+    assert scaling.loc.tolist() == ([0.0, 0.0] if keep_level else [7.0, 100.0])
+    assert scaling.scale.tolist() == [5.0, 5.0]
     assert scaling.known.all()
-    still = Scaling.of(np.full((3, 1), 2.0))
-    assert Scaling.common([still]).scale.tolist() == [1.0]
+    assert common_scale([Scaling.of(np.full((3, 1), 2.0))]) == 1.0
