@@ -214,6 +214,21 @@ def test_the_legend_covers_no_data():
     assert not any(legend.overlaps(axes.get_window_extent()) for axes in figure.axes)
 
 
+def test_long_and_odd_names_fit(tmp_path):
+    name = "price in $, not in $\\euro$, " + "x" * 200
+    y = pd.concat({name: months(name=name).to_frame()})
+    figure = plot_comparison(make_comparison({"shop": y}, calf=1.0))
+    figure.savefig(tmp_path / "odd.png")
+    (axes,) = figure.axes
+    assert axes.get_title(loc="left").startswith(
+        "shop: price in $, not in $\\euro$, xx"
+    )
+    for text in (axes.title, axes._left_title, axes.yaxis.label):
+        box, page = text.get_window_extent(), figure.bbox
+        assert box.x1 <= page.x1
+        assert box.y1 <= page.y1
+
+
 def test_a_forecast_opens_at_the_last_observed_value():
     y = months(30)
     y.iloc[-2] = np.nan

@@ -38,10 +38,6 @@ examples:
   sktime-llm compare sales.csv --time-column date --target units --horizon 12
   sktime-llm compare sales.csv --time-column date --id-column store item
   sktime-llm compare sales.csv --time-column date --date-format %d.%m.%Y
-
-exit codes:
-  0 all forecasters ran, 1 a forecaster failed, 2 something is wrong with the input,
-  or the output cannot be written
 """
 
 _FORECAST = """\
@@ -59,10 +55,12 @@ examples:
   sktime-llm forecast sales.csv --time-column date --method auto-ets --levels 50 90
   sktime-llm forecast sales.csv --time-column date --save model
   sktime-llm forecast --load model --output -
+"""
 
+_EXIT_CODES = """
 exit codes:
-  0 the forecaster ran, 1 it failed, 2 something is wrong with the input, or the output
-  cannot be written
+  0 all went well, 1 a forecaster failed, 2 something is wrong with the input, or the
+  output cannot be written
 """
 
 
@@ -81,7 +79,7 @@ def make_parser() -> argparse.ArgumentParser:
         "forecast",
         help="forecast your own data",
         description=_FORECAST,
-        epilog=_FORECAST_EXAMPLES,
+        epilog=_FORECAST_EXAMPLES + _EXIT_CODES,
         **raw,
     )
     forecasting.set_defaults(run=forecast)
@@ -90,7 +88,7 @@ def make_parser() -> argparse.ArgumentParser:
         "compare",
         help="compare forecasters on data sets or on your own data",
         description=_COMPARE,
-        epilog=_COMPARE_EXAMPLES,
+        epilog=_COMPARE_EXAMPLES + _EXIT_CODES,
         **raw,
     )
     comparing.set_defaults(run=compare)

@@ -1,18 +1,16 @@
 """The command ``compare``."""
 
 import argparse
-from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
 from sktime_llm.cli._console import Progress, echo, shown
 from sktime_llm.cli._files import make_folder, replacing
-from sktime_llm.cli._table import given_table_options, read_file
+from sktime_llm.cli._setup import ForecasterMaker, forecaster_maker, read_dataset
+from sktime_llm.cli._table import given_table_options
 from sktime_llm.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
-    from sktime.forecasting.base import BaseForecaster
 
     from sktime_llm.datasets import Dataset
     from sktime_llm.evaluation import Comparison
@@ -30,20 +28,12 @@ _FORMATS = {
 
 def compare(options: argparse.Namespace) -> bool:
     """Run the command; return whether all forecasters ran."""
-    from sktime_llm.evaluation import compare_forecasters, default_forecasters
+    from sktime_llm.evaluation import compare_forecasters
     from sktime_llm.plotting import require_matplotlib
 
     if not options.no_plot:
         require_matplotlib()
-    make_forecasters = partial(
-        default_forecasters,
-        names=options.forecasters,
-        backbone=options.backbone,
-        max_epochs=options.max_epochs,
-        random_state=options.random_state,
-        device=options.device,
-        verbose=0 if options.quiet else None,
-    )
+    make_forecasters = forecaster_maker(options, options.forecasters)
     with shown(Progress(show=not options.quiet)) as progress:
         datasets = _load(options, make_forecasters)
         make_folder(options.output)
@@ -62,8 +52,7 @@ def compare(options: argparse.Namespace) -> bool:
 
 
 def _load(
-    options: argparse.Namespace,
-    make_forecasters: "Callable[[int], dict[str, BaseForecaster]]",
+    options: argparse.Namespace, make_forecasters: ForecasterMaker
 ) -> "list[Dataset]":
     """Load the data sets that the arguments ask for, as they ask for them."""
     from dataclasses import replace
@@ -71,7 +60,9 @@ def _load(
     from sktime_llm.datasets import dataset_names, load_dataset
 
     if options.file is not None:
-        return [_load_file(options, make_forecasters)]
+        if options.dataset is not None:
+            raise InputError("Got both a FILE and --dataset; expected one of them.")
+        return [read_dataset(options, make_forecasters)]
     for name in given_table_options(options):
         raise InputError(
             f"--{name.replace('_', '-')} says how a FILE is read, and none was given. "
@@ -81,25 +72,6 @@ def _load(
     changes = {"horizon": options.horizon, "seasonal_period": options.seasonal_period}
     given = {key: value for key, value in changes.items() if value is not None}
     return [replace(dataset, **given) for dataset in datasets]
-
-
-def _load_file(
-    options: argparse.Namespace,
-    make_forecasters: "Callable[[int], dict[str, BaseForecaster]]",
-) -> "Dataset":
-    from sktime_llm.datasets import Dataset, infer_seasonal_period
-
-    if options.dataset is not None:
-        raise InputError("Got both a FILE and --dataset; expected one of them.")
-    y = read_file(options, make_forecasters(1).values())
-    season = options.seasonal_period or infer_seasonal_period(y)
-    horizon = options.horizon or season
-    if horizon == 1 and options.horizon is None:
-        raise InputError(
-            f"The data in {options.file} have no season to forecast by default. Give "
-            f"the number of steps with --horizon."
-        )
-    return Dataset(options.file.stem, y, season, horizon)
 
 
 def _print_dataset(dataset: "Dataset", comparison: "Comparison") -> None:

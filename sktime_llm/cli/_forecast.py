@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from sktime_llm.cli._console import Progress, echo, echo_error, shown
 from sktime_llm.cli._files import explained, make_folder, replacing
-from sktime_llm.cli._table import given_table_options, read_file
+from sktime_llm.cli._setup import forecaster_maker, read_dataset
+from sktime_llm.cli._table import given_table_options
 from sktime_llm.errors import InputError, SktimeLLMError
 
 if TYPE_CHECKING:
@@ -89,43 +90,22 @@ def _fit(
     options: argparse.Namespace, progress: Progress
 ) -> "tuple[BaseForecaster, pd.Series | pd.DataFrame, str]":
     """Fit a forecaster on all rows; return it, the recent rows, and a title."""
-    from sktime_llm.datasets import infer_seasonal_period
-    from sktime_llm.evaluation import default_forecasters
     from sktime_llm.evaluation._warnings import library_warnings_off
 
     method = options.method or _DEFAULT_METHOD
-
-    def make(seasonal_period: int) -> "BaseForecaster":
-        made = default_forecasters(
-            seasonal_period,
-            [method],
-            backbone=options.backbone,
-            max_epochs=options.max_epochs,
-            random_state=options.random_state,
-            device=options.device,
-            verbose=0 if options.quiet else None,
-        )[method]
-        if options.levels and "uncertainty" in made.get_params():
-            made.set_params(uncertainty=True)
-        return made
-
-    y = read_file(options, [make(1)])
-    season = options.seasonal_period or infer_seasonal_period(y)
-    horizon = options.horizon or season
-    if horizon == 1 and options.horizon is None:
-        raise InputError(
-            f"The data in {options.file} have no season to forecast by default. Give "
-            f"the number of steps with --horizon."
-        )
-    forecaster = make(season)
+    make = forecaster_maker(options, [method])
+    dataset = read_dataset(options, make)
+    forecaster = make(dataset.seasonal_period)[method]
+    if options.levels and "uncertainty" in forecaster.get_params():
+        forecaster.set_params(uncertainty=True)
     _levels(forecaster, options)
-    progress(0, 1, f"{options.file.stem}: {method}")
+    progress(0, 1, f"{dataset.name}: {method}")
     with library_warnings_off():
-        forecaster.fit(y, fh=range(1, horizon + 1))
+        forecaster.fit(dataset.y, fh=range(1, dataset.horizon + 1))
     progress(1, 1, "done")
-    ids = list(range(y.index.nlevels - 1))
+    y, ids = dataset.y, list(range(dataset.y.index.nlevels - 1))
     recent = y.groupby(level=ids).tail(_N_RECENT) if ids else y.iloc[-_N_RECENT:]
-    return forecaster, recent, options.file.stem
+    return forecaster, recent, dataset.name
 
 
 def _levels(forecaster: "BaseForecaster", options: argparse.Namespace) -> list[float]:

@@ -1,27 +1,25 @@
 """Rolling-origin comparison of forecasters on one or more data sets."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
 from sktime_llm._validation import (
     Constraint,
     check_parameters,
-    instance_of,
     integer,
     one_of,
 )
-from sktime_llm.datasets import Dataset, infer_seasonal_period
+from sktime_llm.datasets import Dataset
 from sktime_llm.errors import (
     BackboneCorruptedError,
     BackboneNotFoundError,
     DeviceNotAvailableError,
     ForecasterFailedError,
-    InputError,
     UnsupportedBackboneError,
 )
+from sktime_llm.evaluation._data import as_datasets, check_length
 from sktime_llm.evaluation._folds import FORECAST_COLUMNS, evaluate_folds
 from sktime_llm.evaluation._forecasters import default_forecasters
 from sktime_llm.evaluation._mase import find_scalable
@@ -43,8 +41,6 @@ _CONSTRAINTS = {
     "on_error": one_of("raise", "record"),
     "progress": Constraint("a callable", callable) | None,
 }
-_DATASET_CONSTRAINTS = {"seasonal_period": integer(1), "horizon": integer(1)}
-_DATA = instance_of(Dataset, expected="a pandas object, a Dataset or several of them")
 _FORECASTERS = Constraint(
     "forecasters by name, such as {'naive': NaiveForecaster()}",
     lambda value: isinstance(value, Mapping) and bool(value),
@@ -138,9 +134,9 @@ def compare_forecasters(
         {"horizon": horizon, "seasonal_period": seasonal_period, **options},
         _CONSTRAINTS,
     )
-    datasets = _as_datasets(data, horizon, seasonal_period)
+    datasets = as_datasets(data, horizon, seasonal_period)
     for dataset in datasets:
-        _check_length(dataset, n_folds)
+        check_length(dataset, n_folds)
     scalable = {dataset.name: find_scalable(dataset, n_folds) for dataset in datasets}
     jobs = [
         (dataset, name, forecaster)
@@ -161,78 +157,6 @@ def compare_forecasters(
     filled = [part for part in parts if not part.empty] or parts[:1]
     forecasts_of_all = pd.concat(filled, ignore_index=True)
     return Comparison(tuple(datasets), n_folds, _sort(rows), forecasts_of_all)
-
-
-def _as_datasets(
-    data: Dataset | Iterable[Dataset] | pd.Series | pd.DataFrame,
-    horizon: int | None,
-    seasonal_period: int | None,
-) -> list[Dataset]:
-    if isinstance(data, (pd.Series, pd.DataFrame)):
-        if horizon is None:
-            raise InputError("Give the horizon: the number of steps to forecast.")
-        name = data.name if isinstance(data, pd.Series) else None
-        season = infer_seasonal_period(data)
-        datasets = [Dataset(str(name or "data"), data, season, horizon)]
-    else:
-        several = isinstance(data, Iterable)
-        datasets = list(data) if several else [data]  # type: ignore[arg-type, list-item]
-    for one in datasets:
-        _DATA.check("data", one)
-    names = [dataset.name for dataset in datasets]
-    if not names or len(set(names)) < len(names):
-        raise InputError(
-            f"Got the data sets {names}; expected at least one, each with its own name."
-        )
-    changes = {"horizon": horizon, "seasonal_period": seasonal_period}
-    given: dict[str, Any] = {k: v for k, v in changes.items() if v is not None}
-    return [
-        replace(dataset, y=_with_plain_ids(dataset), **given) for dataset in datasets
-    ]
-
-
-def _with_plain_ids(dataset: Dataset) -> pd.Series | pd.DataFrame:
-    """Name all levels, turn categorical ids into values, and refuse missing ids."""
-    index = dataset.y.index
-    if index.nlevels == 1:
-        return dataset.y
-    ids = [index.get_level_values(i) for i in range(index.nlevels - 1)]
-    if any(level.hasnans for level in ids):
-        raise InputError(
-            f"In the data set {dataset.name!r}, rows have no id; expected one in every "
-            f"row. Fill the ids in, or remove the rows."
-        )
-    plain = [
-        level.astype(level.categories.dtype)
-        if isinstance(level, pd.CategoricalIndex)
-        else level
-        for level in ids
-    ]
-    levels = [*plain, index.get_level_values(-1)]
-    names = [f"level {i}" if n is None else n for i, n in enumerate(index.names)]
-    return dataset.y.set_axis(pd.MultiIndex.from_arrays(levels, names=names))
-
-
-def _check_length(dataset: Dataset, n_folds: int) -> None:
-    check_parameters(vars(dataset), _DATASET_CONSTRAINTS)
-    length, series, advice = len(dataset.y), "", ""
-    if dataset.y.index.nlevels > 1:
-        lengths = dataset.y.index.droplevel(-1).value_counts()
-        length, key = lengths.min(), lengths.idxmin()
-        names = key if isinstance(key, tuple) else (key,)
-        series = f" in the series {' / '.join(map(str, names))!r}"
-        advice = ", or leave short series out, as --min-length does"
-    left = length - n_folds * dataset.horizon
-    # MASE compares with the error of repeating the last season of the training data.
-    needed = dataset.seasonal_period + 1
-    if left < needed:
-        raise InputError(
-            f"The data set {dataset.name!r} is too short{series}: of {length} time "
-            f"points, {n_folds} fold(s) of {dataset.horizon} leave {max(left, 0)} to "
-            f"train on, expected at least {needed}, one more than the seasonal period "
-            f"of {dataset.seasonal_period}. Use a shorter horizon, fewer folds or a "
-            f"smaller seasonal period{advice}."
-        )
 
 
 def _forecasters_for(

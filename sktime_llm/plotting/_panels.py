@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from itertools import islice
-from textwrap import shorten, wrap
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -20,13 +20,13 @@ COLORS = ["#D55E00", "#009E73", "#CC79A7", "#0072B2", "#E69F00", "#56B4E9", "#7F
 
 _WIDTH, _DPI = 10.0, 160  # inches, dots per inch: 1,600 pixels
 _HEIGHTS = {1: 4.3, 2: 2.9, 3: 2.4}
-_NOTE_WIDTHS = {1: 140, 2: 72, 3: 50}  # characters
+_NOTE_WIDTHS = {1: 140, 2: 72, 3: 48}  # characters
 _UNITS = {
     **{"Y": "year", "A": "year", "Q": "quarter", "M": "month", "W": "week", "D": "day"},
     **{"B": "business day", "H": "hour", "h": "hour", "S": "second", "s": "second"},
     **{"T": "minute", "min": "minute"},
 }
-_MAX_LABEL = 40
+_MAX_LABEL = 32
 _HISTORY_PER_FORECAST = 3
 _MIN_HISTORY = 24
 _QUIET_TEXT: dict[str, Any] = {"fontsize": 8, "color": "0.3"}
@@ -141,15 +141,18 @@ def label(
     details = [series.instance, series.variate if several_variates else ""]
     own = ", ".join(filter(None, details))
     title = f"{name}: {own}" if own else name
-    lines = wrap(note or "", _NOTE_WIDTHS[_n_columns(len(axes.figure.axes))])
+    width = _NOTE_WIDTHS[_n_columns(len(axes.figure.axes))]
+    lines = wrap(note or "", width)
     pad = 7 if note is None else 7 + 11 * max(len(lines), 1)
-    axes.set_title(title, loc="left", fontsize=10, fontweight="bold", pad=pad)
+    plain: dict[str, Any] = {"parse_math": False}  # a $ is a $
+    bold: dict[str, Any] = {"fontsize": 10, "fontweight": "bold", **plain}
+    axes.set_title(_cut(title, 2 * width // 3), loc="left", pad=pad, **bold)
     corner: dict[str, Any] = {"xy": (0, 1), "xycoords": "axes fraction"}
     above: dict[str, Any] = {"xytext": (0, 5), "textcoords": "offset points"}
     text = axes.annotate("\n".join(lines), **corner, **above, **_QUIET_TEXT)
     text.set_in_layout(False)
-    axes.set_xlabel(describe_time(series.values.index), fontsize=8)
-    axes.set_ylabel(shorten(series.variate, _MAX_LABEL, placeholder="..."), fontsize=8)
+    axes.set_xlabel(describe_time(series.values.index), fontsize=8, **plain)
+    axes.set_ylabel(_cut(series.variate, _MAX_LABEL), fontsize=8, **plain)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8)
     axes.margins(x=0.01)
@@ -164,6 +167,10 @@ def label(
         from matplotlib.ticker import MaxNLocator
 
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
 def positions(times: pd.Index) -> np.ndarray:
