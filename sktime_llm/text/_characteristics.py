@@ -20,65 +20,34 @@ _MIN_CHANGES = 8
 
 @dataclass(frozen=True)
 class Characteristics:
-    """How a series behaves; values are in the data's own units.
-
-    Attributes
-    ----------
-    n_steps, n_observed : int
-        Number of steps, and of values that are not missing.
-    longest_gap : int
-        Largest number of missing values in a row.
-    mean, deviation, minimum, maximum : float
-        Of the observed values; NaN if there are none.
-    peak, trough : float
-        Where in the span the maximum and the minimum are first reached, from 0 to 1.
-    change : float
-        Rise of the least-squares line over the span.
-    trend_strength : float
-        Share of the variance that this line explains, from 0 to 1, adjusted for its
-        two coefficients.
-    recent : float
-        Mean of the last tenth of the span minus the mean, in standard deviations; NaN
-        if all of the tenth is missing.
-    roughness : float
-        Standard deviation of the changes from step to step, relative to that of the
-        values: near 0 for a smooth series, 1.4 for white noise.
-    roughness_growth : float
-        The same for the second half of the span over the first.
-    seasons : tuple of Season
-        At most two, the shorter first.
-    shifts : tuple of LevelShift
-        At most two, in the order of time.
-    """
+    """How a series behaves; values are in the data's own units, NaN if unknown."""
 
     n_steps: int
     n_observed: int
     longest_gap: int
+    """Largest number of missing values in a row."""
     mean: float = np.nan
     deviation: float = 0.0
     minimum: float = np.nan
     maximum: float = np.nan
     peak: float = 0.0
     trough: float = 0.0
+    """Where in the span the maximum and the minimum are first reached, from 0 to 1."""
     change: float = 0.0
     trend_strength: float = 0.0
+    """Rise of the least-squares line, and its adjusted share of the variance."""
     recent: float = 0.0
+    """Mean of the last tenth of the span minus the mean, in standard deviations."""
     roughness: float = 0.0
     roughness_growth: float = 1.0
+    """Standard deviation of the changes from step to step over that of the values: near
+    0 for a smooth series, 1.4 for white noise. Growth is second half over first."""
     seasons: tuple[Season, ...] = ()
     shifts: tuple[LevelShift, ...] = ()
 
 
 def characterize(values: Array, seasonal_period: int | None = None) -> Characteristics:
-    """Compute the characteristics of one series.
-
-    Parameters
-    ----------
-    values : ndarray of float64 of shape (time,)
-        Finite, or NaN where missing.
-    seasonal_period : int, optional
-        The season to measure. If None, seasons are looked for.
-    """
+    """Compute the characteristics of a series, (time,), NaN where missing."""
     time = np.flatnonzero(~np.isnan(values))
     n_steps, n_observed = len(values), len(time)
     gap = _longest_gap(time, n_steps)

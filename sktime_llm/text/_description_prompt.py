@@ -3,6 +3,7 @@
 from string import Formatter
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sktime_llm.errors import InputError
 from sktime_llm.text._interface import NamedSeries, lone_surrogate
@@ -25,14 +26,7 @@ _COUNTS = ("n_steps", "n_values")
 
 
 def check_prompt(template: str) -> None:
-    """Check the fields of a prompt template.
-
-    Raises
-    ------
-    InputError
-        If the template cannot be read, has an unknown field, or has neither
-        ``{statistics}`` nor ``{values}``.
-    """
+    """Raise an error if a template is malformed or says nothing of the series."""
     try:
         fields = {field for _, field, _, _ in Formatter().parse(template) if field}
         unknown = sorted(fields.difference(_FIELDS, _COUNTS))
@@ -56,13 +50,7 @@ def check_prompt(template: str) -> None:
 
 
 def make_prompt(template: str, series: NamedSeries, n_values: int) -> str:
-    """Fill a template that `check_prompt` accepts, with at most `n_values` means.
-
-    Raises
-    ------
-    InputError
-        If the prompt cannot be encoded.
-    """
+    """Fill a template that `check_prompt` accepts, with at most `n_values` means."""
     parts = np.array_split(series.values, min(n_values, len(series.values)))
     prompt = template.format(
         name=series.name,
@@ -80,7 +68,7 @@ def make_prompt(template: str, series: NamedSeries, n_values: int) -> str:
     return prompt
 
 
-def _mean(part: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> str:
+def _mean(part: NDArray[np.float64]) -> str:
     observed = part[~np.isnan(part)]
     if len(observed) == 0:
         return "missing"

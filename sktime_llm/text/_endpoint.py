@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from sktime_llm.text._text_cache import TextCache
 _OWN_FIELDS = ("messages", "model", "stream")
 
 
+@dataclass(eq=False, repr=False)
 class EndpointDescriber(Describer):
     """Ask a language model behind an OpenAI-compatible HTTP endpoint.
 
@@ -92,6 +94,23 @@ class EndpointDescriber(Describer):
     ['The series rises steadily from 0 to 19 ...']
     """
 
+    base_url: str
+    model: str
+    _: KW_ONLY
+    api_key_env: str | None = "OPENAI_API_KEY"
+    prompt: str = DEFAULT_PROMPT
+    n_values: int = 48
+    temperature: float | None = 0.0
+    max_tokens: int | None = 256
+    extra_body: Mapping[str, Any] | None = None
+    timeout: float = 60.0
+    max_retries: int = 3
+    backoff: float = 1.0
+    max_wait: float = 60.0
+    max_concurrency: int = 4
+    cache_dir: "str | os.PathLike[str] | None" = None
+    verbose: int = 1
+
     _parameter_constraints = {
         "base_url": STRING,
         "model": STRING,
@@ -109,41 +128,6 @@ class EndpointDescriber(Describer):
         "cache_dir": instance_of(str, os.PathLike, expected="a path") | None,
         "verbose": VERBOSE,
     }
-
-    def __init__(
-        self,
-        base_url: str,
-        model: str,
-        *,
-        api_key_env: str | None = "OPENAI_API_KEY",
-        prompt: str = DEFAULT_PROMPT,
-        n_values: int = 48,
-        temperature: float | None = 0.0,
-        max_tokens: int | None = 256,
-        extra_body: Mapping[str, Any] | None = None,
-        timeout: float = 60.0,
-        max_retries: int = 3,
-        backoff: float = 1.0,
-        max_wait: float = 60.0,
-        max_concurrency: int = 4,
-        cache_dir: "str | os.PathLike[str] | None" = None,
-        verbose: int = 1,
-    ) -> None:
-        self.base_url = base_url
-        self.model = model
-        self.api_key_env = api_key_env
-        self.prompt = prompt
-        self.n_values = n_values
-        self.temperature = temperature
-        self.max_tokens = max_tokens
-        self.extra_body = extra_body
-        self.timeout = timeout
-        self.max_retries = max_retries
-        self.backoff = backoff
-        self.max_wait = max_wait
-        self.max_concurrency = max_concurrency
-        self.cache_dir = cache_dir
-        self.verbose = verbose
 
     def _describe(self, series: Sequence[NamedSeries]) -> list[str]:
         self._check_prompt_and_body()

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sktime_llm._progress import progress_bar
@@ -22,6 +23,7 @@ _TINY = "tiny-random-decoder"
 _TINY_SEED = 2_408_014_387
 
 
+@dataclass(eq=False, repr=False)
 class GenerationDescriber(Describer):
     """Ask a causal language model of transformers, on this machine.
 
@@ -87,6 +89,19 @@ class GenerationDescriber(Describer):
     1
     """
 
+    model: str
+    _: KW_ONLY
+    revision: str | None = None
+    prompt: str = DEFAULT_PROMPT
+    n_values: int = 48
+    max_new_tokens: int = 128
+    batch_size: int = 8
+    temperature: float = 0.0
+    random_state: int = 0
+    device: str = "auto"
+    dtype: str = "auto"
+    verbose: int = 1
+
     _parameter_constraints = {
         "model": STRING,
         "revision": STRING | None,
@@ -100,33 +115,6 @@ class GenerationDescriber(Describer):
         "dtype": one_of("auto", "float32", "bfloat16", "float16"),
         "verbose": VERBOSE,
     }
-
-    def __init__(
-        self,
-        model: str,
-        *,
-        revision: str | None = None,
-        prompt: str = DEFAULT_PROMPT,
-        n_values: int = 48,
-        max_new_tokens: int = 128,
-        batch_size: int = 8,
-        temperature: float = 0.0,
-        random_state: int = 0,
-        device: str = "auto",
-        dtype: str = "auto",
-        verbose: int = 1,
-    ) -> None:
-        self.model = model
-        self.revision = revision
-        self.prompt = prompt
-        self.n_values = n_values
-        self.max_new_tokens = max_new_tokens
-        self.batch_size = batch_size
-        self.temperature = temperature
-        self.random_state = random_state
-        self.device = device
-        self.dtype = dtype
-        self.verbose = verbose
 
     def _describe(self, series: Sequence[NamedSeries]) -> list[str]:
         from sktime_llm._devices import resolve_device, seeded

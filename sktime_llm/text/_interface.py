@@ -16,19 +16,7 @@ from sktime_llm.errors import DescriptionError, InputError
 
 @dataclass(frozen=True, eq=False)
 class NamedSeries:
-    """A checked series, and what a describer may use besides its values.
-
-    Attributes
-    ----------
-    name : Hashable
-        Its name in errors and prompts.
-    values : ndarray of float64 of shape (time,)
-        In the data's own units, NaN where missing; at least one step.
-    seasonal_period : int, optional
-        Steps per season, if known.
-    step : str, optional
-        Length of a step in words, such as ``"5 minutes"``.
-    """
+    """A checked series, (time,), NaN where missing, and what else `describe` got."""
 
     name: Hashable
     values: NDArray[np.float64]
@@ -140,13 +128,7 @@ def _checked_values(values: ArrayLike, name: Hashable) -> NDArray[np.float64]:
 def check_texts(
     texts: Sequence[object], names: Sequence[Hashable], *, origin: str
 ) -> None:
-    """Check that every series has a text, and that it can be read.
-
-    Raises
-    ------
-    DescriptionError
-        If not, with the name of the series.
-    """
+    """Raise an error if a series has no text, or one that UTF-8 cannot encode."""
     if len(texts) != len(names):
         raise DescriptionError(
             f"{origin} gave {len(texts)} texts for {len(names)} series; expected one "

@@ -11,23 +11,13 @@ from sktime_llm.errors import DescriptionError
 
 
 class TextCache:
-    """A folder of texts; several processes and threads may use it at once.
-
-    Each text is a file, which appears whole or not at all. Without a folder nothing is
-    kept.
-    """
+    """A folder of texts, for several processes at once; None keeps nothing."""
 
     def __init__(self, folder: "str | os.PathLike[str] | None") -> None:
         self.folder = None if folder is None else Path(folder).expanduser()
 
     def get(self, request: dict[str, Any]) -> str | None:
-        """Return the text that answers a request, or None.
-
-        Raises
-        ------
-        DescriptionError
-            If there is a file that cannot be read or is not from this cache.
-        """
+        """Return the text that answers a request, or None."""
         if self.folder is None:
             return None
         file = self._file(request)

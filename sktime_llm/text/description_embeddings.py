@@ -13,10 +13,9 @@ from sktime_llm.text.encoder import DescriptionEncoder, TokenStates
 
 
 class DescriptionEmbeddings(nn.Module):
-    """The embedding of its description for every variate of every known series.
+    """The embedding of the description of every variate of every known series.
 
-    While a network trains, the token states of the descriptions are constant and their
-    pooling by attention is learned. `freeze` then keeps only the pooled embeddings. A
+    Pooling by attention is learned until `freeze` keeps only the pooled embeddings. A
     copy from a file loads the language model only to read more descriptions, or for the
     state of all modules.
     """
@@ -27,7 +26,7 @@ class DescriptionEmbeddings(nn.Module):
         super().__init__()
         self.width = encoder.backbone.hidden_size
         self.pooling = AttentionPooling(self.width)
-        self.encoder = encoder  # the last one, so that packing changes no order
+        self.encoder = encoder  # last, so that packing does not change the order
         self.register_buffer("embeddings", torch.zeros(0, 0, self.width))
         self._states: TokenStates | None = None
 
@@ -39,19 +38,10 @@ class DescriptionEmbeddings(nn.Module):
         n_known: int,
         names: Sequence[Hashable] | None = None,
     ) -> None:
-        """Read the descriptions of new series.
+        """Read the descriptions of new series, ordered by series, then by channel.
 
-        Parameters
-        ----------
-        texts : sequence of str
-            Ordered by series, then by channel.
-        n_channels : int
-            Variates of a series.
-        n_known : int
-            Number of series, from the first, whose embeddings are kept; the new ones
-            follow. If 0, pooling trains on the new ones until `freeze`.
-        names : sequence, optional
-            Names of the variates, for errors.
+        The first `n_known` series keep their embeddings. If there are none, pooling
+        trains on the new ones until `freeze`.
         """
         if n_known:
             self.freeze()

@@ -27,10 +27,9 @@ class TokenStates(NamedTuple):
 class DescriptionEncoder(nn.Module):
     """Turn descriptions into token states, by a language model tuned on them.
 
-    The objective is the model's own: the next token for a decoder, masked tokens for
-    an encoder. A linear map, which starts as the identity and trains, and the frozen
-    word embeddings of the model take hidden states to words. All parameters of the
-    backbone that require a gradient are tuned.
+    The objective is the model's own: the next token for a decoder, masked tokens for an
+    encoder. Hidden states become words by a linear map, which starts as the identity
+    and trains, and by the frozen word embeddings.
     """
 
     def __init__(self, backbone: Backbone) -> None:
@@ -49,29 +48,7 @@ class DescriptionEncoder(nn.Module):
         learning_rate: float = 4e-3,
         names: Sequence[Hashable] | None = None,
     ) -> list[float]:
-        """Tune the model, freeze it, and return the loss of every step, nats per token.
-
-        Parameters
-        ----------
-        texts : sequence of str
-            Descriptions; a step takes 16 at random.
-        n_steps : int
-            Steps of Adam. 0 only freezes.
-        seed : int
-            Seed of the order of texts and of the masks.
-        learning_rate : float, default=4e-3
-            Learning rate of Adam.
-        names : sequence, optional
-            Names of what is described, for errors.
-
-        Raises
-        ------
-        InputError
-            If a text has too many tokens for the model, if no text has a second token
-            for a decoder to predict, or if the tokenizer of an encoder has no mask.
-        TrainingDivergedError
-            If a loss is not finite.
-        """
+        """Tune the model by Adam and freeze it; return the losses in nats per token."""
         token_ids = self._tokenize(texts, names)
         if n_steps and self.backbone.is_causal:
             token_ids = _with_next_token(token_ids, texts)

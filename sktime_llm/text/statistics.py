@@ -12,17 +12,9 @@ so that a ratio of round numbers never falls halfway between two multiples."""
 
 
 class WindowStatistics(NamedTuple):
-    """Statistics of a batch of windows.
+    """Statistics of windows, each (batch,), and lags, (batch, lag), the highest first.
 
-    Attributes
-    ----------
-    minimum, maximum, median : Tensor of shape (batch,)
-        In the units of the windows. The median of an even number of values is the mean
-        of the two in the middle.
-    trend : Tensor of int64 of shape (batch,)
-        Sign of the last value minus the first, which is the sum of all differences.
-    lags : Tensor of int64 of shape (batch, lag)
-        Lags of highest autocorrelation, the highest first.
+    The trend is the sign of the last value minus the first.
     """
 
     minimum: Tensor
@@ -37,11 +29,12 @@ def window_statistics(windows: Tensor, n_lags: int) -> WindowStatistics:
 
     Windows of fewer than ``2 * n_lags`` steps have half as many lags as steps.
     """
-    minimum, maximum = windows.aminmax(dim=1)
-    change = windows[:, -1] - windows[:, 0]
+    ordered, length = windows.sort(dim=1).values, windows.shape[1]
+    # torch's own median is the lower of the two values in the middle
+    median = (ordered[:, (length - 1) // 2] + ordered[:, length // 2]) / 2
+    trend = (windows[:, -1] - windows[:, 0]).sign().to(torch.int64)
     lags = top_lags(windows, n_lags)
-    trend = change.sign().to(torch.int64)
-    return WindowStatistics(minimum, maximum, _median(windows), trend, lags)
+    return WindowStatistics(ordered[:, 0], ordered[:, -1], median, trend, lags)
 
 
 def top_lags(windows: Tensor, n_lags: int) -> Tensor:
@@ -63,10 +56,3 @@ def top_lags(windows: Tensor, n_lags: int) -> Tensor:
     rounded = (correlation / _EQUAL_WITHIN).round()
     order = rounded.argsort(dim=1, descending=True, stable=True)
     return order[:, :n_lags] + 1
-
-
-def _median(windows: Tensor) -> Tensor:
-    """Return the median; torch's own is the lower of the two values in the middle."""
-    length = windows.shape[1]
-    ordered = windows.sort(dim=1).values
-    return (ordered[:, (length - 1) // 2] + ordered[:, length // 2]) / 2

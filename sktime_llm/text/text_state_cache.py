@@ -6,20 +6,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-_GIGABYTE = 10**9
-
 
 class TextStateCache:
-    """Keep the states of each text, so that it is read only once.
-
-    Parameters
-    ----------
-    gigabytes : float
-        Room for states, on their device. Texts that do not fit are read again.
-    """
+    """Keep the states of texts, as many as fit; all others are read again."""
 
     def __init__(self, gigabytes: float) -> None:
-        self._room = gigabytes * _GIGABYTE
+        self._room = gigabytes * 10**9
         self._kept: dict[bytes, Tensor] = {}
 
     def __len__(self) -> int:
@@ -28,12 +20,7 @@ class TextStateCache:
     def states(self, token_ids: Tensor, read: Callable[[Tensor], Tensor]) -> Tensor:
         """Return the states of texts, (text, token, ...), zero at padding.
 
-        Parameters
-        ----------
-        token_ids : Tensor of int of shape (text, token)
-            Padded at the end by negative numbers.
-        read : callable
-            Takes some of `token_ids` to their states, which need no gradient.
+        `token_ids`, (text, token), are negative at padding; `read` takes some of them.
         """
         lengths = (token_ids >= 0).sum(dim=1).tolist()
         rows = token_ids.cpu().numpy()

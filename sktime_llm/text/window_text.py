@@ -13,7 +13,7 @@ from sktime_llm.text.statistics import WindowStatistics
 
 TEXT_STYLES = ("short", "published")
 PADDING = -1
-"""Stands where a text has no token; a tokenizer need not have one for padding."""
+"""Stands where a text has no token; not every tokenizer has one for padding."""
 
 _TREND = {-1: "falling", 0: "flat", 1: "rising"}
 _PUBLISHED_TREND = {-1: "downward", 0: "downward", 1: "upward"}
@@ -22,28 +22,13 @@ _PUBLISHED_TREND = {-1: "downward", 0: "downward", 1: "upward"}
 def write_texts(statistics: WindowStatistics, style: str = "short") -> list[str]:
     """Write the statistics of every window as one sentence.
 
-    Parameters
-    ----------
-    statistics : WindowStatistics
-        Of any number of windows.
-    style : {"short", "published"}, default="short"
-        ``"published"`` is the sentence of [1]_, with numbers in full; ``"short"`` says
-        the same in a quarter of the tokens, with numbers as whole tenths: 13 is 1.3.
-
-    Raises
-    ------
-    InputError
-        If there is no such style.
-
-    References
-    ----------
-    .. [1] S. Zhou et al. (2025). BALM-TSF: Balanced Multimodal Alignment for LLM-Based
-       Time Series Forecasting. CIKM. arXiv 2509.00622.
+    "published" is the sentence of BALM-TSF, arXiv 2509.00622; "short" says the same in
+    a quarter of the tokens, with numbers as whole tenths: 13 is 1.3.
     """
     one_of(*TEXT_STYLES).check("text_style", style)
     write = _short if style == "short" else _published
     numbers = torch.stack(statistics[:3]).cpu().numpy().astype(np.float64)
-    if style == "short":  # half the tokens: tokenizers take each digit after a point
+    if style == "short":  # half the tokens: each digit after a point would be one
         numbers = (numbers * 10).round().astype(np.int64)
     rows = zip(
         *(numbers + 0).tolist(),  # + 0: there is no -0.0
@@ -70,22 +55,14 @@ def _published(
 
 
 def tokenize(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Tensor:
-    """Turn texts into token ids, int32 of shape (text, token), padded at the end by -1.
+    """Return token ids, int32 of shape (text, token), padded at the end by -1.
 
-    Equal texts are tokenized once. The tokenizer is a fast one; no special tokens are
-    added.
+    Equal texts are tokenized once, and no special tokens are added.
     """
     distinct = list(dict.fromkeys(texts))
-    encoded = tokenizer(
-        distinct,
-        add_special_tokens=False,
-        return_attention_mask=False,
-        verbose=False,
-    )["input_ids"]
-    rows = {
-        text: torch.tensor(ids, dtype=torch.int32)
-        for text, ids in zip(distinct, encoded, strict=True)
-    }
+    encoded = tokenizer(distinct, add_special_tokens=False, verbose=False)["input_ids"]
+    ids = [torch.tensor(row, dtype=torch.int32) for row in encoded]
+    rows = dict(zip(distinct, ids, strict=True))
     return pad_sequence(
         [rows[text] for text in texts], batch_first=True, padding_value=PADDING
     )
