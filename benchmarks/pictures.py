@@ -22,7 +22,7 @@ IMAGES = Path(__file__).parent.parent / "docs" / "images"
 NAMES = {"calf": "CALF", "balm-tsf": "BALM-TSF"}
 # Whatever else two runs have in common does not make them comparable.
 _RESULT = ("test_windows", "mse", "mae", "best_epoch", "epochs_run", "fit_seconds")
-_CIRCUMSTANCE = ("history", "command", "commit", "date", "machine", "versions", "device")
+_CIRCUMSTANCE = ("history", "command", "commit", "date", "machine", "versions")
 _NO_MODEL = ("backbone_mode", "backbone")
 
 
