@@ -54,10 +54,9 @@ class BALMTSFForecaster(BaseLLMForecaster):
         ``"openai-community/gpt2"``, or as a local folder in the Hub's layout.
         ``"tiny-random"`` (an encoder) and ``"tiny-random-decoder"`` are for tests.
     backbone_mode : str, default="pretrained"
-        ``"pretrained"``, or an ablation that measures how much the language model
-        gains: ``"random"`` has the same architecture with frozen random weights;
-        ``"none"``, no model; ``"attention"`` and ``"transformer"``, one layer trained
-        from scratch.
+        ``"pretrained"``, or an ablation: ``"random"`` has the same architecture with
+        frozen random weights; ``"none"``, no model; ``"attention"`` and
+        ``"transformer"``, one layer trained from scratch.
     n_backbone_layers : int, optional
         Layers to keep, from the first. None keeps six, as published, or all if there
         are fewer.
@@ -109,10 +108,9 @@ class BALMTSFForecaster(BaseLLMForecaster):
         Epochs without a lower validation loss before training stops; None does not stop
         early. The weights of the best epoch are kept in any case.
     validation_fraction : float, optional
-        Share of each series, from its end, that is not trained on and chooses the best
-        epoch; at least `prediction_length` rows. 0 holds out nothing and keeps the last
-        epoch. None uses 0.1 if that gives at least 32 validation windows over all
-        series, else 0.
+        Share of each series, from its end, that chooses the best epoch instead of being
+        trained on; at least `prediction_length` rows. 0 keeps the last epoch. None uses
+        0.1 if that gives at least 32 validation windows over all series, else 0.
     optimizer : {"adam", "adamw"}, default="adam"
         Optimizer.
     weight_decay : float, default=0.0
@@ -127,9 +125,8 @@ class BALMTSFForecaster(BaseLLMForecaster):
         Maximum number of steps per epoch, which then sees a random part of the windows.
     standardize : bool, default=True
         Whether to standardize each series by its training part, so that all count alike
-        in the loss; a column that is constant in the training part is scaled by all its
-        rows. Otherwise all series are divided by one number, the root mean square of
-        their deviations, and larger ones count more.
+        in the loss; a column that is constant there is scaled by all its rows. If
+        False, all are divided by one number, the root mean square of their deviations.
     fine_tune_epochs : int, default=0
         Epochs that `fit` trains after `pretrain`; 0 forecasts zero-shot.
     update_epochs : int, default=1
@@ -157,8 +154,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
     context_length_, prediction_length_ : int
         Lengths in use.
     pretrained_network_, pretrain_history_
-        After `pretrain`: the network that every later `fit` starts from, and its
-        history.
+        After `pretrain`: what every later `fit` starts from, and its history.
 
     Raises
     ------
@@ -173,9 +169,8 @@ class BALMTSFForecaster(BaseLLMForecaster):
     TrainingDivergedError
         In fit, if the loss becomes infinite or NaN.
     KeyboardInterrupt
-        In fit, pretrain and update, by Ctrl-C. If an epoch is complete, the best
-        weights so far are kept and the forecaster can be used; otherwise it is as
-        before the call.
+        In fit, pretrain and update, by Ctrl-C. The best epoch so far is kept; before
+        the first one is complete, the forecaster is as it was.
 
     Notes
     -----

@@ -4,24 +4,22 @@ from dataclasses import replace
 from typing import Any
 
 from sktime_llm._devices import seeded
-from sktime_llm._validation import BOOLEAN, integer, one_of
 from sktime_llm.backbone._module import Backbone
-from sktime_llm.backbone.adapters import ADAPTER_CONSTRAINTS, AdapterConfig
+from sktime_llm.backbone.adapters import AdapterConfig
 from sktime_llm.backbone.files import DEFAULT_BACKBONE
 from sktime_llm.backbone.make import make_backbone
 from sktime_llm.backbone.word_embeddings import principal_word_embeddings
 from sktime_llm.errors import InputError
 from sktime_llm.forecasting._base import BaseLLMForecaster
-from sktime_llm.forecasting._parameters import RATE, SHARED_CONSTRAINTS, WEIGHT
+from sktime_llm.forecasting._calf import CONSTRAINTS, TEST_PARAMS
 from sktime_llm.forecasting._saving import device_of
 from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.networks.calf import CALFNetwork, SourceBranch
-from sktime_llm.training.config import TRAINING_CONSTRAINTS, TrainingConfig
+from sktime_llm.training.config import TrainingConfig
 from sktime_llm.training.windows import WindowShape
 
 PUBLISHED_EMBEDDINGS = 500
 _PUBLISHED_D_FF, _PUBLISHED_WIDTH = 2048, 768
-_POINTWISE = ("mae", "mse", "smooth_l1")
 
 
 class CALFForecaster(BaseLLMForecaster):
@@ -55,10 +53,9 @@ class CALFForecaster(BaseLLMForecaster):
         ``"openai-community/gpt2"``, or as a local folder in the Hub's layout.
         ``"tiny-random"`` (an encoder) and ``"tiny-random-decoder"`` are for tests.
     backbone_mode : str, default="pretrained"
-        ``"pretrained"``, or an ablation that measures how much the language model
-        gains: ``"random"`` has the same architecture with frozen random weights;
-        ``"none"``, no model; ``"attention"`` and ``"transformer"``, one layer trained
-        from scratch.
+        ``"pretrained"``, or an ablation: ``"random"`` has the same architecture with
+        frozen random weights; ``"none"``, no model; ``"attention"`` and
+        ``"transformer"``, one layer trained from scratch.
     n_backbone_layers : int, optional
         Layers to keep, from the first. None keeps six, as published, or all if there
         are fewer.
@@ -122,10 +119,9 @@ class CALFForecaster(BaseLLMForecaster):
         Epochs without a lower validation loss before training stops; None does not stop
         early. The weights of the best epoch are kept in any case.
     validation_fraction : float, optional
-        Share of each series, from its end, that is not trained on and chooses the best
-        epoch; at least `prediction_length` rows. 0 holds out nothing and keeps the last
-        epoch. None uses 0.1 if that gives at least 32 validation windows over all
-        series, else 0.
+        Share of each series, from its end, that chooses the best epoch instead of being
+        trained on; at least `prediction_length` rows. 0 keeps the last epoch. None uses
+        0.1 if that gives at least 32 validation windows over all series, else 0.
     optimizer : {"adam", "adamw"}, default="adam"
         Optimizer.
     weight_decay : float, default=0.0
@@ -140,9 +136,8 @@ class CALFForecaster(BaseLLMForecaster):
         Maximum number of steps per epoch, which then sees a random part of the windows.
     standardize : bool, default=True
         Whether to standardize each series by its training part, so that all count alike
-        in the loss; a column that is constant in the training part is scaled by all its
-        rows. Otherwise all series are divided by one number, the root mean square of
-        their deviations, and larger ones count more.
+        in the loss; a column that is constant there is scaled by all its rows. If
+        False, all are divided by one number, the root mean square of their deviations.
     fine_tune_epochs : int, default=0
         Epochs that `fit` trains after `pretrain`; 0 forecasts zero-shot.
     update_epochs : int, default=1
@@ -170,8 +165,7 @@ class CALFForecaster(BaseLLMForecaster):
     context_length_, prediction_length_ : int
         Lengths in use.
     pretrained_network_, pretrain_history_
-        After `pretrain`: the network that every later `fit` starts from, and its
-        history.
+        After `pretrain`: what every later `fit` starts from, and its history.
 
     Raises
     ------
@@ -186,9 +180,8 @@ class CALFForecaster(BaseLLMForecaster):
     TrainingDivergedError
         In fit, if the loss becomes infinite or NaN.
     KeyboardInterrupt
-        In fit, pretrain and update, by Ctrl-C. If an epoch is complete, the best
-        weights so far are kept and the forecaster can be used; otherwise it is as
-        before the call.
+        In fit, pretrain and update, by Ctrl-C. The best epoch so far is kept; before
+        the first one is complete, the forecaster is as it was.
 
     Notes
     -----
@@ -219,24 +212,7 @@ class CALFForecaster(BaseLLMForecaster):
     3
     """
 
-    _parameter_constraints = SHARED_CONSTRAINTS | {
-        "lora_rank": ADAPTER_CONSTRAINTS["lora_rank"],
-        "lora_alpha": ADAPTER_CONSTRAINTS["lora_alpha"],
-        "lora_dropout": ADAPTER_CONSTRAINTS["lora_dropout"],
-        "n_principal_embeddings": integer(1) | None,
-        "n_heads": integer(1) | None,
-        "d_ff": integer(1) | None,
-        "dropout": RATE,
-        "task_loss": one_of(*_POINTWISE, "smape"),
-        "consistency_loss": one_of(*_POINTWISE, "smape", "mase"),
-        "feature_loss": one_of(*_POINTWISE),
-        "consistency_loss_weight": WEIGHT,
-        "feature_loss_weight": WEIGHT,
-        "residual_in_features": BOOLEAN,
-        "seasonal_period": integer(1),
-        "keep_textual_branch": BOOLEAN,
-        "projection_learning_rate": TRAINING_CONSTRAINTS["projection_learning_rate"],
-    }
+    _parameter_constraints = CONSTRAINTS
 
     def __init__(
         self,
@@ -415,25 +391,7 @@ class CALFForecaster(BaseLLMForecaster):
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
         """Return parameters for sktime's tests: of an encoder and of a decoder."""
-        small = {
-            "context_length": 4,
-            "prediction_length": 2,
-            "d_ff": 8,
-            "max_epochs": 1,
-            "random_state": 0,
-            "verbose": 0,
-        }
-        return [
-            {**small, "backbone": "tiny-random", "validation_fraction": 0.0},
-            {
-                **small,
-                "backbone": "tiny-random-decoder",
-                "lora_rank": 2,
-                "feature_loss_weight": 0.0,
-                "steps_per_epoch": 2,
-                "fine_tune_epochs": 1,
-            },
-        ]
+        return list(TEST_PARAMS)
 
 
 def _default_d_ff(width: int) -> int:

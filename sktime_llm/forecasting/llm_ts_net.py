@@ -4,61 +4,45 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-import torch
 
-from sktime_llm._validation import BOOLEAN, Constraint, instance_of, integer, one_of
-from sktime_llm.backbone.adapters import ADAPTER_CONSTRAINTS, AdapterConfig
 from sktime_llm.backbone.files import DEFAULT_BACKBONE
-from sktime_llm.backbone.make import make_backbone
 from sktime_llm.errors import InputError
 from sktime_llm.forecasting._base import BaseLLMForecaster
-from sktime_llm.forecasting._describing import (
-    Describing,
-    describe_series,
-    tune_encoder,
-)
+from sktime_llm.forecasting._describing import Describing
 from sktime_llm.forecasting._known import KnownSeries
-from sktime_llm.forecasting._parameters import RATE, SHARED_CONSTRAINTS, WEIGHT
+from sktime_llm.forecasting._llm_ts_net import (
+    CONSTRAINTS,
+    TAGS,
+    TEST_PARAMS,
+    build_network,
+    register_series,
+    select_prompts,
+)
 from sktime_llm.forecasting._training import SeriesSplit
-from sktime_llm.layers.prompt_pool import usage_counts
 from sktime_llm.networks.llm_ts_net import LLMTSNetwork
 from sktime_llm.text.describers import Describer
-from sktime_llm.text.description_embeddings import DescriptionEmbeddings
-from sktime_llm.text.encoder import DescriptionEncoder
 from sktime_llm.training.config import MAX_BATCH_SIZE, NLL
 from sktime_llm.training.windows import WindowShape
 
-_TOKENS_OF_A_CONTEXT = 12
 _VARIATES_OF_A_BATCH = 4096
-_POINTWISE = ("mae", "mse", "smooth_l1")
-
-
-def _may_be_texts(value: object) -> bool:
-    return isinstance(value, (Mapping, Sequence, pd.Series)) and not isinstance(
-        value, str
-    )
 
 
 class LLMTSNetForecaster(BaseLLMForecaster):
     """LLM-TS Net: forecast many variates, with their trends described in words.
 
     A describer puts the trend of every variate into words, from its training part. A
-    small language model is fine-tuned on these descriptions by LoRA-AMR and embeds each
-    of them. The tokens of a window, preceded by prompts from a learned pool, pass
-    through grouped-query attention over time and over variates; each variate then
-    attends to the descriptions, and a head forecasts [1]_. Neither training nor
-    forecasting runs the language model again.
+    small language model is fine-tuned on these descriptions by LoRA-AMR and embeds them
+    once. The tokens of a window, preceded by prompts from a learned pool, pass through
+    grouped-query attention over time and over variates; each variate then attends to
+    the descriptions, and a head forecasts [1]_.
 
-    Missing values (NaN) are accepted. They count in no loss or statistic, and the
-    network sees the last observed value, however old, with a flag. Time steps left out
-    between two updates are missing values, too.
+    Missing values (NaN), also time steps left out between two updates, count in no loss
+    or statistic; the network sees the last observed value, however old, with a flag.
 
-    One network is trained on all series of a panel or hierarchy. ``update(y_new,
-    update_params=False)`` describes and embeds series that fit did not see, so that
-    `predict` can forecast them. The frozen weights of the language model are loaded
-    once per process and shared; only the trained weights and the embeddings are saved,
-    cloned and pickled. A saved forecaster forecasts without the language model, and
-    needs it only in an update with new series.
+    One network is trained on all series of a panel or hierarchy. An update describes
+    series that fit did not see, so that `predict` forecasts them. The frozen weights of
+    the language model are loaded once per process and shared; they are not saved, and a
+    saved forecaster needs them only to describe new series.
 
     Parameters
     ----------
@@ -77,27 +61,23 @@ class LLMTSNetForecaster(BaseLLMForecaster):
         ``"openai-community/gpt2"``, or as a local folder in the Hub's layout.
         ``"tiny-random"`` (an encoder) and ``"tiny-random-decoder"`` are for tests.
     backbone_mode : str, default="pretrained"
-        ``"pretrained"``, or an ablation that measures how much the language model
-        gains: ``"random"`` has the same architecture with frozen random weights;
-        ``"none"``, no model; ``"attention"`` and ``"transformer"``, one layer trained
-        from scratch.
+        ``"pretrained"``, or an ablation: ``"random"`` has the same architecture with
+        frozen random weights; ``"none"``, no model; ``"attention"`` and
+        ``"transformer"``, one layer trained from scratch.
     n_backbone_layers : int, optional
         Layers to keep, from the first. None keeps six, as published, or all if there
         are fewer.
     revision : str, optional
         Branch, tag or commit of the backbone on the Hub.
     describer : "template" or Describer, default="template"
-        Puts series into words; see `sktime_llm.text.describers`. The template needs no
-        language model and no internet.
+        Puts series into words; see `sktime_llm.text.describers`.
     descriptions : mapping or sequence of str, optional
         Your own descriptions instead, one for each variate: in order, or by column; in
-        a panel by series, or by (series, column) if there are several columns. A pandas
-        Series is a mapping from its index.
+        a panel by series, or by (series, column) if there are several columns.
     language_model_steps : int, default=50
         Steps, each of 16 descriptions, that fine-tune the language model; 0 for none.
     lora_rank : int, default=16
-        Rank of the LoRA-AMR adapters on the attention's projections, even. Published:
-        16, 32 or 64.
+        Even rank of the LoRA-AMR adapters on the attention's projections.
     lora_alpha : float, default=32
         The adapters are scaled by ``lora_alpha / lora_rank``.
     text_fusion : bool, default=True
@@ -132,24 +112,21 @@ class LLMTSNetForecaster(BaseLLMForecaster):
         Distance between forecast and truth. Published: MAE.
     uncertainty : bool, default=False
         Whether to forecast a Gaussian (U-LLM-TS Net), trained by its negative
-        log-likelihood, which enables `predict_interval`, `predict_quantiles`,
-        `predict_var` and `predict_proba`.
+        log-likelihood, which enables `predict_interval` and the like.
     learning_rate : float, default=1e-3
         Highest learning rate.
     max_epochs : int, default=20
         Maximum number of passes over the training windows.
     batch_size : int, optional
         Windows per step, and series computed at once in predict. None uses 1/32 of the
-        training windows, but at least 16 and at most 256, and no more than 4,096
-        variates in total: 19 windows of 207 variates.
+        training windows, from 16 to 256, and no more than 4,096 variates in total.
     patience : int or None, default=10
         Epochs without a lower validation loss before training stops; None does not stop
         early. The weights of the best epoch are kept in any case.
     validation_fraction : float, optional
-        Share of each series, from its end, that is not trained on and chooses the best
-        epoch; at least `prediction_length` rows. 0 holds out nothing and keeps the last
-        epoch. None uses 0.1 if that gives at least 32 validation windows over all
-        series, else 0.
+        Share of each series, from its end, that chooses the best epoch instead of being
+        trained on; at least `prediction_length` rows. 0 keeps the last epoch. None uses
+        0.1 if that gives at least 32 validation windows over all series, else 0.
     optimizer : {"adam", "adamw"}, default="adam"
         Optimizer.
     weight_decay : float, default=0.0
@@ -164,9 +141,8 @@ class LLMTSNetForecaster(BaseLLMForecaster):
         Maximum number of steps per epoch, which then sees a random part of the windows.
     standardize : bool, default=True
         Whether to standardize each series by its training part, so that all count alike
-        in the loss; a column that is constant in the training part is scaled by all its
-        rows. Otherwise all series are divided by one number, the root mean square of
-        their deviations, and larger ones count more.
+        in the loss; a column that is constant there is scaled by all its rows. If
+        False, all are divided by one number, the root mean square of their deviations.
     fine_tune_epochs : int, default=0
         Epochs that `fit` trains after `pretrain`; 0 forecasts zero-shot.
     update_epochs : int, default=1
@@ -194,13 +170,11 @@ class LLMTSNetForecaster(BaseLLMForecaster):
     context_length_, prediction_length_ : int
         Lengths in use.
     pretrained_network_, pretrain_history_
-        After `pretrain`: the network that every later `fit` starts from, and its
-        history.
+        After `pretrain`: what every later `fit` starts from, and its history.
     descriptions_ : pandas.Series of str
         Description of every series and variate.
     language_model_losses_ : list of float
-        Loss of every step that fine-tuned the language model, in nats per token; after
-        `pretrain`, in `pretrain`.
+        Loss of every step that fine-tuned the language model, in nats per token.
 
     Raises
     ------
@@ -215,16 +189,14 @@ class LLMTSNetForecaster(BaseLLMForecaster):
     TrainingDivergedError
         In fit, if the loss becomes infinite or NaN.
     KeyboardInterrupt
-        In fit, pretrain and update, by Ctrl-C. If an epoch is complete, the best
-        weights so far are kept and the forecaster can be used; otherwise it is as
-        before the call.
+        In fit, pretrain and update, by Ctrl-C. The best epoch so far is kept; before
+        the first one is complete, the forecaster is as it was.
     DescriptionError
         In fit, if a series could not be described.
 
     Notes
     -----
-    There is no public code. What the paper leaves open, and how it is done here, is
-    listed in docs/methods.md of the repository.
+    docs/methods.md of the repository lists what the paper leaves open.
 
     Fits in parallel threads share PyTorch's random numbers and are not reproducible;
     fits in parallel processes (``backend="loky"``) are. On a GPU, tune with
@@ -247,41 +219,9 @@ class LLMTSNetForecaster(BaseLLMForecaster):
     3
     """
 
-    _tags = {
-        "capability:missing_values": True,
-        "capability:pred_int": True,
-        "pretrain:fitted_params": [
-            "pretrained_network_",
-            "pretrain_history_",
-            "language_model_losses_",
-        ],
-    }
-
-    _parameter_constraints = SHARED_CONSTRAINTS | {
-        "describer": one_of("template") | instance_of(Describer),
-        "descriptions": Constraint("a mapping or a sequence of str", _may_be_texts)
-        | None,
-        "language_model_steps": integer(0),
-        "lora_rank": ADAPTER_CONSTRAINTS["lora_rank"],
-        "lora_alpha": ADAPTER_CONSTRAINTS["lora_alpha"],
-        "text_fusion": BOOLEAN,
-        "prompt_pool": BOOLEAN,
-        "intra_series_attention": BOOLEAN,
-        "inter_series_attention": BOOLEAN,
-        "n_prompts": integer(1),
-        "prompt_length": integer(1),
-        "n_selected_prompts": integer(0),
-        "selection_loss_weight": WEIGHT,
-        "patch_length": integer(1) | None,
-        "d_model": integer(1),
-        "n_heads": integer(1),
-        "n_kv_heads": integer(1),
-        "d_ff": integer(1),
-        "n_blocks": integer(1),
-        "dropout": RATE,
-        "task_loss": one_of(*_POINTWISE),
-        "uncertainty": BOOLEAN,
-    }
+    _tags = TAGS
+    _without_intervals = "forecasts intervals and the like with uncertainty=True only."
+    _parameter_constraints = CONSTRAINTS
 
     def __init__(
         self,
@@ -384,68 +324,14 @@ class LLMTSNetForecaster(BaseLLMForecaster):
         """Only a forecaster of uncertainty gives intervals."""
         self.set_tags(**{"capability:pred_int": bool(self.uncertainty)})
 
-    # making the network
-
-    def _build_network(self, shape: WindowShape, n_channels: int) -> LLMTSNetwork:
-        self._check_prompts_and_rank()
-        descriptions = None
-        if self.text_fusion:
-            tuning = AdapterConfig(
-                lora_rank=self.lora_rank,
-                lora_alpha=self.lora_alpha,
-                lora_dropout=0.0,
-                reduced_memory=True,
-            )
-            backbone = make_backbone(self._backbone_choice(), tuning)
-            descriptions = DescriptionEmbeddings(DescriptionEncoder(backbone))
-        patch_length = self.patch_length or -(
-            -shape.context_length // _TOKENS_OF_A_CONTEXT
-        )
-        return LLMTSNetwork(
-            descriptions,
-            context_length=shape.context_length,
-            prediction_length=shape.prediction_length,
-            patch_length=patch_length,
-            d_model=self.d_model,
-            n_heads=self.n_heads,
-            n_kv_heads=self.n_kv_heads,
-            d_ff=self.d_ff,
-            n_blocks=self.n_blocks,
-            n_prompts=self.n_prompts if self.prompt_pool else 0,
-            prompt_length=self.prompt_length,
-            n_selected=self.n_selected_prompts,
-            intra_series=self.intra_series_attention,
-            inter_series=self.inter_series_attention,
-            dropout=self.dropout,
-            task_loss=self.task_loss,
-            selection_loss_weight=self.selection_loss_weight,
-            uncertainty=self.uncertainty,
-        )
-
-    def _check_prompts_and_rank(self) -> None:
-        if self.text_fusion and self.lora_rank % 2:
-            raise InputError(
-                f"lora_rank={self.lora_rank}, expected an even number: LoRA-AMR trains "
-                "a matrix of half that width."
-            )
-        if self.prompt_pool and not 1 <= self.n_selected_prompts <= self.n_prompts:
-            raise InputError(
-                f"n_selected_prompts={self.n_selected_prompts}, expected between 1 and "
-                f"n_prompts={self.n_prompts}."
-            )
-        if self.prompt_pool and self.n_prompts == 1 and self.selection_loss_weight:
-            raise InputError(
-                f"n_prompts=1 with selection_loss_weight={self.selection_loss_weight}, "
-                "expected n_prompts of at least 2, or selection_loss_weight=0."
-            )
-
     def _validation_loss(self) -> str:
         return NLL if self.uncertainty else self.task_loss
 
     def _max_batch_size(self, n_channels: int) -> int:
         return max(1, min(MAX_BATCH_SIZE, _VARIATES_OF_A_BATCH // n_channels))
 
-    # describing series
+    def _build_network(self, shape: WindowShape, n_channels: int) -> LLMTSNetwork:
+        return build_network(self, self._backbone_choice(), shape)
 
     def _register_series(
         self,
@@ -456,26 +342,15 @@ class LLMTSNetForecaster(BaseLLMForecaster):
         known: KnownSeries | None = None,
         trains: bool = False,
     ) -> pd.Series | None:
-        embedded = network.descriptions
-        if embedded is None:
-            return None
         how = Describing(
             self.describer, self.descriptions, self.language_model_steps, self._seed
         )
-        old = None if known is None else known.descriptions
-        names = () if old is None else old.index
-        new = describe_series(how, split.training_parts, columns, names)
-        if old is None and (losses := tune_encoder(how, embedded, new)) is not None:
-            self.language_model_losses_ = losses
-        embedded.add(
-            new.tolist(),
-            len(columns),
-            n_known=0 if known is None else len(known.numbers),
-            names=new.index.tolist(),
+        descriptions, losses = register_series(
+            network, how, split.training_parts, columns, known, trains=trains
         )
-        if not trains:
-            embedded.freeze()
-        return new if old is None else pd.concat([old, new])
+        if losses is not None:
+            self.language_model_losses_ = losses
+        return descriptions
 
     @property
     def descriptions_(self) -> pd.Series:
@@ -485,24 +360,20 @@ class LLMTSNetForecaster(BaseLLMForecaster):
             raise AttributeError("descriptions_: fit with text_fusion=True first")
         return known.descriptions
 
-    # inspection
-
     def inspect_prompts(self, y: Any = None, *, stride: int | None = None) -> Any:
         """Show which prompts of the pool are chosen, on windows of given data.
 
         Parameters
         ----------
         y : series in any format of sktime, optional
-            With the columns of fit. None takes the most recent window of each series of
-            fit and update.
+            With the columns of fit. None takes the most recent window of each series.
         stride : int, optional
-            Time steps between windows of `y`. None takes `prediction_length_`.
+            Time steps between windows of `y`; `prediction_length_` by default.
 
         Returns
         -------
         chosen : pandas.DataFrame
-            Numbers of the prompts, best first; a row for every series, last time of a
-            window, and variate.
+            Numbers of the prompts, best first, by series, last time and variate.
         counts : pandas.Series
             How often each prompt of the pool was chosen.
 
@@ -516,51 +387,11 @@ class LLMTSNetForecaster(BaseLLMForecaster):
         if network.pool is None:
             raise InputError("prompt_pool=False, expected True: there is no pool.")
         contexts, labels = self._contexts(y, stride)
-        features = {}
-        if contexts.last_observed is not None:
-            features["last_observed"] = contexts.last_observed
-        at_once = self._prediction_batch_size()
-        with torch.inference_mode():
-            parts = [
-                network.select(
-                    contexts.values[at], {name: v[at] for name, v in features.items()}
-                ).indices.flatten(0, 1)
-                for start in range(0, len(contexts.values), at_once)
-                for at in [slice(start, start + at_once)]
-            ]
-        chosen = torch.cat(parts)
-        counts = usage_counts(chosen, len(network.pool.keys)).cpu().numpy()
-        return (
-            pd.DataFrame(chosen.cpu().numpy(), index=labels),
-            pd.Series(counts, name="chosen"),
-        )
+        batch_size = self._prediction_batch_size()
+        chosen, counts = select_prompts(network, contexts, batch_size)
+        return pd.DataFrame(chosen, index=labels), pd.Series(counts, name="chosen")
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
         """Return parameters for sktime's tests: of an encoder and of a decoder."""
-        small = {
-            "context_length": 4,
-            "prediction_length": 2,
-            "language_model_steps": 1,
-            "lora_rank": 2,
-            "n_prompts": 3,
-            "patch_length": 2,
-            "d_model": 4,
-            "n_heads": 2,
-            "n_kv_heads": 1,
-            "d_ff": 4,
-            "n_blocks": 1,
-            "max_epochs": 1,
-            "random_state": 0,
-            "verbose": 0,
-        }
-        return [
-            {**small, "backbone": "tiny-random", "validation_fraction": 0.0},
-            {
-                **small,
-                "backbone": "tiny-random-decoder",
-                "uncertainty": True,
-                "steps_per_epoch": 2,
-                "fine_tune_epochs": 1,
-            },
-        ]
+        return list(TEST_PARAMS)

@@ -418,7 +418,7 @@ def test_covariates_that_are_not_used_are_told_of(make):
 @each_forecaster
 def test_where_there_are_no_intervals_it_is_said_what_to_do(make, method):
     forecaster = make(max_epochs=1).fit(make_series())
-    with pytest.raises(NoIntervalsError, match=r"uncertainty=True.*ConformalIntervals"):
+    with pytest.raises(NoIntervalsError, match=r"uncertainty=True.*Conformal"):
         getattr(forecaster, f"predict_{method}")(fh=[1])
 
 

@@ -287,7 +287,7 @@ def test_without_uncertainty_there_are_no_intervals():
     assert not forecaster.get_tag("capability:pred_int")
     assert make(uncertainty=True).get_tag("capability:pred_int")
     for method in ("predict_interval", "predict_quantiles", "predict_var"):
-        with pytest.raises(NotImplementedError, match="capability"):
+        with pytest.raises(NotImplementedError, match="with uncertainty=True only"):
             getattr(forecaster, method)(fh=FH)
 
 

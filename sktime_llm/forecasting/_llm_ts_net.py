@@ -1,0 +1,211 @@
+"""How LLM-TS Net's network is built, told of series, and asked for its prompts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from sktime_llm._validation import BOOLEAN, Constraint, instance_of, integer, one_of
+from sktime_llm.backbone.adapters import ADAPTER_CONSTRAINTS, AdapterConfig
+from sktime_llm.backbone.make import BackboneChoice, make_backbone
+from sktime_llm.errors import InputError
+from sktime_llm.forecasting._describing import (
+    Describing,
+    describe_series,
+    tune_encoder,
+)
+from sktime_llm.forecasting._known import KnownSeries
+from sktime_llm.forecasting._parameters import RATE, SHARED_CONSTRAINTS, WEIGHT
+from sktime_llm.forecasting._predicting import Contexts
+from sktime_llm.forecasting._series import Key
+from sktime_llm.layers.prompt_pool import usage_counts
+from sktime_llm.networks.llm_ts_net import LLMTSNetwork
+from sktime_llm.text.describers import Describer
+from sktime_llm.text.description_embeddings import DescriptionEmbeddings
+from sktime_llm.text.encoder import DescriptionEncoder
+from sktime_llm.training.windows import WindowShape
+
+_MAX_TOKENS = 12
+"""Maximum number of tokens of a context, if `patch_length` is None."""
+
+
+def _may_be_texts(value: object) -> bool:
+    is_collection = isinstance(value, Mapping | Sequence | pd.Series)
+    return is_collection and not isinstance(value, str)
+
+
+CONSTRAINTS = SHARED_CONSTRAINTS | {
+    "describer": one_of("template") | instance_of(Describer),
+    "descriptions": Constraint("a mapping or a sequence of str", _may_be_texts) | None,
+    "language_model_steps": integer(0),
+    "lora_rank": ADAPTER_CONSTRAINTS["lora_rank"],
+    "lora_alpha": ADAPTER_CONSTRAINTS["lora_alpha"],
+    "text_fusion": BOOLEAN,
+    "prompt_pool": BOOLEAN,
+    "intra_series_attention": BOOLEAN,
+    "inter_series_attention": BOOLEAN,
+    "n_prompts": integer(1),
+    "prompt_length": integer(1),
+    "n_selected_prompts": integer(0),
+    "selection_loss_weight": WEIGHT,
+    "patch_length": integer(1) | None,
+    "d_model": integer(1),
+    "n_heads": integer(1),
+    "n_kv_heads": integer(1),
+    "d_ff": integer(1),
+    "n_blocks": integer(1),
+    "dropout": RATE,
+    "task_loss": one_of("mae", "mse", "smooth_l1"),
+    "uncertainty": BOOLEAN,
+}
+
+TAGS = {
+    "capability:missing_values": True,
+    "capability:pred_int": True,
+    "pretrain:fitted_params": [
+        "pretrained_network_",
+        "pretrain_history_",
+        "language_model_losses_",
+    ],
+}
+"""sktime's tags, where they are not those of the base class."""
+
+_SMALL = {
+    "context_length": 4,
+    "prediction_length": 2,
+    "language_model_steps": 1,
+    "lora_rank": 2,
+    "n_prompts": 3,
+    "patch_length": 2,
+    "d_model": 4,
+    "n_heads": 2,
+    "n_kv_heads": 1,
+    "d_ff": 4,
+    "n_blocks": 1,
+    "max_epochs": 1,
+    "random_state": 0,
+    "verbose": 0,
+}
+TEST_PARAMS = (
+    {**_SMALL, "backbone": "tiny-random", "validation_fraction": 0.0},
+    {
+        **_SMALL,
+        "backbone": "tiny-random-decoder",
+        "uncertainty": True,
+        "steps_per_epoch": 2,
+        "fine_tune_epochs": 1,
+    },
+)
+"""Parameters for sktime's tests: of an encoder and of a decoder."""
+
+
+def build_network(
+    forecaster: Any, choice: BackboneChoice, shape: WindowShape
+) -> LLMTSNetwork:
+    """Build the untrained network from the parameters of a forecaster."""
+    _check_prompts_and_rank(forecaster)
+    descriptions = None
+    if forecaster.text_fusion:
+        adapter = AdapterConfig(
+            lora_rank=forecaster.lora_rank,
+            lora_alpha=forecaster.lora_alpha,
+            lora_dropout=0.0,
+            reduced_memory=True,
+        )
+        backbone = make_backbone(choice, adapter)
+        descriptions = DescriptionEmbeddings(DescriptionEncoder(backbone))
+    patch_length = forecaster.patch_length or -(-shape.context_length // _MAX_TOKENS)
+    return LLMTSNetwork(
+        descriptions,
+        context_length=shape.context_length,
+        prediction_length=shape.prediction_length,
+        patch_length=patch_length,
+        d_model=forecaster.d_model,
+        n_heads=forecaster.n_heads,
+        n_kv_heads=forecaster.n_kv_heads,
+        d_ff=forecaster.d_ff,
+        n_blocks=forecaster.n_blocks,
+        n_prompts=forecaster.n_prompts if forecaster.prompt_pool else 0,
+        prompt_length=forecaster.prompt_length,
+        n_selected=forecaster.n_selected_prompts,
+        intra_series=forecaster.intra_series_attention,
+        inter_series=forecaster.inter_series_attention,
+        dropout=forecaster.dropout,
+        task_loss=forecaster.task_loss,
+        selection_loss_weight=forecaster.selection_loss_weight,
+        uncertainty=forecaster.uncertainty,
+    )
+
+
+def _check_prompts_and_rank(forecaster: Any) -> None:
+    if forecaster.text_fusion and forecaster.lora_rank % 2:
+        raise InputError(
+            f"lora_rank={forecaster.lora_rank}, expected an even number: LoRA-AMR "
+            "trains a matrix of half that width."
+        )
+    if not forecaster.prompt_pool:
+        return
+    n_prompts, n_selected = forecaster.n_prompts, forecaster.n_selected_prompts
+    if not 1 <= n_selected <= n_prompts:
+        raise InputError(
+            f"n_selected_prompts={n_selected}, expected between 1 and "
+            f"n_prompts={n_prompts}."
+        )
+    if n_prompts == 1 and forecaster.selection_loss_weight:
+        raise InputError(
+            "n_prompts=1 with selection_loss_weight="
+            f"{forecaster.selection_loss_weight}, expected n_prompts of at least 2, or "
+            "selection_loss_weight=0."
+        )
+
+
+def register_series(
+    network: Any,
+    how: Describing,
+    training_parts: Mapping[Key, np.ndarray],
+    columns: pd.Index,
+    known: KnownSeries | None,
+    *,
+    trains: bool,
+) -> tuple[pd.Series | None, list[float] | None]:
+    """Describe series, and let a network read the descriptions, in place.
+
+    Returns the descriptions of all series, also of those known before, and the losses
+    of fine-tuning the language model, if it was fine-tuned now.
+    """
+    embedded = network.descriptions
+    if embedded is None:
+        return None, None
+    old = None if known is None else known.descriptions
+    new = describe_series(
+        how, training_parts, columns, () if old is None else old.index
+    )
+    losses = tune_encoder(how, embedded, new) if old is None else None
+    embedded.add(
+        new.tolist(),
+        len(columns),
+        n_known=0 if known is None else len(known.numbers),
+        names=new.index.tolist(),
+    )
+    if not trains:
+        embedded.freeze()
+    return (new if old is None else pd.concat([old, new])), losses
+
+
+def select_prompts(
+    network: Any, contexts: Contexts, batch_size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the prompts of each variate, best first, and how often each was chosen."""
+    parts = []
+    with torch.inference_mode():
+        for at in torch.arange(len(contexts.values)).split(batch_size):
+            features = {}
+            if contexts.last_observed is not None:
+                features["last_observed"] = contexts.last_observed[at]
+            selection = network.select(contexts.values[at], features)
+            parts.append(selection.indices.flatten(0, 1))
+    chosen = torch.cat(parts)
+    counts = usage_counts(chosen, len(network.pool.keys))
+    return chosen.cpu().numpy(), counts.cpu().numpy()
