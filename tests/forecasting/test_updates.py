@@ -1,5 +1,7 @@
 """New rows in update: gaps, earlier rows, refusals; and where forecasts then begin."""
 
+import copy
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from sktime_llm.errors import (
     EmptySeriesWarning,
     InputError,
 )
+from sktime_llm.training import trainer
 
 from .common import FORECASTERS, each_forecaster, make_panel, make_series
 
@@ -351,3 +354,26 @@ def test_the_same_moments_in_another_time_zone(make, zone, panel):
     forecast = make().fit(old).update(new).predict(fh=[1])
     assert forecast.index.get_level_values(-1)[0] == hours[53]
     assert str(forecast.index.get_level_values(-1).tz) == "UTC"
+
+
+@pytest.mark.parametrize("given", [None, {"s0": "rises", "s1": "falls", "s2": "flat"}])
+def test_an_update_that_fails_with_a_new_series_can_be_repeated(given, monkeypatch):
+    y, more = make_panel(lengths=(40, 40)), make_panel(lengths=(44, 44, 20))
+    new = more[~more.index.isin(y.index)]
+    texts = None if given is None else {key: given[key] for key in ("s0", "s1")}
+    forecaster = make_net(descriptions=texts).fit(y)
+    forecaster.descriptions = given
+    expected = copy.deepcopy(forecaster).update(new)
+    before = forecaster.descriptions_.copy()
+
+    def fail(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer._Run, "train_step", fail)
+    with pytest.raises(KeyboardInterrupt):
+        forecaster.update(new)
+    monkeypatch.undo()
+    pd.testing.assert_series_equal(forecaster.descriptions_, before)
+    forecaster.update(new)
+    pd.testing.assert_series_equal(forecaster.descriptions_, expected.descriptions_)
+    pd.testing.assert_frame_equal(forecaster.predict(fh=FH), expected.predict(fh=FH))

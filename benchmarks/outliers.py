@@ -1,0 +1,81 @@
+"""What one value that dwarfs all others does to forecasts, and whether scaling helps.
+
+The airline series with a few values of its past multiplied, forecast 12 months ahead;
+each series standardized by its mean and standard deviation, as the forecasters do, or
+robustly, by its median and interquartile range.
+
+    python benchmarks/outliers.py
+"""
+
+import argparse
+import warnings
+from contextlib import contextmanager
+
+import numpy as np
+import pandas as pd
+from sktime.datasets import load_airline
+
+from sktime_llm import CALFForecaster, LLMTSNetForecaster
+from sktime_llm.errors import OutlierWarning
+from sktime_llm.forecasting import _training
+from sktime_llm.forecasting._scaling import Scaling
+
+METHODS = {"CALF": CALFForecaster, "LLM-TS Net": LLMTSNetForecaster}
+HORIZON = 12
+# Months, counted from the start, whose values are multiplied.
+MONTHS = {1: [70], 3: [40, 70, 100]}
+
+
+class RobustScaling(Scaling):
+    """Median and interquartile range in the place of mean and standard deviation."""
+
+    @classmethod
+    def of(cls, values: np.ndarray, n_train: int | None = None) -> Scaling:
+        usual = Scaling.of(values, n_train)
+        low, middle, high = np.nanpercentile(values[:n_train], [25, 50, 75], axis=0)
+        return Scaling(middle, (high - low) / 1.349, usual.known)
+
+
+@contextmanager
+def scaling_by(scaling: type[Scaling]):
+    """Let the forecasters scale in another way."""
+    usual, _training.Scaling = _training.Scaling, scaling
+    try:
+        yield
+    finally:
+        _training.Scaling = usual
+
+
+def error(method: str, factor: float, n_outliers: int, scaling: type[Scaling]) -> float:
+    """Return the MAE of the last year."""
+    y = load_airline()
+    past, future = y.iloc[:-HORIZON].copy(), y.iloc[-HORIZON:]
+    past.iloc[MONTHS[n_outliers]] *= factor
+    with warnings.catch_warnings(), scaling_by(scaling):
+        warnings.simplefilter("ignore", OutlierWarning)
+        forecaster = METHODS[method](random_state=0, verbose=0)
+        forecast = forecaster.fit(past, fh=range(1, HORIZON + 1)).predict()
+    return float((forecast - future).abs().mean())
+
+
+def main() -> None:
+    """Print the errors by method, size and number of outliers, and scaling."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--factors", type=float, nargs="+", default=[1, 3, 30, 1e7])
+    factors = parser.parse_args().factors
+    rows = []
+    for method in METHODS:
+        for n_outliers in MONTHS:
+            for factor in factors:
+                usual, robust = (
+                    error(method, factor, n_outliers, scaling)
+                    for scaling in (Scaling, RobustScaling)
+                )
+                rows.append([method, n_outliers, factor, usual, robust])
+                print(rows[-1], flush=True)
+    columns = ["method", "outliers", "times", "MAE", "MAE, robust scaling"]
+    print(pd.DataFrame(rows, columns=columns).round(1).to_markdown(index=False))
+
+
+if __name__ == "__main__":
+    main()
