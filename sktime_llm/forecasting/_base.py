@@ -326,18 +326,8 @@ class BaseLLMForecaster(SktimeForecaster):
     ) -> pd.Series | None:
         """Make a network know series, in place; return the descriptions of all.
 
-        Parameters
-        ----------
-        network : ForecastNetwork
-            Changed in place.
-        split : SeriesSplit
-            The series to register.
-        columns : pandas.Index
-            Names of the channels.
-        known : KnownSeries, optional
-            Series registered before, which remain; all others are forgotten.
-        trains : bool, default=False
-            Whether the network is trained on them next.
+        Series `known` from before remain; all others are forgotten. `trains` says
+        whether the network is trained on the series next.
         """
         return None
 

@@ -16,18 +16,7 @@ from sktime_llm.training.processes import on_main_process
 
 
 class Describing(NamedTuple):
-    """How series are described and the descriptions are read.
-
-    Attributes
-    ----------
-    describer : str or Describer
-    descriptions : mapping or sequence of str, optional
-        The user's own, which replace the describer's.
-    language_model_steps : int
-        Steps in which the language model is fine-tuned on the descriptions.
-    seed : callable
-        Returns a seed.
-    """
+    """How series are described; `descriptions`, the user's own, replace `describer`."""
 
     describer: str | Describer
     descriptions: Mapping[Hashable, str] | Sequence[str] | None
@@ -43,20 +32,8 @@ def describe_series(
 ) -> pd.Series:
     """Describe every variate by its training part, without what comes later.
 
-    Parameters
-    ----------
-    how : Describing
-    parts : dict of key to array of shape (time, channel)
-        Training parts of the series, in the data's units.
-    columns : pandas.Index
-        Names of the channels.
-    known : sequence of hashable
-        Names of the variates that were described before.
-
-    Returns
-    -------
-    pandas.Series of str
-        Ordered by series, then by channel.
+    Parts are (time, channel), in the data's units. `known` are the names of variates described before. The
+    result is ordered by series, then by channel.
     """
     names = [_name(key, column, len(columns)) for key in parts for column in columns]
 

@@ -34,14 +34,7 @@ def check_kind(fh: Any, cutoff: pd.Index | None) -> None:
 def forecast_times(
     fh: ForecastingHorizon, cutoff: pd.Index, key: Key
 ) -> tuple[np.ndarray, pd.Index]:
-    """Count the horizon from a series' own last time.
-
-    Returns
-    -------
-    steps : array of int
-        Steps after the last time, from 1.
-    times : pandas.Index
-        What is forecast at each step.
+    """Count the horizon from a series' own last time: steps from 1 on, and their times.
 
     Raises
     ------

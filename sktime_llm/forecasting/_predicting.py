@@ -134,22 +134,8 @@ def contexts_of(
 ) -> tuple[Contexts, pd.MultiIndex]:
     """Return contexts of given series, every `stride` steps back from their ends.
 
-    Parameters
-    ----------
-    network : ForecastNetwork
-    y : series in any format of sktime
-        With the columns of fit, and at least as many rows as a context.
-    known : KnownSeries
-    scalings : callable
-        Takes series that are not known to their scalings.
-    stride : int
-    allow_missing : bool
-
-    Returns
-    -------
-    contexts : Contexts
-    labels : pandas.MultiIndex
-        Series, last time and variate, window by window.
+    And their labels: series, last time and variate, window by window. `scalings` makes
+    the scalings of series that are not known.
 
     Raises
     ------

@@ -173,19 +173,7 @@ def to_frame(
     times: Sequence[pd.Index],
     like: pd.DataFrame,
 ) -> pd.DataFrame:
-    """Join forecasts of shape (step, channel) to a frame with index and columns `like`.
-
-    Parameters
-    ----------
-    forecasts : sequence of array of shape (step, channel)
-        One per series.
-    keys : sequence
-        The series' keys.
-    times : sequence of pandas.Index
-        What the rows of each forecast are forecasts of.
-    like : pandas.DataFrame
-        Gives column names, index names and the kind of index.
-    """
+    """Join forecasts, (step, channel), by series, with the labels of `like`."""
     values = np.concatenate(forecasts)
     if not isinstance(like.index, pd.MultiIndex):
         index = times[0].rename(like.index.name)

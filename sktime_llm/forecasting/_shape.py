@@ -20,21 +20,12 @@ def choose_shape(
     longest_step: int | None,
     validation_fraction: float | None,
 ) -> WindowShape:
-    """Choose the lengths of a window.
+    """Choose the lengths of a window, given the lengths of the series.
 
-    Parameters
-    ----------
-    n_rows : sequence of int
-        Lengths of the series.
-    context_length, prediction_length : int, optional
-        As the user set them. A context that does not fit is clipped, with a warning.
-    default_context : int, optional
-        Default context if it fits, else half of the room. None is twice the
-        prediction, but at least 24 and at most 96 and half of the room.
-    longest_step : int, optional
-        Largest step of the forecasting horizon, where it is known.
-    validation_fraction : float, optional
-        As the user set it.
+    What the user has set is kept; a context that does not fit is clipped, with a
+    warning. `default_context` is the default if it fits, else half of the room; None is
+    twice the prediction, but at least 24 and at most 96 and half of the room.
+    `longest_step` is the largest step of the horizon, where it is known.
 
     Raises
     ------
@@ -69,18 +60,11 @@ def choose_shape(
 def validation_share(
     n_rows: Sequence[int], prediction_length: int, validation_fraction: float | None
 ) -> float:
-    """Decide how much of every series is for validation.
+    """Return the share of every series, from its end, that is for validation.
 
-    Parameters
-    ----------
-    n_rows : sequence of int
-        Lengths of the series.
-    prediction_length : int
-        Rows of a target.
-    validation_fraction : float, optional
-        As the user set it. None is a tenth where that makes at least 32 windows over
-        all series, else nothing: so few windows choose an epoch by chance, and a short
-        series needs its last rows to train on.
+    None is a tenth where that makes at least 32 windows over all series, else nothing:
+    so few windows choose an epoch by chance, and a short series needs its last rows to
+    train on.
     """
     if validation_fraction is None:
         n_windows = sum(

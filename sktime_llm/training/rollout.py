@@ -10,15 +10,7 @@ from sktime_llm.networks._interface import ForecastNetwork
 
 
 class Forecast(NamedTuple):
-    """Forecasts of a batch of series.
-
-    Attributes
-    ----------
-    mean : Tensor of shape (series, n_steps, channel)
-        float32.
-    variance : Tensor of the same shape, optional
-        From a network that forecasts one.
-    """
+    """Forecasts, (series, n_steps, channel), and variances if the network has them."""
 
     mean: Tensor
     variance: Tensor | None
@@ -39,27 +31,10 @@ def roll_forward(
     As what is fed back is uncertain itself, the variance of the last step before is
     added to the variances of further steps.
 
-    Parameters
-    ----------
-    network : ForecastNetwork
-        In evaluation mode.
-    context : Tensor of shape (series, context_length, channel)
-        The most recent past, on the network's device.
-    n_steps : int
-        Time steps to forecast.
-    batch_size : int
-        Series computed at once.
-    precision : {"auto", "float32", "bfloat16"}
-        See `sktime_llm._devices.autocast`.
-    series : Tensor of int64 of shape (series,), optional
-        Numbers of the series, as in training; all 0 by default.
-    last_observed : Tensor of shape (series, channel), optional
-        Last value observed before each context, NaN where there is none; needed only
-        if values are missing.
-
-    Returns
-    -------
-    Forecast
+    The network is in evaluation mode; `context`, (series, context_length, channel), is
+    on its device. `series` has the numbers of the series, all 0 by default;
+    `last_observed`, (series, channel), the values before the contexts, which are needed
+    if values are missing. `batch_size` series are computed at once.
     """
     if series is None:
         series = torch.zeros(len(context), dtype=torch.int64, device=context.device)

@@ -73,17 +73,9 @@ class Windows:
         return self._views.shape[1]
 
     def gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Copy some windows by one indexing operation.
+        """Copy windows, by number, by one indexing operation.
 
-        Parameters
-        ----------
-        indices : Tensor of int64 of shape (batch,)
-            Numbers of the windows.
-
-        Returns
-        -------
-        context : Tensor of shape (batch, context_length, channel)
-        target : Tensor of shape (batch, prediction_length, channel)
+        (batch,) to contexts and targets of shape (batch, time, channel).
         """
         windows = self._views[self.starts[indices]].transpose(1, 2)
         length = self.shape.context_length
@@ -126,27 +118,11 @@ def stack_windows(
     numbers: Sequence[int] | None = None,
     last_observed: Sequence[np.ndarray | None] | None = None,
 ) -> list[Windows]:
-    """Put several series on the device once, and lay windows over them.
+    """Put series, (time, channel), on the device once, and lay sets of windows on them.
 
-    Parameters
-    ----------
-    series : sequence of arrays of shape (time, channel)
-        Series of any lengths, with the same channels.
-    starts : sequence of sequence of array of int
-        Rows at which windows begin, by set of windows and by series.
-    shape : WindowShape
-        Lengths of a window.
-    device : torch.device
-        Where the one copy of the data is put, as float32.
-    numbers : sequence of int, optional
-        Number of each series; 0, 1, 2 and so on by default.
-    last_observed : sequence of array of shape (channel,) or None, optional
-        Last value observed before each series begins; unknown by default.
-
-    Returns
-    -------
-    list of Windows
-        One per set; all are views of the same tensor.
+    `starts` has the rows at which windows begin, by set and by series. `numbers` are
+    those of the series, 0, 1, 2 and so on by default; `last_observed` has the values,
+    (channel,), observed last before each series, by default unknown.
     """
     offsets = np.cumsum([0, *(len(values) for values in series[:-1])])
     rows = np.concatenate(series)
@@ -179,16 +155,7 @@ def last_observed_before(
 ) -> np.ndarray:
     """Return the last value observed before each row, and before the row to come.
 
-    Parameters
-    ----------
-    values : array of shape (time, channel)
-        NaN where a value is missing.
-    first : array of shape (channel,), optional
-        Last value observed before the first row; NaN, unknown, by default.
-
-    Returns
-    -------
-    array of shape (time + 1, channel)
+    (time, channel), with NaN, to (time + 1, channel); `first` was observed before.
     """
     start = np.full(values.shape[1], np.nan) if first is None else first
     rows = np.concatenate([start[None], values])
