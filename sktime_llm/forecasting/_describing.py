@@ -32,8 +32,8 @@ def describe_series(
 ) -> pd.Series:
     """Describe every variate by its training part, without what comes later.
 
-    Parts are (time, channel), in the data's units. `known` are the names of variates described before. The
-    result is ordered by series, then by channel.
+    Parts are (time, channel), in the data's units; `known` are the names of variates
+    described before. The result is ordered by series, then by channel.
     """
     names = [_name(key, column, len(columns)) for key in parts for column in columns]
 
