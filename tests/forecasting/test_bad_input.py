@@ -11,7 +11,6 @@ from sktime_llm.errors import (
     ClippedParameterWarning,
     ColumnTypeError,
     ConstantSeriesWarning,
-    DeviceNotAvailableError,
     DivergingForecastWarning,
     ForecastDivergedError,
     InputError,
@@ -24,6 +23,8 @@ from sktime_llm.errors import (
 
 from .common import each_forecaster, make_panel, make_series
 
+pytestmark = each_forecaster
+
 ignore_covariates = pytest.mark.filterwarnings(
     "ignore::sktime_llm.errors.UnusedCovariatesWarning"
 )
@@ -35,7 +36,48 @@ def series_with(value, row=7, column=0):
     return y
 
 
-@each_forecaster
+def panel_with(value):
+    y = make_panel()
+    y.loc["s1"] = np.where(np.arange(30)[:, None] == 3, value, y.loc["s1"])
+    return y
+
+
+def repeated(index):
+    return index[:-1].append(index[-2:-1])
+
+
+def each_month(day, start):
+    """A day of each month, or the last where the month is shorter."""
+    months = pd.period_range(start, periods=60, freq="M")
+    first = [m.start_time.replace(day=min(day, m.days_in_month)) for m in months]
+    return pd.DatetimeIndex(first)
+
+
+HOURS = pd.date_range("2000-01-01", periods=60, freq="h")
+LATE = HOURS[:40].append(HOURS[40:41] + pd.Timedelta("1min")).append(HOURS[41:])
+NOT_REGULAR = r"not regular: .* follows .* \(rows 19 and 20\)"
+INDEXES = [
+    (pd.period_range("2000-01", periods=61, freq="M").delete(20), NOT_REGULAR),
+    (pd.date_range("2000-01-01", periods=61, freq="D").delete(20), NOT_REGULAR),
+    (pd.Index(np.arange(61)).delete(20), NOT_REGULAR),
+    (LATE, r"\(rows (39 and 40|40 and 41)\)"),
+    (repeated(make_series().index), "more than once|monoton"),
+    (each_month(15, "2001-01"), r"use y\.to_period\('M'\)"),
+    (each_month(29, "2001-03"), r"use y\.to_period\('M'\)"),
+    (each_month(29, "2001-01"), r"use y\.to_period\('M'\)"),
+    (pd.timedelta_range("0D", periods=60), "is a TimedeltaIndex .* expected date"),
+]
+REFUSED = [
+    (series_with(np.inf, row=9, column=1), "1 value.*inf in column 'y1' at 2000-10"),
+    (panel_with(-np.inf), "series 's1'.*-inf in column 'y0'"),
+    (make_series() * 0 + 4, r"each of its 60 rows is \[4.0\]"),
+    (make_series()[[]], "y has 0 columns, expected at least 1"),
+    (make_series() * 1e200, r"in column 'y0' at .*at most 1e\+150"),
+    (make_series(level=0.0) * 1e-160, "varies by .*e-160 .* a smaller unit"),
+    *((make_series(index=index), message) for index, message in INDEXES),
+]
+
+
 class TestData:
     def test_missing_value(self, make):
         if make().get_tag("capability:missing_values"):
@@ -43,27 +85,26 @@ class TestData:
         message = r"^y has 1 missing value.* in column 'y1' at 2000-08\..*Imputer"
         with pytest.raises(InputError, match=message):
             make().fit(series_with(np.nan, column=1))
-        y = make_panel()
-        y.loc["s1"] = np.where(np.arange(30)[:, None] == 3, np.nan, y.loc["s1"])
         with pytest.raises(InputError, match=r"series 's1'.* column 'y0' at 2000-04"):
-            make().fit(y)
+            make().fit(panel_with(np.nan))
         forecaster = make().fit(make_series()[:50])
         with pytest.raises(InputError, match=r"missing value.* in column 'y0' at 2004"):
             forecaster.update(make_series()[50:] * np.nan)
 
-    def test_infinite_value(self, make):
-        with pytest.raises(InputError, match=r"1 value.*inf in column 'y1' at 2000-10"):
-            make().fit(series_with(np.inf, row=9, column=1))
-
-    def test_infinite_value_in_a_panel_names_the_series(self, make):
-        y = make_panel()
-        y.loc["s1"] = np.where(np.arange(30)[:, None] == 3, -np.inf, y.loc["s1"])
-        with pytest.raises(InputError, match=r"series 's1'.*-inf in column 'y0'"):
+    @pytest.mark.parametrize(("y", "message"), REFUSED)
+    def test_series_that_are_refused(self, make, y, message):
+        with pytest.raises(InputError, match=message):
             make().fit(y)
 
-    def test_constant_series(self, make):
-        y = make_series() * 0 + 4
-        with pytest.raises(InputError, match=r"each of its 60 rows is \[4.0\]"):
+    @pytest.mark.parametrize("n_rows", [1, 3])
+    def test_too_short_to_train(self, make, n_rows):
+        message = rf"has {n_rows} row\(s\), expected at least 4:"
+        with pytest.raises(SeriesTooShortError, match=message):
+            make(prediction_length=3).fit(make_series(n_rows))
+
+    def test_text_column(self, make):
+        y = make_series(n_columns=2).assign(y1="text")
+        with pytest.raises(TypeError, match=r"not numbers: \{'y1': '(object|str)'\}"):
             make().fit(y)
 
     def test_some_constant_series(self, make):
@@ -72,14 +113,6 @@ class TestData:
         with pytest.warns(ConstantSeriesWarning, match=r"1 of 3 series.*'s2'"):
             forecast = make().fit(y).predict(fh=[1])
         assert np.isfinite(forecast.to_numpy()).all()
-
-    def test_one_row(self, make):
-        with pytest.raises(SeriesTooShortError, match=r"has 1 row\(s\), expected at"):
-            make().fit(make_series(n_rows=1))
-
-    def test_too_short_to_train(self, make):
-        with pytest.raises(SeriesTooShortError, match=r"has 3 row\(s\).* least 4:"):
-            make(prediction_length=3).fit(make_series(n_rows=3))
 
     def test_shorter_than_the_context(self, make):
         message = r"=50 does not fit: of the 30 rows .* 0 are for validation and 3 for "
@@ -100,26 +133,6 @@ class TestData:
         with pytest.warns(ShortSeriesWarning, match=message):
             forecast = make().fit(y).predict(fh=[1])
         assert len(forecast) == 2
-
-    def test_no_columns(self, make):
-        with pytest.raises(InputError, match="y has 0 columns, expected at least 1"):
-            make().fit(make_series()[[]])
-
-    def test_text_column(self, make):
-        y = make_series(n_columns=2).assign(y1="text")
-        with pytest.raises(
-            TypeError, match=r"are not numbers: \{'y1': '(object|str)'\}"
-        ):
-            make().fit(y)
-
-    def test_values_whose_square_is_infinite(self, make):
-        with pytest.raises(InputError, match=r"in column 'y0' at .*at most 1e\+150"):
-            make().fit(make_series() * 1e200)
-
-    def test_durations_as_index(self, make):
-        index = pd.timedelta_range("0D", periods=60, freq="D")
-        with pytest.raises(InputError, match=r"is a TimedeltaIndex .* expected date"):
-            make().fit(make_series(index=index))
 
     @pytest.mark.parametrize(
         ("index", "message"),
@@ -196,31 +209,6 @@ class TestData:
             forecaster.update(convert(y[50:51]))
         pd.testing.assert_frame_equal(forecaster.predict(fh=[1]), expected)
 
-    @pytest.mark.parametrize("kind", ["period", "datetime", "int"])
-    def test_irregular_index(self, make, kind):
-        index = {
-            "period": pd.period_range("2000-01", periods=61, freq="M"),
-            "datetime": pd.date_range("2000-01-01", periods=61, freq="D"),
-            "int": pd.Index(np.arange(61)),
-        }[kind]
-        y = make_series(index=index.delete(20))
-        message = r"not regular: .* follows .* \(rows 19 and 20\)"
-        with pytest.raises(InputError, match=message):
-            make().fit(y)
-
-    def test_duplicate_times(self, make):
-        y = make_series()
-        y.index = y.index[:-1].append(y.index[-2:-1])
-        with pytest.raises((InputError, TypeError), match=r"more than once|monoton"):
-            make().fit(y)
-
-    def test_one_late_stamp_is_named(self, make):
-        stamps = pd.date_range("2000-01-01", periods=60, freq="h").to_series()
-        stamps.iloc[40] += pd.Timedelta(minutes=1)
-        y = make_series(index=pd.DatetimeIndex(stamps))
-        with pytest.raises(InputError, match=r"\(rows (39 and 40|40 and 41)\)"):
-            make().fit(y)
-
     def test_rounding_is_not_variation(self, make):
         y = make_panel()
         y.loc["s2"] = 0.1
@@ -270,7 +258,6 @@ class TestData:
         forecaster.predict(fh=[1], X=X["y1"].rename(None)[50:51])  # it has no name
 
 
-@each_forecaster
 class TestHorizon:
     def test_hours_across_a_change_of_the_clock(self, make):
         hours = pd.date_range("2020-03-26", periods=73, freq="h", tz="Europe/Berlin")
@@ -327,7 +314,6 @@ class TestHorizon:
             forecaster.predict(fh=pd.PeriodIndex([time]))
 
 
-@each_forecaster
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
@@ -348,14 +334,6 @@ def test_bad_parameters(make, parameters, message):
         make(**parameters).fit(make_series())
 
 
-@each_forecaster
-def test_absent_cuda(make, monkeypatch):
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(DeviceNotAvailableError, match="device='cuda' was asked for"):
-        make(device="cuda").fit(make_series())
-
-
-@each_forecaster
 def test_unknown_backbone_without_a_network(make, monkeypatch):
     def offline(*args, **kwargs):
         asked.append(args)
@@ -368,7 +346,6 @@ def test_unknown_backbone_without_a_network(make, monkeypatch):
     assert asked
 
 
-@each_forecaster
 def test_a_constructor_checks_nothing(make):
     make(context_length=-1, backbone="no/such", device="nowhere")
 
@@ -378,7 +355,6 @@ def with_ids(y, ids):
     return y.set_axis(pd.MultiIndex.from_arrays([ids, times], names=y.index.names))
 
 
-@each_forecaster
 class TestIds:
     def test_categories_that_no_row_has_are_not_series(self, make):
         y = make_panel()
@@ -405,7 +381,6 @@ class TestIds:
                 make().fit(raw.assign(ds=times))
 
 
-@each_forecaster
 def test_covariates_that_are_not_used_are_told_of(make):
     y = make_series()
     X = pd.DataFrame({"temperature": np.arange(60.0)}, index=y.index)
@@ -415,28 +390,12 @@ def test_covariates_that_are_not_used_are_told_of(make):
 
 
 @pytest.mark.parametrize("method", ["interval", "quantiles", "var", "proba"])
-@each_forecaster
 def test_where_there_are_no_intervals_it_is_said_what_to_do(make, method):
     forecaster = make(max_epochs=1).fit(make_series())
     with pytest.raises(NoIntervalsError, match=r"uncertainty=True.*Conformal"):
         getattr(forecaster, f"predict_{method}")(fh=[1])
 
 
-@each_forecaster
-@pytest.mark.parametrize(
-    ("day", "start"), [(15, "2001-01"), (29, "2001-03"), (29, "2001-01")]
-)
-def test_a_day_of_each_month_is_told_its_period(make, day, start):
-    months = pd.period_range(start, periods=11, freq="M")
-    days = [
-        month.start_time.replace(day=min(day, month.days_in_month)) for month in months
-    ]
-    y = make_series(index=pd.DatetimeIndex(days), n_rows=11)
-    with pytest.raises(InputError, match=r"use y\.to_period\('M'\)"):
-        make().fit(y)
-
-
-@each_forecaster
 def test_periods_and_datetimes_do_not_mix(make):
     days = pd.date_range("2000-01-01", periods=60, freq="D")
     later = pd.period_range("2000-03-01", periods=2, freq="D")
@@ -447,7 +406,6 @@ def test_periods_and_datetimes_do_not_mix(make):
         make(max_epochs=1).fit(y.to_period("D"), fh=later.to_timestamp())
 
 
-@each_forecaster
 class TestSizes:
     def test_a_value_that_dwarfs_the_others(self, make):
         with pytest.warns(
@@ -461,10 +419,6 @@ class TestSizes:
         y.iloc[30:40] = 0
         make(max_epochs=1).fit(y)
 
-    def test_too_small_to_have_a_variance(self, make):
-        with pytest.raises(InputError, match=r"varies by .*e-160 .* a smaller unit"):
-            make().fit(make_series(level=0.0) * 1e-160)
-
     @pytest.mark.parametrize("standardize", [True, False])
     def test_a_high_level_changes_nothing(self, make, standardize):
         y = make_series()
@@ -476,7 +430,6 @@ class TestSizes:
 
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
-@each_forecaster
 @pytest.mark.parametrize(
     ("value", "raised"),
     [(np.nan, ForecastDivergedError), (1e9, DivergingForecastWarning)],
@@ -499,7 +452,6 @@ def test_forecasts_that_diverge_are_told_of(make, value, raised):
             forecaster.predict(fh=[7])
 
 
-@each_forecaster
 def test_the_name_of_a_series_may_be_lost(make):
     y = make_series()["y0"]
     forecaster = make(max_epochs=1).fit(y[:50])

@@ -10,27 +10,26 @@ from sktime_llm.errors import ConstantSeriesWarning, ShortSeriesWarning
 
 from .common import each_forecaster, make_panel, make_series
 
+pytestmark = each_forecaster
+
 INDEXES = {
     "range": pd.RangeIndex(60),
     "range from 5": pd.RangeIndex(5, 65),
     "int": pd.Index(np.arange(10, 70)),
-    "period": pd.period_range("2000-01", periods=60, freq="Q"),
-    "period of 15 minutes": pd.period_range("2000-01-01", periods=60, freq="15min"),
-    "period of 2 months": pd.period_range("2000-01", periods=60, freq="2M"),
-    "business days": pd.DatetimeIndex(
-        pd.bdate_range("2000-01-03", periods=60).tolist()
-    ),
     "datetime": pd.date_range("2000-01-01", periods=60, freq="D"),
-    "datetime without freq": pd.DatetimeIndex(
-        pd.date_range("2000-01-01", periods=60, freq="h").tolist()
-    ),
-    "month starts without freq": pd.DatetimeIndex(
-        pd.date_range("2000-01-01", periods=60, freq="MS").tolist()
-    ),
+    **{
+        f"periods of {freq}": pd.period_range("2000-01-01", periods=60, freq=freq)
+        for freq in ("Q", "15min", "2M")
+    },
+    **{
+        f"datetimes without freq {freq}": pd.DatetimeIndex(
+            pd.date_range("2000-01-03", periods=60, freq=freq).tolist()
+        )
+        for freq in ("B", "h", "MS")
+    },
 }
 
 
-@each_forecaster
 @pytest.mark.parametrize("index", INDEXES.values(), ids=INDEXES)
 @pytest.mark.parametrize("n_columns", [1, 2])
 def test_every_index_type(make, index, n_columns):
@@ -44,7 +43,6 @@ def test_every_index_type(make, index, n_columns):
     assert np.isfinite(forecast.to_numpy()).all()
 
 
-@each_forecaster
 def test_forecasts_are_better_than_the_mean(make):
     y = make_series(n_rows=200, n_columns=2)
     forecaster = make(max_epochs=40, learning_rate=1e-2, patience=None)
@@ -54,7 +52,6 @@ def test_forecasts_are_better_than_the_mean(make):
     assert error < 0.6 * of_mean
 
 
-@each_forecaster
 @pytest.mark.parametrize("fh", [1, [3], [2, 5], [5, 2], [1, 2, 3, 4, 5, 6, 7, 8]])
 def test_a_horizon_with_gaps_is_a_part_of_the_whole(make, fh):
     forecaster = make().fit(make_series())
@@ -62,28 +59,12 @@ def test_a_horizon_with_gaps_is_a_part_of_the_whole(make, fh):
     part = forecaster.predict(fh=fh)
     steps = np.sort(np.atleast_1d(fh))
     pd.testing.assert_frame_equal(part, whole.iloc[steps - 1], check_freq=False)
+    absolute = forecaster.predict(fh=part.index)
+    pd.testing.assert_frame_equal(absolute, part, check_freq=False)
+    in_fit = make().fit(make_series(), fh=fh).predict()
+    pd.testing.assert_frame_equal(in_fit, part, check_freq=False)
 
 
-@each_forecaster
-def test_relative_and_absolute_horizons_agree(make):
-    y = make_series()
-    forecaster = make().fit(y[:-5])
-    relative = forecaster.predict(fh=[1, 4])
-    absolute = forecaster.predict(
-        fh=ForecastingHorizon(y.index[[-5, -2]], is_relative=False)
-    )
-    pd.testing.assert_frame_equal(relative, absolute, check_freq=False)
-
-
-@each_forecaster
-def test_fh_in_fit_or_in_predict(make):
-    y = make_series()
-    in_fit = make().fit(y, fh=[1, 2]).predict()
-    in_predict = make().fit(y).predict(fh=[1, 2])
-    pd.testing.assert_frame_equal(in_fit, in_predict)
-
-
-@each_forecaster
 def test_prediction_length_follows_fh(make):
     y = make_series()
     given = {"prediction_length": None, "context_length": None}
@@ -93,7 +74,6 @@ def test_prediction_length_follows_fh(make):
     assert make(**given).fit(y[:40]).prediction_length_ == 10
 
 
-@each_forecaster
 def test_series_keeps_its_name(make):
     y = load_airline()
     forecast = make().fit(y).predict(fh=[1])
@@ -101,22 +81,12 @@ def test_series_keeps_its_name(make):
     assert forecast.name == y.name
 
 
-@each_forecaster
 def test_a_wide_frame(make):
     _, y = load_longley()
     forecast = make(context_length=4, prediction_length=1, validation_fraction=0).fit(y)
     assert list(forecast.predict(fh=[1, 2]).columns) == list(y.columns)
 
 
-@each_forecaster
-def test_units_do_not_matter(make):
-    y = make_series(n_columns=2)
-    plain = make().fit(y).predict(fh=[1, 2, 3])
-    scaled = make().fit(1000 * y - 5).predict(fh=[1, 2, 3])
-    np.testing.assert_allclose(scaled, 1000 * plain - 5, rtol=1e-3)
-
-
-@each_forecaster
 def test_variates_keep_their_columns(make):
     y = make_series(n_columns=2)
     y["y1"] += 1000
@@ -128,7 +98,6 @@ def test_variates_keep_their_columns(make):
 # panels and hierarchies
 
 
-@each_forecaster
 @pytest.mark.parametrize("n_columns", [1, 2])
 def test_one_network_for_a_panel(make, n_columns):
     y = make_panel(n_columns=n_columns)
@@ -141,7 +110,6 @@ def test_one_network_for_a_panel(make, n_columns):
     assert forecast.index.names == y.index.names
 
 
-@each_forecaster
 def test_each_series_of_a_panel_is_forecast_from_its_own_past(make):
     y = make_panel(lengths=(40, 40, 40))
     forecaster = make().fit(y)
@@ -156,16 +124,6 @@ def test_each_series_of_a_panel_is_forecast_from_its_own_past(make):
     assert (difference["y0"] > 0).tolist() == [False, True, False]
 
 
-@each_forecaster
-def test_a_ragged_panel_has_a_cutoff_per_series(make):
-    y = make_panel(lengths=(40, 30, 25))
-    forecast = make().fit(y).predict(fh=[1])
-    lengths = y.groupby(level=0).size()
-    first = y.index.get_level_values(1).min()
-    assert list(forecast.index.get_level_values(1)) == [first + n for n in lengths]
-
-
-@each_forecaster
 def test_an_absolute_horizon_on_a_ragged_panel(make):
     y = make_panel(lengths=(40, 39))
     time = y.index.get_level_values(1).max() + 2
@@ -178,7 +136,6 @@ def test_an_absolute_horizon_on_a_ragged_panel(make):
     assert forecast.iloc[1, 0] == by_steps.loc[("s1", time), "y0"]
 
 
-@each_forecaster
 def test_a_panel_with_datetimes_without_freq(make):
     y = make_panel(lengths=(30, 30))
     y = y.reset_index().assign(time=lambda d: d["time"].dt.to_timestamp())
@@ -187,7 +144,6 @@ def test_a_panel_with_datetimes_without_freq(make):
     assert (forecast.index.get_level_values(1) == pd.Timestamp("2002-07-01")).all()
 
 
-@each_forecaster
 def test_short_series_of_a_panel_take_the_frequency_of_the_longest(make):
     times = pd.date_range("2000-01-01", periods=40, freq="MS")
     parts = {
@@ -202,14 +158,12 @@ def test_short_series_of_a_panel_take_the_frequency_of_the_longest(make):
     assert sorted(forecast.index.get_level_values(1)) == sorted(ends)
 
 
-@each_forecaster
 def test_a_panel_of_short_series_is_validated(make):
     y = make_panel(lengths=[60] * 12)
     history = make(validation_fraction=None).fit(y).history_
     assert history["validation_loss"].notna().all()
 
 
-@each_forecaster
 def test_a_hierarchy(make):
     y = load_hierarchical_sales_toydata()
     forecast = make(max_epochs=1).fit(y).predict(fh=[1, 2])

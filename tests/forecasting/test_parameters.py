@@ -49,14 +49,6 @@ def test_wrong_strides_are_refused(name, inspect):
 
 
 @each_forecaster
-def test_no_epochs_are_allowed(make):
-    y = make_series()
-    forecaster = make(fine_tune_epochs=0, update_epochs=0).fit(y[:50])
-    forecaster.update(y[50:])
-    assert set(forecaster.history_["stage"]) == {"fit"}
-
-
-@each_forecaster
 def test_scalars_of_numpy(make):
     optional = {
         "n_backbone_layers": 1,

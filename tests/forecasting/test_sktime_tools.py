@@ -17,11 +17,12 @@ from sktime.transformations.series.impute import Imputer
 
 from .common import each_forecaster, make_panel, make_series
 
+pytestmark = each_forecaster
+
 FH = [1, 2, 3]
 CV = ExpandingWindowSplitter(fh=FH, initial_window=50, step_length=3)
 
 
-@each_forecaster
 def test_grid_search(make):
     width = "lora_rank" if "lora_rank" in make().get_params() else "d_model"
     grid = {"learning_rate": [1e-4, 1e-2], width: [2, 4]}
@@ -31,52 +32,34 @@ def test_grid_search(make):
     y = make_series()
     forecast = search.fit(y).predict(fh=FH)
     assert len(search.cv_results_) == 4
-    assert (
-        search.best_params_
-        == search.cv_results_.sort_values("rank_test_MeanAbsoluteError")["params"].iloc[
-            0
-        ]
-    )
+    ranked = search.cv_results_.sort_values("rank_test_MeanAbsoluteError")
+    assert search.best_params_ == ranked["params"].iloc[0]
     best = make(**search.best_params_).fit(y).predict(fh=FH)
     np.testing.assert_allclose(forecast, best, rtol=1e-6)
 
 
-@each_forecaster
+def run_evaluation(make, **options):
+    options = {"scoring": MeanAbsoluteError(), "error_score": "raise", **options}
+    return evaluate(make(), CV, make_series(), **options)
+
+
 @pytest.mark.parametrize("strategy", ["refit", "update", "no-update_params"])
 def test_evaluate(make, strategy):
-    results = evaluate(
-        make(),
-        CV,
-        make_series(),
-        strategy=strategy,
-        scoring=MeanAbsoluteError(),
-        error_score="raise",
-        return_data=True,
-    )
+    results = run_evaluation(make, strategy=strategy, return_data=True)
     assert len(results) == 3
     assert np.isfinite(results["test_MeanAbsoluteError"]).all()
     for predicted, true in zip(results["y_pred"], results["y_test"], strict=True):
         assert list(predicted.index) == list(true.index)
 
 
-@each_forecaster
 def test_evaluate_in_parallel_is_the_same(make):
     serial, parallel = (
-        evaluate(
-            make(),
-            CV,
-            make_series(),
-            scoring=MeanAbsoluteError(),
-            error_score="raise",
-            backend=backend,
-        )
+        run_evaluation(make, backend=backend)["test_MeanAbsoluteError"]
         for backend in (None, "loky")
     )
-    column = "test_MeanAbsoluteError"
-    np.testing.assert_allclose(serial[column], parallel[column], rtol=1e-5)
+    np.testing.assert_allclose(serial, parallel, rtol=1e-5)
 
 
-@each_forecaster
 @pytest.mark.parametrize("transform", ["detrend", "deseasonalize", "scale", "all"])
 def test_pipelines(make, transform):
     steps = {
@@ -93,7 +76,6 @@ def test_pipelines(make, transform):
     assert error < 20  # in the data's units, the trend included
 
 
-@each_forecaster
 def test_imputer_in_a_pipeline(make):
     y = make_series()
     y.iloc[[5, 20, 21]] = np.nan
@@ -101,7 +83,6 @@ def test_imputer_in_a_pipeline(make):
     assert forecast.notna().all(axis=None)
 
 
-@each_forecaster
 def test_residuals_of_unseen_rows(make):
     y = make_series()
     forecaster = make().fit(y[:57], fh=FH)
@@ -109,7 +90,6 @@ def test_residuals_of_unseen_rows(make):
     np.testing.assert_allclose(residuals, y[57:] - forecaster.predict())
 
 
-@each_forecaster
 def test_benchmark_without_a_failed_experiment(make, tmp_path):
     benchmark = ForecastingBenchmark()
     benchmark.add_estimator(make(), "llm")
@@ -121,7 +101,6 @@ def test_benchmark_without_a_failed_experiment(make, tmp_path):
     assert sorted(results["model_id"]) == ["llm", "naive"]
 
 
-@each_forecaster
 def test_parameters(make):
     forecaster = make()
     parameters = forecaster.get_params()
@@ -130,7 +109,6 @@ def test_parameters(make):
     assert forecaster.clone().get_params() == forecaster.get_params()
 
 
-@each_forecaster
 def test_fitted_parameters(make):
     fitted = make().fit(make_panel()).get_fitted_params()
     assert {"network", "history", "context_length", "prediction_length"} <= set(fitted)

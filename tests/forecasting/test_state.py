@@ -26,15 +26,13 @@ from sktime_llm.training import trainer
 
 from .common import each_forecaster, make_panel, make_series
 
+pytestmark = each_forecaster
+
 FH = [1, 2, 3, 4]
 
 
 def weights(network):
     return {k: v.clone() for k, v in network.named_parameters()}
-
-
-def numpy_random_state():
-    return np.random.get_state()[1].copy()  # noqa: NPY002
 
 
 def same_weights(a, b):
@@ -47,35 +45,25 @@ def same_weights(a, b):
 # seeds
 
 
-@each_forecaster
 def test_the_seed_decides(make):
     y = make_series()
-    one, same, other = (
-        make(random_state=seed).fit(y).predict(fh=FH) for seed in (0, 0, 1)
+    seeds = [0, 0, 1, *(np.random.RandomState(3) for _ in range(2))]
+    one, same, other, drawn, same_drawn = (
+        make(random_state=seed).fit(y).predict(fh=FH) for seed in seeds
     )
     pd.testing.assert_frame_equal(one, same)
     assert not one.equals(other)
+    pd.testing.assert_frame_equal(drawn, same_drawn)
 
 
-@each_forecaster
-def test_a_random_state_object_is_a_seed(make):
-    y = make_series()
-    one, same = (
-        make(random_state=np.random.RandomState(3)).fit(y).predict(fh=FH)
-        for _ in range(2)
-    )
-    pd.testing.assert_frame_equal(one, same)
-
-
-@each_forecaster
 def test_random_states_outside_are_untouched(make):
-    torch_state, numpy_state = torch.get_rng_state(), numpy_random_state()
+    torch_state = torch.get_rng_state()
+    numpy_state = np.random.get_state()[1].copy()  # noqa: NPY002
     make().fit(make_series()).predict(fh=FH)
     assert torch.equal(torch.get_rng_state(), torch_state)
-    assert (numpy_random_state() == numpy_state).all()
+    assert (np.random.get_state()[1] == numpy_state).all()  # noqa: NPY002
 
 
-@each_forecaster
 def test_refit_is_a_fresh_start(make):
     y = make_series()
     once = make().fit(y).predict(fh=FH)
@@ -83,7 +71,6 @@ def test_refit_is_a_fresh_start(make):
     pd.testing.assert_frame_equal(once, twice)
 
 
-@each_forecaster
 def test_predict_does_not_change_the_forecaster(make):
     forecaster = make().fit(make_series())
     before, attributes = weights(forecaster.network_), set(vars(forecaster))
@@ -97,24 +84,17 @@ def test_predict_does_not_change_the_forecaster(make):
 # pretraining
 
 
-@each_forecaster
 def test_zero_shot_keeps_the_pretrained_weights(make):
     forecaster = make().pretrain(make_panel())
     before = weights(forecaster.pretrained_network_)
-    forecaster.fit(make_series(seed=9))
+    forecaster.fit(make_series(seed=9, level=1e4))
     assert same_weights(before, forecaster.network_.state_dict())
     assert forecaster.history_.empty
     assert len(forecaster.pretrain_history_) == 2
-    assert forecaster.predict(fh=FH).notna().all(axis=None)
-
-
-@each_forecaster
-def test_zero_shot_forecasts_in_the_units_of_the_new_series(make):
-    forecaster = make().pretrain(make_panel()).fit(make_series(level=1e4))
+    # in the units of the new series
     assert forecaster.predict(fh=FH)["y0"].between(9_900, 10_100).all()
 
 
-@each_forecaster
 def test_fine_tuning_leaves_the_pretrained_weights(make):
     forecaster = make(fine_tune_epochs=1).pretrain(make_panel())
     before = weights(forecaster.pretrained_network_)
@@ -126,7 +106,6 @@ def test_fine_tuning_leaves_the_pretrained_weights(make):
     pd.testing.assert_frame_equal(first, again)
 
 
-@each_forecaster
 def test_pretraining_goes_on_from_where_it_was(make):
     forecaster = make().pretrain(make_panel())
     first = weights(forecaster.pretrained_network_)
@@ -138,7 +117,6 @@ def test_pretraining_goes_on_from_where_it_was(make):
     )
 
 
-@each_forecaster
 def test_a_clone_keeps_pretrained_weights_of_its_own(make):
     forecaster = make().pretrain(make_panel())
     clone = forecaster.clone()
@@ -152,7 +130,6 @@ def test_a_clone_keeps_pretrained_weights_of_its_own(make):
 # updating
 
 
-@each_forecaster
 @pytest.mark.parametrize("n_columns", [1, 2])
 def test_update_moves_the_context(make, n_columns):
     y = make_series(n_columns=n_columns)
@@ -169,7 +146,6 @@ def test_update_moves_the_context(make, n_columns):
     pd.testing.assert_frame_equal(rows, y[46:54], check_freq=False)
 
 
-@each_forecaster
 def test_overlapping_rows_count_once(make):
     y = make_series()
     one = make().fit(y[:50]).update(y[50:55], update_params=False)
@@ -177,7 +153,6 @@ def test_overlapping_rows_count_once(make):
     pd.testing.assert_frame_equal(one.predict(fh=FH), overlapping.predict(fh=FH))
 
 
-@each_forecaster
 def test_update_trains_on_the_new_rows(make):
     y = make_series()
     forecaster = make().fit(y[:50])
@@ -188,7 +163,6 @@ def test_update_trains_on_the_new_rows(make):
     assert forecaster.history_["stage"].tolist() == ["fit"] * epochs + ["update"]
 
 
-@each_forecaster
 def test_no_epochs_no_training_in_update(make):
     y = make_series()
     forecaster = make(update_epochs=0).fit(y[:50])
@@ -197,7 +171,6 @@ def test_no_epochs_no_training_in_update(make):
     assert same_weights(before, forecaster.network_.state_dict())
 
 
-@each_forecaster
 def test_update_of_a_panel_with_a_new_series(make):
     y = make_panel(lengths=(40, 40))
     more = make_panel(lengths=(44, 44, 20))
@@ -209,7 +182,6 @@ def test_update_of_a_panel_with_a_new_series(make):
     assert list(forecast.index) == [(key, time + 1) for key, time in last]
 
 
-@each_forecaster
 def test_updating_a_copy_leaves_the_original(make):
     y = make_series()
     forecaster = make().fit(y[:50])
@@ -222,7 +194,6 @@ def test_updating_a_copy_leaves_the_original(make):
 # copies and files
 
 
-@each_forecaster
 @pytest.mark.parametrize("n_columns", [1, 2])
 def test_copies_forecast_the_same(make, n_columns, tmp_path):
     forecaster = make().fit(make_series(n_columns=n_columns))
@@ -237,7 +208,6 @@ def test_copies_forecast_the_same(make, n_columns, tmp_path):
         pd.testing.assert_frame_equal(copied.predict(fh=FH), expected)
 
 
-@each_forecaster
 def test_copies_train_on_the_same(make):
     y = make_series()
     forecaster = make().fit(y[:50])
@@ -246,7 +216,6 @@ def test_copies_train_on_the_same(make):
     pd.testing.assert_frame_equal(a, b)
 
 
-@each_forecaster
 def test_loky_workers_give_the_same(make):
     y = make_series()
     expected = make().fit(y, fh=FH).predict()
@@ -258,29 +227,21 @@ def test_loky_workers_give_the_same(make):
     pd.testing.assert_frame_equal(found, expected, rtol=1e-5)
 
 
-@each_forecaster
 def test_a_second_fit_reads_nothing_from_disk(make, monkeypatch):
     y = make_series()
-    make().fit(y)
+    alone = make().fit(y)
+    expected = alone.predict(fh=FH)
 
     def read(*args):
         raise AssertionError("read from disk again")
 
     monkeypatch.setattr(loading, "load_config", read)
-    make().fit(y).predict(fh=FH)
-
-
-@each_forecaster
-def test_two_forecasters_on_one_backbone_do_not_disturb_each_other(make):
-    y = make_series()
-    alone = make().fit(y)
-    expected = alone.predict(fh=FH)
+    # nor does another fit on the same backbone disturb
     make(random_state=7, learning_rate=0.1).fit(make_series(seed=4))
     pd.testing.assert_frame_equal(alone.predict(fh=FH), expected)
     pd.testing.assert_frame_equal(make().fit(y).predict(fh=FH), expected)
 
 
-@each_forecaster
 def test_loading_where_the_device_is_absent(make, monkeypatch):
     forecaster = make().fit(make_series())
     expected = forecaster.predict(fh=FH)
@@ -293,7 +254,6 @@ def test_loading_where_the_device_is_absent(make, monkeypatch):
 
 
 @pytest.mark.gpu
-@each_forecaster
 def test_trained_on_a_gpu_loaded_on_the_cpu(make, monkeypatch):
     forecaster = make(device="auto").fit(make_series())
     assert device_of(forecaster.network_).type == "cuda"
@@ -306,7 +266,6 @@ def test_trained_on_a_gpu_loaded_on_the_cpu(make, monkeypatch):
     pd.testing.assert_frame_equal(loaded.predict(fh=FH), expected, rtol=0.05)
 
 
-@each_forecaster
 def test_weights_of_another_backbone_are_refused(make, tmp_path):
     from transformers import AutoModel, BertConfig
 
@@ -325,7 +284,6 @@ def test_weights_of_another_backbone_are_refused(make, tmp_path):
         pickle.loads(saved).update(y.rename(index={"s0": "new"}))
 
 
-@each_forecaster
 def test_environment_of_accelerate_does_not_decide_the_precision(make, monkeypatch):
     y = make_series()
     expected = make().fit(y).predict(fh=FH)
@@ -351,28 +309,23 @@ def interrupt_in_epoch(monkeypatch, epoch):
     monkeypatch.setattr(trainer._Run, "run_epoch", interrupted)
 
 
-@each_forecaster
-def test_interrupted_fit_can_be_used(make, monkeypatch):
+@pytest.mark.parametrize("method", ["fit", "fit_predict"])
+def test_interrupted_fit_can_be_used(make, method, monkeypatch):
     interrupt_in_epoch(monkeypatch, 2)
-    forecaster = make()
+    forecaster, y = make(), make_series()
     message = r"interrupted in epoch 2; the weights of epoch 1, .* can be used"
     with pytest.raises(TrainingInterrupted, match=message):
-        forecaster.fit(make_series())
+        getattr(forecaster, method)(y, fh=FH)
     assert forecaster.is_fitted
     assert forecaster.history_["epoch"].tolist() == [1]
-    assert forecaster.predict(fh=FH).notna().all(axis=None)
-
-
-@each_forecaster
-def test_interrupted_fit_predict_can_be_used(make, monkeypatch):
-    interrupt_in_epoch(monkeypatch, 2)
-    forecaster = make()
-    with pytest.raises(TrainingInterrupted):
-        forecaster.fit_predict(make_series(), fh=FH)
     assert forecaster.predict().notna().all(axis=None)
+    cv = ExpandingWindowSplitter(fh=[1], initial_window=40, step_length=10)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(make(), cv, y)
+    monkeypatch.undo()
+    assert len(pickle.loads(pickle.dumps(forecaster)).fit(y).history_) == 2
 
 
-@each_forecaster
 def test_interrupted_pretrain_can_be_used(make, monkeypatch):
     interrupt_in_epoch(monkeypatch, 2)
     forecaster = make()
@@ -384,7 +337,6 @@ def test_interrupted_pretrain_can_be_used(make, monkeypatch):
     assert forecaster.predict(fh=FH).notna().all(axis=None)
 
 
-@each_forecaster
 def test_an_update_interrupted_later_can_be_used(make, monkeypatch):
     y = make_series()
     forecaster = make(update_epochs=2).fit(y[:50])
@@ -397,25 +349,6 @@ def test_an_update_interrupted_later_can_be_used(make, monkeypatch):
     assert (forecaster.history_["stage"] == "update").sum() == 1
 
 
-@each_forecaster
-def test_an_interrupted_fold_ends_an_evaluation(make, monkeypatch):
-    interrupt_in_epoch(monkeypatch, 2)
-    cv = ExpandingWindowSplitter(fh=[1], initial_window=40, step_length=10)
-    with pytest.raises(KeyboardInterrupt):
-        evaluate(make(), cv, make_series())
-
-
-@each_forecaster
-def test_what_was_interrupted_once_fits_again(make, monkeypatch):
-    interrupt_in_epoch(monkeypatch, 2)
-    forecaster = make()
-    with pytest.raises(TrainingInterrupted):
-        forecaster.fit(make_series())
-    monkeypatch.undo()
-    assert len(pickle.loads(pickle.dumps(forecaster)).fit(make_series()).history_) == 2
-
-
-@each_forecaster
 def test_an_update_interrupted_early_can_be_repeated(make, monkeypatch):
     y = make_series()
     expected = make().fit(y[:50]).update(y[50:53])
@@ -431,7 +364,6 @@ def test_an_update_interrupted_early_can_be_repeated(make, monkeypatch):
     pd.testing.assert_frame_equal(forecaster.predict(fh=FH), expected.predict(fh=FH))
 
 
-@each_forecaster
 def test_an_update_and_forecast_that_is_refused_changes_nothing(make):
     y = make_series()
     forecaster = make().fit(y[:50])
@@ -442,21 +374,12 @@ def test_an_update_and_forecast_that_is_refused_changes_nothing(make):
     pd.testing.assert_frame_equal(forecaster.predict(fh=FH), expected)
 
 
-@each_forecaster
-def test_interrupted_while_the_first_epoch_is_kept(make, monkeypatch):
+@pytest.mark.parametrize("moment", ["run_epoch", "_check_epoch"])
+def test_interrupted_before_an_epoch_it_is_not_fitted(make, moment, monkeypatch):
     def interrupt(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(trainer._Run, "_check_epoch", interrupt)
-    forecaster = make()
-    with pytest.raises(KeyboardInterrupt, match="nothing of it is kept"):
-        forecaster.fit(make_series())
-    assert not forecaster.is_fitted
-
-
-@each_forecaster
-def test_interrupted_before_an_epoch_it_is_not_fitted(make, monkeypatch):
-    interrupt_in_epoch(monkeypatch, 1)
+    monkeypatch.setattr(trainer._Run, moment, interrupt)
     forecaster = make()
     with pytest.raises(KeyboardInterrupt, match="nothing of it is kept"):
         forecaster.fit(make_series())
