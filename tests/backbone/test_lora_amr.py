@@ -287,23 +287,17 @@ def test_adapters_cannot_be_summed():
 # dtypes
 
 
-def test_bfloat16_model_has_a_float32_adapter():
-    model, inputs = adapt(network(dtype=torch.bfloat16)), torch.randn(7, 12)
+@pytest.mark.parametrize("autocast", [True, False])
+def test_bfloat16_model_has_a_float32_adapter(autocast):
+    model, config = network(dtype=torch.bfloat16), configure(init_lora_weights=False)
+    model = get_peft_model(model, config, autocast_adapter_dtype=autocast)
+    dtype = torch.float32 if autocast else torch.bfloat16
     for i in (0, 2):
         layer = model.base_model.model[i]
-        assert {factor.dtype for factor in factors(layer)} == {torch.float32}
+        assert {factor.dtype for factor in factors(layer)} == {dtype}
         assert layer.base_layer.weight.dtype == torch.bfloat16
-    model(inputs.bfloat16()).sum().backward()
-    assert factors(model.base_model.model[0])[2].grad.dtype == torch.float32
-
-
-def test_bfloat16_adapter_if_asked_for():
-    config = configure(init_lora_weights=False)
-    model = network(dtype=torch.bfloat16)
-    model = get_peft_model(model, config, autocast_adapter_dtype=False)
-    layer = model.base_model.model[0]
-    assert {factor.dtype for factor in factors(layer)} == {torch.bfloat16}
     model(torch.randn(7, 12).bfloat16()).sum().backward()
+    assert factors(model.base_model.model[0])[2].grad.dtype == dtype
 
 
 def test_autocast():
@@ -330,9 +324,8 @@ def test_saved_and_loaded(kind, tmp_path):
     assert files == {"adapter_config.json", "adapter_model.safetensors"}
     saved = load_file(tmp_path / "adapter_model.safetensors")
     parts = ("lora_A.weight", "lora_B.D", "lora_B.C")
-    assert set(saved) == {
-        f"base_model.model.{i}.{part}" for i in (0, 2) for part in parts
-    }
+    names = {f"base_model.model.{i}.{part}" for i in (0, 2) for part in parts}
+    assert set(saved) == names
 
     config = PeftConfig.from_pretrained(tmp_path)
     assert isinstance(config, LoraAmrConfig)
@@ -365,21 +358,21 @@ def test_bad_rank(rank):
         LoraAmrConfig(rank_pattern={"2": rank})
 
 
+INITS = ("pissa", "olora", "eva", "orthogonal")  # which train the first factor
+
+
 @pytest.mark.parametrize(
-    ("option", "value"),
-    [("use_dora", True), ("lora_bias", True), ("target_parameters", ["weight"])],
+    ("option", "value", "message"),
+    [
+        ("use_dora", True, "use_dora=.*expected False.*Leave it"),
+        ("lora_bias", True, "lora_bias=.*expected False.*Leave it"),
+        ("target_parameters", ["weight"], "target_parameters=.*expected None.*Leave"),
+        *(("init_lora_weights", i, f"_weights='{i}', expected True") for i in INITS),
+    ],
 )
-def test_options_of_other_methods(option, value):
-    with pytest.raises(
-        InputError, match=rf"{option}=.*expected (False|None).*Leave it"
-    ):
+def test_options_of_other_methods(option, value, message):
+    with pytest.raises(InputError, match=message):
         LoraAmrConfig(**{option: value})
-
-
-@pytest.mark.parametrize("init", ["pissa", "olora", "eva", "orthogonal"])
-def test_initializations_that_train_the_first_factor(init):
-    with pytest.raises(InputError, match=f"init_lora_weights='{init}', expected True"):
-        LoraAmrConfig(init_lora_weights=init)
 
 
 @pytest.mark.parametrize(
@@ -414,10 +407,8 @@ def test_language_model_learns(kind, auto, names):
     assert torch.equal(language_model(tokens).logits, before)
     parameters = [p for p in language_model.parameters() if p.requires_grad]
     assert len(parameters) == 3 * len(names)
-    found = {
-        name.split(".lora_B")[0].rpartition(".")[2] for name in trained(language_model)
-    }
-    assert found == set(names)
+    found = {name.split(".lora_B")[0] for name in trained(language_model)}
+    assert {name.rpartition(".")[2] for name in found} == set(names)
 
     optimizer, losses = torch.optim.Adam(parameters, lr=0.05), []
     for _ in range(15):

@@ -74,8 +74,13 @@ def run_at_once(backbone, text, tokens):
 def test_padded_texts_give_what_each_alone_gives_in_one_run(kind, backbone):
     assert backbone.is_causal == (kind in DECODERS)
     prefix, mask, tokens = make_data()
-    actual = run(backbone, prefix, mask, tokens)
+    read = backbone.read(prefix, mask)
+    before = read.clone()
+    actual, again = (backbone.states_after(read, mask, tokens) for _ in range(2))
     assert actual.shape == (3, N_TOKENS, WIDTH)
+    # what is read is left as it is by those who use it
+    assert torch.equal(actual, again)
+    assert torch.equal(read, before)
     for i, n in enumerate(LENGTHS):
         expected = run_at_once(backbone, prefix[i, :n], tokens[i])
         close(actual[i], expected, **CLOSE)
@@ -116,16 +121,6 @@ def test_nothing_is_computed_after_the_last_keys_and_values(backbone):
     in_last = [name for name in in_full if f".{N_LAYERS - 1}." in name]
     skipped = in_full[len(ran) :]
     assert set(skipped) > set(in_last[len(in_last) // 2 :])
-
-
-def test_reading_is_repeatable(backbone):
-    # what is read is left as it is by those who use it
-    prefix, mask, tokens = make_data()
-    read = backbone.read(prefix, mask)
-    before = read.clone()
-    first, second = (backbone.states_after(read, mask, tokens) for _ in range(2))
-    assert torch.equal(first, second)
-    assert torch.equal(read, before)
 
 
 def test_no_gradient_flows_into_the_text(backbone):
@@ -189,14 +184,12 @@ class OneLayer(nn.Module):
 
 
 class Former(OneLayer):
-    def forward(
-        self, inputs_embeds, attention_mask, past_key_values, position_ids=None
-    ):
+    def forward(self, inputs_embeds, attention_mask, past_key_values, **positions):
         return self.run(inputs_embeds, past_key_values)
 
 
 class Present(OneLayer):
-    def forward(self, inputs_embeds, attention_mask, cache, position_ids=None):
+    def forward(self, inputs_embeds, attention_mask, cache, **positions):
         return self.run(inputs_embeds, cache)
 
 
@@ -204,12 +197,7 @@ class Both(OneLayer):
     """As where the former name is still there, and warns."""
 
     def forward(
-        self,
-        inputs_embeds,
-        attention_mask,
-        past_key_values=None,
-        cache=None,
-        position_ids=None,
+        self, inputs_embeds, attention_mask, past_key_values=None, cache=None, **_
     ):
         assert past_key_values is None
         return self.run(inputs_embeds, cache)

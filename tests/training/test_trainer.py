@@ -9,20 +9,12 @@ import pytest
 import torch
 
 from sktime_llm import _progress
-from sktime_llm.errors import (
-    InputError,
-    TrainingDivergedError,
-    TrainingInterrupted,
-)
+from sktime_llm.errors import InputError, TrainingDivergedError, TrainingInterrupted
 from sktime_llm.training import trainer
 from sktime_llm.training.splitting import split_windows
 from sktime_llm.training.trainer import train
 
 from .toy import SHAPE, LinearNetwork, make_config, make_network, make_windows
-
-
-def state_of(network):
-    return {k: v.clone() for k, v in network.state_dict().items()}
 
 
 def run(config=None, *, network=None, windows=None):
@@ -115,16 +107,11 @@ def test_features_are_computed_once_and_given_in_every_step():
     run(make_config(max_epochs=3), network=network, windows=windows)
     assert network.described == len(windows[0]) + len(windows[1])
     assert {training for *_, training, _ in network.calls} == {True, False}
+    assert {tuple(inside) for *_, inside in network.calls} == {("remember",)}
+    assert network.inside == []
     for context, features, *_ in network.calls:
         assert torch.equal(features["mean"], context.mean(dim=1))
         assert features["series"].tolist() == [0] * len(context)
-
-
-def test_training_and_validation_are_within_remember():
-    network = FeatureNetwork()
-    run(make_config(max_epochs=2), network=network)
-    assert {tuple(inside) for *_, inside in network.calls} == {("remember",)}
-    assert network.inside == []
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
@@ -174,18 +161,14 @@ def test_frozen_tensors_do_not_change():
 
 
 def test_the_same_seed_gives_the_same_weights():
+    before = torch.get_rng_state()
     one, other, third = (
         run(make_config(seed=seed), network=make_network(dropout=0.3))[0]
         for seed in (1, 1, 2)
     )
+    assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(one.linear.weight, other.linear.weight)
     assert not torch.equal(one.linear.weight, third.linear.weight)
-
-
-def test_the_random_state_outside_is_untouched():
-    before = torch.get_rng_state()
-    run(network=make_network(dropout=0.3))
-    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_an_epoch_sees_every_window_once():
@@ -209,31 +192,21 @@ def test_steps_per_epoch_bounds_an_epoch():
     assert calls == [4] * 6
 
 
-def test_cosine_falls_epoch_by_epoch():
-    config = make_config(max_epochs=5, lr_schedule="cosine", cosine_epochs=4)
-    rates = [r["learning_rate"] for r in run(config)[1]]
+def rates_of(**settings):
+    return [r["learning_rate"] for r in run(make_config(**settings))[1]]
+
+
+def test_schedules_of_the_learning_rate():
+    rates = rates_of(max_epochs=5, lr_schedule="cosine", cosine_epochs=4)
     assert rates[0] == 0.02
     assert rates == sorted(rates, reverse=True)
     assert rates[4] == pytest.approx(1e-8)
-
-
-def test_one_cycle_rises_and_falls():
-    config = make_config(max_epochs=10, lr_schedule="one-cycle")
-    rates = [r["learning_rate"] for r in run(config)[1]]
-    top = rates.index(max(rates))
-    assert 0 < top < 9
-    assert rates[9] < rates[0] < rates[top]
-
-
-def test_step_halves_the_rate_every_epoch():
-    config = make_config(max_epochs=4, lr_schedule="step", learning_rate=0.08)
-    rates = [r["learning_rate"] for r in run(config)[1]]
+    rates = rates_of(max_epochs=10, lr_schedule="one-cycle")
+    assert 0 < rates.index(max(rates)) < 9
+    assert rates[9] < rates[0] < max(rates)
+    rates = rates_of(max_epochs=4, lr_schedule="step", learning_rate=0.08)
     assert rates == pytest.approx([0.08, 0.04, 0.02, 0.01])
-
-
-def test_constant_rate():
-    rates = {r["learning_rate"] for r in run(make_config(lr_schedule="constant"))[1]}
-    assert rates == {0.02}
+    assert set(rates_of(lr_schedule="constant")) == {0.02}
 
 
 @pytest.mark.parametrize("lr_schedule", ["cosine", "one-cycle", "step", "constant"])
@@ -241,12 +214,8 @@ def test_projections_may_train_at_a_rate_of_their_own(lr_schedule):
     # Adam's steps are about the rate, whatever the gradient, while its sign stays
     start = make_network()
     start.projection_names = lambda: {"linear.bias"}
-    config = make_config(
-        max_epochs=2,
-        steps_per_epoch=1,
-        lr_schedule=lr_schedule,
-        projection_learning_rate=1e-5,
-    )
+    settings = {"max_epochs": 2, "steps_per_epoch": 1, "lr_schedule": lr_schedule}
+    config = make_config(**settings, projection_learning_rate=1e-5)
     network, _ = run(config, network=copy.deepcopy(start))
     moved = (network.linear.bias - start.linear.bias).detach().abs()
     assert 1e-5 < moved.max() < 5e-5
@@ -367,16 +336,12 @@ def test_bfloat16_trains_float32_weights():
     assert not torch.equal(network.linear.weight, exact.linear.weight)
 
 
-def test_mode_of_the_network_is_left_as_it_was():
+def test_an_ordinary_run_warns_of_nothing_and_leaves_the_mode_as_it_was():
     network = make_network().eval()
-    run(network=network)
-    assert not network.training
-
-
-def test_no_warnings_in_an_ordinary_run():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        run()
+        run(network=network)
+    assert not network.training
 
 
 @pytest.mark.gpu

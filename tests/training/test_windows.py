@@ -33,6 +33,10 @@ def test_windows_are_views_of_one_tensor():
     windows = Windows(values, torch.arange(900), WindowShape(90, 10))
     assert windows._views.data_ptr() == values.data_ptr()
     assert windows._views.untyped_storage().nbytes() == values.nbytes
+    starts = [[np.array([0])], [np.array([3])]]
+    first, second = stack_windows([np.arange(8.0)[:, None]], starts, SHAPE, CPU)
+    assert first._views.data_ptr() == second._views.data_ptr()
+    assert second.gather(torch.tensor([0]))[1].flatten().tolist() == [6.0, 7.0]
 
 
 def test_gather_gives_what_slicing_gives():
@@ -69,27 +73,23 @@ def test_no_window_reaches_into_the_next_series():
 
 
 def test_a_series_too_short_for_both_only_trains():
+    assert n_training_rows(100, SHAPE, 0.001) == 98  # one whole target to validate
     assert n_training_rows(6, SHAPE, 0.2) == 6
     training, validation = split_windows([np.zeros((6, 1))], SHAPE, 0.2, CPU)
     assert (len(training), len(validation)) == (2, 0)
 
 
-def test_validation_has_at_least_one_whole_target():
-    assert n_training_rows(100, SHAPE, 0.001) == 98
-
-
-def test_too_short_for_one_window_tells_the_numbers():
-    with pytest.raises(SeriesTooShortError, match=r"4 rows.* 5: context_length=3"):
-        split_windows([np.zeros((4, 1)), np.zeros((2, 1))], SHAPE, 0.0, CPU)
-
-
-def test_sets_of_windows_share_the_data():
-    values = np.arange(8.0)[:, None]
-    first, second = stack_windows(
-        [values], [[np.array([0])], [np.array([3])]], SHAPE, CPU
-    )
-    assert first._views.data_ptr() == second._views.data_ptr()
-    assert second.gather(torch.tensor([0]))[1].flatten().tolist() == [6.0, 7.0]
+@pytest.mark.parametrize(
+    ("series", "message"),
+    [
+        ([np.zeros((4, 1)), np.zeros((2, 1))], r"4 rows.* 5: context_length=3"),
+        ([np.full((9, 1), NAN)], "the longest series has 9 rows"),
+        ([np.arange(40.0)[:, None] / ([[1.0]] * 3 + [[NAN]] * 37)], "value in its tar"),
+    ],
+)
+def test_series_without_a_window_to_train_on(series, message):
+    with pytest.raises(SeriesTooShortError, match=message):
+        split_windows(series, SHAPE, 0.0, CPU)
 
 
 def has_target(rows, start):
@@ -123,11 +123,6 @@ def test_missing_contexts_are_kept():
     assert training.starts.tolist() == [0, 1, 2, 3]
 
 
-def test_nothing_to_train_on_is_an_error():
-    with pytest.raises(SeriesTooShortError, match="the longest series has 9 rows"):
-        split_windows([np.full((9, 1), np.nan)], SHAPE, 0.0, CPU)
-
-
 # series and features
 
 
@@ -138,17 +133,14 @@ def test_windows_know_their_series():
     starts = Split.of(series, SHAPE, 0.0).training
     (training,) = stack_windows(series, [starts], SHAPE, CPU, numbers=[4, 1, 3])
     assert training.series.tolist() == [4, 4, 4, 3, 3]
+    for windows in split_windows(
+        [np.zeros((n, 1)) for n in (12, 20)], SHAPE, 0.25, CPU
+    ):
+        assert torch.equal(windows.series, (windows.starts >= 12).long())
+        assert len(windows.series.unique()) == 2
     picked = training.features(torch.tensor([4, 0]))
     assert list(picked) == ["series"]
     assert picked["series"].tolist() == [3, 4]
-
-
-def test_both_sets_of_windows_know_their_series():
-    series = [np.zeros((n, 1)) for n in (12, 20)]
-    for windows in split_windows(series, SHAPE, 0.25, CPU):
-        starts_in_second = windows.starts >= 12
-        assert windows.series.tolist() == [1 if s else 0 for s in starts_in_second]
-        assert len(windows.series.unique()) == 2
 
 
 class Describing(ForecastNetwork):
@@ -200,17 +192,12 @@ def test_a_network_without_features_is_not_asked():
     class Plain(Describing):
         window_features = ForecastNetwork.window_features
 
-    windows, _ = split_windows([np.zeros((9, 1))], SHAPE, 0.0, CPU)
+    windows, none = split_windows([np.zeros((9, 1))], SHAPE, 0.0, CPU)
+    none.compute_features(network := Describing())
+    assert network.sizes == []
     windows.gather = None
     windows.compute_features(Plain())
     assert set(windows.features(torch.tensor([0]))) == {"series"}
-
-
-def test_no_windows_have_no_features():
-    network = Describing()
-    _, none = split_windows([np.ones((9, 1))], SHAPE, 0.0, CPU)
-    none.compute_features(network)
-    assert network.sizes == []
 
 
 def test_last_before_by_hand():
@@ -229,22 +216,14 @@ def test_windows_tell_what_was_observed_last_before_them():
     first = np.array([[1.0], [NAN], [NAN], [4.0], [NAN], [6.0], [7.0]])
     second = np.array([[NAN], [20.0], [NAN], [NAN], [50.0], [NAN], [NAN]])
     starts = [np.array([0, 1, 2]), np.array([0, 2])]
+    known, shape = [None, np.array([5.0])], WindowShape(3, 2)
     (windows,) = stack_windows(
-        [first, second],
-        [starts],
-        WindowShape(3, 2),
-        CPU,
-        last_observed=[None, np.array([5.0])],
+        [first, second], [starts], shape, CPU, last_observed=known
     )
     before = windows.features(torch.arange(5))["last_observed"].flatten().tolist()
     assert math.isnan(before[0])
     assert before[1:] == [1.0, 1.0, 5.0, 20.0]
     assert windows.features(torch.tensor([4]))["last_observed"].tolist() == [[20.0]]
-
-
-def test_without_gaps_nothing_is_told_of_what_was_before():
-    training, _ = split_windows([np.ones((9, 1))], SHAPE, 0.0, CPU)
-    assert "last_observed" not in training.features(torch.tensor([0]))
 
 
 @pytest.mark.parametrize("hidden", ["validation", "training"])
@@ -254,10 +233,3 @@ def test_a_part_without_a_value_to_forecast(hidden):
     values[slice(28, None) if hidden == "validation" else slice(28)] = NAN
     assert not Split.of([values], SHAPE, 0.3).has_both
     assert Split.of([values, np.arange(40.0)[:, None]], SHAPE, 0.3).has_both
-
-
-def test_windows_without_a_value_to_forecast_are_named():
-    values = np.full((40, 1), NAN)
-    values[: SHAPE.context_length] = 1.0
-    with pytest.raises(SeriesTooShortError, match="and a value in its target"):
-        split_windows([values], SHAPE, 0.0, CPU)
