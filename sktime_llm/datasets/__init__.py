@@ -3,8 +3,7 @@
 from sktime_llm.datasets._frequency import format_time, infer_seasonal_period
 from sktime_llm.datasets._shipped import Dataset, dataset_names, load_dataset
 from sktime_llm.datasets._table import read_table
-from sktime_llm.datasets._traffic import load_los_loop, load_pems
-from sktime_llm.datasets._traffic_hdf import load_dcrnn
+from sktime_llm.datasets._traffic import load_dcrnn, load_los_loop, load_pems
 
 __all__ = [
     "Dataset",

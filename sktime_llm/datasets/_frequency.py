@@ -15,7 +15,7 @@ _MINUTES_PER_DAY = 24 * 60
 # Parts of a series whose frequency is inferred when the whole has none.
 _MAX_PARTS = 50
 
-# What an error suggests if it puts each row into a period of its own, without gaps.
+# Suggested in an error if each row is then in a period of its own, without gaps.
 _SUGGESTIONS = ("Y-DEC", "Q-DEC", "M", "W-SUN", "D", "h", "min", "s")
 
 

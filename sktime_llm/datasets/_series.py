@@ -10,7 +10,6 @@ from sktime_llm.datasets._frequency import (
     find_alias,
     format_time,
     from_ordinals,
-    has_dates,
     step_of,
     to_ordinals,
 )
@@ -25,9 +24,8 @@ FILLS = ("interpolate", "ffill")
 class Rows:
     """Rows of a table, sorted by series and time.
 
-    The index of `times` is the place of each row in the file, `series` the number of
-    its series, with a name in `names`, and `ordinals` the number of its period of the
-    frequency `alias`, which is None for integers.
+    The index of `times` gives positions in the file, `series` positions in `names`.
+    Ordinals are the numbers of periods of the frequency `alias`, None for integers.
     """
 
     source: Source
@@ -69,21 +67,16 @@ class Rows:
 def sort_rows(
     source: Source,
     times: pd.Series,
-    offsets: pd.Series | None,
     series: np.ndarray,
     names: list[str],
-    kept: np.ndarray,
     alias: str | None,
 ) -> Rows:
-    """Sort the kept rows by series and time, and number their periods."""
-    if offsets is not None and not has_dates(times, alias):
-        times = times - offsets
+    """Sort rows by series and time, and number their periods."""
     if isinstance(times.dtype, pd.PeriodDtype):
         if alias is None:
             alias = times.array.freqstr
         times = times.dt.to_timestamp()
     order = np.lexsort((times.to_numpy(), series))
-    order = order[kept[order]]
     times, series = times.iloc[order], series[order]
     rows = Rows(source, times, series, names, times.to_numpy().astype("int64"), None)
     _check_distinct(rows)
@@ -136,9 +129,9 @@ def _check_row_numbers(rows: Rows, alias: str | None) -> None:
 def lay_out(
     rows: Rows, values: pd.DataFrame, missing: str
 ) -> tuple[pd.Index, np.ndarray, pd.DataFrame]:
-    """Return times, numbers of series and values of all periods, NaN where missing.
+    """Return times, series numbers and values of all periods, NaN where missing.
 
-    Missing rows and values are an error unless `missing` says what becomes of them.
+    Missing rows and values are an error unless `missing` allows them.
     """
     if missing == "error":
         _check_no_missing_value(rows, values)
@@ -186,10 +179,9 @@ def fill(
     if how == "ffill":
         filled = values.groupby(series).ffill()
     else:
-        filled = values.interpolate(limit_area="inside")
-        numbers = np.broadcast_to(series[:, None], values.shape)
-        known = pd.DataFrame(numbers, columns=values.columns).where(values.notna())
-        filled = filled.where((known.ffill() == numbers) & (known.bfill() == numbers))
+        groups = values.groupby(series)
+        is_inside = groups.ffill().notna() & groups.bfill().notna()
+        filled = values.interpolate().where(is_inside)
     left = np.argwhere(filled.isna().to_numpy())
     if len(left):
         i, j = left[0]

@@ -66,6 +66,17 @@ class Source:
         return texts
 
 
+def require_file(path: str | Path) -> Path:
+    """Return the path of a file, which must exist."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(
+            f"There is no file {str(path)!r}, and nothing is downloaded. Relative "
+            f"paths start at {str(Path.cwd())!r}."
+        )
+    return path
+
+
 def open_source(
     path: Path, separator: str, skip_rows: int, time_column: object
 ) -> Source:
@@ -77,11 +88,7 @@ def open_source(
             f"Cannot tell how to read {str(path)!r} from its suffix {suffix!r}; "
             f"expected {', '.join(_TEXT_SUFFIXES)} or .parquet."
         )
-    if not path.is_file():
-        raise InputError(
-            f"There is no file {str(path)!r}. Relative paths start at "
-            f"{str(Path.cwd())!r}."
-        )
+    require_file(path)
     if suffix == ".parquet":
         source = _read_parquet(path)
     else:

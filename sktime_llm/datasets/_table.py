@@ -75,11 +75,11 @@ def read_table(
     skip_rows : int, default=0
         Lines above the column names of a text file.
     missing : {"error", "values", "keep", "interpolate", "ffill"}, default="error"
-        What becomes of missing rows and values: both are an error; values are NaN, and
-        rows an error; both are NaN; both are filled from the same series, linearly
-        between neighbors or with the value before.
+        ``"error"`` allows no missing values and rows, ``"values"`` keeps missing values
+        as NaN, ``"keep"`` missing rows too. The others fill both within each series,
+        linearly between neighbors or with the value before.
     min_length : int, default=1
-        Leave out series with fewer rows than this.
+        Series with fewer rows are left out.
     report : callable, optional
         Called with lines that say which columns are times, targets, ids and left out,
         and what else was found.
@@ -131,7 +131,7 @@ def read_table(
     values, left_out = read_targets(
         source, targets, [times_name, *ids], decimal, thousands
     )
-    times, offsets = read_times(source, times_name, date_format)
+    times = read_times(source, times_name, date_format, alias)
     series, keys = _number_series(source, ids)
     names = [" / ".join(key) for key in keys.itertuples(index=False)] or [""]
     lengths = np.bincount(series)
@@ -142,7 +142,7 @@ def read_table(
         )
     kept = lengths[series] >= min_length
     short = [names[i] for i in np.flatnonzero(lengths < min_length)]
-    rows = sort_rows(source, times, offsets, series, names, kept, alias)
+    rows = sort_rows(source, times[kept], series[kept], names, alias)
     index, series, y = lay_out(rows, values, missing)
     if missing in FILLS:
         y = fill(rows, index, series, y, missing)

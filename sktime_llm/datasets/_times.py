@@ -7,6 +7,7 @@ import warnings
 import pandas as pd
 from pandas.tseries.api import guess_datetime_format
 
+from sktime_llm.datasets._frequency import has_dates
 from sktime_llm.datasets._source import Source
 from sktime_llm.errors import InputError
 
@@ -17,22 +18,15 @@ _SPAN = r"\d{4}-\d\d-\d\d/\d{4}-\d\d-\d\d"  # a week as pandas writes it
 _OFFSET = r"^(.*[T ]\d\d.*?)\s?(Z|[+-][01]\d(?::?[0-5]\d)?)$"
 
 # Formats that an error suggests if all cells fit; pandas guesses most others.
-_INTEGER_FORMATS = {
-    4: "%Y",
-    6: "%Y%m",
-    8: "%Y%m%d",
-    10: "%Y%m%d%H",
-    12: "%Y%m%d%H%M",
-    14: "%Y%m%d%H%M%S",
-}
+_INTEGER_FORMATS = {n: "%Y%m%d%H%M%S"[: n - 2] for n in (4, 6, 8, 10, 12, 14)}
 _FORMATS = ["%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%y-%m-%d"]
 _FORMATS += ["%b %Y", "%b-%y", "%m/%Y", "%Y-M%m"]
 
 
 def read_times(
-    source: Source, column: object, date_format: str | None
-) -> tuple[pd.Series, pd.Series | None]:
-    """Return local times, integers or periods, and the offsets from UTC if any."""
+    source: Source, column: object, date_format: str | None, alias: str | None
+) -> pd.Series:
+    """Return integers, periods or time stamps, which are local for dates, else UTC."""
     cells = source.frame[column]
     texts = source.texts(column).str.strip()
     if isinstance(cells.dtype, pd.PeriodDtype) or cells.dtype.kind == "M":
@@ -42,16 +36,16 @@ def read_times(
                 f"out --date-format {date_format}."
             )
         if not isinstance(cells.dtype, pd.DatetimeTZDtype):
-            return cells, None
+            return cells
         local = cells.dt.tz_localize(None)
-        return local, local - cells.dt.tz_convert(None)
+        return local if has_dates(local, alias) else cells.dt.tz_convert(None)
     plain, offsets = _split_offsets(source, column, texts)
     if date_format is not None:
         times = _read_format(plain, date_format)
         problem = f"expected a time in the date format {date_format!r}"
     elif texts.str.fullmatch(r"[+-]?\d{1,18}").all():
         if integer_format(texts) != "%Y%m%d":
-            return texts.astype("int64"), None
+            return texts.astype("int64")
         times = _parse(texts, "%Y%m%d")
     else:
         times = _read_notation(plain)
@@ -64,7 +58,9 @@ def read_times(
     if bad.any():
         position = int(bad.argmax())
         source.fail(column, position, f"got {texts[position]!r}, {problem}.")
-    return times, offsets
+    if offsets is None or has_dates(times, alias):
+        return times
+    return times - offsets
 
 
 def _split_offsets(
@@ -79,10 +75,8 @@ def _split_offsets(
         i = int((~known).argmax())
         problem = f"got {texts[i]!r}, expected an offset from UTC as in other rows."
         source.fail(column, i, problem)
-    offsets = parts[1].replace("Z", "+0000").str.replace(":", "").str.ljust(5, "0")
-    hours, minutes = offsets.str[:3].astype(int), offsets.str[3:].astype(int)
-    minutes = minutes.where(offsets.str[0] == "+", -minutes)
-    return parts[0], pd.to_timedelta(60 * hours + minutes, unit="min")
+    utc = pd.to_datetime("1970-01-01T00:00" + parts[1], format="ISO8601", utc=True)
+    return parts[0], pd.Timestamp(0, tz="UTC") - utc
 
 
 def _read_format(texts: pd.Series, date_format: str) -> pd.Series:

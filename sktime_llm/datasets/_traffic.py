@@ -1,4 +1,4 @@
-"""Public traffic data in files of numbers without time stamps."""
+"""Public traffic data, read from the files that their authors publish."""
 
 import zipfile
 from pathlib import Path
@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 
 from sktime_llm._validation import one_of
-from sktime_llm.errors import InputError
+from sktime_llm.datasets._source import require_file
+from sktime_llm.errors import InputError, MissingPackageError
 
-STEP = "5min"
+_STEP = "5min"
 _FEATURES = ("flow", "occupancy", "speed")
 
 # First day of each data set, from table 1 of Song et al., AAAI 2020 (STSGCN).
@@ -19,6 +20,7 @@ _PEMS_STARTS = {
     "PeMS07": "2017-05-01",
     "PeMS08": "2016-07-01",
 }
+_DCRNN_KEYS = {"METR-LA": "df", "PEMS-BAY": "speed"}
 
 
 def load_pems(
@@ -39,7 +41,7 @@ def load_pems(
     name : {"PeMS03", "PeMS04", "PeMS07", "PeMS08"}
         Which of the data sets the file holds; decides the published start.
     path : str or Path
-        The ``.npz`` file. It is only read, never downloaded.
+        The ``.npz`` file; nothing is downloaded.
     feature : {"flow", "occupancy", "speed"}, default="flow"
         Vehicles in 5 minutes, share of time that a detector is covered, or miles per
         hour. PeMS03 and PeMS07 have flow only.
@@ -60,7 +62,7 @@ def load_pems(
     Raises
     ------
     InputError
-        If there is no such file, data set or feature, or the file holds another array.
+        If there is no such file, data set or feature, or the array is not as published.
 
     References
     ----------
@@ -85,20 +87,14 @@ def load_pems(
     one_of(*_FEATURES).check("feature", feature)
     path = require_file(path)
     values = _read_npz(path)
-    n_features = values.shape[2]
+    n_steps, n_sensors, n_features = values.shape
     if _FEATURES.index(feature) >= n_features:
         raise InputError(
             f"{path.name} has no {feature}: got {n_features} feature(s) per sensor, "
             f"which are {', '.join(_FEATURES[:n_features])}. Ask for one of these."
         )
-    n_steps, n_sensors, _ = values.shape
-    if sensor_ids is None:
-        columns = [str(sensor) for sensor in range(n_sensors)]
-    else:
-        columns = _read_sensor_ids(require_file(sensor_ids), n_sensors)
-    index = _regular_index(
-        n_steps, _PEMS_STARTS[name] if start == "published" else start
-    )
+    columns = _sensor_ids(sensor_ids, n_sensors)
+    index = _times(n_steps, _PEMS_STARTS[name] if start == "published" else start)
     chosen = values[:, :, _FEATURES.index(feature)].astype("float64")
     return pd.DataFrame(chosen, index=index, columns=columns)
 
@@ -115,7 +111,7 @@ def load_los_loop(
     Parameters
     ----------
     path : str or Path
-        The ``.csv`` file. It is only read, never downloaded.
+        The ``.csv`` file; nothing is downloaded.
     start : str, pandas.Timestamp or None, default="2012-03-01"
         Time of the first row, which the file does not say. None gives rows numbered
         from 0.
@@ -145,11 +141,10 @@ def load_los_loop(
     >>> from sktime_llm.datasets import load_los_loop
     >>> with TemporaryDirectory() as folder:
     ...     path = Path(folder) / "los_speed.csv"
-    ...     _ = path.write_text("773869,767541\n64.4,67.6\n62.7,68.6\n")
+    ...     _ = path.write_text("773869,767541\n64.4,67.6\n")
     ...     load_los_loop(path)
                          773869  767541
     2012-03-01 00:00:00    64.4    67.6
-    2012-03-01 00:05:00    62.7    68.6
     """
     path = require_file(path)
     cells = pd.read_csv(path, dtype="str", keep_default_na=False)
@@ -162,26 +157,90 @@ def load_los_loop(
             f"{cells.iat[row, column]!r}, expected a speed. The file has one column "
             f"per sensor and none of times."
         )
-    speeds.index = _regular_index(len(speeds), start)
-    return speeds
+    return speeds.set_axis(_times(len(speeds), start))
 
 
-def require_file(path: str | Path) -> Path:
-    """Return the path of a file, which must exist."""
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(
-            f"There is no file {str(path)!r}; nothing is downloaded. Check the path; "
-            f"relative paths start at {str(Path.cwd())!r}."
-        )
-    return path
+def load_dcrnn(
+    name: str,
+    path: str | Path,
+    *,
+    key: str | None = None,
+    zero_is_missing: bool = True,
+    regular: bool = True,
+) -> pd.DataFrame:
+    """Read METR-LA or PEMS-BAY from the ``.h5`` file that DCRNN's authors [1]_ publish.
+
+    Speeds in miles per hour, one row per 5 minutes of local time: METR-LA of 207 loop
+    detectors on the highways of Los Angeles from March to June 2012, PEMS-BAY of 325 in
+    the Bay Area from January to June 2017. Needs PyTables, which
+    ``pip install sktime-llm[traffic]`` installs. The format can hold pickled objects,
+    so read only files that you trust.
+
+    Parameters
+    ----------
+    name : {"METR-LA", "PEMS-BAY"}
+        Which of the data sets the file holds; decides the default `key`.
+    path : str or Path
+        The ``.h5`` file; nothing is downloaded.
+    key : str, optional
+        Name of the table in the file. Default: the published one.
+    zero_is_missing : bool, default=True
+        Turn zeros into NaN. They mark missing readings, and the published errors leave
+        them out.
+    regular : bool, default=True
+        Insert rows of NaN where the file leaves out times, so that the index has a
+        frequency; in PEMS-BAY also for the hour that the clocks skip on 12 March. False
+        keeps the rows of the file.
+
+    Returns
+    -------
+    pandas.DataFrame of shape (time, sensor)
+        float64, one column per sensor, named by its id as text, with a
+        `DatetimeIndex`.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, data set or key, or the table does not hold speeds
+        over time.
+    MissingPackageError
+        If PyTables is not installed.
+
+    References
+    ----------
+    .. [1] Y. Li, R. Yu, C. Shahabi, Y. Liu, "Diffusion Convolutional Recurrent Neural
+       Network: Data-Driven Traffic Forecasting", ICLR 2018, arXiv:1707.01926.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> import pandas as pd
+    >>> from sktime_llm.datasets import load_dcrnn
+    >>> times = pd.date_range("2012-03-01", periods=2, freq="5min")
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "metr-la.h5"
+    ...     pd.DataFrame({"773869": [64.375, 0.0]}, index=times).to_hdf(path, key="df")
+    ...     load_dcrnn("METR-LA", path)
+                         773869
+    2012-03-01 00:00:00  64.375
+    2012-03-01 00:05:00     NaN
+    """
+    one_of(*_DCRNN_KEYS).check("name", name)
+    path = require_file(path)
+    table = _read_hdf(path, key or _DCRNN_KEYS[name])
+    _check_speeds(table, path.name)
+    speeds = table.astype("float64").rename(columns=str)
+    if zero_is_missing:
+        speeds = speeds.mask(speeds == 0.0)
+    return speeds.asfreq(_STEP) if regular else speeds
 
 
-def _regular_index(n_steps: int, start: str | pd.Timestamp | None) -> pd.Index:
+def _times(n_steps: int, start: str | pd.Timestamp | None) -> pd.Index:
     if start is None:
         return pd.RangeIndex(n_steps)
     try:
-        return pd.date_range(start, periods=n_steps, freq=STEP)
+        return pd.date_range(start, periods=n_steps, freq=_STEP)
     except (TypeError, ValueError) as error:
         raise InputError(
             f"Got start={start!r}, expected a time such as '2018-01-01', or None for "
@@ -212,7 +271,10 @@ def _read_npz(path: Path) -> np.ndarray:
     return values
 
 
-def _read_sensor_ids(path: Path, n_sensors: int) -> list[str]:
+def _sensor_ids(path: str | Path | None, n_sensors: int) -> list[str]:
+    if path is None:
+        return [str(sensor) for sensor in range(n_sensors)]
+    path = require_file(path)
     ids = path.read_text().split()
     if len(ids) != n_sensors or len(set(ids)) != n_sensors:
         raise InputError(
@@ -220,3 +282,47 @@ def _read_sensor_ids(path: Path, n_sensors: int) -> list[str]:
             f"different; expected {n_sensors} different ids, one for each sensor."
         )
     return ids
+
+
+def _read_hdf(path: Path, key: str) -> pd.DataFrame:
+    try:
+        import tables
+    except ImportError as error:
+        raise MissingPackageError(
+            f"Reading {path.name} needs PyTables. Install it with "
+            f"`pip install sktime-llm[traffic]`."
+        ) from error
+    try:
+        with pd.HDFStore(path, mode="r") as store:
+            keys = [name.lstrip("/") for name in store.keys()]  # noqa: SIM118
+            if key in keys:
+                return store.get(key)
+    except tables.HDF5ExtError as error:
+        raise InputError(
+            f"{path.name} is not an HDF5 file; expected the .h5 file as published. "
+            f"Check that it was fetched completely."
+        ) from error
+    raise InputError(
+        f"{path.name} has no table {key!r}; its tables are "
+        f"{', '.join(map(repr, keys)) or 'not those of pandas'}. Give the name of one "
+        f"as `key`."
+    )
+
+
+def _check_speeds(table: pd.DataFrame, name: str) -> None:
+    is_table = isinstance(table, pd.DataFrame) and not table.empty
+    if not is_table or not all(dtype.kind in "iuf" for dtype in table.dtypes):
+        raise InputError(
+            f"{name} does not hold a table of speeds, one numeric column per sensor."
+        )
+    times = table.index
+    if not isinstance(times, pd.DatetimeIndex):
+        kind = type(times).__name__
+        raise InputError(f"{name} has an index of type {kind}; expected times.")
+    is_off_grid = (times - times[0]) % pd.Timedelta(_STEP) != pd.Timedelta(0)
+    wrong = is_off_grid | np.r_[False, times[1:] <= times[:-1]]
+    if wrong.any():
+        raise InputError(
+            f"{name} has the time stamp {times[int(wrong.argmax())]} in an unexpected "
+            f"place; expected sorted, distinct times, multiples of 5 minutes apart."
+        )
