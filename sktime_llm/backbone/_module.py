@@ -31,22 +31,8 @@ from sktime_llm.errors import BackboneCorruptedError, InputError
 class Backbone(nn.Module):
     """A language model without words: embeddings in, hidden states out.
 
-    The interface of every kind of backbone; a subclass sets the attributes.
-
-    Attributes
-    ----------
-    choice : BackboneChoice
-        What the user chose.
-    hidden_size : int
-        Width of the tokens.
-    n_heads : int
-        Attention heads.
-    n_layers : int
-        Layers that run.
-    max_tokens : int or None
-        Longest input, None if there is no limit.
-    is_causal : bool
-        Whether a token sees only those before it.
+    The interface of every kind of backbone; a subclass sets the attributes. A causal
+    one lets a token attend only to those before it.
     """
 
     choice: BackboneChoice
@@ -54,6 +40,7 @@ class Backbone(nn.Module):
     n_heads: int
     n_layers: int
     max_tokens: int | None
+    """Longest input, None if there is no limit."""
     is_causal: bool
     _uses_tokenizer = False
 

@@ -42,13 +42,7 @@ class AdapterConfig:
 
 
 def inject_lora(model: PreTrainedModel, tuning: AdapterConfig) -> None:
-    """Put LoRA adapters on the attention projections, in place.
-
-    Raises
-    ------
-    InputError
-        If the rank exceeds the width of the model.
-    """
+    """Put LoRA adapters on the attention projections, in place."""
     width = model.config.hidden_size
     if tuning.lora_rank > width:
         raise InputError(

@@ -64,13 +64,7 @@ def first_position(model: PreTrainedModel) -> int:
 
 
 def cache_name(model: nn.Module) -> str:
-    """Name under which ``forward`` takes the keys and values of earlier tokens.
-
-    Raises
-    ------
-    UnsupportedBackboneError
-        If it takes none.
-    """
+    """Name under which ``forward`` takes the keys and values of earlier tokens."""
     arguments = inspect.signature(model.forward).parameters
     for name in _CACHES:
         if name in arguments:
@@ -83,28 +77,17 @@ def cache_name(model: nn.Module) -> str:
 
 
 def attention_projection_names(model: nn.Module) -> list[str]:
-    """Names of the modules that project to queries, keys and values.
-
-    Raises
-    ------
-    UnsupportedBackboneError
-        If none is recognized.
-    """
-    names = [
-        name
+    """Names of the modules that project to queries, keys and values."""
+    layers = {
+        name: name.rpartition(".")[2]
         for name, module in model.named_modules()
-        if name.rpartition(".")[2] in _ATTENTION_PROJECTIONS
-        and hasattr(module, "weight")
-    ]
+        if hasattr(module, "weight")
+    }
+    names = [name for name, leaf in layers.items() if leaf in _ATTENTION_PROJECTIONS]
     if not names:
-        leaves = {
-            name.rpartition(".")[2]
-            for name, module in model.named_modules()
-            if hasattr(module, "weight")
-        }
         raise UnsupportedBackboneError(
             f"found no query, key or value projection in {type(model).__name__}; its "
-            f"layers are called {sorted(leaves)}, expected some of "
+            f"layers are called {sorted(set(layers.values()))}, expected some of "
             f"{sorted(_ATTENTION_PROJECTIONS)}. Choose another backbone, or "
             "lora_rank=0 to train without LoRA."
         )

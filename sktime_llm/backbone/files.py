@@ -36,19 +36,10 @@ def locate_backbone(
 ) -> Path:
     """Find or fetch the folder of a pretrained model, named by path or on the Hub.
 
-    Looked for in this order: a local path; for the default backbone, the copy that
-    the extra ``embedded`` installs (its weights are verified by SHA-256); the local
-    Hugging Face cache; the Hugging Face Hub.
-
-    A packaged copy has no revisions, so it is passed over when one is asked for.
-    Without `weights`, configuration and tokenizer suffice.
-
-    Raises
-    ------
-    BackboneNotFoundError
-        If the model is in none of the places.
-    BackboneCorruptedError
-        If the weights are not the published ones, or their index is broken.
+    The order is: a local path; for the default backbone, without a revision, the copy
+    that the extra ``embedded`` installs (its weights are verified by SHA-256); the
+    local Hugging Face cache; the Hugging Face Hub. Without `weights`, configuration and
+    tokenizer suffice.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():

@@ -45,23 +45,8 @@ _VOCABULARY_FILES = ("tokenizer.json", "vocab.*", "*.model")
 class BackboneChoice:
     """A backbone as a user chooses it, and all that is needed to get it again.
 
-    Parameters
-    ----------
-    name : str
-        Local folder in the Hub's layout, model name on the Hub, or ``"tiny-random"``
-        (an encoder) or ``"tiny-random-decoder"``.
-    revision : str, optional
-        Revision on the Hub.
-    n_layers : int, optional
-        Layers to keep. None keeps the first six, as published, or all of a model that
-        has fewer.
-    mode : str, default="pretrained"
-        ``"pretrained"``; or an ablation: ``"random"``, the same architecture with
-        random frozen weights, drawn by its own initialization; ``"none"``, no model;
-        ``"attention"``, one trained attention layer; ``"transformer"``, one trained
-        Transformer layer.
-    random_seed : int, default=0
-        Seed of what is random and frozen in an ablation.
+    `n_layers` None keeps the first six, as published, or all of a smaller model. `mode`
+    is one of `BACKBONE_MODES`, and the seed that of the frozen weights of an ablation.
     """
 
     name: str
@@ -246,17 +231,8 @@ def read_weights(
 ) -> Any:
     """Read a pretrained model, all of whose weights are in its files.
 
-    `auto_class` is ``transformers.AutoModel`` or one of its kind, `parameter` what
-    errors call the name, and `optional` a module whose weights may be absent.
-
-    Raises
-    ------
-    BackboneNotFoundError
-        If there is no such model.
-    BackboneCorruptedError
-        If the weights cannot be read, or some are missing or of another shape.
-    UnsupportedBackboneError
-        If transformers cannot build the model.
+    `parameter` is what errors call the name, and `optional` a module whose weights may
+    be absent.
     """
     folder = locate_backbone(name, revision=revision)
     where = f"the weights of {parameter}={name!r} in {folder}"

@@ -24,20 +24,8 @@ def make_backbone(
 ) -> Backbone:
     """Make a backbone; frozen weights are shared within the process.
 
-    Parameters
-    ----------
-    choice : BackboneChoice
-        Which model, and in which mode.
-    tuning : AdapterConfig, optional
-        What of a language model trains; by default nothing. Without effect in the
-        modes without a language model, whose layer trains whole.
-
-    Raises
-    ------
-    InputError
-        If the mode, the number of layers or the LoRA rank is invalid.
-    BackboneNotFoundError
-        If the model is on neither this machine nor the Hub.
+    `tuning` has no effect without a language model, as the layer of an ablation trains
+    whole.
     """
     one_of(*BACKBONE_MODES).check("backbone_mode", choice.mode)
     if choice.mode == "pretrained":  # which no seed changes

@@ -1,4 +1,4 @@
-"""Tokens that read a text which does not read them."""
+"""Run tokens that attend to a text; the text does not attend to them."""
 
 from contextlib import suppress
 from typing import Any
@@ -11,11 +11,11 @@ from sktime_llm.backbone.architecture import cache_name
 
 
 class _CacheFilled(Exception):
-    """Ends a run that has given what it was for."""
+    """Ends a run whose result is known."""
 
 
 class _PrefixCache(DynamicCache):
-    """Ends a run at the last keys and values; what follows them nobody reads."""
+    """Ends a run at the last keys and values, as nothing after them is needed."""
 
     def __init__(self, n_layers: int) -> None:
         super().__init__()
@@ -36,26 +36,11 @@ class _PrefixCache(DynamicCache):
 
 
 def read_prefix(model: PreTrainedModel, prefix: Tensor, mask: Tensor) -> Tensor:
-    """Run a frozen model over texts that nothing else is to be seen from.
+    """Run a frozen model over embedded texts and return the keys and values.
 
-    Parameters
-    ----------
-    model : PreTrainedModel
-        Takes ``inputs_embeds``.
-    prefix : Tensor of shape (batch, text token, hidden_size)
-        Embedded texts, padded at their ends.
-    mask : Tensor of shape (batch, text token)
-        1 at tokens, 0 at padding.
-
-    Returns
-    -------
-    Tensor of shape (batch, text token, layer, 2, key-value head, head width)
-        Keys and values, without gradient.
-
-    Raises
-    ------
-    UnsupportedBackboneError
-        If the model cannot give its keys and values.
+    Texts, (batch, text token, hidden_size), are padded at their ends; the mask is 0 at
+    padding. Keys and values have the shape (batch, text token, layer, 2, key-value
+    head, head width) and no gradient.
     """
     cache = _PrefixCache(model.config.num_hidden_layers)
     earlier = {cache_name(model): cache}
@@ -77,30 +62,10 @@ def states_after_prefix(
     is_causal: bool,
     first_position: int,
 ) -> Tensor:
-    """Run a frozen model over tokens that follow a text which does not see them.
+    """Return the last states of tokens that follow a text, (batch, token, hidden_size).
 
-    The tokens attend to the text and, as the model does, to those before them or to all
-    of them.
-
-    Parameters
-    ----------
-    model : PreTrainedModel
-        Takes ``inputs_embeds``.
-    prefix : Tensor
-        What `read_prefix` gave.
-    prefix_mask : Tensor of shape (batch, text token)
-        1 at tokens, 0 at padding.
-    tokens : Tensor of shape (batch, token, hidden_size)
-        What follows, at the positions after each sample's own text.
-    is_causal : bool
-        Whether the model is a decoder.
-    first_position : int
-        Number of the first position.
-
-    Returns
-    -------
-    Tensor of shape (batch, token, hidden_size)
-        The last states of `tokens`.
+    The tokens attend to the text, which `read_prefix` read, and to each other as in the
+    model. Their positions follow each sample's own text.
     """
     cache = DynamicCache()
     for i, (keys, values) in enumerate(prefix.permute(2, 3, 0, 4, 1, 5)):

@@ -22,16 +22,10 @@ def _deviation(tokens: Tensor, eps: float) -> Tensor:
 
 
 class Alignment(NamedTuple):
-    """How well texts and series of a batch match.
+    """Embeddings of series and texts, (batch, d), of length 1, and how well they match.
 
-    Attributes
-    ----------
-    series, text : Tensor of shape (batch, d)
-        Embeddings of length 1.
-    similarity : Tensor of shape (batch, batch)
-        Cosine of every series (row) with every text (column).
-    loss : scalar Tensor
-        InfoNCE.
+    The similarity, (batch, batch), is the cosine of every series (row) with every text
+    (column); the loss is InfoNCE.
     """
 
     series: Tensor
@@ -44,10 +38,8 @@ class ContrastiveAlignment(nn.Module):
     """InfoNCE between series and texts, with a learned temperature [1]_.
 
     Each series, the query, has its own text as the positive and the texts of the other
-    series of the batch as negatives; each text is counted once.
-
-    The temperature divides similarities; it is learned in logarithms, so that it stays
-    positive.
+    series of the batch as negatives. The temperature divides similarities; it is
+    learned in logarithms, so that it stays positive.
 
     References
     ----------

@@ -16,7 +16,7 @@ class CrossModalFusion(nn.Module):
     what a series attends to.
 
     The texts are layer-normed first, as language models differ in the size of their
-    states. Dropout is of what the attention adds to the states.
+    states. Dropout applies to what the attention adds to the states.
     """
 
     def __init__(

@@ -13,13 +13,6 @@ class GroupedQueryAttention(nn.Module):
     keys and values. With ``n_kv_heads=n_heads`` this is multi-head attention, with 1 it
     is multi-query attention. No matrix of all pairs of tokens is kept.
 
-    By default `n_kv_heads` is `n_heads`.
-
-    Raises
-    ------
-    InputError
-        If the widths or heads do not divide each other.
-
     References
     ----------
     .. [1] J. Ainslie et al. (2023). GQA: Training Generalized Multi-Query Transformer

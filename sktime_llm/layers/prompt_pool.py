@@ -11,16 +11,10 @@ from sktime_llm.errors import InputError
 
 
 class PromptSelection(NamedTuple):
-    """Prompts that a `PromptPool` chose for a batch of queries.
+    """Prompts that a `PromptPool` chose for queries of (..., d_model).
 
-    Attributes
-    ----------
-    tokens : Tensor of shape (..., n_selected * prompt_length, d_model)
-        The chosen prompts, weighted; they go before the tokens of the series.
-    indices : int64 Tensor of shape (..., n_selected)
-        The chosen prompts, best first.
-    scores : Tensor of shape (..., n_prompts)
-        How well every key fits the query.
+    Tokens, (..., n_selected * prompt_length, d_model), are the weighted prompts,
+    indices are (..., n_selected), best first, and scores of all keys (..., n_prompts).
     """
 
     tokens: Tensor

@@ -9,15 +9,14 @@ class TimeSpaceBlock(nn.Module):
     """Encoder block of intra-series attention, inter-series attention, feed-forward.
 
     Intra-series attention mixes the tokens of one series; inter-series attention mixes
-    the tokens that all series have at one place. Both are grouped-query attention, and
+    the tokens of all series at one position. Both are grouped-query attention, and
     each of the three parts has a residual connection and a layer norm after it.
 
     The cost grows with ``n_series * n_tokens**2 + n_tokens * n_series**2``, the memory
     with ``n_series * n_tokens``.
 
-    By default `n_kv_heads` is `n_heads` and `d_ff` is ``4 * d_model``. Dropout is of
-    what each part adds, and within the feed-forward part; attention weights are not
-    dropped. Without `intra_series` or `inter_series` the other parts stay as they are.
+    `d_ff` is ``4 * d_model`` by default. Dropout applies to what each part adds, and
+    within the feed-forward part, not to attention weights.
     """
 
     def __init__(
@@ -51,10 +50,7 @@ class TimeSpaceBlock(nn.Module):
         self.norm = nn.LayerNorm(d_model)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Encode tokens of (batch, series, token, d_model), in the order of time.
-
-        The block knows neither that order nor that of the series: the tokens say it.
-        """
+        """Encode tokens of (batch, series, token, d_model), in the order of time."""
         if self.intra_series is not None:
             tokens = self.intra_series(tokens)
         if self.inter_series is not None:

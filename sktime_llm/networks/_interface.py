@@ -11,17 +11,11 @@ Features: TypeAlias = dict[str, Tensor]
 
 
 class ForecastOutput(NamedTuple):
-    """Forecast and losses of a network.
+    """Forecast, (batch, prediction_length, channel), its losses and its variance.
 
-    Attributes
-    ----------
-    forecast : Tensor of shape (batch, prediction_length, channel)
-        In the units of the context.
-    losses : dict of str to scalar Tensor
-        Empty without a target. ``"loss"`` is what training minimizes, the others are
-        its parts, unweighted, for the records.
-    variance : Tensor of the shape of `forecast`, optional
-        In squared units, from a network that knows how sure it is.
+    Losses are empty without a target. ``"loss"`` is what training minimizes, the others
+    are its parts, unweighted, for the records. The variance, in squared units, is of
+    the forecast's shape; a network may have none.
     """
 
     forecast: Tensor
@@ -30,15 +24,7 @@ class ForecastOutput(NamedTuple):
 
 
 class ForecastNetwork(nn.Module, ABC):
-    """A network that maps the recent past of a window to its future.
-
-    Attributes
-    ----------
-    context_length : int
-        Time steps it sees.
-    prediction_length : int
-        Time steps it forecasts at once.
-    """
+    """A network that maps the recent past of a window to its future."""
 
     context_length: int
     prediction_length: int
@@ -52,24 +38,12 @@ class ForecastNetwork(nn.Module, ABC):
     ) -> ForecastOutput:
         """Forecast, and with a target compute the losses.
 
-        Without a target only what the forecast needs is run.
-
-        Parameters
-        ----------
-        context : Tensor of shape (batch, context_length, channel)
-            The past.
-        target : Tensor of shape (batch, prediction_length, channel), optional
-            The future, in training.
-        features : dict of str to Tensor, optional
-            What `window_features` gave for these windows, which the network computes
-            if it is not there; ``"series"``, int64 of shape (batch,), the number of
-            the series that each window is from, by default 0; and where values may be
-            missing ``"last_observed"``, of shape (batch, channel), the last observed
-            value before each window, NaN where nothing is known.
-
-        Returns
-        -------
-        ForecastOutput
+        The past is (batch, context_length, channel), the target (batch,
+        prediction_length, channel). Features are those of `window_features`, which the
+        network computes if they are absent; ``"series"``, int64 of shape (batch,), the
+        number of the series of each window, by default 0; and where values may be
+        missing ``"last_observed"``, (batch, channel), the last observed value before
+        each window, NaN if there is none.
         """
 
     def window_features(self, context: Tensor) -> Features:
