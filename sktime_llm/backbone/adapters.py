@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from peft import LoraConfig, inject_adapter_in_model
+from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
@@ -51,25 +52,26 @@ def inject_lora(model: PreTrainedModel, tuning: AdapterConfig) -> None:
         )
     if tuning.lora_rank == 0:
         return
-    if tuning.reduced_memory:
-        # peft learns of the method only where it is asked for
-        from sktime_llm.backbone.lora_amr import attention_config
+    config_class: type[LoraConfig] = LoraConfig
+    if tuning.reduced_memory:  # imported here, as it adds a method to peft's tables
+        from sktime_llm.backbone.lora_amr import LoraAmrConfig
 
-        reduced = attention_config(
-            model,
-            rank=int(tuning.lora_rank),
-            alpha=tuning.lora_alpha,
-            dropout=tuning.lora_dropout,
-        )
-        inject_adapter_in_model(reduced, model)
-        return
-    names = attention_projection_names(model)
-    alpha: Any = tuning.lora_alpha  # peft declares an int, and works with any number
-    config = LoraConfig(
-        r=int(tuning.lora_rank),
-        lora_alpha=alpha,
-        lora_dropout=tuning.lora_dropout,
-        target_modules=names,
-        fan_in_fan_out=isinstance(model.get_submodule(names[0]), Conv1D),
+        config_class = LoraAmrConfig
+    options = attention_options(
+        model, int(tuning.lora_rank), tuning.lora_alpha, tuning.lora_dropout
     )
-    inject_adapter_in_model(config, model)
+    inject_adapter_in_model(config_class(**options), model)
+
+
+def attention_options(
+    model: nn.Module, rank: int, alpha: float, dropout: float
+) -> dict[str, Any]:
+    """Return LoRA's options for all query, key and value projections."""
+    names = attention_projection_names(model)
+    return {
+        "r": rank,
+        "lora_alpha": alpha,
+        "lora_dropout": dropout,
+        "target_modules": names,
+        "fan_in_fan_out": isinstance(model.get_submodule(names[0]), Conv1D),
+    }

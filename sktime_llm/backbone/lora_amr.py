@@ -29,7 +29,6 @@ from peft.mapping import (
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers.pytorch_utils import Conv1D
 
 from sktime_llm._validation import (
     BOOLEAN,
@@ -40,7 +39,7 @@ from sktime_llm._validation import (
     plain,
     real,
 )
-from sktime_llm.backbone.architecture import attention_projection_names
+from sktime_llm.backbone.adapters import attention_options
 from sktime_llm.errors import InputError
 
 _SUPPORTED_OPTIONS = frozenset(field.name for field in fields(PeftConfig)) | {
@@ -156,15 +155,7 @@ def attention_config(
     `rank` is even, and the update is scaled by ``alpha / rank``. `model` is one of
     transformers, with or without a head.
     """
-    names = attention_projection_names(model)
-    scaled_by: Any = alpha  # peft declares an int, and works with any number
-    return LoraAmrConfig(
-        r=rank,
-        lora_alpha=scaled_by,
-        lora_dropout=dropout,
-        target_modules=names,
-        fan_in_fan_out=isinstance(model.get_submodule(names[0]), Conv1D),
-    )
+    return LoraAmrConfig(**attention_options(model, rank, alpha, dropout))
 
 
 class FrozenDown(nn.Module):
@@ -209,9 +200,8 @@ class ReducedUp(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """From (..., r) to (..., out); keeps (..., r / 2) for backward."""
-        return functional.linear(
-            self.dropout(functional.linear(inputs, self.D)), self.C
-        )
+        reduced = self.dropout(functional.linear(inputs, self.D))
+        return functional.linear(reduced, self.C)
 
 
 class LoraAmrModel(LoraModel):

@@ -41,8 +41,8 @@ class PromptBranch(nn.Module):
     connects prompts and text, and the embedding is the last states of a decoder, and of
     an encoder the states of the prompts. With ``"text-first"`` the prompts follow the
     text and attend to it, but not the reverse; the embedding is the states of the
-    prompts, and no gradient is needed in the text, so that `training_context` keeps
-    what the model makes of texts, up to `cache_gigabytes`.
+    prompts, and no gradient is needed in the text, so that `training_context` can keep
+    the states of texts, up to `cache_gigabytes`.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class PromptBranch(nn.Module):
 
     @contextmanager
     def training_context(self) -> Iterator[None]:
-        """Keep what the frozen model makes of texts, while inside."""
+        """Keep the states of texts in the frozen model while inside."""
         self._cache = TextStateCache(self.cache_gigabytes)
         try:
             yield
@@ -136,11 +136,10 @@ class PromptBranch(nn.Module):
 
 
 class Modalities(NamedTuple):
-    """Both modalities of a batch of series.
+    """Embedded patches, (series, patch, hidden_size), and the text of each series.
 
-    `text` is the states of the language model, (series, prompt_length, hidden_size);
-    `balanced_text` has the scale of the embedded patches `series`, (series, patch,
-    hidden_size).
+    The texts are states of the language model, (series, prompt_length, hidden_size),
+    and the balanced ones have the scale of the patches.
     """
 
     sentences: list[str]
@@ -153,9 +152,8 @@ class Modalities(NamedTuple):
 class BALMTSFNetwork(ForecastNetwork):
     """The network of BALM-TSF [1]_; every variate of a window is a series of its own.
 
-    `d_model` is the width of a patch before it takes the width of the language model,
-    and `d_ff` the number of features of each token, the first ones, that the head sees.
-    Dropout is of patches and of the forecast.
+    Patches have `d_model` features before they take the width of the language model,
+    and the head reads the first `d_ff` features of each token.
 
     References
     ----------
@@ -198,7 +196,7 @@ class BALMTSFNetwork(ForecastNetwork):
         self.dropout = nn.Dropout(dropout)
 
     def training_context(self) -> AbstractContextManager[object]:
-        """Keep what the language model makes of texts, while inside."""
+        """Keep the states of texts in the language model while inside."""
         return self.text.training_context()
 
     def window_features(self, context: Tensor) -> Features:
@@ -213,10 +211,7 @@ class BALMTSFNetwork(ForecastNetwork):
         target: Tensor | None = None,
         features: Features | None = None,
     ) -> ForecastOutput:
-        """Forecast; with a target, align both modalities too.
-
-        See `ForecastNetwork.forward` for shapes.
-        """
+        """Forecast; with a target, align both modalities too."""
         window = self.norm(context)
         if features is None or "token_ids" not in features:
             features = self.window_features(context)

@@ -132,10 +132,7 @@ class CALFNetwork(ForecastNetwork):
         target: Tensor | None = None,
         features: Features | None = None,
     ) -> ForecastOutput:
-        """Forecast by the temporal branch; with a target, run the textual one too.
-
-        See `ForecastNetwork.forward` for shapes.
-        """
+        """Forecast by the temporal branch; with a target, run the source branch too."""
         window = self.norm(context)
         tokens = self.embedding(window.values)
         states = self.time_backbone(tokens)

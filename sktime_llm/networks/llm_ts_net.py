@@ -1,7 +1,7 @@
 """LLM-TS Net: prompts from a pool, attention in time then space, descriptions."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -47,8 +47,7 @@ class LLMTSNetwork(ForecastNetwork):
 
     Windows may have any number of variates, and their patches are tokens. There is no
     text without `descriptions` and no prompt pool if `n_prompts` is 0. `uncertainty`
-    forecasts a Gaussian, trained by its negative log-likelihood instead of `task_loss`;
-    `selection_loss_weight` is of the loss that keeps all prompts in use.
+    forecasts a Gaussian, trained by its negative log-likelihood instead of `task_loss`.
 
     References
     ----------
@@ -125,10 +124,7 @@ class LLMTSNetwork(ForecastNetwork):
         target: Tensor | None = None,
         features: Features | None = None,
     ) -> ForecastOutput:
-        """Forecast; NaN in context and target are values that are not known.
-
-        See `ForecastNetwork.forward` for shapes.
-        """
+        """Forecast; context and target are NaN where values are missing."""
         seen = self.encode(context, features)
         steps = self.head(seen.state).transpose(1, 2)
         forecast = steps * seen.scale + seen.loc
@@ -168,7 +164,7 @@ class LLMTSNetwork(ForecastNetwork):
     def _normalize(
         self, context: Tensor, features: Features | None
     ) -> tuple[Normalized, Tensor]:
-        """Fill gaps; give windows, and (batch, channel, time, value and flag)."""
+        """Fill gaps; return windows, and (batch, channel, time, value and flag)."""
         filled = fill_gaps(context, (features or {}).get("last_observed"))
         window = self.norm(filled.values, filled.observed_mask)
         steps = torch.stack(
@@ -196,24 +192,22 @@ class LLMTSNetwork(ForecastNetwork):
         if variance is None:
             task = DISTANCES[self.task_loss](forecast, truth)
         else:
-            task = F.gaussian_nll_loss(
-                forecast.to(truth.dtype), truth, variance[observed]
-            )
+            means = forecast.to(truth.dtype)
+            task = F.gaussian_nll_loss(means, truth, variance[observed])
         losses = {"loss": task, "task": task}
         if selection is not None and self.pool is not None:
-            losses["pool_in_use"] = _in_use(selection, len(self.pool.keys))
+            counts = usage_counts(selection.indices, len(self.pool.keys))
+            # a tensor, as reading it would wait for a GPU
+            losses["pool_in_use"] = share_in_use(counts.to(selection.scores.dtype))
             if self.selection_loss_weight:
                 losses["selection"] = selection_loss(selection.scores.to(target.dtype))
                 weighted = self.selection_loss_weight * losses["selection"]
                 losses["loss"] = task + weighted
         return losses
 
-    def training_context(self) -> AbstractContextManager[object]:
-        """Train the pooling of the descriptions while inside, then keep the result."""
-        return self._settling()
-
     @contextmanager
-    def _settling(self) -> Iterator[None]:
+    def training_context(self) -> Iterator[None]:
+        """Train the pooling of the descriptions while inside, then keep the result."""
         try:
             yield
         finally:
@@ -231,10 +225,10 @@ def _head(d_model: int, prediction_length: int, dropout: float) -> nn.Module:
 
 
 def _variance(raw: Tensor, scale: Tensor) -> Tensor:
-    """Variance of two parts, in units of the window's square scale and of the data.
+    """Return the sum of a variance relative to the window's and one of the data.
 
     A window that is nearly constant tells nothing of what may follow. `raw` is (batch,
-    channel, 2 * prediction_length), `scale` that of the window, (batch, 1, channel).
+    channel, 2 * prediction_length), the window's scale (batch, 1, channel).
     """
     parts = F.softplus(raw.to(scale.dtype)).transpose(1, 2)
     of_window, of_data = parts.chunk(2, dim=1)
@@ -245,8 +239,3 @@ def _series_of(context: Tensor, features: Features | None) -> Tensor:
     if features is not None and "series" in features:
         return features["series"]
     return torch.zeros(len(context), dtype=torch.int64, device=context.device)
-
-
-def _in_use(selection: PromptSelection, n_prompts: int) -> Tensor:
-    counts = usage_counts(selection.indices, n_prompts).to(selection.scores.dtype)
-    return share_in_use(counts)  # a tensor: reading it would wait for a GPU

@@ -1,13 +1,12 @@
 """Requests to the chat completions of an OpenAI-compatible endpoint.
 
-The `openai` client (read at 3.57) does not keep what is promised here. It reads the
-body of an error without a limit of size. It limits the time of each read, not of an
-attempt, so a server that sends ``100 Continue`` for ever holds it for ever. Its waits
-before retries have fixed lengths and end neither for a failure elsewhere nor for an
-interrupt. It keeps the key as an attribute. So this is httpx2, on which `openai` is
-built, with tenacity for the retries, on an event loop, where a deadline, a failure or
-an interrupt ends whatever is going on. One promise is beyond it: httpx2's own log shows
-the status line and the headers of answers, and a key that a server puts into these.
+The `openai` client (read at 3.57) reads the body of an error without a limit of size.
+It limits the time of each read, not of an attempt, so a server that sends ``100
+Continue`` for ever holds it for ever. Neither a failure elsewhere nor an interrupt ends
+its waits before retries. It keeps the key as an attribute. Here, httpx2 and tenacity
+run on an event loop, where a deadline, a failure or an interrupt ends everything. One
+limit: the log of httpx2 shows the status line and the headers of answers, with a key
+that a server puts there.
 """
 
 import json
@@ -87,8 +86,7 @@ class ChatCompletions(NamedTuple):
     ) -> tuple[int, str] | None:
         """Send requests and pass on the number and the text of each as it comes.
 
-        The first failure, or OSError of `receive`, stops the rest; its number and the
-        reason are returned.
+        Return the number and the reason of the first failure, which stops the rest.
         """
         # the loop has a thread of its own, as the caller's may run another
         contents = [json.dumps(body).encode() for body in bodies]

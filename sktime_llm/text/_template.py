@@ -1,5 +1,6 @@
 """Descriptions from a template: deterministic, offline, without a language model."""
 
+from bisect import bisect
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,8 +9,11 @@ from sktime_llm.text._characteristics import Characteristics, characterize
 from sktime_llm.text._interface import Describer, NamedSeries
 from sktime_llm.text._seasons import Season
 
-_NO_TREND, _WEAK, _STRONG = 0.05, 0.3, 0.7
-_SMOOTH, _ROUGH = 0.3, 1.0
+_NO_TREND = 0.05
+_STRENGTHS = 0.3, 0.7  # below them weak and moderate, else strong
+_HARDLY = 0.15
+_ROUGHNESSES = 0.3, 1.0
+_VOLATILITIES = "Smooth", "Moderately volatile", "Erratic"
 _GROWTH = 1.5
 _FAR_FROM_MEAN = 0.5
 _ZERO = 1e-6
@@ -56,9 +60,7 @@ class TemplateDescriber(Describer):
 def statistics_in_words(series: NamedSeries) -> str:
     """Put the statistics of a series into a few short sentences."""
     facts = characterize(series.values, series.seasonal_period)
-    steps = _count(facts.n_steps, "step") + (
-        f" of {series.step}" if series.step else ""
-    )
+    steps = _steps(facts.n_steps) + (f" of {series.step}" if series.step else "")
     if facts.n_observed == 0:
         return f"{steps}. All values are missing."
     if facts.deviation == 0:
@@ -68,7 +70,7 @@ def statistics_in_words(series: NamedSeries) -> str:
     missing = facts.n_steps - facts.n_observed
     if missing:
         share = max(1, round(100 * missing / facts.n_steps))
-        gap = _count(facts.longest_gap, "step")
+        gap = _steps(facts.longest_gap)
         sentences.append(f"{share}% missing, longest gap {gap}")
     return ". ".join(sentences) + "."
 
@@ -96,7 +98,7 @@ def _trend(facts: Characteristics) -> str:
     if facts.trend_strength < _NO_TREND:
         return "No trend"
     direction = "upward" if facts.change > 0 else "downward"
-    strength = _strength(facts.trend_strength).capitalize()
+    strength = ("Weak", "Moderate", "Strong")[bisect(_STRENGTHS, facts.trend_strength)]
     sign = "+" if facts.change > 0 else ""
     return f"{strength} {direction} trend, {sign}{number(facts.change)} in all"
 
@@ -105,21 +107,18 @@ def _seasonality(seasons: tuple[Season, ...], seasonal_period: int | None) -> li
     if not seasons:
         return []
     first = seasons[0]
-    if seasonal_period is not None and first.autocorrelation < _WEAK / 2:
+    if seasonal_period is not None and first.autocorrelation < _HARDLY:
         return [f"Hardly repeats every {first.lag} steps"]
-    adverb = {"weak": "weakly", "moderate": "clearly", "strong": "strongly"}
+    adverbs = ("weakly", "clearly", "strongly")
     parts = [
-        f"every {season.lag} steps, {adverb[_strength(season.autocorrelation)]}"
-        for season in seasons
+        f"every {one.lag} steps, {adverbs[bisect(_STRENGTHS, one.autocorrelation)]}"
+        for one in seasons
     ]
     return ["Repeats " + ", and ".join(parts)]
 
 
 def _volatility(facts: Characteristics) -> str:
-    if facts.roughness < _SMOOTH:
-        word = "Smooth"
-    else:
-        word = "Moderately volatile" if facts.roughness < _ROUGH else "Erratic"
+    word = _VOLATILITIES[bisect(_ROUGHNESSES, facts.roughness)]
     if 1 / _GROWTH <= facts.roughness_growth <= _GROWTH:
         return f"{word} from step to step"
     later = "more" if facts.roughness_growth > 1 else "less"
@@ -134,12 +133,6 @@ def _ending(facts: Characteristics) -> list[str]:
     return [f"Ends {'above' if facts.recent > 0 else 'below'} the mean"]
 
 
-def _strength(share: float) -> str:
-    if share < _WEAK:
-        return "weak"
-    return "moderate" if share < _STRONG else "strong"
-
-
 def number(value: float) -> str:
     """Write a number with three significant digits, and not more digits than needed."""
     if value == 0 or 1e-4 <= abs(value) < 1e7:
@@ -149,5 +142,5 @@ def number(value: float) -> str:
     return f"{value:.2e}"
 
 
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+def _steps(n: int) -> str:
+    return f"{n} step{'s' * (n != 1)}"

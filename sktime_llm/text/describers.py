@@ -125,6 +125,6 @@ def _by_name(
 
 
 def _listed(names: Sequence[Hashable]) -> str:
-    text = ", ".join(repr(name) for name in names[:_MAX_NAMES])
+    text = ", ".join(map(repr, names[:_MAX_NAMES]))
     rest = len(names) - _MAX_NAMES
     return f"{text} and {rest} more" if rest > 0 else text
