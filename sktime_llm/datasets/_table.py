@@ -119,18 +119,9 @@ def read_table(
     check_parameters(locals(), _CONSTRAINTS)
     alias = None if frequency is None else period_alias(frequency)
     source = open_source(Path(path), separator, skip_rows, time_column)
-    (times_name,) = source.find(time_column, "time column")
-    ids = source.find(id_column, "id column")
-    targets = None if target is None else source.find(target, "target")
-    every = [times_name, *ids, *(targets or [])]
-    if targets == [] or len(set(every)) < len(every):
-        raise InputError(
-            f"Got the time column {times_name!r}, the id columns {ids} and the targets "
-            f"{targets}; expected at least one target, and no column twice."
-        )
-    values, left_out = read_targets(
-        source, targets, [times_name, *ids], decimal, thousands
-    )
+    times_name, ids, targets = _find_columns(source, time_column, id_column, target)
+    taken = [times_name, *ids]
+    values, left_out = read_targets(source, targets, taken, decimal, thousands)
     times = read_times(source, times_name, date_format, alias)
     series, keys = _number_series(source, ids)
     names = [" / ".join(key) for key in keys.itertuples(index=False)] or [""]
@@ -149,7 +140,7 @@ def read_table(
     if report is not None:
         how = f"filled by {missing}" if missing in FILLS else "kept as NaN"
         n_values = int(values.loc[rows.times.index].isna().sum().sum())
-        counts = ("row", len(y) - len(rows.times)), ("value", n_values)
+        n_missing = {"row": len(y) - len(rows.times), "value": n_values}
         found = {
             "times": [times_name],
             "targets": values.columns,
@@ -157,11 +148,26 @@ def read_table(
             "left out": [f"{name} ({reason})" for name, reason in left_out.items()],
             f"left out, shorter than {min_length} rows": short,
             f"missing, {how}": [
-                f"{n} {what}{'s' * (n > 1)}" for what, n in counts if n
+                f"{n} {what}{'s' * (n > 1)}" for what, n in n_missing.items() if n
             ],
         }
         _report(report, rows, found)
     return _set_index(y, index, series, keys, times_name)
+
+
+def _find_columns(
+    source: Source, time_column: str, id_column: Columns, target: Columns
+) -> tuple[object, list[object], list[object] | None]:
+    (times_name,) = source.find(time_column, "time column")
+    ids = source.find(id_column, "id column")
+    targets = None if target is None else source.find(target, "target")
+    every = [times_name, *ids, *(targets or [])]
+    if targets == [] or len(set(every)) < len(every):
+        raise InputError(
+            f"Got the time column {times_name!r}, the id columns {ids} and the targets "
+            f"{targets}; expected at least one target, and no column twice."
+        )
+    return times_name, ids, targets
 
 
 def _number_series(

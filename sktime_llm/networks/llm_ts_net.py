@@ -93,30 +93,22 @@ class LLMTSNetwork(ForecastNetwork):
                 nn.LayerNorm(d_model, elementwise_affine=False),
             )
             self.pool = PromptPool(n_prompts, prompt_length, d_model, n_selected)
+        attention = {"intra_series": intra_series, "inter_series": inter_series}
         self.blocks = nn.ModuleList(
-            TimeSpaceBlock(
-                d_model,
-                n_heads,
-                n_kv_heads,
-                d_ff,
-                dropout,
-                intra_series=intra_series,
-                inter_series=inter_series,
-            )
+            TimeSpaceBlock(d_model, n_heads, n_kv_heads, d_ff, dropout, **attention)
             for _ in range(n_blocks)
         )
         n_tokens = n_patches + (n_selected * prompt_length if n_prompts else 0)
         self.summary = nn.Linear(n_tokens * d_model, d_model)
         self.descriptions = descriptions
-        self.fusion = (
-            CrossModalFusion(d_model, descriptions.width, n_heads, dropout)
-            if descriptions is not None
-            else None
-        )
+        self.fusion: CrossModalFusion | None = None
+        if descriptions is not None:
+            width = descriptions.width
+            self.fusion = CrossModalFusion(d_model, width, n_heads, dropout)
         self.head = _head(d_model, prediction_length, dropout)
-        self.variance_head = (
-            _head(d_model, 2 * prediction_length, dropout) if uncertainty else None
-        )
+        self.variance_head: nn.Module | None = None
+        if uncertainty:
+            self.variance_head = _head(d_model, 2 * prediction_length, dropout)
 
     def forward(
         self,

@@ -51,21 +51,21 @@ class EndpointDescriber(Describer):
     extra_body : mapping, optional
         More fields of the request, such as ``{"seed": 1}``.
     timeout : float, default=60.0
-        Most seconds of an attempt, from the connection to the end of the answer.
+        Maximum seconds of an attempt, from the connection to the end of the answer.
     max_retries : int, default=3
-        Attempts after the first, where an attempt ended in a time-out, a broken
-        connection, or status 429 or 5xx.
+        Attempts after the first, if one ends in a time-out, a broken connection, or
+        status 429 or 5xx.
     backoff : float, default=1.0
-        Seconds before the first retry, doubled for each further one. A ``Retry-After``
-        of the server counts instead.
+        Seconds before the first retry, doubled for each further one, unless the server
+        sends ``Retry-After``.
     max_wait : float, default=60.0
-        Most seconds before a retry. It is an error if the server asks for more.
+        Maximum seconds before a retry; it is an error if the server asks for more.
     max_concurrency : int, default=4
-        Most requests at the same time.
+        Maximum number of concurrent requests.
     cache_dir : str or path, optional
-        Folder that keeps the texts by the content of the request: base URL, model,
-        prompt and all that is sent, but not the key. What is there is not asked again,
-        in any process. Texts that came before a failure are kept, too.
+        Folder that keeps texts by the content of the request, without the key. Cached
+        texts are not requested again, in any process. Texts that arrived before a
+        failure are kept, too.
     verbose : int, default=1
         1 shows a progress bar on a terminal if it takes long, 0 shows none.
 
@@ -137,16 +137,15 @@ class EndpointDescriber(Describer):
         texts = [cache.get({"url": url, "body": body}) for body in bodies]
         missing = [i for i, text in enumerate(texts) if text is None]
         if missing:
-            with progress_bar(
-                len(missing), "describing", "series", self.verbose
-            ) as bar:
+            bar = progress_bar(len(missing), "describing", "series", self.verbose)
 
-                def receive(number: int, text: str) -> None:
-                    i = missing[number]
-                    cache.put({"url": url, "body": bodies[i]}, text)
-                    texts[i] = text
-                    bar.update()
+            def receive(number: int, text: str) -> None:
+                i = missing[number]
+                cache.put({"url": url, "body": bodies[i]}, text)
+                texts[i] = text
+                bar.update()
 
+            with bar:
                 failure = self._ask(url, [bodies[i] for i in missing], receive)
             # raised here, the error holds no frame in which the key could be found
             if failure is not None:

@@ -169,15 +169,12 @@ class LanguageModel(NamedTuple):
     def encode(self, prompts: Sequence[str]) -> Any:
         """Tokenize prompts, padded on the left; as chats if the model is for chats."""
         if self.tokenizer.chat_template:
-            prompts = [
-                self.tokenizer.apply_chat_template(
-                    [{"role": "user", "content": prompt}],
-                    tokenize=False,
-                    add_generation_prompt=True,
-                    enable_thinking=False,  # ignored by templates without it
-                )
-                for prompt in prompts
-            ]
+            prompts = self.tokenizer.apply_chat_template(
+                [[{"role": "user", "content": prompt}] for prompt in prompts],
+                tokenize=False,
+                add_generation_prompt=True,
+                enable_thinking=False,  # ignored by templates without it
+            )
         return self.tokenizer(
             list(prompts),
             add_special_tokens=not self.tokenizer.chat_template,
@@ -248,7 +245,7 @@ def _load(
     )
 
     config = load_config(name, revision)
-    # an encoder says that it is none; a decoder says nothing of it
+    # encoders say that they are no decoders; decoders need not say that they are
     if getattr(config, "is_decoder", True) is False:
         raise UnsupportedBackboneError(
             f"model={name!r} is a {config.model_type!r} model, an encoder, which "
@@ -262,7 +259,7 @@ def _load(
         model = random_model(auto_class, config, _TINY_SEED)
     else:
         model = read_weights(auto_class, name, revision, dtype=dtype, parameter="model")
-    # of the model's own settings only the ends: others might draw at random
+    # of the model's own settings keep only the end tokens: others might add randomness
     model.generation_config = GenerationConfig(
         eos_token_id=model.generation_config.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
