@@ -156,44 +156,47 @@ def main() -> None:
         lambda settings: run(args, settings),
         lambda settings: f"{settings['method']}, {settings['period']}",
     )
-    found: list[dict] = []
+    found = []
+    # what was published is of the test part
+    reference = args.reference if args.part == "test" else None
     for record in records:
         found.append(record)
         if len(found) % len(args.method) == 0:
-            # what was published is of the test part
-            beside = args.reference if args.part == "test" else None
-            report(record["period"], found[-len(args.method) :], beside)
-    for method in args.method:
-        report_all([record for record in found if record["method"] == method])
+            print(f"{record['competition']} {record['period']}, {args.part}")
+            show(beside(pd.DataFrame(found[-len(args.method) :]), reference))
+    print(f"{args.competition}, all of these periods, {args.part}")
+    show(over_periods(beside(pd.DataFrame(found), reference)))
 
 
-def report(period: str, records: list[dict], reference: Path | None) -> None:
-    """Print the errors of one period, beside those of the competition's methods."""
-    rows = {r["method"]: {e: r[e] for e in ERRORS} for r in records}
-    if reference is not None:
-        published = pd.read_csv(reference)
-        published = published[published["period"] == period]
-        # a method without forecasts of this period has no MASE
-        published = published.dropna(subset="mase").set_index("method")
-        rows = {**published[["smape", "mase"]].to_dict("index"), **rows}
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=list(ERRORS))
-    first = records[0]
-    print(f"{first['competition']} {period}, {first['series']} series, {first['part']}")
+def beside(found: pd.DataFrame, reference: Path | None) -> pd.DataFrame:
+    """Put the errors of a competition's own methods beside those of some runs."""
+    rows = found[["method", "period", "series", "points", *ERRORS]]
+    if reference is None:
+        return rows
+    sizes = rows[["period", "series", "points"]].drop_duplicates()
+    # a method without forecasts of a period has no MASE there
+    published = pd.read_csv(reference).dropna(subset="mase").merge(sizes)
+    return pd.concat([rows, published])
+
+
+def over_periods(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the errors over the points, or series, of all periods together."""
+    complete = rows.groupby("method")["period"].transform("nunique")
+    rows = rows[complete == rows["period"].nunique()]
+    weights = {"smape": "points", "mape": "points", "mase": "series"}
+    sums = {
+        error: (rows[error] * rows[weight]).groupby(rows["method"]).sum(min_count=1)
+        / rows[weight].groupby(rows["method"]).sum()
+        for error, weight in weights.items()
+    }
+    return pd.DataFrame(sums).reset_index()
+
+
+def show(rows: pd.DataFrame) -> None:
+    """Print the errors of methods, the best first."""
+    table = rows.set_index("method")[list(ERRORS)].astype(float)
     print(table.sort_values("smape").to_string(float_format="%.3f", na_rep=""))
     print(flush=True)
-
-
-def report_all(records: list[dict]) -> None:
-    """Print one method's errors over the points, or series, of all periods."""
-    points, series = ([r[count] for r in records] for count in ("points", "series"))
-    smape, mape, mase = (
-        np.average([r[error] for r in records], weights=weights)
-        for error, weights in zip(ERRORS, (points, points, series), strict=True)
-    )
-    print(
-        f"{records[0]['method']}, {', '.join(r['period'] for r in records)}: "
-        f"sMAPE {smape:.2f}, MAPE {mape:.2f}, MASE {mase:.3f}"
-    )
 
 
 def parse_arguments() -> argparse.Namespace:

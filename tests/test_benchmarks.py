@@ -255,9 +255,11 @@ def test_competitions_beside_the_published_rows(call, competition):
     options += ["--backbone", "tiny-random"]
     options += ["--reference", competition / "methods.csv"]
     printed = call("competitions", *options)
-    heading, _, *rows = printed.split("\n\n")[0].splitlines()
-    assert heading == "M3 yearly, 8 series, test"
-    assert [row.split(maxsplit=1)[0] for row in rows] == ["best", "both"]
+    of_period, of_all, _ = printed.split("\n\n")
+    assert of_period.startswith("M3 yearly, test\n")
+    for table in (of_period, of_all):
+        rows = table.splitlines()[3:]
+        assert [row.split(maxsplit=1)[0] for row in rows] == ["best", "both"]
     (record,) = map(json.loads, (competition / "results.jsonl").open())
     assert (record["series"], record["points"]) == (8, 16)
     assert len(record["of_each"]) == 4
@@ -270,6 +272,19 @@ def test_competitions_validate_on_the_last_block_of_training(load, competition):
     train, block = held_out["N3"]
     assert train.tolist() == list(range(10, 10 + 3 * 8, 3))
     assert block.tolist() == [34, 37]
+
+
+def test_errors_over_periods_count_points_and_series(load):
+    rows = pd.DataFrame(
+        [
+            ("a", "yearly", 1, 3, 10.0, 1.0, 1.0),
+            ("a", "other", 3, 1, 20.0, 2.0, 2.0),
+            ("b", "other", 3, 1, 5.0, 5.0, 5.0),
+        ],
+        columns=["method", "period", "series", "points", "smape", "mape", "mase"],
+    )
+    (row,) = load("competitions").over_periods(rows).itertuples(index=False)
+    assert tuple(row) == ("a", 12.5, 1.25, 1.75)
 
 
 def test_errors_of_competitions(load):
