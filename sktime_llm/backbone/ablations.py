@@ -14,17 +14,12 @@ from sktime_llm.backbone.loading import BackboneChoice
 class AblationBackbone(Backbone):
     """Replacement for the language model in an ablation.
 
-    Follows the ablations of [1]_: the language model is removed, or replaced by a
-    single layer of its own width that is trained from scratch. Its word embeddings are
-    replaced by random ones of the same shape.
+    Follows the ablations of Tan et al. (NeurIPS 2024, arXiv 2406.16964): the language
+    model is removed, or replaced by a single layer of its own width that is trained
+    from scratch. Its word embeddings are replaced by random ones of the same shape.
 
     `choice` gives the tokenizer and the seed of the word embeddings, `config` their
     shape, and `layer`, if any, takes (batch, token, hidden_size) to the same.
-
-    References
-    ----------
-    .. [1] M. Tan et al. (2024). Are Language Models Actually Useful for Time Series
-       Forecasting? NeurIPS. arXiv 2406.16964.
     """
 
     max_tokens = None
@@ -95,13 +90,8 @@ class AttentionLayer(nn.Module):
 
     def forward(self, tokens: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """(batch, token, d_model) to the same."""
-        mixed, _ = self.attention(
-            tokens,
-            tokens,
-            tokens,
-            key_padding_mask=_padding(attention_mask),
-            need_weights=False,
-        )
+        padding = _padding(attention_mask)
+        mixed, _ = self.attention(tokens, tokens, tokens, padding, need_weights=False)
         return self.norm(tokens + mixed)
 
 

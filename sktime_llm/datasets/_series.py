@@ -142,12 +142,8 @@ def lay_out(
         expected = rows.time(rows.ordinals[i - 1] + step)
         if rows.alias is not None:
             expected += f" ({rows.frequency})"
-        rows.fail(
-            i,
-            f", expected {expected}",
-            "Add the missing rows, or give --missing keep, interpolate or ffill, or "
-            "another --frequency",
-        )
+        advice = "Add the missing rows, or give --missing keep, interpolate or ffill"
+        rows.fail(i, f", expected {expected}", f"{advice}, or another --frequency")
     places = np.cumsum(np.r_[0, distances.astype(int)])
     table = np.full((places[-1] + 1, values.shape[1]), np.nan)
     table[places] = values.to_numpy()[rows.times.index]
@@ -161,15 +157,13 @@ def lay_out(
 def _check_no_missing_value(rows: Rows, values: pd.DataFrame) -> None:
     found = np.argwhere(values.loc[rows.times.index].isna().to_numpy())
     if len(found):
-        i, j = found[0]
-        name, position = values.columns[j], rows.times.index[i]
-        rows.source.fail(
-            name,
-            position,
+        position, name = rows.times.index[found[0, 0]], values.columns[found[0, 1]]
+        problem = (
             f"missing value ({str(rows.source.frame[name].iloc[position])!r}). Fill it "
             f"in, give --missing interpolate or ffill, or --missing keep for methods "
-            f"that take missing values.",
+            f"that take missing values."
         )
+        rows.source.fail(name, position, problem)
 
 
 def fill(

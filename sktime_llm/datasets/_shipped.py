@@ -44,7 +44,7 @@ class Dataset:
 
 
 # Loader of sktime, seasonal period and horizon. Horizons leave at least two seasons to
-# train on in the first of three folds. Lynx is yearly, with a cycle of about ten years.
+# train on in the first of three folds.
 _SHIPPED = {
     "airline": ("load_airline", 12, 12),
     "lynx": ("load_lynx", 10, 10),
@@ -78,8 +78,7 @@ def load_dataset(name: str) -> Dataset:
     ``"airline"``, ``"shampoo_sales"`` and ``"pbs"`` are monthly, ``"lynx"`` is yearly
     with a cycle of about ten years, ``"us_consumption"`` is quarterly, and
     ``"us_change"`` holds that series and four others as variates. The last 39 months
-    of ``"pbs"`` are all zero, so scores on it tell little more than whether a
-    forecaster stays there.
+    of ``"pbs"`` are all zero, so scores on it tell little.
 
     Parameters
     ----------

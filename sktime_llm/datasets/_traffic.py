@@ -47,8 +47,8 @@ def load_pems(
         hour. PeMS03 and PeMS07 have flow only.
     start : str, pandas.Timestamp or None, default="published"
         Time of the first row. ``"published"`` is midnight of 2018-09-01 (PeMS03),
-        2018-01-01 (PeMS04), 2017-05-01 (PeMS07) or 2016-07-01 (PeMS08), as [1]_ states
-        them. None gives rows numbered from 0.
+        2018-01-01 (PeMS04), 2017-05-01 (PeMS07) or 2016-07-01 (PeMS08), from [1]_. None
+        gives rows numbered from 0.
     sensor_ids : str or Path, optional
         Text file with one sensor id per line, in the order of the array, such as the
         one published with PeMS03. Default: sensors are numbered from 0.
@@ -185,12 +185,10 @@ def load_dcrnn(
     key : str, optional
         Name of the table in the file. Default: the published one.
     zero_is_missing : bool, default=True
-        Turn zeros into NaN. They mark missing readings, and the published errors leave
-        them out.
+        Turn zeros, which mark missing readings, into NaN. Published errors omit them.
     regular : bool, default=True
-        Insert rows of NaN where the file leaves out times, so that the index has a
-        frequency; in PEMS-BAY also for the hour that the clocks skip on 12 March. False
-        keeps the rows of the file.
+        Insert rows of NaN for missing times, so that the index has a frequency; in
+        PEMS-BAY also for the hour that the clocks skip on 12 March.
 
     Returns
     -------
@@ -201,8 +199,7 @@ def load_dcrnn(
     Raises
     ------
     InputError
-        If there is no such file, data set or key, or the table does not hold speeds
-        over time.
+        If there is no such file, data set or key, or its table is not of speeds.
     MissingPackageError
         If PyTables is not installed.
 

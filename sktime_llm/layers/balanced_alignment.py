@@ -35,16 +35,11 @@ class Alignment(NamedTuple):
 
 
 class ContrastiveAlignment(nn.Module):
-    """InfoNCE between series and texts, with a learned temperature [1]_.
+    """InfoNCE (arXiv 1807.03748) of series and texts, with a learned temperature.
 
     Each series, the query, has its own text as the positive and the texts of the other
     series of the batch as negatives. The temperature divides similarities; it is
     learned in logarithms, so that it stays positive.
-
-    References
-    ----------
-    .. [1] A. van den Oord et al. (2018). Representation Learning with Contrastive
-       Predictive Coding. arXiv 1807.03748.
     """
 
     def __init__(self, init_temperature: float) -> None:

@@ -7,16 +7,11 @@ from sktime_llm.errors import InputError
 
 
 class GroupedQueryAttention(nn.Module):
-    """Grouped-query attention [1]_, of a sequence to itself or to another.
+    """Grouped-query attention (arXiv 2305.13245), to the sequence or to another.
 
     The query heads form `n_kv_heads` groups, and the heads of a group read the same
     keys and values. With ``n_kv_heads=n_heads`` this is multi-head attention, with 1 it
     is multi-query attention. No matrix of all pairs of tokens is kept.
-
-    References
-    ----------
-    .. [1] J. Ainslie et al. (2023). GQA: Training Generalized Multi-Query Transformer
-       Models from Multi-Head Checkpoints. EMNLP. arXiv 2305.13245.
     """
 
     def __init__(

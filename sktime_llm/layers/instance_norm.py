@@ -17,14 +17,8 @@ class Normalized(NamedTuple):
 class InstanceNorm(nn.Module):
     """Normalize each window and variate over time; nothing is learned or stored.
 
-    Known as RevIN without the affine part [1]_. The variance is the biased one.
-
-    `eps` is added to it, so that constant windows stay finite.
-
-    References
-    ----------
-    .. [1] T. Kim et al. (2022). Reversible Instance Normalization for Accurate
-       Time-Series Forecasting against Distribution Shift. ICLR.
+    Known as RevIN (Kim et al., ICLR 2022) without the affine part. `eps` is added to
+    the biased variance, so that constant windows stay finite.
     """
 
     def __init__(self, eps: float = 1e-5) -> None:

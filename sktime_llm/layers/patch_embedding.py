@@ -12,14 +12,9 @@ def count_patches(context_length: int, patch_length: int, patch_stride: int) -> 
 class PatchEmbedding(nn.Module):
     """Cut each series into overlapping patches and embed them as tokens.
 
-    The end of a series is padded by its last value for one stride [1]_. A convolution
-    of width 3 over the patches, circular at the ends, takes patches to `d_model`
-    features, and a linear map takes these to the width of the tokens.
-
-    References
-    ----------
-    .. [1] Y. Nie et al. (2023). A Time Series is Worth 64 Words: Long-term Forecasting
-       with Transformers. ICLR. arXiv 2211.14730.
+    The end of a series is padded by its last value for one stride, as in PatchTST
+    (arXiv 2211.14730). A convolution of width 3 over the patches, circular at the ends,
+    takes patches to `d_model` features, and a linear map takes these to `d_token`.
     """
 
     def __init__(

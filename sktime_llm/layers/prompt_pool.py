@@ -25,18 +25,13 @@ class PromptSelection(NamedTuple):
 class PromptPool(nn.Module):
     """Key-value pairs; a query takes the prompts whose keys fit it best.
 
-    A query q is scored against each key k by additive attention [1]_,
+    A query q is scored against each key k by additive attention (arXiv 1409.0473),
     ``v^T tanh(W_q q + W_k k)``. The `n_selected` best keys give their values, each of
     `prompt_length` tokens, times the softmax of the scores.
 
     The softmax is over the whole pool, not over the chosen prompts, so that every key
     has a gradient, even if a single prompt is chosen. This is our choice, as is the
     loss that `selection_loss` computes.
-
-    References
-    ----------
-    .. [1] D. Bahdanau et al. (2015). Neural Machine Translation by Jointly Learning to
-       Align and Translate. ICLR. arXiv 1409.0473.
     """
 
     def __init__(
@@ -74,17 +69,12 @@ class PromptPool(nn.Module):
 def selection_loss(scores: Tensor) -> Tensor:
     """One minus the mutual information of series and prompt, as a share of its maximum.
 
-    With p the softmax of a series' scores, the information [1]_ is the entropy of the
-    mean p less the mean entropy of p. It is largest, and the loss 0, if each series is
-    sure of its prompt and all prompts are used equally; the loss is 1 if all series
-    have the same p, as in a pool that has collapsed.
+    With p the softmax of a series' scores, the information (Gomes et al., NeurIPS 2010)
+    is the entropy of the mean p less the mean entropy of p. It is largest, and the loss
+    0, if each series is sure of its prompt and all prompts are used equally; the loss
+    is 1 if all series have the same p, as in a pool that has collapsed.
 
     The scores are `PromptSelection.scores` of 2 or more prompts.
-
-    References
-    ----------
-    .. [1] R. Gomes, A. Krause, P. Perona (2010). Discriminative Clustering by
-       Regularized Information Maximization. NeurIPS.
     """
     n_prompts = scores.shape[-1]
     if n_prompts < 2:

@@ -150,15 +150,10 @@ class Modalities(NamedTuple):
 
 
 class BALMTSFNetwork(ForecastNetwork):
-    """The network of BALM-TSF [1]_; every variate of a window is a series of its own.
+    """The network of BALM-TSF, arXiv 2509.00622; every variate is a series of its own.
 
     Patches have `d_model` features before they take the width of the language model,
     and the head reads the first `d_ff` features of each token.
-
-    References
-    ----------
-    .. [1] S. Zhou et al. (2025). BALM-TSF: Balanced Multimodal Alignment for LLM-Based
-       Time Series Forecasting. CIKM. arXiv 2509.00622.
     """
 
     def __init__(

@@ -77,17 +77,12 @@ class SourceBranch(nn.Module):
 
 
 class CALFNetwork(ForecastNetwork):
-    """The network of CALF [1]_: variates as tokens of two branches of a language model.
+    """The network of CALF, arXiv 2403.07300: variates as tokens of two branches.
 
     Windows may have any number of variates. The source branch guides training and never
     runs in a forecast; without one the network trains by the task loss alone. The
     variate encoder has `n_heads`, `d_ff` and `dropout`. With `residual_in_features` the
     last state in the feature loss includes the residual, the input tokens.
-
-    References
-    ----------
-    .. [1] P. Liu et al. (2025). CALF: Aligning LLMs for Time Series Forecasting via
-       Cross-modal Fine-Tuning. AAAI. arXiv 2403.07300.
     """
 
     def __init__(

@@ -43,15 +43,11 @@ class SeriesState(NamedTuple):
 
 
 class LLMTSNetwork(ForecastNetwork):
-    """The network of LLM-TS Net [1]_.
+    """The network of LLM-TS Net, arXiv 2408.14387.
 
     Windows may have any number of variates, and their patches are tokens. There is no
     text without `descriptions` and no prompt pool if `n_prompts` is 0. `uncertainty`
     forecasts a Gaussian, trained by its negative log-likelihood instead of `task_loss`.
-
-    References
-    ----------
-    .. [1] "LLM-TS Net" (2024). arXiv 2408.14387.
     """
 
     def __init__(

@@ -33,14 +33,12 @@ def check_prompt(template: str) -> None:
         if not unknown:
             template.format(**dict.fromkeys(_FIELDS, ""), **dict.fromkeys(_COUNTS, 1))
     except (ValueError, LookupError, TypeError) as error:
-        raise InputError(
-            f"the prompt template cannot be read ({error}); write a brace that is "
-            "meant as such twice."
-        ) from error
+        problem = f"the prompt template cannot be read ({error})"
+        raise InputError(f"{problem}; write a literal brace twice.") from error
     if unknown:
         raise InputError(
             f"the prompt template has the fields {unknown}; expected some of "
-            f"{[*_FIELDS, *_COUNTS]}. Write a brace that is meant as such twice."
+            f"{[*_FIELDS, *_COUNTS]}. Write a literal brace twice."
         )
     if not fields & {"statistics", "values"}:
         raise InputError(

@@ -71,13 +71,11 @@ class EndpointDescriber(Describer):
 
     Raises
     ------
-    InputError
-        By `describe`, if a parameter is out of range.
-    MissingPackageError
-        By `describe`, if the extra ``[endpoint]`` is not installed.
+    InputError, MissingPackageError
+        By `describe`, if a parameter is out of range, or the extra ``[endpoint]`` is
+        not installed.
     DescriptionError
-        By `describe`, if the key is missing, or a series has no text in the end, with
-        its name and the reason.
+        By `describe`, if the key is missing or a series gets no text.
 
     Notes
     -----

@@ -27,9 +27,9 @@ _TINY_SEED = 2_408_014_387
 class GenerationDescriber(Describer):
     """Ask a causal language model of transformers, on this machine.
 
-    The model is found as a backbone is: in a local folder, the local Hugging Face
-    cache or the Hub. It is loaded when the first series is described. The model used
-    last stays in memory, shared by all describers, until `clear_generation_cache`.
+    The model is looked for in a local folder, the local Hugging Face cache and the Hub,
+    and loaded when the first series is described. The model used last stays in memory,
+    shared by all describers, until `clear_generation_cache`.
 
     Parameters
     ----------
@@ -66,8 +66,8 @@ class GenerationDescriber(Describer):
     Raises
     ------
     BackboneNotFoundError, BackboneCorruptedError, UnsupportedBackboneError
-        By `describe`, if the model is in none of the places, is damaged, or is not a
-        causal language model. These messages call it ``backbone``.
+        By `describe`, if the model is not found, is damaged, or is not a causal
+        language model. These messages call it ``backbone``.
     InputError
         By `describe`, if a parameter is out of range or a prompt is too long.
     DescriptionError

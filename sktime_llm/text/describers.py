@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 _MAX_NAMES = 5
-"""Names that an error lists before it only counts."""
+"""Names that an error lists; it counts the others."""
 
 
 def resolve_describer(describer: str | Describer) -> Describer:
@@ -111,9 +111,7 @@ def _by_name(
     missing = [name for name in names if name not in descriptions]
     known = set(names)
     extra = [name for name in descriptions if name not in known]
-    parts = []
-    if missing:
-        parts.append(f"no description for the series {_listed(missing)}")
+    parts = [f"no description for the series {_listed(missing)}"] if missing else []
     if extra:
         parts.append(f"descriptions for {_listed(extra)}, which are not series")
     if parts:
