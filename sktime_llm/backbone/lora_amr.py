@@ -131,13 +131,9 @@ class LoraAmrConfig(LoraConfig):
             )
 
 
-def _is_even(rank: Any) -> bool:
-    return integer(2).accepts(rank) and rank % 2 == 0
-
-
 _RANK = Constraint(
     "an even whole number of at least 2: LoRA-AMR trains a matrix of half that width",
-    _is_even,
+    lambda rank: integer(2).accepts(rank) and plain(rank) % 2 == 0,
 )
 _CONSTRAINTS = {
     "r": _RANK,
@@ -251,7 +247,7 @@ def _reduce(layer: Any, adapter_name: str, layer_name: str) -> None:
     linear = adapter_name in layer.lora_A and isinstance(
         layer.lora_A[adapter_name], nn.Linear
     )
-    # an attention that computes its projections itself would bypass the factors
+    # attention that computes its projections itself would bypass the factors
     if not linear or isinstance(base, nn.MultiheadAttention):
         raise InputError(
             f"target module {layer_name!r} is a {type(base).__name__}, expected a "
@@ -269,12 +265,8 @@ def _reduce(layer: Any, adapter_name: str, layer_name: str) -> None:
     layer.lora_dropout[adapter_name] = nn.Identity()
 
 
-def _register() -> None:
-    """Add the method to peft's tables; peft's function takes built-in names only."""
-    name: Any = LoraAmrType.LORA_AMR
-    PEFT_TYPE_TO_CONFIG_MAPPING[name] = LoraAmrConfig
-    PEFT_TYPE_TO_TUNER_MAPPING[name] = LoraAmrModel
-    PEFT_TYPE_TO_PREFIX_MAPPING[name] = LoraAmrModel.prefix
-
-
-_register()
+# peft's own function adds only methods with built-in names
+_NAME: Any = LoraAmrType.LORA_AMR
+PEFT_TYPE_TO_CONFIG_MAPPING[_NAME] = LoraAmrConfig
+PEFT_TYPE_TO_TUNER_MAPPING[_NAME] = LoraAmrModel
+PEFT_TYPE_TO_PREFIX_MAPPING[_NAME] = LoraAmrModel.prefix

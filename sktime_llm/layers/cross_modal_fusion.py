@@ -36,20 +36,16 @@ class CrossModalFusion(nn.Module):
         The texts are (series, d_text), which all windows share and which are projected
         once; or (batch, series, d_text).
         """
-        _check_one_text_per_series(states, text)
+        expected = states.shape[:2] if text.ndim == 3 else states.shape[1:2]
+        if text.shape[:-1] != expected:
+            raise InputError(
+                f"text embeddings of shape {tuple(text.shape)} for states of shape "
+                f"{tuple(states.shape)}, expected one for each of the "
+                f"{expected[-1]} series: (series, d_text) or (batch, series, d_text)."
+            )
         own = self.text_projection(text)
         memory = own if text.ndim == 3 else own.unsqueeze(0)
         # with shared texts, the series of all windows are one sequence of queries
         queries = (states + own).reshape(len(memory), -1, states.shape[-1])
         mixed = self.attention(queries, memory).view(states.shape)
         return self.norm(states + self.dropout(mixed))
-
-
-def _check_one_text_per_series(states: Tensor, text: Tensor) -> None:
-    expected = states.shape[:2] if text.ndim == 3 else states.shape[1:2]
-    if text.shape[:-1] != expected:
-        raise InputError(
-            f"text embeddings of shape {tuple(text.shape)} for states of shape "
-            f"{tuple(states.shape)}, expected one for each of the {states.shape[1]} "
-            "series: (series, d_text) or (batch, series, d_text)."
-        )

@@ -38,7 +38,9 @@ class GroupedQueryAttention(nn.Module):
         keys = self._split_heads(self.key(memory))
         values = self._split_heads(self.value(memory))
         mixed = F.scaled_dot_product_attention(queries, keys, values)
-        return self.output(self._ungroup(mixed))
+        # undo _group_queries
+        heads = mixed.unflatten(2, (self.n_heads // self.n_kv_heads, -1))
+        return self.output(heads.permute(0, 3, 1, 2, 4).flatten(2))
 
     def _split_heads(self, rows: Tensor) -> Tensor:
         """(batch, key, d_kv) to (batch, kv_head, key, d_head)."""
@@ -55,11 +57,6 @@ class GroupedQueryAttention(nn.Module):
             2, (self.n_kv_heads, self.n_heads // self.n_kv_heads, -1)
         )
         return heads.permute(0, 2, 3, 1, 4).flatten(2, 3)
-
-    def _ungroup(self, mixed: Tensor) -> Tensor:
-        """Undo `_group_queries`."""
-        heads = mixed.unflatten(2, (self.n_heads // self.n_kv_heads, -1))
-        return heads.permute(0, 3, 1, 2, 4).flatten(2)
 
 
 def _check_heads(d_model: int, n_heads: int, n_kv_heads: int) -> None:

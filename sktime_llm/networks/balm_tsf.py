@@ -101,7 +101,8 @@ class PromptBranch(nn.Module):
         mask = (token_ids != PADDING).long()
         prompts = self.prompts.expand(len(token_ids), -1, -1)
         if self.prompt_order == "text-first":
-            known = self._text_states(token_ids)
+            read, cache = self._read_text, self._cache
+            known = read(token_ids) if cache is None else cache.states(token_ids, read)
             return self.backbone.states_after(known, mask, prompts)
         words = self._embed(token_ids)
         mask = torch.cat([mask.new_ones(prompts.shape[:2]), mask], dim=1)
@@ -119,11 +120,6 @@ class PromptBranch(nn.Module):
     def _read_text(self, token_ids: Tensor) -> Tensor:
         mask = (token_ids != PADDING).long()
         return self.backbone.read(self._embed(token_ids), mask)
-
-    def _text_states(self, token_ids: Tensor) -> Tensor:
-        if self._cache is None:
-            return self._read_text(token_ids)
-        return self._cache.states(token_ids, self._read_text)
 
     @contextmanager
     def training_context(self) -> Iterator[None]:

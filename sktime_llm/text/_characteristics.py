@@ -50,7 +50,7 @@ def characterize(values: Array, seasonal_period: int | None = None) -> Character
     """Compute the characteristics of a series, (time,), NaN where missing."""
     time = np.flatnonzero(~np.isnan(values))
     n_steps, n_observed = len(values), len(time)
-    gap = _longest_gap(time, n_steps)
+    gap = int(np.diff(time, prepend=-1, append=n_steps).max()) - 1
     if n_observed == 0:
         return Characteristics(n_steps, n_observed, gap)
     unit = _unit(values[time])
@@ -95,11 +95,6 @@ def _unit(observed: Array) -> float:
     """
     largest = np.abs(observed).max()
     return float(np.ldexp(1.0, np.frexp(largest)[1] - 1)) if largest else 1.0
-
-
-def _longest_gap(time: NDArray[np.intp], n_steps: int) -> int:
-    edges = np.concatenate([[-1], time, [n_steps]])
-    return int(np.diff(edges).max()) - 1
 
 
 def _trend(time: NDArray[np.intp], observed: Array) -> tuple[float, float]:

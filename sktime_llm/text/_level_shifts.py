@@ -41,14 +41,10 @@ def find_level_shifts(
         if split is not None:
             splits.append(start + split)
             segments += [(start, start + split), (start + split, stop)]
-    edges = [0, *sorted(splits), len(observed)]
-    levels = [
-        unit * float(observed[start:stop].mean()) for start, stop in pairwise(edges)
-    ]
-    return tuple(
-        LevelShift(float(position[edge]), before, after)
-        for edge, before, after in zip(edges[1:], levels, levels[1:], strict=False)
-    )
+    splits.sort()
+    levels = [unit * float(part.mean()) for part in np.split(observed, splits)]
+    pairs = zip(splits, pairwise(levels), strict=True)
+    return tuple(LevelShift(float(position[i]), *pair) for i, pair in pairs)
 
 
 def _split(part: Array, total: float) -> int | None:
