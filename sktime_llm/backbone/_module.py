@@ -196,7 +196,7 @@ class LanguageModelBackbone(Backbone):
         super()._check_fingerprints(saved)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
-        """Move what trains; what is shared is looked up where it goes to."""
+        """Move what trains; look up what is shared on the new device."""
         shared = [self.model.get_parameter(name) for name in self._shared_names]
         probe = fn(shared[0].new_empty(0))
         for parameter in shared:
@@ -208,7 +208,7 @@ class LanguageModelBackbone(Backbone):
         return self
 
     def trained_state(self) -> dict[str, Tensor]:
-        """Return what is not shared, by name: what trains, and buffers of adapters."""
+        """Return the tensors that are not shared: what trains, and adapter buffers."""
         own = {
             name: parameter.detach()
             for name, parameter in self.model.named_parameters()
@@ -237,7 +237,7 @@ def _own_module(frozen: nn.Module, tuning: AdapterConfig) -> Any:
         trained |= set(layer_norm_names(frozen))
     if tuning.position_embeddings:
         trained |= set(position_embedding_names(frozen))
-    # deepcopy takes what the memo holds instead of copying it
+    # deepcopy takes parameters from the memo instead of copying them
     memo = {
         id(parameter): nn.Parameter(
             parameter.data.clone() if name in trained else parameter.data,

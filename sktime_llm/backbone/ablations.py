@@ -44,7 +44,7 @@ class AblationBackbone(Backbone):
         return inputs_embeds, self.layer(inputs_embeds, attention_mask=attention_mask)
 
     def read(self, inputs_embeds: Tensor, attention_mask: Tensor) -> Tensor:
-        """Return the text as it is: what one layer makes of it changes in training."""
+        """Return the text unchanged, as its states change while the layer trains."""
         return inputs_embeds
 
     def states_after(

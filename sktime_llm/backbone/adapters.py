@@ -1,4 +1,4 @@
-"""What of a frozen backbone trains: LoRA, layer norms, position embeddings."""
+"""Parts of a frozen backbone that train: LoRA, layer norms, position embeddings."""
 
 from dataclasses import dataclass
 from typing import Any

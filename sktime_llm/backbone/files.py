@@ -125,7 +125,7 @@ def _sha256(file: Path) -> str:
 
 
 def _from_cache(name: str, revision: str | None, weights: bool) -> Path | None:
-    # Not snapshot_download(local_files_only=True): it wants files never asked for
+    # Not snapshot_download(local_files_only=True): it also wants files never fetched
     try:
         config = try_to_load_from_cache(name, "config.json", revision=revision)
     except HFValidationError:  # not a name that the Hub could have
@@ -152,18 +152,14 @@ def _from_hub(name: str, revision: str | None, weights: bool) -> Path:
             f"backbone={name!r} is gated: accept its terms on "
             f"https://huggingface.co/{name}, then log in with `hf auth login`."
         ) from error
-    except (
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-        HFValidationError,
-    ) as error:
+    except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
         at = f" at revision {revision!r}" if revision else ""
         raise BackboneNotFoundError(
             f"backbone={name!r}{at}: no such model. Expected a local folder, a model "
             f"name on the Hugging Face Hub such as {DEFAULT_BACKBONE!r} or "
             f"'openai-community/gpt2', or 'tiny-random'. The Hub said: {error}"
         ) from error
-    except Exception as error:  # the HTTP client's errors are none of Python's own
+    except Exception as error:  # the HTTP client has errors of its own
         raise BackboneNotFoundError(_offline_message(name, error)) from error
     return _checked_folder(Path(folder), name, weights)
 

@@ -255,7 +255,7 @@ def read_weights(
             f"{where} cannot be read ({error}). Delete them and fetch or save the "
             "model again."
         ) from error
-    # transformers would give random values to what is not in the file
+    # transformers would give random values to missing tensors
     wrong = {*report["missing_keys"], *(key[0] for key in report["mismatched_keys"])}
     absent = sorted(key for key in wrong if key.partition(".")[0] != optional)
     if absent:

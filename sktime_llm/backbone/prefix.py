@@ -82,7 +82,7 @@ def states_after_prefix(
 
 
 def _for_every_query(mask: Tensor, tokens: Tensor) -> Tensor:
-    """(batch, key) of 1 and 0 to what is added to scores, (batch, 1, query, key)."""
+    """Turn a mask, (batch, key), into a bias of scores, (batch, 1, query, key)."""
     added = torch.zeros(mask.shape, dtype=tokens.dtype, device=tokens.device)
     added = added.masked_fill(mask == 0, torch.finfo(tokens.dtype).min)
     return added[:, None, None].expand(-1, -1, tokens.shape[1], -1)

@@ -25,7 +25,7 @@ def read_targets(
 ) -> tuple[pd.DataFrame, dict[object, str]]:
     """Return the targets as numbers, NaN where missing, and why others are left out.
 
-    Without `target`, a column of which most cells are numbers is a target.
+    Without `target`, each column that mostly holds numbers is a target.
     """
     others = [name for name in source.frame.columns if name not in taken]
     left_out, columns = {}, {}

@@ -68,10 +68,9 @@ def split_alias(alias: str) -> tuple[int, str]:
 
 
 def period_alias(alias: str) -> str:
-    """Return the alias of the periods that an alias of pandas stands for.
+    """Return the alias of periods: 'M' for 'MS', 'ME' and 'M'.
 
-    'MS', 'ME' and 'M' all give 'M'. Business days stay 'B', as pandas deprecates
-    periods of them.
+    Business days stay 'B', as pandas deprecates periods of them.
     """
     if alias == "B":
         return alias
@@ -96,7 +95,7 @@ def step_of(alias: str | None) -> int:
 
 
 def has_dates(times: pd.Series, alias: str | None) -> bool:
-    """Tell whether local times stand for periods of a day or longer."""
+    """Tell whether local times are those of days or longer periods."""
     if alias is not None:
         return split_alias(alias)[1][0] in "YQMWDB"
     return (times - times.dt.normalize()).nunique() == 1
@@ -125,8 +124,8 @@ def find_alias(name: str, times: pd.Series, series: np.ndarray) -> str:
 def infer_frequency(stamps: pd.DatetimeIndex) -> str | None:
     """Return the pandas alias of sorted time stamps, with or without missing rows.
 
-    If pandas finds none for the whole, it is asked for ever shorter parts, until one
-    has a frequency on whose grid all stamps lie.
+    If the whole has none, try ever shorter parts, until one has a frequency on whose
+    grid all stamps lie.
     """
     width = len(stamps)
     while width >= 3:

@@ -184,7 +184,7 @@ def _number_series(
 def _report(
     report: Callable[[str], None], rows: Rows, found: dict[str, Sequence[object]]
 ) -> None:
-    """Report how many rows there are, of which times, and what else was found."""
+    """Report the number of rows, their times, and what else was found."""
     n_series = len(np.unique(rows.series))
     several = f" of {n_series} series" if rows.names != [""] else ""
     span = f"{rows.time(rows.ordinals.min())} to {rows.time(rows.ordinals.max())}"

@@ -48,7 +48,7 @@ class ContrastiveAlignment(nn.Module):
 
     @property
     def temperature(self) -> Tensor:
-        """The temperature as it is now."""
+        """The current temperature."""
         return self.log_temperature.exp()
 
     def forward(self, series: Tensor, text: Tensor) -> Alignment:

@@ -10,13 +10,12 @@ class CrossModalFusion(nn.Module):
     """Multi-head attention from time series to texts, with residual and layer norm.
 
     Each series attends to the texts of all series, as the text of a similar series can
-    help, too. Attention to a set does not know which text belongs to which series, so a
-    series' own text, projected to `d_model`, is added to its state in the query, as a
-    position embedding would be. This addition is ours; the method's paper leaves open
-    what a series attends to.
+    help, too. To know its own text, a series adds it, projected to `d_model`, to its
+    query, as a position embedding would be. This addition is ours; the method's paper
+    leaves open what a series attends to.
 
     The texts are layer-normed first, as language models differ in the size of their
-    states. Dropout applies to what the attention adds to the states.
+    states.
     """
 
     def __init__(

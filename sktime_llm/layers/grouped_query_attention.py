@@ -49,9 +49,8 @@ class GroupedQueryAttention(nn.Module):
     def _group_queries(self, rows: Tensor) -> Tensor:
         """(batch, token, d_model) to (batch, kv_head, member * token, d_head).
 
-        Heads of one group are one long sequence of queries. This is what `enable_gqa`
-        of torch computes, but on every kernel: for float32 on CUDA, torch has
-        `enable_gqa` only in the kernel that keeps the matrix of all pairs.
+        Heads of one group are one long sequence of queries. torch's `enable_gqa` does
+        the same, but for float32 on CUDA only with the matrix of all pairs.
         """
         heads = rows.unflatten(
             2, (self.n_kv_heads, self.n_heads // self.n_kv_heads, -1)

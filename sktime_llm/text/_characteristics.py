@@ -13,7 +13,7 @@ Array = NDArray[np.float64]
 _CONSTANT_WITHIN = 1e-12
 """Range of a constant series, relative to its largest value: rounding errors."""
 _MIN_DEVIATION = 1e-6
-"""Added to what is divided by, so that rounding errors do not become large."""
+"""Added to a divisor, so that rounding errors do not become large."""
 _MIN_CHANGES = 8
 """Changes in each half of the span that are needed to compare the two."""
 

@@ -63,7 +63,7 @@ class ChatCompletions(NamedTuple):
     max_concurrency: int
 
     def problem_with_key(self) -> str | None:
-        """Say what is wrong with the key, if anything, without quoting it."""
+        """Return why the key cannot be used, if so, without quoting it."""
         key = self._key()
         if self.api_key_env is not None and not key:
             return (
@@ -199,7 +199,7 @@ class ChatCompletions(NamedTuple):
 
 
 def _quotable(reason: str, key: str) -> str:
-    """Hide the key where a server quotes it, then all that no terminal shows."""
+    """Hide a key that the server quotes, and replace unprintable characters."""
     text = " ".join(reason.split())
     if key:
         text = text.replace(key, "[key]")
@@ -221,7 +221,7 @@ def _connection_failure(error: BaseException) -> _Failure:
 
 
 def _error_message(answer: bytes) -> str:
-    """Quote what a server says is wrong: the message in its JSON, or the plain text."""
+    """Return the server's error message: that in its JSON, or the plain text."""
     if len(answer) > _MAX_BYTES:
         return ""  # it may end within the key
     text = answer.decode("utf-8", errors="replace")

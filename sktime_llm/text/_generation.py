@@ -187,7 +187,7 @@ class LanguageModel(NamedTuple):
     def generate(
         self, encoded: Any, max_new_tokens: int, temperature: float
     ) -> list[str]:
-        """Return what the model writes after each prompt, white space as one space."""
+        """Return the text after each prompt, its white space as single spaces."""
         inputs = {
             name: encoded[name].to(self.model.device)
             for name in ("input_ids", "attention_mask")
