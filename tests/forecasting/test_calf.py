@@ -32,26 +32,19 @@ def test_bad_parameters(parameters, message):
         make(**parameters).fit(make_series())
 
 
-def test_more_principal_embeddings_than_there_are():
+def test_principal_embeddings():
     with pytest.warns(ClippedParameterWarning, match="=500, but .* width 16 .* 15"):
-        forecaster = make(n_principal_embeddings=500, **KEPT).fit(make_series())
-    assert len(forecaster.network_.textual.principal_embeddings) == 15
-
-
-def test_all_principal_embeddings_by_default():
-    forecaster = make(**KEPT).fit(make_series())
-    assert len(forecaster.network_.textual.principal_embeddings) == 15
+        clipped = make(n_principal_embeddings=500, **KEPT).fit(make_series())
+    for forecaster in (clipped, make(**KEPT).fit(make_series())):  # all by default
+        assert len(forecaster.network_.textual.principal_embeddings) == 15
 
 
 @pytest.mark.parametrize(("width", "d_ff"), [(768, 2048), (384, 1024), (16, 43)])
 def test_the_feed_forward_keeps_the_published_ratio(width, d_ff):
     assert calf._default_d_ff(width) == d_ff
-
-
-@pytest.mark.parametrize(("d_ff", "width"), [(None, 43), (7, 7)])
-def test_feed_forward(d_ff, width):
-    network = make(d_ff=d_ff).fit(make_series()).network_
-    assert network.embedding.encoder.linear1.out_features == width
+    for given, used in ((None, 43), (7, 7)):  # of the width 16
+        network = make(d_ff=given, max_epochs=1).fit(make_series()).network_
+        assert network.embedding.encoder.linear1.out_features == used
 
 
 def test_few_shot_setting_makes_no_textual_branch():
@@ -99,14 +92,9 @@ def test_a_fitted_forecaster_pretrains_with_a_textual_branch():
 
 
 def test_m4_setting():
-    forecaster = make(
-        task_loss="smape",
-        consistency_loss="mase",
-        feature_loss="smooth_l1",
-        seasonal_period=4,
-        standardize=False,
-        validation_fraction=0.2,
-    ).fit(make_series())
+    losses = {"task_loss": "smape", "consistency_loss": "mase", "seasonal_period": 4}
+    others = {"feature_loss": "smooth_l1", "standardize": False}
+    forecaster = make(**losses, **others, validation_fraction=0.2).fit(make_series())
     history = forecaster.history_
     assert history["task"].between(0, 200).all()
     assert history["validation_loss"].between(0, 200).all()

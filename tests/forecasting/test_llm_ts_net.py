@@ -2,7 +2,7 @@
 
 import copy
 import pickle
-import warnings
+from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
@@ -119,12 +119,6 @@ def test_missing_values_with_uncertainty():
     assert (variance.to_numpy() > 0).all()
 
 
-def test_missing_values_of_a_panel():
-    y = make_panel(lengths=(40, 30), n_columns=2)
-    y.iloc[3::2, 0] = y.iloc[-5:, 1] = np.nan
-    assert make().fit(y).predict(fh=FH).notna().all(axis=None)
-
-
 def test_scales_and_descriptions_are_of_what_is_there():
     y = make_series(n_rows=40, n_columns=2)
     y.iloc[::2, 0] = np.nan
@@ -136,40 +130,34 @@ def test_scales_and_descriptions_are_of_what_is_there():
     assert "issing" not in forecaster.descriptions_["y1"]
 
 
-def test_a_column_without_values():
-    y = make_series(n_columns=3)
-    y["y1"] = np.nan
-    message = r"^1 of 3 variates have no value at all, such as 'y1'\. They"
-    with pytest.warns(EmptySeriesWarning, match=message):
+@pytest.mark.parametrize("of_panel", [False, True])
+def test_a_column_without_values(of_panel):
+    y = make_panel() if of_panel else make_series(n_columns=3)
+    if of_panel:
+        y.iloc[3:20:2] = y.loc["s1"] = np.nan
+        which, also = "'y0' of series 's1'", pytest.warns(ConstantSeriesWarning)
+    else:
+        y["y1"] = np.nan
+        which, also = "'y1'", nullcontext()
+    message = rf"^1 of 3 variates have no value at all, such as {which}\. They"
+    with pytest.warns(EmptySeriesWarning, match=message), also:
         forecaster = make(uncertainty=True).fit(y)
-    assert forecaster.predict(fh=FH).notna().all(axis=None)
+    forecast = forecaster.predict(fh=FH)
+    assert forecast.notna().all(axis=None)
     assert forecaster.predict_var(fh=FH).notna().all(axis=None)
-    assert forecaster.predict(fh=FH)["y1"].abs().max() < 5
+    assert of_panel or forecast["y1"].abs().max() < 5
 
 
-def test_a_series_without_values():
-    y = make_panel()
-    y.loc["s1"] = np.nan
-    message = r"^1 of 3 variates .* such as 'y0' of series 's1'\. They"
-    with (
-        pytest.warns(EmptySeriesWarning, match=message),
-        pytest.warns(ConstantSeriesWarning),
-    ):
-        forecaster = make().fit(y)
-    assert forecaster.predict(fh=FH).notna().all(axis=None)
-
-
-def test_no_value_at_all():
-    y = make_series() * np.nan
-    with pytest.raises(InputError, match="no value: all of its 60 rows are NaN"):
-        make().fit(y)
-
-
-def test_constant_where_there_are_values():
-    y = make_series() * 0 + 4
-    y.iloc[0] = np.nan
-    with pytest.raises(InputError, match=r"never changes: .* is \[4.0\]"):
-        make().fit(y)
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.full(60, np.nan), "no value: all of its 60 rows are NaN"),
+        ([np.nan] + 59 * [4.0], r"never changes: .* is \[4.0\]"),
+    ],
+)
+def test_no_value_at_all(values, message):
+    with pytest.raises(InputError, match=message):
+        make().fit(make_series().assign(y0=values))
 
 
 def test_an_update_without_values_moves_the_context():
@@ -199,6 +187,7 @@ def sure():
     }
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("kind", ["series", "columns", "panel"])
 def test_quantities_agree(sure, kind):
     forecaster, fh = sure[kind], [1, 2, 5]
@@ -235,6 +224,8 @@ def test_distribution(sure, kind):
     distribution = sure[kind].predict_proba(fh=FH)
     np.testing.assert_allclose(distribution.mean(), mean)
     np.testing.assert_allclose(distribution.var(), sure[kind].predict_var(fh=FH))
+    with pytest.raises(NotImplementedError, match="does not forecast covariances"):
+        sure[kind].predict_var(fh=FH, cov=True)
 
 
 def test_predicted_spread_is_the_true_one():
@@ -257,15 +248,6 @@ def test_predicted_spread_is_the_true_one():
         assert 0.80 < found["inside", name] < 0.97
 
 
-def test_uncertainty_is_in_the_units_of_the_data():
-    y = make_series(n_columns=2)
-    plain, scaled = (  # texts would tell the units
-        make(uncertainty=True, text_fusion=False).fit(data).predict_var(fh=FH)
-        for data in (y, 1e3 * y - 5)
-    )
-    np.testing.assert_allclose(scaled, 1e6 * plain, rtol=1e-3)
-
-
 def test_variance_grows_where_forecasts_are_rolled_forward(sure):
     variance = sure["columns"].predict_var(fh=np.arange(1, 10)).to_numpy()
     for later in (slice(3, 6), slice(6, 9)):
@@ -280,20 +262,6 @@ def test_a_quiet_stretch_does_not_make_it_sure():
     forecaster = make(**LEARNS, uncertainty=True, max_epochs=5, validation_fraction=0.0)
     forecaster.fit(pd.DataFrame({"spikes": y}))
     assert (forecaster.predict_var(fh=FH) > 0.2 * y.var()).all(axis=None)
-
-
-def test_without_uncertainty_there_are_no_intervals():
-    forecaster = make().fit(make_series())
-    assert not forecaster.get_tag("capability:pred_int")
-    assert make(uncertainty=True).get_tag("capability:pred_int")
-    for method in ("predict_interval", "predict_quantiles", "predict_var"):
-        with pytest.raises(NotImplementedError, match="with uncertainty=True only"):
-            getattr(forecaster, method)(fh=FH)
-
-
-def test_covariances_are_not_known(sure):
-    with pytest.raises(NotImplementedError, match="does not forecast covariances"):
-        sure["series"].predict_var(fh=FH, cov=True)
 
 
 def test_the_epoch_is_chosen_by_the_likelihood():
@@ -320,13 +288,12 @@ def test_the_epoch_is_chosen_by_the_likelihood():
 def test_a_part_can_be_removed(parameter, part):
     y = make_series(n_columns=2)
     whole, without = make().fit(y), make(**{parameter: False}).fit(y)
-
-    def has_part(forecaster):
-        names = [n for n, _ in forecaster.network_.named_parameters()]
-        return any(n.startswith(part) for n in names)
-
-    assert has_part(whole)
-    assert not has_part(without)
+    found, left = (
+        any(name.startswith(part) for name, _ in f.network_.named_parameters())
+        for f in (whole, without)
+    )
+    assert found
+    assert not left
     forecast = without.predict(fh=FH)
     assert forecast.notna().all(axis=None)
     assert not forecast.equals(whole.predict(fh=FH))
@@ -383,11 +350,7 @@ def test_without_steps_the_language_model_only_reads(readings):
     parameters = memory_of(forecaster).encoder.named_parameters()
     # the up-projections of adapters start at zero
     assert all((p == 0).all() for n, p in parameters if "lora_C" in n)
-
-
-def test_losses_of_the_language_model():
-    forecaster = make(language_model_steps=4).fit(make_series())
-    losses = forecaster.language_model_losses_
+    losses = make(language_model_steps=4).fit(make_series()).language_model_losses_
     assert len(losses) == 4
     assert np.isfinite(losses).all()
 
@@ -442,6 +405,7 @@ def test_a_describer_is_told_names_and_training_rows():
     [
         ("columns", {"y1": "falls", "y0": "rises"}),
         ("columns", ["rises", "falls"]),
+        ("columns", pd.Series({"y1": "falls", "y0": "rises"})),
         ("panel", {"s1": "falls", "s0": "rises"}),
         ("panel of columns", {("s0", "y0"): "rises", ("s0", "y1"): "falls"}),
     ],
@@ -472,16 +436,12 @@ def test_descriptions_of_the_user(kind, descriptions, readings):
         (["rises"], InputError, "got 1 descriptions for 2 series"),
         ("rises", InputError, "descriptions='rises', expected a mapping"),
         (["rises", " "], DescriptionError, "series 'y1': the user's descriptions"),
+        (["rises", 2000 * "up and "], InputError, r"of 'y1' has \d+ tokens"),
     ],
 )
 def test_wrong_descriptions(descriptions, error, message):
     with pytest.raises(error, match=message):
         make(descriptions=descriptions).fit(make_series(n_columns=2))
-
-
-def test_an_unknown_describer():
-    with pytest.raises(InputError, match="describer='gpt', expected 'template', or"):
-        make(describer="gpt").fit(make_series())
 
 
 # new series
@@ -611,12 +571,8 @@ def test_inspect_prompts_of_other_data():
     assert recent.iloc[0].tolist() == chosen.iloc[0].tolist()
     with pytest.raises(InputError, match=r"\['other'\] now; fit saw \['y0'\]"):
         forecaster.inspect_prompts(y.set_axis(["other"], axis=1))
-
-
-def test_no_pool_to_inspect():
-    forecaster = make(prompt_pool=False).fit(make_series())
     with pytest.raises(InputError, match="prompt_pool=False, expected True"):
-        forecaster.inspect_prompts()
+        make(prompt_pool=False).fit(y).inspect_prompts()
 
 
 # size
@@ -718,12 +674,6 @@ def test_task_losses(task_loss):
     assert forecaster.network_.task_loss == task_loss
 
 
-def test_nothing_warns():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        make(uncertainty=True).fit(make_series(n_columns=2)).predict_interval(fh=FH)
-
-
 def test_forecasts_of_a_saved_forecaster_need_no_language_model(monkeypatch):
     y = make_panel(n_columns=2)
     forecaster = make().fit(y)
@@ -742,21 +692,6 @@ def test_forecasts_of_a_saved_forecaster_need_no_language_model(monkeypatch):
     assert loaded.predict(fh=FH).notna().all(axis=None)
     with pytest.raises(AssertionError, match="language model was loaded"):
         again.update(y.rename(index={"s0": "new"}))
-
-
-def test_descriptions_in_a_pandas_series():
-    y = make_series(n_columns=2)
-    texts = pd.Series({"y0": "rises", "y1": "falls"})
-    forecaster = make(descriptions=texts).fit(y)
-    pd.testing.assert_series_equal(forecaster.descriptions_, texts, check_names=False)
-    again = make(descriptions=forecaster.descriptions_).fit(y)
-    pd.testing.assert_frame_equal(again.predict(fh=FH), forecaster.predict(fh=FH))
-
-
-def test_a_description_that_is_too_long_is_named():
-    texts = {"y0": "rises", "y1": "up and " * 2000}
-    with pytest.raises(InputError, match=r"the description of 'y1' has \d+ tokens"):
-        make(descriptions=texts).fit(make_series(n_columns=2))
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, None])

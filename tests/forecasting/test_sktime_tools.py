@@ -101,14 +101,6 @@ def test_benchmark_without_a_failed_experiment(make, tmp_path):
     assert sorted(results["model_id"]) == ["llm", "naive"]
 
 
-def test_parameters(make):
-    forecaster = make()
-    parameters = forecaster.get_params()
-    assert type(forecaster)(**parameters).get_params() == parameters
-    assert forecaster.set_params(max_epochs=7).get_params()["max_epochs"] == 7
-    assert forecaster.clone().get_params() == forecaster.get_params()
-
-
 def test_fitted_parameters(make):
     fitted = make().fit(make_panel()).get_fitted_params()
     assert {"network", "history", "context_length", "prediction_length"} <= set(fitted)

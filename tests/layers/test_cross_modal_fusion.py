@@ -27,20 +27,6 @@ def test_equals_the_reference(shared):
     assert_same(layer(states, text), torch.stack(expected), inputs)
 
 
-def test_the_size_of_the_embeddings_does_not_matter():
-    layer, states = make_layer(), random(BATCH, SERIES, WIDTH)
-    text = random(SERIES, TEXT_WIDTH)
-    close(layer(states, 100 * text), layer(states, text), rtol=1e-3, atol=1e-3)
-
-
-def test_dropout_is_on_in_training_only():
-    layer = make_layer(dropout=0.5)
-    states, text = random(BATCH, SERIES, WIDTH), random(SERIES, TEXT_WIDTH)
-    assert not torch.equal(layer(states, text), layer(states, text))
-    layer.eval()
-    close(layer(states, text), make_layer()(states, text))
-
-
 @pytest.mark.parametrize(
     "shape", [(1, TEXT_WIDTH), (SERIES + 1, TEXT_WIDTH), (1, SERIES, TEXT_WIDTH)]
 )

@@ -1,6 +1,5 @@
 import pytest
 import torch
-import torch.nn.functional as F
 
 from sktime_llm.errors import InputError
 from sktime_llm.layers.grouped_query_attention import GroupedQueryAttention
@@ -31,25 +30,6 @@ def test_equals_the_reference(n_kv_heads, to_itself):
     out = layer(tokens, None if to_itself else memory)
     inputs = (tokens, memory, *layer.parameters())
     assert_same(out, torch.stack(expected), inputs)
-
-
-@pytest.mark.parametrize("n_kv_heads", [1, 2, 4])
-def test_equals_grouped_attention_of_torch(n_kv_heads):
-    layer = make_layer(n_kv_heads)
-    tokens = random(BATCH, TOKENS, WIDTH)
-    d_head = WIDTH // HEADS
-    queries, keys, values = (
-        projection(tokens).unflatten(2, (-1, d_head)).transpose(1, 2)
-        for projection in (layer.query, layer.key, layer.value)
-    )
-    mixed = F.scaled_dot_product_attention(queries, keys, values, enable_gqa=True)
-    expected = layer.output(mixed.transpose(1, 2).flatten(2))
-    close(layer(tokens), expected, rtol=1e-12, atol=1e-12)
-
-
-def test_fewer_key_heads_have_fewer_parameters():
-    assert make_layer(2).key.weight.shape == (4, WIDTH)
-    assert make_layer(1).value.weight.shape == (2, WIDTH)
 
 
 @pytest.mark.parametrize("n_kv_heads", [1, 2, 4])

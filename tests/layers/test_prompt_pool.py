@@ -41,35 +41,13 @@ def test_equals_the_reference(n_selected):
     assert_same(selection.tokens, tokens, (queries, *pool.parameters()))
 
 
-def test_any_leading_shape():
-    pool, queries = make_pool(), random(2, 3, WIDTH)
-    selection, flat = pool(queries), pool(queries.flatten(0, 1))
-    assert selection.tokens.shape == (2, 3, SELECTED * LENGTH, WIDTH)
-    for ours, theirs in zip(selection, flat, strict=True):
-        close(ours.flatten(0, 1), theirs)
-
-
-@pytest.mark.parametrize("n_selected", [1, SELECTED])
-def test_all_keys_and_the_chosen_values_get_gradients(n_selected):
-    pool = make_pool(n_selected)
-    selection = pool(random(1, WIDTH))
-    selection.tokens.square().sum().backward()
-    assert pool.keys.grad.any(dim=1).all()
-    has_gradient = pool.values.grad.flatten(1).any(dim=1)
-    assert has_gradient.nonzero().flatten().tolist() == sorted(
-        selection.indices.flatten().tolist()
-    )
-
-
 def test_an_untrained_pool_is_in_use():
     # with torch's usual weights a few keys win for all queries
     shares = []
     for seed in range(10):
         torch.manual_seed(seed)
-        pool = PromptPool(16, 1, 64, 1)
-        shares.append(
-            float(share_in_use(usage_counts(pool(torch.randn(500, 64)).indices, 16)))
-        )
+        indices = PromptPool(16, 1, 64, 1)(torch.randn(500, 64)).indices
+        shares.append(float(share_in_use(usage_counts(indices, 16))))
     assert sum(shares) / len(shares) > 0.4
 
 
@@ -78,9 +56,6 @@ def test_number_of_selected_prompts_out_of_range(n_selected):
     message = f"n_selected={n_selected}, expected between 1 and n_prompts=6"
     with pytest.raises(InputError, match=message):
         make_pool(n_selected)
-
-
-def test_prompts_without_token():
     with pytest.raises(InputError, match="prompt_length=0, expected 1 token"):
         PromptPool(PROMPTS, 0, WIDTH, 1)
 
@@ -88,16 +63,15 @@ def test_prompts_without_token():
 # selection loss
 
 
-def test_selection_loss_equals_the_reference():
-    scores = (2 * random(BATCH, PROMPTS)).requires_grad_()
-    ours = selection_loss(scores)
-    assert_same(ours, reference.selection_loss(scores), (scores,))
-    close(selection_loss(scores.view(BATCH, 1, PROMPTS)), ours)
-
-
 def test_selection_loss_of_extreme_pools():
-    sure = 1e4 * torch.eye(4)
-    assert selection_loss(sure) == pytest.approx(0)
+    sure = (1e4 * torch.eye(4)).requires_grad_()
+    loss = selection_loss(sure)
+    loss.backward()
+    assert loss.item() == pytest.approx(0)
+    assert sure.grad.isfinite().all()
+    sure = sure.detach()
+    with pytest.raises(InputError, match="scores of 1 prompt, expected 2 or more"):
+        selection_loss(torch.zeros(4, 1))
     assert selection_loss(torch.zeros(4, 4)) == pytest.approx(1)
     collapsed = sure[:1].expand(4, -1)
     assert selection_loss(collapsed) == pytest.approx(1)
@@ -105,23 +79,7 @@ def test_selection_loss_of_extreme_pools():
     assert selection_loss(half) == pytest.approx(0.5)
 
 
-def test_selection_loss_has_finite_gradients():
-    scores = (1e4 * torch.eye(4)).requires_grad_()
-    selection_loss(scores).backward()
-    assert scores.grad.isfinite().all()
-
-
-def test_selection_loss_of_one_prompt():
-    with pytest.raises(InputError, match="scores of 1 prompt, expected 2 or more"):
-        selection_loss(torch.zeros(4, 1))
-
-
 # usage
-
-
-def test_usage_counts():
-    indices = torch.tensor([[0, 4], [4, 1], [4, 0]])
-    assert usage_counts(indices, 6).tolist() == [2, 1, 0, 0, 3, 0]
 
 
 @pytest.mark.parametrize(
@@ -135,6 +93,8 @@ def test_usage_counts():
 )
 def test_share_in_use(counts, share):
     assert share_in_use(torch.tensor(counts).double()).item() == pytest.approx(share)
+    indices = torch.tensor([[0, 4], [4, 1], [4, 0]])
+    assert usage_counts(indices, 6).tolist() == [2, 1, 0, 0, 3, 0]
 
 
 # what keys learn

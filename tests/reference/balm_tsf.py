@@ -17,10 +17,9 @@ import torch
 
 from tests.reference.calf import (
     BACKBONES,
-    attention,
-    gelu,
+    bert_embed,
+    bert_layer,
     instance_norm,
-    layer_norm,
     linear,
     mse,
     part,
@@ -178,30 +177,11 @@ def bert_after(w, words, prompts, settings):
 
     In each layer the words have the states that they have without any prompts.
     """
-    eps, n_words = settings.backbone_eps, len(words)
     word_states = BACKBONES["bert"](w, words, settings, lora_scale=None)
-    w_embed = part(w, "embeddings")
-    positions = w_embed["position_embeddings.weight"]
-    x = (
-        prompts
-        + positions[n_words : n_words + len(prompts)]
-        + w_embed["token_type_embeddings.weight"][0]
-    )
-    x = layer_norm(w_embed, "LayerNorm", x, eps)
+    x = bert_embed(w, prompts, len(words), settings.backbone_eps)
     for i in range(settings.n_layers):
-        layer = part(w, f"encoder.layer.{i}")
         seen = torch.cat([word_states[i], x])
-        mixed = attention(
-            linear(layer, "attention.self.query", x),
-            linear(layer, "attention.self.key", seen),
-            linear(layer, "attention.self.value", seen),
-            settings.backbone_heads,
-        )
-        mixed = linear(layer, "attention.output.dense", mixed)
-        x = layer_norm(layer, "attention.output.LayerNorm", x + mixed, eps)
-        hidden = gelu(linear(layer, "intermediate.dense", x))
-        hidden = linear(layer, "output.dense", hidden)
-        x = layer_norm(layer, "output.LayerNorm", x + hidden, eps)
+        x = bert_layer(part(w, f"encoder.layer.{i}"), x, seen, settings, None)
     return x
 
 

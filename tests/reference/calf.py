@@ -142,31 +142,36 @@ def lora(w, name, x, scale):
 
 def bert(w, tokens, settings, lora_scale):
     """All hidden states of an encoder: post-norm, every token sees all others."""
-    base = "" if lora_scale is None else ".base_layer"
     eps = settings.backbone_eps
-    w_embed = part(w, "embeddings")
-    x = (
-        tokens
-        + w_embed["position_embeddings.weight"][: len(tokens)]
-        + w_embed["token_type_embeddings.weight"][0]
-    )
-    x = layer_norm(w_embed, "LayerNorm", x, eps)
+    x = bert_embed(w, tokens, 0, eps)
     states = [x]
     for i in range(settings.n_layers):
-        layer = part(w, f"encoder.layer.{i}")
-        queries, keys, values = (
-            linear(layer, f"attention.self.{name}{base}", x)
-            + lora(layer, f"attention.self.{name}", x, lora_scale)
-            for name in ("query", "key", "value")
-        )
-        mixed = attention(queries, keys, values, settings.backbone_heads)
-        mixed = linear(layer, "attention.output.dense", mixed)
-        x = layer_norm(layer, "attention.output.LayerNorm", x + mixed, eps)
-        hidden = gelu(linear(layer, "intermediate.dense", x))
-        hidden = linear(layer, "output.dense", hidden)
-        x = layer_norm(layer, "output.LayerNorm", x + hidden, eps)
+        x = bert_layer(part(w, f"encoder.layer.{i}"), x, x, settings, lora_scale)
         states.append(x)
     return states
+
+
+def bert_embed(w, tokens, first, eps):
+    """Tokens at the positions from `first` on."""
+    w = part(w, "embeddings")
+    positions = w["position_embeddings.weight"][first : first + len(tokens)]
+    x = tokens + positions + w["token_type_embeddings.weight"][0]
+    return layer_norm(w, "LayerNorm", x, eps)
+
+
+def bert_layer(w, x, seen, settings, lora_scale):
+    """One layer of tokens `x`, which attend to the tokens `seen`."""
+    base = "" if lora_scale is None else ".base_layer"
+    queries, keys, values = (
+        linear(w, f"attention.self.{name}{base}", of)
+        + lora(w, f"attention.self.{name}", of, lora_scale)
+        for name, of in (("query", x), ("key", seen), ("value", seen))
+    )
+    mixed = attention(queries, keys, values, settings.backbone_heads)
+    mixed = linear(w, "attention.output.dense", mixed)
+    x = layer_norm(w, "attention.output.LayerNorm", x + mixed, settings.backbone_eps)
+    hidden = linear(w, "output.dense", gelu(linear(w, "intermediate.dense", x)))
+    return layer_norm(w, "output.LayerNorm", x + hidden, settings.backbone_eps)
 
 
 def gpt2(w, tokens, settings, lora_scale):

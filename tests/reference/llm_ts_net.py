@@ -9,13 +9,9 @@ from typing import NamedTuple
 
 import torch
 
+from tests.reference.calf import gelu, part
+
 LAYER_NORM_EPS = 1e-5
-
-
-def part(w, prefix):
-    """The weights of a part of a layer, by their names within it."""
-    n = len(prefix) + 1
-    return {k[n:]: v for k, v in w.items() if k.startswith(prefix + ".")}
 
 
 # arithmetic
@@ -39,10 +35,6 @@ def softmax(scores):
     """Of a list of scalars."""
     powers = [torch.exp(s - max(scores)) for s in scores]
     return [p / sum(powers) for p in powers]
-
-
-def gelu(x):
-    return 0.5 * x * (1 + torch.erf(x / math.sqrt(2)))
 
 
 # prompt pool
