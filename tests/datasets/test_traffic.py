@@ -195,15 +195,12 @@ def test_table_of_something_else(h5, table, words):
         load_dcrnn("METR-LA", h5(table))
 
 
-def test_unknown_names_list_the_known_ones(h5):
+def test_hdf5_files_of_something_else(h5, tmp_path):
     path = h5(SPEEDS, "speed")
     with pytest.raises(InputError, match=r"'METR', expected one of .*'PEMS-BAY'"):
         load_dcrnn("METR", path)
     with pytest.raises(InputError, match="no table 'df'; its tables are 'speed'"):
         load_dcrnn("METR-LA", path)
-
-
-def test_hdf5_files_of_something_else(h5, tmp_path):
     path = h5(SPEEDS)
     for content in (path.read_bytes()[:1000], b"time,773869\n"):
         path.write_bytes(content)

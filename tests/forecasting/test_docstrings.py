@@ -57,22 +57,18 @@ def test_shared_parameters_are_described_alike(cls):
             assert kind == other_kind
 
 
-@pytest.mark.parametrize("section", ["Attributes", "Raises"])
 @pytest.mark.parametrize("cls", FORECASTERS[1:])
-def test_shared_attributes_and_errors_are_described_alike(cls, section):
-    first = entries(sections(CALFForecaster)[section])
-    other = entries(sections(cls)[section])
-    assert len(first) >= 6
-    assert first.keys() <= other.keys()
-    for name in first.keys() - {"network_"}:
-        assert first[name] == other[name]
-
-
-@pytest.mark.parametrize("cls", FORECASTERS[1:])
-def test_notes_on_parallel_fits_are_alike(cls):
-    notes = [sections(one)["Notes"].split("\n\n")[-1] for one in (CALFForecaster, cls)]
+def test_shared_attributes_errors_and_notes_are_described_alike(cls):
+    first, other = sections(CALFForecaster), sections(cls)
+    notes = [of["Notes"].split("\n\n")[-1] for of in (first, other)]
     assert "loky" in notes[0]
     assert notes[0] == notes[1]
+    for section in ("Attributes", "Raises"):
+        ours, theirs = entries(first[section]), entries(other[section])
+        assert len(ours) >= 6
+        assert ours.keys() <= theirs.keys()
+        for name in ours.keys() - {"network_"}:
+            assert ours[name] == theirs[name]
 
 
 @pytest.mark.parametrize("cls", FORECASTERS)

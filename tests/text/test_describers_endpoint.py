@@ -289,13 +289,6 @@ def test_answer_that_breaks_off(endpoint, answer):
     assert make(endpoint).describe(SERIES[:1]) == ["fine"]
 
 
-def test_nobody_listens(endpoint):
-    endpoint.close()
-    message = failure_of(make(endpoint, max_retries=1))
-    assert "2 attempts failed" in message
-    assert "ConnectionRefusedError" in message
-
-
 @pytest.mark.parametrize(
     "address",
     [
@@ -307,6 +300,13 @@ def test_nobody_listens(endpoint):
 def test_address_that_cannot_be_reached(endpoint, address):
     endpoint.base_url = address.replace("{port}", str(endpoint.server_port))
     assert ": cannot be reached (" in failure_of(make(endpoint, backoff=30.0))
+
+
+def test_nobody_listens(endpoint):
+    endpoint.close()
+    message = failure_of(make(endpoint, max_retries=1))
+    assert "2 attempts failed" in message
+    assert "ConnectionRefusedError" in message
 
 
 # answers without a text
@@ -601,6 +601,9 @@ def test_placeholder_for_a_key_may_be_a_word_of_the_text(endpoint, monkeypatch):
 
 # parameters
 
+NO_URLS = ["localhost:8000", "file:///etc/passwd", "http://", "http://[::1/v1"]
+NO_URLS += ["http://localhost:port/v1", "http://local host/v1", "http://a/v1\r\nX: y"]
+
 
 @pytest.mark.parametrize(
     ("options", "message"),
@@ -610,19 +613,14 @@ def test_placeholder_for_a_key_may_be_a_word_of_the_text(endpoint, monkeypatch):
         ({"timeout": 0}, "timeout=0, expected a number above 0"),
         ({"extra_body": {"stream": True}}, r"extra_body has the fields \['stream'\]"),
         ({"prompt": "{flow}"}, "fields \\['flow'\\]"),
-        ({"base_url": "localhost:8000"}, "expected an address such as"),
-        ({"base_url": "file:///etc/passwd"}, "expected an address such as"),
-        ({"base_url": "http://"}, "expected an address such as"),
-        ({"base_url": "http://[::1/v1"}, "expected an address such as"),
-        ({"base_url": "http://localhost:port/v1"}, "expected an address such as"),
-        ({"base_url": "http://local host/v1"}, "expected an address such as"),
-        ({"base_url": "http://localhost/v1\r\nX: y"}, "expected an address such as"),
+        ({}, r"'flow \\udcff': its prompt has U\+DCFF"),
+        *(({"base_url": url}, "expected an address such as") for url in NO_URLS),
     ],
 )
 def test_parameters_out_of_range(endpoint, options, message):
     describer = make(endpoint).set_params(**options)
     with pytest.raises(InputError, match=message):
-        describer.describe(SERIES)
+        describer.describe(SERIES[:1], ["flow \udcff"])
     assert endpoint.asked == []
 
 
@@ -636,12 +634,6 @@ def test_scalars_of_numpy(endpoint):
     bodies = [asked["body"] for asked in endpoint.asked]
     assert len(bodies) == 2 * len(SERIES)
     assert all(bodies.count(body) == 2 for body in bodies)
-
-
-def test_name_that_cannot_be_sent(endpoint):
-    with pytest.raises(InputError, match=r"'flow \\udcff': its prompt has U\+DCFF"):
-        make(endpoint).describe(SERIES[:1], ["flow \udcff"])
-    assert endpoint.asked == []
 
 
 @pytest.mark.parametrize(
@@ -660,10 +652,7 @@ def test_proxy_of_the_environment_is_used(endpoint, monkeypatch):
     describer = make(endpoint).set_params(base_url="http://far-away.invalid/v1")
     assert describer.describe(SERIES[:1], ["a"]) == ["A: 0, 1, 2, 3, 4"]
     assert endpoint.asked[0]["path"] == "http://far-away.invalid/v1/chat/completions"
-
-
-def test_proxy_that_cannot_be_used(endpoint, monkeypatch):
     monkeypatch.setenv("http_proxy", "gopher://me:hidden@127.0.0.1")
-    message = failure_of(make(endpoint))
+    message = failure_of(describer)
     assert "the proxy that the environment names cannot be used" in message
     assert "hidden" not in message

@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,6 +30,7 @@ from sktime_llm.text.describers import GenerationDescriber, clear_generation_cac
 
 PROMPT = "{name} {values}:"
 SERIES = [np.arange(5.0), np.array([7.0, np.nan, 2.0]), np.zeros(12), np.ones(2) * 99]
+WEIGHTS = "model.safetensors"
 NAMES = ["a", "bb", "ccc", 4]
 
 
@@ -246,41 +249,43 @@ def test_failure_of_the_model_names_the_series(decoder, monkeypatch):
         make(decoder, batch_size=2).describe(SERIES, NAMES)
 
 
-def test_encoder(tmp_path):
-    folder = save(tmp_path, BertForMaskedLM, "tiny-random")
-    with pytest.raises(UnsupportedBackboneError, match="'bert' model, an encoder"):
-        make(folder).describe(SERIES)
+def without_a_layer(model):
+    del model.h[1]
 
 
-def test_encoder_decoder(tmp_path):
-    T5Config().save_pretrained(tmp_path)
-    with pytest.raises(UnsupportedBackboneError, match="'t5' model"):
-        make(str(tmp_path)).describe(SERIES)
-
-
-def test_weights_without_a_head(tmp_path):
-    def without_a_layer(model):
-        del model.h[1]
-
-    folder = save(tmp_path, GPT2Model, bias=without_a_layer)
-    with pytest.raises(
-        BackboneCorruptedError, match=r"lack, .*config.json asks for: transformer"
-    ):
-        make(folder).describe(SERIES)
-
-
-def test_damaged_weights(tmp_path):
-    folder = save(tmp_path, GPT2LMHeadModel)
-    (tmp_path / "model.safetensors").write_bytes(b"no weights")
-    with pytest.raises(BackboneCorruptedError, match=r"weights of model=.* cannot be"):
-        make(folder).describe(SERIES)
-
-
-def test_pickled_weights_are_not_loaded(tmp_path):
-    folder = save(tmp_path, GPT2LMHeadModel)
-    (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
-    with pytest.raises(BackboneNotFoundError, match="never loaded"):
-        make(folder).describe(SERIES)
+@pytest.mark.parametrize(
+    ("spoil", "error", "message"),
+    [
+        (
+            lambda folder: save(folder, BertForMaskedLM, "tiny-random"),
+            UnsupportedBackboneError,
+            "'bert' model, an encoder",
+        ),
+        (T5Config().save_pretrained, UnsupportedBackboneError, "'t5' model"),
+        (
+            lambda folder: save(folder, GPT2Model, bias=without_a_layer),
+            BackboneCorruptedError,
+            r"lack, .*config.json asks for: transformer",
+        ),
+        (
+            lambda folder: (folder / WEIGHTS).write_bytes(b"no weights"),
+            BackboneCorruptedError,
+            r"weights of model=.* cannot be",
+        ),
+        (
+            lambda folder: (folder / WEIGHTS).rename(folder / "pytorch_model.bin"),
+            BackboneNotFoundError,
+            "never loaded",
+        ),
+        (shutil.rmtree, BackboneNotFoundError, "no such model"),
+    ],
+    ids=["encoder", "T5", "no head", "damaged", "pickled", "unknown"],
+)
+def test_models_that_are_refused(tmp_path, decoder, spoil, error, message):
+    folder = Path(shutil.copytree(decoder, tmp_path / "model"))
+    spoil(folder)
+    with pytest.raises(error, match=message):
+        make(str(folder)).describe(SERIES)
 
 
 def test_scalars_of_numpy(decoder):
@@ -290,11 +295,6 @@ def test_scalars_of_numpy(decoder):
     assert all(isinstance(value, np.generic) for value in scalars.values())
     expected = make(decoder, **options).describe(SERIES)
     assert make(decoder, **scalars).describe(SERIES) == expected
-
-
-def test_unknown_model():
-    with pytest.raises(BackboneNotFoundError, match="nobody/nothing"):
-        make("nobody/nothing").describe(SERIES)
 
 
 @pytest.mark.parametrize(

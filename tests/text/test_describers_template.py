@@ -1,5 +1,7 @@
 """The template: what it says of series whose behavior is known."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -68,9 +70,6 @@ def test_scale_changes_no_more_than_the_numbers(factor):
 )
 def test_number(value, expected):
     assert number(value) == expected
-
-
-def test_mean_of_zero_is_written_as_zero():
     assert "Mean 0, " in text_of(np.sin(2 * np.pi * TIME / 50))
 
 
@@ -97,10 +96,7 @@ def test_trend_is_the_least_squares_line():
     assert facts.change == pytest.approx(slope * (N - 1))
     explained = 1 - np.var(values - slope * TIME - level) / np.var(values)
     assert facts.trend_strength == pytest.approx(explained, abs=0.002)
-
-
-def test_three_random_values_are_no_trend_of_certainty():
-    # the plain share of explained variance is 0.43
+    # three random values are no trend: the plain share of explained variance is 0.43
     assert characterize(np.array([0.0, 3.0, 2.0])).trend_strength == 0.0
 
 
@@ -139,11 +135,8 @@ def test_season_is_found(period, missing):
     found = lags_of(values)
     assert abs(found[0] - period) <= (0 if period < 100 else 4)
     assert f"Repeats every {found[0]} steps, strongly" in text_of(values)
-
-
-def test_lag_is_exact_where_the_span_is_no_multiple():
-    time = np.arange(1440)
-    assert lags_of(60 + 5 * np.sin(2 * np.pi * time / 288)) == [288]
+    # exact where the span is no multiple
+    assert lags_of(60 + 5 * np.sin(2 * np.pi * np.arange(1440) / 288)) == [288]
 
 
 def test_day_and_week():
@@ -167,9 +160,7 @@ def test_given_season_is_measured():
     assert "Hardly repeats every 5 steps." in text_of(values, seasonal_period=5)
     correlation = characterize(values, 4).seasons[0].autocorrelation
     assert correlation == pytest.approx(1.0, abs=1e-3)
-
-
-def test_given_season_longer_than_half_the_span_is_not_told():
+    # one that is longer than half the span is not told
     assert "epeats" not in text_of(noise(), seasonal_period=N // 2 + 1)
 
 
@@ -207,23 +198,14 @@ def test_volatility(values, expected):
 # changes of the level
 
 
-def test_jump():
-    values = noise() + np.where(TIME >= 240, 6.0, 0.0)
-    (shift,) = characterize(values).shifts
-    assert shift.position == pytest.approx(0.4, abs=0.01)
-    assert shift.before == pytest.approx(0.0, abs=0.3)
-    assert shift.after == pytest.approx(6.0, abs=0.3)
-    assert (
-        f"Level jumps from {number(shift.before)} to {number(shift.after)} at 40%"
-        in (text_of(values))
-    )
-
-
-def test_there_and_back():
+def test_jumps_there_and_back():
     values = noise() + np.where((TIME >= 180) & (TIME < 360), 6.0, 0.0)
     first, second = characterize(values).shifts
     assert (first.position, second.position) == pytest.approx((0.3, 0.6), abs=0.01)
     assert first.after == second.before == pytest.approx(6.0, abs=0.3)
+    assert first.before == pytest.approx(0.0, abs=0.3)
+    levels = f"from {number(first.before)} to {number(first.after)} at 30%"
+    assert f"Level jumps {levels}" in text_of(values)
 
 
 def test_jump_beyond_a_gap():
@@ -266,6 +248,8 @@ def test_hardly_a_jump_in_drifts():
 )
 def test_nothing_to_tell(values, expected):
     assert text_of(values) == expected
+    expected = re.sub(r"step(s?)\.", r"step\1 of 5 minutes.", expected, count=1)
+    assert text_of(values, step="5 minutes") == expected
 
 
 @pytest.mark.parametrize("n", range(2, 30))
@@ -283,16 +267,8 @@ def test_missing_values_are_counted():
     values = noise()
     values[0] = np.nan
     assert text_of(values).endswith("1% missing, longest gap 1 step.")
-
-
-def test_end_that_is_missing():
-    values = noise()
     values[-100:] = np.nan
     assert "Ends near the mean" not in text_of(values)
-
-
-def test_step():
-    assert text_of([5.0], step="5 minutes") == "1 step of 5 minutes. Constant at 5."
 
 
 # length

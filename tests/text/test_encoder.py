@@ -165,10 +165,8 @@ def test_adapters_and_the_map_to_words_train_and_nothing_else(name):
     shared = weights(load_frozen(BackboneChoice(name)).model)
     expected = {n for n, p in encoder.named_parameters() if p.requires_grad}
     assert any("lora_" in n for n in expected)
-    assert {n for n in expected if "lora_" not in n} == {
-        "lm_head.weight",
-        "lm_head.bias",
-    }
+    own = {n for n in expected if "lora_" not in n}
+    assert own == {"lm_head.weight", "lm_head.bias"}
     encoder.tune(TEXTS, n_steps=3, seed=0)
     changed = {n for n, p in weights(encoder).items() if not p.equal(before[n])}
     assert changed == expected
@@ -176,20 +174,18 @@ def test_adapters_and_the_map_to_words_train_and_nothing_else(name):
         assert torch.equal(p, shared[n])
 
 
-def test_tuning_changes_what_is_read(name):
-    encoder = make(name)
-    before = encoder.read(TEXTS).states
-    encoder.tune(TEXTS, n_steps=5, seed=0)
-    assert not torch.allclose(encoder.read(TEXTS).states, before, atol=1e-3)
-
-
-@pytest.mark.parametrize("n_steps", [0, 2])
+@pytest.mark.parametrize("n_steps", [0, 5])
 def test_afterwards_it_is_frozen(name, n_steps):
     encoder = make(name)
-    before = weights(encoder)
+    before, read_before = weights(encoder), encoder.read(TEXTS).states
     assert len(encoder.tune(TEXTS, n_steps=n_steps, seed=0)) == n_steps
-    assert not any(p.requires_grad for p in encoder.parameters())
-    assert not any(part.training for part in encoder.modules())
+    read = encoder.read(TEXTS).states
+    assert torch.allclose(read, read_before, atol=1e-3) == (n_steps == 0)
+    copies = copy.deepcopy(encoder), pickle.loads(pickle.dumps(encoder))
+    for one in (encoder, *copies):
+        assert not any(p.requires_grad for p in one.parameters())
+        assert not any(part.training for part in one.modules())
+        close(one.read(TEXTS).states, read)
     same = [p.equal(before[n]) for n, p in encoder.named_parameters()]
     assert all(same) == (n_steps == 0)
 
@@ -209,15 +205,6 @@ def test_sixteen_texts_make_a_step(name, monkeypatch):
     encoder.tune([f"text {i}" for i in range(40)], n_steps=3, seed=0)
     assert [len(ids) for ids in batches] == [16, 16, 16]
     assert not torch.equal(batches[0], batches[1])
-
-
-@pytest.mark.parametrize("make_copy", [copy.deepcopy, None], ids=["deepcopy", "pickle"])
-def test_copies_stay_frozen_and_read_the_same(name, make_copy):
-    encoder = make(name)
-    encoder.tune(TEXTS, n_steps=2, seed=0)
-    copied = (make_copy or (lambda e: pickle.loads(pickle.dumps(e))))(encoder)
-    assert not any(p.requires_grad for p in copied.parameters())
-    close(copied.read(TEXTS).states, encoder.read(TEXTS).states)
 
 
 @pytest.mark.parametrize("mode", ["random", "none", "attention", "transformer"])
