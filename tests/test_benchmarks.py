@@ -293,3 +293,14 @@ def test_errors_of_competitions(load):
     assert errors["smape"] == pytest.approx(50.0)  # 100 and 0 %
     assert errors["mape"] == pytest.approx(100 / 3)
     assert errors["mase"] == pytest.approx(1 / 1.5)
+
+
+@pytest.mark.slow
+def test_busy_times_each_way_in_a_process_of_its_own(call, tmp_path):
+    options = ["--method", "CALF", "--shape", "airline", "--seconds", 0.01]
+    options += ["--results", tmp_path / "busy.jsonl"]
+    first = call("busy", *options)
+    (record,) = map(json.loads, (tmp_path / "busy.jsonl").open())
+    assert all(record[way] > 0 for way in ("alone", "plain", "beside"))
+    assert first.splitlines()[1].startswith("CALF, airline")
+    assert call("busy", *options).startswith("recorded ")

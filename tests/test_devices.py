@@ -2,7 +2,12 @@ import pytest
 import torch
 
 from sktime_llm import _devices as devices
-from sktime_llm._devices import autocast, own_random_numbers, resolve_device, seeded
+from sktime_llm._devices import (
+    RandomStream,
+    autocast,
+    own_random_numbers,
+    resolve_device,
+)
 from sktime_llm.errors import DeviceNotAvailableError, InputError
 
 CPU = torch.device("cpu")
@@ -60,13 +65,39 @@ def test_auto_precision_on_the_cpu_is_float32():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
 
 
-def test_seeded_leaves_the_outside_as_it_was():
+def test_a_random_stream_goes_on_where_it_was():
+    expected = torch.rand(6, generator=torch.Generator().manual_seed(3))
     before = torch.get_rng_state()
-    with seeded(3, CPU):
-        first = torch.rand(3)
+    one, other = RandomStream(3, CPU), RandomStream(4, CPU)
+    with one.drawing():
+        first = torch.rand(2)
+        with other.drawing():
+            torch.rand(9)
+        second = torch.rand(2)
+    with other.drawing():
+        torch.rand(1)
+    with pytest.raises(KeyboardInterrupt), one.drawing():
+        raise KeyboardInterrupt
+    with one.drawing():
+        third = torch.rand(2)
+    assert torch.equal(torch.cat([first, second, third]), expected)
     assert torch.equal(torch.get_rng_state(), before)
-    with seeded(3, CPU):
-        assert torch.equal(torch.rand(3), first)
+
+
+@pytest.mark.gpu
+def test_a_random_stream_on_a_gpu():
+    device = torch.device("cuda")
+    with torch.random.fork_rng(devices=[0]):
+        torch.cuda.manual_seed(3)
+        expected = torch.rand(4, device=device)
+    before, stream = torch.cuda.get_rng_state(), RandomStream(3, device)
+    parts = []
+    for _ in range(2):
+        with stream.drawing():
+            parts.append(torch.rand(4, device=device))
+    assert torch.equal(parts[0], expected)
+    assert not torch.equal(*parts)
+    assert torch.equal(torch.cuda.get_rng_state(), before)
 
 
 DRAWS = [
@@ -85,7 +116,7 @@ DRAWS = [
 
 
 def test_own_random_numbers_are_those_of_the_shared_generator():
-    with seeded(3, CPU):
+    with RandomStream(3, CPU).drawing():
         expected = [draw() for draw in DRAWS]
     before = torch.get_rng_state()
     with own_random_numbers(3):

@@ -1,0 +1,5 @@
+"""The forecasters."""
+
+from sktime_llm._threads import load_torch
+
+load_torch()

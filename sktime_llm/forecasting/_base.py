@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.utils import check_random_state
 from sktime.forecasting.base import ForecastingHorizon
 
-from sktime_llm._devices import resolve_device, seeded
+from sktime_llm._devices import own_random_numbers, resolve_device
 from sktime_llm._validation import integer
 from sktime_llm.errors import InputError
 from sktime_llm.forecasting._checks import (
@@ -116,8 +116,9 @@ class BaseLLMForecaster(SktimeForecaster):
         shape = self._choose_shape(series, fh)
         check_varies(series, columns)
         device = resolve_device(self.device)
-        with seeded(self._seed(), device):
-            return self._build_network(shape, len(columns)).to(device)
+        with own_random_numbers(self._seed()):
+            network = self._build_network(shape, len(columns))
+        return network.to(device)
 
     def _choose_shape(
         self, series: Mapping[Key, np.ndarray], fh: ForecastingHorizon | None

@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from sktime_llm._devices import seeded
 from sktime_llm.errors import InputError
 from sktime_llm.forecasting._series import Key
 from sktime_llm.text.describers import Describer, resolve_describer, texts_of
@@ -54,13 +53,12 @@ def tune_encoder(
     encoder: DescriptionEncoder = embedded.encoder
     if not any(p.requires_grad for p in encoder.parameters()):
         return None
-    with seeded(how.seed(), embedded.embeddings.device):
-        return encoder.tune(
-            descriptions.tolist(),
-            n_steps=how.language_model_steps,
-            seed=how.seed(),
-            names=descriptions.index.tolist(),
-        )
+    return encoder.tune(
+        descriptions.tolist(),
+        n_steps=how.language_model_steps,
+        seed=how.seed(),
+        names=descriptions.index.tolist(),
+    )
 
 
 def _texts_of_new(

@@ -178,9 +178,12 @@ class BALMTSFForecaster(BaseLLMForecaster):
     prompt_order="prompts-first"``. All departures from the public code, and what they
     do to accuracy, are listed in docs/methods.md of the repository.
 
-    Fits in parallel threads share PyTorch's random numbers and are not reproducible;
-    fits in parallel processes (``backend="loky"``) are. On a GPU, tune with
-    ``backend=None``: every loky worker loads its own backbone.
+    Fits in parallel, in threads (``backend="threading"``, dask) or in processes
+    (``backend="loky"``), give the forecasts of serial fits, as long as nothing else
+    draws from PyTorch's shared random numbers in another thread meanwhile. A long step
+    computes on several threads, but in a worker thread on one, which can change the
+    last digits. On a GPU, tune with ``backend=None``: every loky worker loads its own
+    backbone.
 
     References
     ----------

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from sktime_llm._devices import seeded
+from sktime_llm._devices import own_random_numbers
 from sktime_llm.backbone._module import Backbone
 from sktime_llm.backbone.adapters import AdapterConfig
 from sktime_llm.backbone.files import DEFAULT_BACKBONE
@@ -192,9 +192,12 @@ class CALFForecaster(BaseLLMForecaster):
     what was published, and what they do to accuracy, are listed in docs/methods.md of
     the repository.
 
-    Fits in parallel threads share PyTorch's random numbers and are not reproducible;
-    fits in parallel processes (``backend="loky"``) are. On a GPU, tune with
-    ``backend=None``: every loky worker loads its own backbone.
+    Fits in parallel, in threads (``backend="threading"``, dask) or in processes
+    (``backend="loky"``), give the forecasts of serial fits, as long as nothing else
+    draws from PyTorch's shared random numbers in another thread meanwhile. A long step
+    computes on several threads, but in a worker thread on one, which can change the
+    last digits. On a GPU, tune with ``backend=None``: every loky worker loads its own
+    backbone.
 
     References
     ----------
@@ -357,7 +360,7 @@ class CALFForecaster(BaseLLMForecaster):
         assert isinstance(network, CALFNetwork)
         if network.textual is None:
             device = device_of(network)
-            with seeded(self._seed(), device):
+            with own_random_numbers(self._seed()):
                 textual = self._textual_branch(network.n_heads)
             network.textual = None if textual is None else textual.to(device)
 

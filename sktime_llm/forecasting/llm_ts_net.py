@@ -198,9 +198,12 @@ class LLMTSNetForecaster(BaseLLMForecaster):
     -----
     docs/methods.md of the repository lists what the paper leaves open.
 
-    Fits in parallel threads share PyTorch's random numbers and are not reproducible;
-    fits in parallel processes (``backend="loky"``) are. On a GPU, tune with
-    ``backend=None``: every loky worker loads its own backbone.
+    Fits in parallel, in threads (``backend="threading"``, dask) or in processes
+    (``backend="loky"``), give the forecasts of serial fits, as long as nothing else
+    draws from PyTorch's shared random numbers in another thread meanwhile. A long step
+    computes on several threads, but in a worker thread on one, which can change the
+    last digits. On a GPU, tune with ``backend=None``: every loky worker loads its own
+    backbone.
 
     References
     ----------

@@ -28,6 +28,8 @@ class ForecastNetwork(nn.Module, ABC):
 
     context_length: int
     prediction_length: int
+    flops: float | None = None
+    """Mean FLOPs of a matrix product for one window, once they are counted."""
 
     @abstractmethod
     def forward(

@@ -117,19 +117,18 @@ class GenerationDescriber(Describer):
     }
 
     def _describe(self, series: Sequence[NamedSeries]) -> list[str]:
-        from sktime_llm._devices import resolve_device, seeded
+        from sktime_llm._devices import RandomStream, resolve_device
 
         check_prompt(self.prompt)
         device = resolve_device(self.device)
         loaded = _load_once(self.model, self.revision, self.dtype, device)
         texts: list[str] = []
-        with (
-            progress_bar(len(series), "describing", "series", self.verbose) as bar,
-            seeded(int(self.random_state), device),
-        ):
+        sampling = RandomStream(int(self.random_state), device)
+        with progress_bar(len(series), "describing", "series", self.verbose) as bar:
             for start in range(0, len(series), self.batch_size):
                 batch = series[start : start + self.batch_size]
-                texts += self._describe_batch(batch, loaded)
+                with sampling.drawing():
+                    texts += self._describe_batch(batch, loaded)
                 bar.update(len(batch))
         return texts
 

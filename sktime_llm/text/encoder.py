@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sktime_llm._devices import RandomStream
 from sktime_llm.backbone._module import Backbone
 from sktime_llm.errors import InputError, TrainingDivergedError
 from sktime_llm.text.window_text import PADDING, tokenize
@@ -53,13 +54,15 @@ class DescriptionEncoder(nn.Module):
         if n_steps and self.backbone.is_causal:
             token_ids = _with_next_token(token_ids, texts)
         generator = torch.Generator().manual_seed(seed)
+        dropout = RandomStream(seed, token_ids.device)
         trained = [p for p in self.parameters() if p.requires_grad]
         optimizer = torch.optim.Adam(trained, lr=learning_rate)
         self.train()
         losses: list[float] = []
         for step in range(n_steps):
             chosen = torch.randperm(len(token_ids), generator=generator)[:_TEXTS_A_STEP]
-            loss = self._language_loss(token_ids[chosen], generator)
+            with dropout.drawing():
+                loss = self._language_loss(token_ids[chosen], generator)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()

@@ -1,12 +1,14 @@
 """Forecasts of any length from a trained network."""
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from sktime_llm._devices import autocast
-from sktime_llm.networks._interface import ForecastNetwork
+from sktime_llm._threads import mean_flops, threads_for
+from sktime_llm.networks._interface import Features, ForecastNetwork
 
 
 class Forecast(NamedTuple):
@@ -38,7 +40,15 @@ def roll_forward(
     """
     if series is None:
         series = torch.zeros(len(context), dtype=torch.int64, device=context.device)
-    with torch.inference_mode(), autocast(precision, context.device):
+    first = {"series": series[:1]}
+    if last_observed is not None:
+        first["last_observed"] = last_observed[:1]
+    flops = flops_per_window(network, context[:1], first)
+    with (
+        threads_for(min(batch_size, len(context)) * flops),
+        torch.inference_mode(),
+        autocast(precision, context.device),
+    ):
         parts = [
             _roll(network, context[at], series[at], _part(last_observed, at), n_steps)
             for start in range(0, len(context), batch_size)
@@ -49,6 +59,24 @@ def roll_forward(
         torch.cat([part.mean for part in parts]),
         torch.cat(variances) if variances else None,
     )
+
+
+def flops_per_window(
+    network: ForecastNetwork, context: Tensor, features: Features
+) -> float:
+    """Return the mean FLOPs of a matrix product for a window, counted with this one.
+
+    They are infinite on devices that do not compute with the threads of the CPU.
+    """
+    if context.device.type != "cpu":
+        return math.inf
+    if network.flops is None:
+        was_training = network.training
+        network.eval()
+        with threads_for(0.0):
+            network.flops = mean_flops(lambda: network(context, features=features))
+        network.train(was_training)
+    return network.flops
 
 
 def _roll(

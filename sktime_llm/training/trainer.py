@@ -21,13 +21,15 @@ from torch.optim.lr_scheduler import (
 )
 from tqdm.auto import tqdm
 
-from sktime_llm._devices import autocast, seeded
+from sktime_llm._devices import RandomStream, autocast
 from sktime_llm._progress import progress_bar
+from sktime_llm._threads import threads_for
 from sktime_llm.errors import InputError, TrainingDivergedError, TrainingInterrupted
 from sktime_llm.layers.losses import DISTANCES
 from sktime_llm.networks._interface import ForecastNetwork, ForecastOutput
 from sktime_llm.training.config import NLL, OPTIMIZERS, TrainingConfig
 from sktime_llm.training.processes import connect
+from sktime_llm.training.rollout import flops_per_window
 from sktime_llm.training.windows import Windows
 
 _log = logging.getLogger(__name__)
@@ -125,6 +127,8 @@ class _Run:
         # every process has to draw the same order of windows
         self.seed = broadcast_object_list([config.seed])[0]
         self.order = torch.Generator().manual_seed(self.seed)
+        rank = self.accelerator.process_index
+        self.dropout = RandomStream(self.seed + rank, self.device)
         self._hold_projection_rate()
         if self.accelerator.num_processes > 1:
             self._distribute()
@@ -175,13 +179,12 @@ class _Run:
         return None
 
     def fit_loop(self) -> list[EpochRecord]:
-        rank = self.accelerator.process_index
         was_training = self.network.training
         interrupted = False
         n_steps = self.config.max_epochs * self.n_steps
         verbose = self.config.verbose * self.accelerator.is_main_process
         with (
-            seeded(self.seed + rank, self.device),
+            threads_for(self.batch_size * self._flops()),
             self.network.training_context(),
             progress_bar(n_steps, "training", "step", verbose) as bar,
         ):
@@ -205,6 +208,12 @@ class _Run:
                 self.records,
             )
         return self.records
+
+    def _flops(self) -> float:
+        """Mean FLOPs of a matrix product for a window."""
+        first = self.training.starts.new_zeros(1)
+        context, _ = self.training.gather(first)
+        return flops_per_window(self.network, context, self.training.features(first))
 
     def _run_epochs(self, bar: "tqdm[None]") -> None:
         for epoch in range(1, self.config.max_epochs + 1):
@@ -268,7 +277,7 @@ class _Run:
     def train_step(self, indices: Tensor, share: float) -> dict[str, Tensor]:
         """Take one step; return the losses without waiting for the device."""
         context, target = self.training.gather(indices)
-        with autocast(self.config.precision, self.device):
+        with self.dropout.drawing(), autocast(self.config.precision, self.device):
             features = self.training.features(indices)
             losses = self.model(context, target, features).losses
         self.optimizer.zero_grad(set_to_none=True)
