@@ -1,6 +1,6 @@
 """Forecasts of any length from a trained network."""
 
-import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -43,7 +43,7 @@ def roll_forward(
     first = {"series": series[:1]}
     if last_observed is not None:
         first["last_observed"] = last_observed[:1]
-    flops = flops_per_window(network, context[:1], first)
+    flops = flops_of(network, lambda: (context[:1], first))
     with (
         threads_for(min(batch_size, len(context)) * flops),
         torch.inference_mode(),
@@ -61,16 +61,12 @@ def roll_forward(
     )
 
 
-def flops_per_window(
-    network: ForecastNetwork, context: Tensor, features: Features
+def flops_of(
+    network: ForecastNetwork, window: Callable[[], tuple[Tensor, Features]]
 ) -> float:
-    """Return the mean FLOPs of a matrix product for a window, counted with this one.
-
-    They are infinite on devices that do not compute with the threads of the CPU.
-    """
-    if context.device.type != "cpu":
-        return math.inf
+    """Return the mean FLOPs of a matrix product for one window, counted once."""
     if network.flops is None:
+        context, features = window()
         was_training = network.training
         network.eval()
         with threads_for(0.0):

@@ -26,10 +26,10 @@ from sktime_llm._progress import progress_bar
 from sktime_llm._threads import threads_for
 from sktime_llm.errors import InputError, TrainingDivergedError, TrainingInterrupted
 from sktime_llm.layers.losses import DISTANCES
-from sktime_llm.networks._interface import ForecastNetwork, ForecastOutput
+from sktime_llm.networks._interface import Features, ForecastNetwork, ForecastOutput
 from sktime_llm.training.config import NLL, OPTIMIZERS, TrainingConfig
 from sktime_llm.training.processes import connect
-from sktime_llm.training.rollout import flops_per_window
+from sktime_llm.training.rollout import flops_of
 from sktime_llm.training.windows import Windows
 
 _log = logging.getLogger(__name__)
@@ -184,8 +184,8 @@ class _Run:
         n_steps = self.config.max_epochs * self.n_steps
         verbose = self.config.verbose * self.accelerator.is_main_process
         with (
-            threads_for(self.batch_size * self._flops()),
             self.network.training_context(),
+            threads_for(self.batch_size * flops_of(self.network, self._first_window)),
             progress_bar(n_steps, "training", "step", verbose) as bar,
         ):
             try:
@@ -209,11 +209,9 @@ class _Run:
             )
         return self.records
 
-    def _flops(self) -> float:
-        """Mean FLOPs of a matrix product for a window."""
+    def _first_window(self) -> tuple[Tensor, Features]:
         first = self.training.starts.new_zeros(1)
-        context, _ = self.training.gather(first)
-        return flops_per_window(self.network, context, self.training.features(first))
+        return self.training.gather(first)[0], self.training.features(first)
 
     def _run_epochs(self, bar: "tqdm[None]") -> None:
         for epoch in range(1, self.config.max_epochs + 1):
