@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import AutoModel, BertConfig, PreTrainedTokenizerBase
 
+from sktime_llm.backbone import _module
 from sktime_llm.backbone.loading import clear_backbone_cache, load_tokenizer
 from sktime_llm.errors import ClippedParameterWarning, InputError
 from sktime_llm.layers.instance_norm import InstanceNorm
@@ -53,27 +54,24 @@ def test_defaults_that_do_not_fit_are_shortened_without_warning():
     assert network.d_ff == 16
 
 
-def test_a_patch_longer_than_the_context_is_clipped():
-    message = r"patch_length=9, but the context has 8 steps; it is clipped to 8"
-    with pytest.warns(ClippedParameterWarning, match=message):
-        forecaster = make(patch_length=9).fit(make_series())
-    assert forecaster.network_.embedding.patch_length == 8
-    assert forecaster.patch_length == 9
-    assert forecaster.predict(fh=FH).notna().all(axis=None)
-
-
-def test_more_features_than_the_backbone_has_are_clipped():
-    message = r"d_ff=17, but a backbone of width 16 has no more; .* clipped to 16"
-    with pytest.warns(ClippedParameterWarning, match=message):
-        forecaster = make(d_ff=17).fit(make_series())
-    assert forecaster.network_.d_ff == 16
-    assert forecaster.predict(fh=FH).notna().all(axis=None)
-
-
-def test_what_just_fits_is_not_clipped():
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"patch_length": 9}, "=9, but the context has 8 steps; it is clipped to 8"),
+        ({"d_ff": 17}, "=17, but a backbone of width 16 has no more; .* clipped to 16"),
+    ],
+)
+def test_what_is_too_long_is_clipped(parameters, message):
+    ((name, value),) = parameters.items()
+    with pytest.warns(ClippedParameterWarning, match=name + message):
+        forecaster = make(**parameters).fit(make_series())
     # warnings of ours are errors in the tests
-    network = make(patch_length=8, d_ff=16).fit(make_series()).network_
-    assert (network.embedding.patch_length, network.d_ff) == (8, 16)
+    fitting = make(**{name: value - 1}).fit(make_series())
+    for network in (forecaster.network_, fitting.network_):
+        clipped = {"patch_length": network.embedding.patch_length, "d_ff": network.d_ff}
+        assert clipped[name] == value - 1
+    assert getattr(forecaster, name) == value
+    assert forecaster.predict(fh=FH).notna().all(axis=None)
 
 
 @pytest.mark.parametrize(
@@ -163,33 +161,23 @@ def test_texts_that_do_not_fit_are_refused_before_training(
     assert not forecaster.is_fitted
 
 
-def count_tokenized(monkeypatch):
-    """Texts that any tokenizer is given, as a list that grows."""
-    texts = []
-    tokenize = PreTrainedTokenizerBase.__call__
-
-    def count(self, given, *args, **kwargs):
-        texts.extend(given)
-        return tokenize(self, given, *args, **kwargs)
-
-    monkeypatch.setattr(PreTrainedTokenizerBase, "__call__", count)
-    return texts
-
-
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("validation_fraction", [0.0, 0.3])
 def test_texts_are_tokenized_once_and_not_in_every_epoch(
     order, validation_fraction, monkeypatch
 ):
-    texts = count_tokenized(monkeypatch)
+    texts, tokenize = [], PreTrainedTokenizerBase.__call__
+    monkeypatch.setattr(
+        PreTrainedTokenizerBase,
+        "__call__",
+        lambda self, given, *args, **kwargs: (
+            texts.extend(given) or tokenize(self, given, *args, **kwargs)
+        ),
+    )
     y, counts = make_series(n_columns=2), []
+    settings = {"prompt_order": order, "validation_fraction": validation_fraction}
     for max_epochs in (1, 4):
-        make(
-            max_epochs=max_epochs,
-            prompt_order=order,
-            validation_fraction=validation_fraction,
-            patience=None,
-        ).fit(y)
+        make(max_epochs=max_epochs, patience=None, **settings).fit(y)
         counts.append(len(texts))
         texts.clear()
     assert counts[0] == counts[1]
@@ -211,23 +199,15 @@ def test_text_cache_changes_no_forecast(backbone, mode):
         pd.testing.assert_frame_equal(other, one, rtol=1e-4)
 
 
-def count_readings(monkeypatch):
-    """Texts that a frozen model reads, as a list of sizes that grows."""
-    from sktime_llm.backbone import _module
-
-    sizes = []
-    read_prefix = _module.read_prefix
-
-    def count(model, prefix, mask):
-        sizes.append(len(prefix))
-        return read_prefix(model, prefix, mask)
-
-    monkeypatch.setattr(_module, "read_prefix", count)
-    return sizes
-
-
 def test_text_cache_saves_reading(monkeypatch):
-    sizes, counts = count_readings(monkeypatch), {}
+    sizes, counts, read = [], {}, _module.read_prefix
+    monkeypatch.setattr(
+        _module,
+        "read_prefix",
+        lambda model, prefix, mask: (
+            sizes.append(len(prefix)) or read(model, prefix, mask)
+        ),
+    )
     for gigabytes in (0.0, 2.0):
         forecaster = make(text_cache_gigabytes=gigabytes, max_epochs=3, patience=None)
         forecaster.fit(make_series())
@@ -309,9 +289,12 @@ def check_report(report, forecaster, labels):
     assert report.temperature == pytest.approx(np.exp(log_temperature))
 
 
-def test_alignment_of_the_most_recent_window_by_default():
+@pytest.mark.parametrize("n_fitted", [60, 50])
+def test_alignment_of_the_most_recent_window_by_default(n_fitted):
     y = make_series(n_columns=2)
-    forecaster = make().fit(y)
+    forecaster = make().fit(y[:n_fitted])
+    if n_fitted < 60:
+        forecaster.update(y[n_fitted:], update_params=False)
     report = forecaster.inspect_alignment()
     check_report(report, forecaster, [(y.index[-1], "y0"), (y.index[-1], "y1")])
     assert report.texts.index.names == ["time", "variate"]
@@ -319,34 +302,20 @@ def test_alignment_of_the_most_recent_window_by_default():
     assert report.texts.tolist() == expected
 
 
-def test_alignment_after_update():
-    y = make_series()
-    forecaster = make().fit(y[:50])
-    forecaster.update(y[50:], update_params=False)
-    report = forecaster.inspect_alignment()
-    check_report(report, forecaster, [(y.index[-1], "y0")])
-    assert report.texts.tolist() == [expected_text(y["y0"][-CONTEXT:])]
-
-
 @pytest.mark.parametrize("stride", [None, 1, 4])
 def test_alignment_of_given_data(stride):
     forecaster = make().fit(make_series())
     y = make_series(n_rows=20, seed=5)
     report = forecaster.inspect_alignment(y, stride=stride)
+    without_columns = make().fit(make_series()["y0"])
+    same = without_columns.inspect_alignment(y["y0"], stride=stride)
+    np.testing.assert_array_equal(same.similarity, report.similarity)
     ends = list(range(20, CONTEXT - 1, -(stride or HORIZON)))
     check_report(report, forecaster, [(y.index[end - 1], "y0") for end in ends])
     texts = [expected_text(y["y0"][end - CONTEXT : end]) for end in ends]
     assert report.texts.tolist() == texts
     # the scale of text is the model's, before balancing, which changes it
     assert not np.allclose(report.scales["text"], report.scales["series"], rtol=0.1)
-
-
-def test_alignment_of_a_series_without_columns():
-    y = make_series()["y0"]
-    forecaster = make().fit(y)
-    report = forecaster.inspect_alignment(y)
-    framed = make().fit(y.to_frame()).inspect_alignment(y.to_frame())
-    pd.testing.assert_frame_equal(report.similarity, framed.similarity)
 
 
 def test_alignment_of_a_panel():
@@ -408,10 +377,7 @@ def test_alignment_of_a_series_that_fit_did_not_see(standardize):
             make_panel(lengths=(20, 5)),
             r"y \(series 's1'\) has 5 row\(s\).*Give more of its rows, or leave it out",
         ),
-        (
-            make_series(n_columns=2),
-            r"columns \['y0', 'y1'\] now; fit saw \['y0'\]",
-        ),
+        (make_series(n_columns=2), r"columns \['y0', 'y1'\] now; fit saw \['y0'\]"),
         (make_series() * np.nan, r"60 value\(s\) that are NaN or infinite"),
     ],
     ids=["short", "empty", "short in a panel", "other columns", "missing"],
@@ -425,37 +391,20 @@ def test_alignment_of_data_that_cannot_be(y, message):
 # what is saved
 
 
-@pytest.fixture
-def large_backbone(tmp_path):
-    """Folder of a model of 5 megabytes, most of it word embeddings."""
-    config = BertConfig(
-        vocab_size=60_000,
-        hidden_size=16,
-        num_hidden_layers=6,
-        num_attention_heads=2,
-        intermediate_size=2000,
-    )
+@pytest.mark.parametrize("order", ORDERS)
+def test_saved_are_the_trained_weights_only(order, tmp_path):
+    # a model of 5 megabytes, most of it word embeddings
+    widths = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 2000}
+    config = BertConfig(vocab_size=60_000, num_hidden_layers=6, **widths)
     load_tokenizer("tiny-random").save_pretrained(tmp_path)
     with torch.random.fork_rng(devices=[]):
         AutoModel.from_config(config).save_pretrained(tmp_path)
-    yield str(tmp_path)
-    clear_backbone_cache()
-
-
-def saved_bytes(forecaster, path):
-    forecaster.save(path)
-    return path.with_suffix(".zip").stat().st_size
-
-
-@pytest.mark.parametrize("order", ORDERS)
-def test_saved_are_the_trained_weights_only(order, large_backbone, tmp_path):
-    sizes = {}
+    settings, sizes = {"backbone": str(tmp_path), "prompt_order": order}, {}
     for n_rows, gigabytes in [(60, 0.0), (60, 2.0), (400, 2.0)]:
-        forecaster = make(
-            backbone=large_backbone, text_cache_gigabytes=gigabytes, prompt_order=order
-        ).fit(make_series(n_rows))
-        path = tmp_path / f"{n_rows}_{gigabytes:.0f}"
-        sizes[n_rows, gigabytes] = saved_bytes(forecaster, path)
+        forecaster = make(text_cache_gigabytes=gigabytes, **settings)
+        forecaster.fit(make_series(n_rows)).save(tmp_path / "saved")
+        sizes[n_rows, gigabytes] = (tmp_path / "saved.zip").stat().st_size
+    clear_backbone_cache()
     trained = [p for p in forecaster.network_.parameters() if p.requires_grad]
     n_bytes = 4 * sum(p.numel() for p in trained)
     # the rest is parameters, history, and the recent rows
