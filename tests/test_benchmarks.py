@@ -67,9 +67,7 @@ def test_long_term_says_what_it_did_not_run(call, load, monkeypatch, tmp_path):
     counts = {"test_windows": 7, "best_epoch": 3, "epochs_run": 6}
     measured = {**counts, "mse": 0.5, "mae": 0.6, "fit_seconds": 8.0}
     monkeypatch.setattr(
-        load("long_term"),
-        "run",
-        lambda args, horizon: {**measured, **WHEN},
+        load("long_term"), "run", lambda args, horizon: {**measured, **WHEN}
     )
     options = ["--data-dir", tmp_path, "--results", tmp_path / "results.jsonl"]
     first = call("long_term", *options)
@@ -79,7 +77,7 @@ def test_long_term_says_what_it_did_not_run(call, load, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("method", ["calf", "balm-tsf"])
-def test_published_preset_is_known_to_the_forecaster(load, monkeypatch, method):
+def test_published_preset_is_known_to_the_forecaster(call, load, monkeypatch, method):
     script = load("long_term")
     words = ["long_term.py", "--method", method, "--preset", "published"]
     monkeypatch.setattr(sys, "argv", [*words, "--data-dir", "DATA", "--seed", "3"])
@@ -87,10 +85,7 @@ def test_published_preset_is_known_to_the_forecaster(load, monkeypatch, method):
     assert forecaster.backbone == "openai-community/gpt2"
     assert forecaster.max_epochs == 100
     assert forecaster.learning_rate == {"calf": 5e-4, "balm-tsf": 4e-4}[method]
-
-
-@pytest.mark.parametrize("method", ["calf", "balm-tsf"])
-def test_default_runs_of_long_term_are_recorded(call, load, monkeypatch, method):
+    # and the default runs are recorded
     options = ["--data-dir", "DATA", "--method", method]
     assert call("long_term", *options).startswith("recorded ")
 
@@ -164,14 +159,9 @@ def test_updates_count_the_blocks_that_follow_an_update(load, monkeypatch):
     script = load("updates")
     table = load_airline().to_frame()[:60]
     stream = script.Stream(table, 36, 8, 4, {})
-    forecaster = CALFForecaster(
-        context_length=8,
-        prediction_length=4,
-        backbone="tiny-random",
-        max_epochs=1,
-        keep_textual_branch=True,
-        device="cpu",
-    ).fit(table[:36])
+    sizes = {"context_length": 8, "prediction_length": 4, "keep_textual_branch": True}
+    options = {"backbone": "tiny-random", "max_epochs": 1, "device": "cpu"}
+    forecaster = CALFForecaster(**sizes, **options).fit(table[:36])
     starts = []
 
     def errors(forecaster, seen, n_fit, start):
@@ -199,9 +189,8 @@ def test_one_line_records_every_run(call, load, monkeypatch, tmp_path):
     assert records[1]["import_seconds"] == 0.25
     assert records[1]["saved_megabytes"] == 19.75
     assert records[1]["command"] == "python benchmarks/one_line.py --results RESULTS"
-    assert {"first_fit_seconds", "second_fit_seconds", "commit", "date"} < set(
-        records[1]
-    )
+    seconds = {"first_fit_seconds", "second_fit_seconds"}
+    assert {*seconds, "commit", "date"} < set(records[1])
     assert "0.250 s" in printed
     assert "19.8 MB" in printed
 

@@ -44,12 +44,9 @@ def sales(tmp_path):
     """A CSV file with two series of 40 months each."""
     dates = pd.date_range("2015-01-01", periods=40, freq="MS")
     rng = np.random.default_rng(0)
-    frame = pd.concat(
-        [
-            pd.DataFrame({"store": store, "date": dates, "units": rng.poisson(50, 40)})
-            for store in ("north", "east")
-        ]
-    ).assign(price=lambda frame: frame["units"] / 7 + 1)
+    columns = {"store": np.repeat(["north", "east"], 40), "date": [*dates, *dates]}
+    frame = pd.DataFrame(columns).assign(units=rng.poisson(50, 80))
+    frame["price"] = frame["units"] / 7 + 1
     path = tmp_path / "sales.csv"
     frame.to_csv(path, index=False)
     return path
@@ -73,13 +70,15 @@ class WithoutBackbone(NaiveForecaster):
 
 @pytest.fixture
 def with_calf(monkeypatch):
-    """Put another forecaster in the place of CALF."""
+    """Put another forecaster in the place of CALF, beside others or alone."""
 
-    def replace(forecaster_class):
+    def replace(forecaster_class, beside="naive"):
         def make(seasonal_period, names=None, **options):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return {"calf": forecaster_class(), "naive": NaiveForecaster()}
+                season = seasonal_period if beside == "seasonal-naive" else 1
+                others = {beside: NaiveForecaster(sp=season)} if beside else {}
+                return {"calf": forecaster_class(), **others}
 
         monkeypatch.setattr(sktime_llm.evaluation, "default_forecasters", make)
 
@@ -250,11 +249,8 @@ def test_shipped_data_sets(run, tmp_path):
     ]
     assert re.fullmatch("\n".join([*steps, ""]), err)
     folder = tmp_path / "compare_results"
-    assert sorted(path.name for path in folder.iterdir()) == [
-        "forecasts.csv",
-        "forecasts.png",
-        "results.csv",
-    ]
+    names = ["forecasts.csv", "forecasts.png", "results.csv"]
+    assert sorted(path.name for path in folder.iterdir()) == names
     assert (folder / "forecasts.png").read_bytes().startswith(b"\x89PNG")
     results = pd.read_csv(folder / "results.csv")
     assert len(results) == 4
@@ -263,9 +259,8 @@ def test_shipped_data_sets(run, tmp_path):
     assert len(forecasts) == 2 * (12 + 5 * 8)
     airline = forecasts[forecasts["dataset"] == "airline"]
     assert airline["time"].iloc[0] == "1960-01"
-    assert (
-        airline["truth"].iloc[:12].tolist() == load_dataset("airline").y[-12:].tolist()
-    )
+    truth = load_dataset("airline").y[-12:].tolist()
+    assert airline["truth"].iloc[:12].tolist() == truth
 
 
 def test_without_arguments_all_data_sets_are_compared(run, monkeypatch):
@@ -293,22 +288,12 @@ def test_options_reach_the_forecasters(run, monkeypatch):
     arguments = ["compare", "--dataset", "lynx", "--forecasters", "calf", "theta"]
     arguments += ["--seasonal-period", "5", "--backbone", "here", "--max-epochs", "3"]
     run(*arguments, "--device", "cpu", "--random-state", "8", "--quiet")
-    assert seen == {
-        "seasonal_period": 5,
-        "names": ["calf", "theta"],
-        "backbone": "here",
-        "max_epochs": 3,
-        "device": "cpu",
-        "random_state": 8,
-        "verbose": 0,
-    }
+    expected = {"seasonal_period": 5, "names": ["calf", "theta"], "backbone": "here"}
+    expected |= {"max_epochs": 3, "device": "cpu", "random_state": 8, "verbose": 0}
+    assert seen == expected
     run("compare", "--dataset", "lynx")
-    assert seen["seasonal_period"] == 10
-    assert seen["random_state"] == 0
-    assert {seen[key] for key in ("names", "backbone", "max_epochs", "device")} == {
-        None
-    }
-    assert seen["verbose"] is None
+    expected = dict.fromkeys(expected) | {"seasonal_period": 10, "random_state": 0}
+    assert seen == expected
 
 
 def test_own_panel(run, sales):
@@ -326,17 +311,6 @@ def test_own_panel(run, sales):
     expected = pd.read_csv(sales).query("store == 'north'")["units"].tolist()
     assert north["truth"].tolist() == expected[-4:]
     assert north["forecast"].tolist() == [expected[-5]] * 4
-
-
-def test_own_variates_without_a_univariate_summary(run, sales):
-    frame = pd.read_csv(sales).query("store == 'east'")
-    frame.to_csv(sales, index=False)
-    code, out, _ = run(
-        "compare", sales, "--time-column", "date", "--folds", "1", "--no-plot", *NAIVE
-    )
-    assert code == 0
-    assert "horizon 12, seasonal period 12, 2 variates" in out
-    assert "mean MASE" not in out
 
 
 def test_how_a_file_is_read_is_said_by_options_and_printed(run, tmp_path):
@@ -414,16 +388,8 @@ def test_weeks_are_written_as_in_the_file(run, tmp_path):
 
 
 def test_quiet_and_no_plot(run, tmp_path):
-    code, out, err = run(
-        "compare",
-        "--dataset",
-        "lynx",
-        "--quiet",
-        "--no-plot",
-        "--output",
-        "a/b",
-        *NAIVE,
-    )
+    options = ["--quiet", "--no-plot", "--output", "a/b"]
+    code, out, err = run("compare", "--dataset", "lynx", *options, *NAIVE)
     assert code == 0
     assert err == ""
     assert "lynx" in out
@@ -443,16 +409,8 @@ def test_lines_are_written_again_on_a_terminal(run, monkeypatch):
         assert ended.removeprefix(started)[0].isdigit()
 
 
-def test_the_summary_says_where_ours_stands(run, monkeypatch):
-    def make(seasonal_period, **options):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return {
-                "calf": NaiveForecaster(),
-                "seasonal-naive": NaiveForecaster(sp=seasonal_period),
-            }
-
-    monkeypatch.setattr(sktime_llm.evaluation, "default_forecasters", make)
+def test_the_summary_says_where_ours_stands(run, with_calf):
+    with_calf(NaiveForecaster, "seasonal-naive")
     code, out, _ = run("compare", "--dataset", "airline", "--no-plot")
     assert code == 0
     sentence = "  calf is 2nd of 2; seasonal-naive is 51 % better\n"
@@ -464,6 +422,10 @@ def test_the_summary_says_where_ours_stands(run, monkeypatch):
 
 
 def test_failure_is_visible(run, with_calf):
+    with_calf(WithoutBackbone)
+    code, out, err = run("compare", "--dataset", "airline", "--quiet")
+    assert (code, out) == (2, "")
+    assert err == "sktime-llm: error: no such language model; install it\n"
     with_calf(Failing)
     code, out, err = run("compare", "--dataset", "airline", "lynx")
     assert code == 1
@@ -475,13 +437,8 @@ def test_failure_is_visible(run, with_calf):
     assert results.query("forecaster == 'calf'")["error"].str.contains("cannot").all()
 
 
-def test_when_everything_fails_there_is_no_picture(run, monkeypatch, tmp_path):
-    def make(seasonal_period, **options):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return {"calf": Failing()}
-
-    monkeypatch.setattr(sktime_llm.evaluation, "default_forecasters", make)
+def test_when_everything_fails_there_is_no_picture(run, with_calf, tmp_path):
+    with_calf(Failing, None)
     code, out, _ = run("compare", "--dataset", "airline")
     assert code == 1
     assert "forecasts.png" not in out
@@ -504,13 +461,6 @@ def test_a_series_that_never_changes_is_left_out_of_mase(run, sales):
     code, out, err = run("compare", sales, *arguments)
     assert (code, out) == (2, "")
     assert "\nsktime-llm: error: The data set 'sales' has no MASE, which" in err
-
-
-def test_missing_language_model_is_a_user_error(run, with_calf):
-    with_calf(WithoutBackbone)
-    code, out, err = run("compare", "--dataset", "airline", "--quiet")
-    assert (code, out) == (2, "")
-    assert err == "sktime-llm: error: no such language model; install it\n"
 
 
 def test_warnings_are_lines(run, with_calf):
@@ -612,19 +562,15 @@ def test_a_saved_forecaster_forecasts_the_same_in_another_process(run, panel, me
     fast = {"naive": [], "calf": ["--backbone", "tiny-random", "--max-epochs", "1"]}
     arguments = [*panel, "--method", method, *fast[method], "--save", "kept/model"]
     code, out, _ = run(*arguments)
-    assert (code, out) == (
-        0,
-        f"Written: forecast.csv, forecast.png, kept/model{os.sep}\n",
-    )
+    assert code == 0
+    assert out == f"Written: forecast.csv, forecast.png, kept/model{os.sep}\n"
     assert sorted(os.listdir("kept/model")) == ["forecaster.zip", "recent.pkl"]
-    command = "sktime-llm forecast --load kept/model --output again.csv"
-    done = run_in_shell(command)
+    done = run_in_shell("sktime-llm forecast --load kept/model --output again.csv")
     assert done.returncode == 0, done.stderr
     assert Path("again.csv").read_text() == Path("forecast.csv").read_text()
     assert Path("again.png").exists()
-    code, out, _ = run(
-        "forecast", "--load", "kept/model", "--horizon", "2", "--output=-"
-    )
+    loaded = ["forecast", "--load", "kept/model"]
+    code, out, _ = run(*loaded, "--horizon", "2", "--output=-")
     assert code == 0
     assert len(out.splitlines()) == 5
 
@@ -667,9 +613,7 @@ def test_a_forecaster_that_fails_is_a_message(run, panel, with_calf):
     with_calf(Failing)
     code, out, err = run(*panel)
     assert (code, out) == (1, "")
-    assert err.endswith(
-        "sktime-llm: the forecaster failed: ValueError: cannot do this\n"
-    )
+    assert err.endswith(": the forecaster failed: ValueError: cannot do this\n")
 
 
 # ------------------------------------------------------------------- output that fails
