@@ -104,7 +104,11 @@ def _fit(
         forecaster.fit(dataset.y, fh=range(1, dataset.horizon + 1))
     progress(1, 1, "done")
     y, ids = dataset.y, list(range(dataset.y.index.nlevels - 1))
-    recent = y.groupby(level=ids).tail(_N_RECENT) if ids else y.iloc[-_N_RECENT:]
+    recent = (
+        y.groupby(level=ids, observed=True).tail(_N_RECENT)
+        if ids
+        else y.iloc[-_N_RECENT:]
+    )
     return forecaster, recent, dataset.name
 
 

@@ -46,7 +46,7 @@ def infer_seasonal_period(y: pd.Series | pd.DataFrame) -> int:
     times = y.index
     if times.nlevels > 1:
         levels = list(range(times.nlevels - 1))
-        longest = y.groupby(level=levels, sort=False).size().idxmax()
+        longest = y.groupby(level=levels, sort=False, observed=True).size().idxmax()
         times = y.xs(longest, level=levels if len(levels) > 1 else 0).index
     alias = getattr(times, "freqstr", None)
     if alias is None and isinstance(times, pd.DatetimeIndex):

@@ -56,10 +56,7 @@ class SktimeForecaster(ParameterMixin, BaseForecaster):
 
     _known: KnownSeries
     _forecast: Any
-    _without_intervals = (
-        "forecasts no intervals, quantiles or variances; "
-        "LLMTSNetForecaster(uncertainty=True) does."
-    )
+    _with_intervals = "LLMTSNetForecaster(uncertainty=True)"
     _X_columns: list[Any] | None = []
     _interruption: TrainingInterrupted | None = None
     _cutoff: Any  # of sktime
@@ -188,30 +185,30 @@ class SktimeForecaster(ParameterMixin, BaseForecaster):
 
     def predict_interval(self, fh: Any = None, X: Any = None, coverage: Any = 0.90):  # type: ignore[no-untyped-def]
         """Forecast intervals as sktime does."""
-        self._check_intervals()
+        self._check_intervals("prediction intervals")
         return super().predict_interval(fh=fh, X=X, coverage=coverage)
 
     def predict_quantiles(self, fh: Any = None, X: Any = None, alpha: Any = None):  # type: ignore[no-untyped-def]
         """Forecast quantiles as sktime does."""
-        self._check_intervals()
+        self._check_intervals("quantile predictions")
         return super().predict_quantiles(fh=fh, X=X, alpha=alpha)
 
     def predict_var(self, fh: Any = None, X: Any = None, cov: bool = False):  # type: ignore[no-untyped-def]
         """Forecast variances as sktime does."""
-        self._check_intervals()
+        self._check_intervals("variance predictions")
         return super().predict_var(fh=fh, X=X, cov=cov)
 
     def predict_proba(self, fh: Any = None, X: Any = None, marginal: bool = True):  # type: ignore[no-untyped-def]
         """Forecast distributions as sktime does."""
-        self._check_intervals()
+        self._check_intervals("probabilistic predictions")
         return super().predict_proba(fh=fh, X=X, marginal=marginal)
 
-    def _check_intervals(self) -> None:
+    def _check_intervals(self, what: str) -> None:
         if not self.get_tag("capability:pred_int"):
             raise NoIntervalsError(
-                f"{type(self).__name__} {self._without_intervals} For intervals around "
-                "the forecasts of any forecaster there is sktime's ConformalIntervals, "
-                "which fits it many times."
+                f"{type(self).__name__} has no {what}; {self._with_intervals} has. "
+                "Intervals around any forecaster's forecasts come from sktime's "
+                "ConformalIntervals, which fits it many times."
             )
 
     def _predict_var(

@@ -78,6 +78,8 @@ def to_array(
 
 def _check_amplitude(values: np.ndarray, series: pd.DataFrame, key: Key) -> None:
     """Raise if a channel varies so little that its variance would be zero."""
+    if not len(values):
+        return
     amplitude = np.fmax.reduce(values) - np.fmin.reduce(values)
     tiny = (amplitude > 0) & (amplitude < _MIN_AMPLITUDE)
     if tiny.any():

@@ -223,7 +223,6 @@ class LLMTSNetForecaster(BaseLLMForecaster):
     """
 
     _tags = TAGS
-    _without_intervals = "forecasts intervals and the like with uncertainty=True only."
     _parameter_constraints = CONSTRAINTS
 
     def __init__(
