@@ -100,7 +100,7 @@ class RandomStream:
     Dropout draws from generators that PyTorch shares among all threads. These are lent
     for as long as `drawing` is open: they go on with this stream, other streams wait,
     and afterwards they are as they were. A fit opens it for the forward pass of every
-    step, which costs it some ten microseconds. A mode such as `own_random_numbers`
+    step, which costs some microseconds. A mode such as `own_random_numbers`
     needs no waiting, but makes a step of CALF 14 % slower, of LLM-TS Net 20 %. What
     draws from the shared generators without a stream, in another thread at the same
     moment, still disturbs.
