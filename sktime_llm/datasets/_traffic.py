@@ -141,10 +141,11 @@ def load_los_loop(
     >>> from sktime_llm.datasets import load_los_loop
     >>> with TemporaryDirectory() as folder:
     ...     path = Path(folder) / "los_speed.csv"
-    ...     _ = path.write_text("773869,767541\n64.4,67.6\n")
+    ...     _ = path.write_text("773869,767541\n64.4,67.6\n62.7,68.6\n")
     ...     load_los_loop(path)
                          773869  767541
     2012-03-01 00:00:00    64.4    67.6
+    2012-03-01 00:05:00    62.7    68.6
     """
     path = require_file(path)
     cells = pd.read_csv(path, dtype="str", keep_default_na=False)
