@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 _WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
-_SPINS = "3000"
+_SPINS = "1000"
 """Rounds of waiting before a thread sleeps. libgomp's 300,000 are longer than a time
 slice; with none, a thread alone on its core takes too long to wake up."""
 
