@@ -42,6 +42,10 @@ def one_fit(method: str, shape: str, way: str, seconds: float) -> float:
         import torch  # noqa: F401, before sktime_llm loads it in its way
 
     import sktime_llm
+
+    # first of all, as users do: it is what loads torch
+    name = method.replace("-", "").replace(" ", "") + "Forecaster"
+    forecaster = getattr(sktime_llm, name)
     from sktime_llm import _threads
     from sktime_llm.training import trainer
 
@@ -59,8 +63,6 @@ def one_fit(method: str, shape: str, way: str, seconds: float) -> float:
 
     trainer._Run.train_step = timed
     y, lengths = make_data(shape)
-    name = method.replace("-", "").replace(" ", "") + "Forecaster"
-    forecaster = getattr(sktime_llm, name)
     options = {"max_epochs": 100, "patience": None, "device": "cpu", "verbose": 0}
     if method == "LLM-TS Net":
         options["language_model_steps"] = 0
