@@ -29,12 +29,10 @@ class CALFForecaster(BaseLLMForecaster):
     language model, adapted by LoRA, read the tokens, and a linear head forecasts. In
     training, a second, frozen copy of the same layers reads the series expressed in
     words (principal word embeddings), and two losses pull the copies together: one on
-    their hidden states and one on their forecasts [1]_. Forecasting runs the first copy
-    only.
+    their hidden states and one on their forecasts [1]_. Only the first copy forecasts.
 
     One network is trained on all series of a panel or hierarchy. The frozen weights of
-    the language model are loaded once per process and shared; only the trained weights
-    are saved, cloned and pickled.
+    the language model are shared in a process; only the trained ones are saved.
 
     Parameters
     ----------
