@@ -74,7 +74,7 @@ def main() -> None:
                 rows.append([method, n_outliers, factor, usual, robust])
                 print(rows[-1], flush=True)
     columns = ["method", "outliers", "times", "MAE", "MAE, robust scaling"]
-    print(pd.DataFrame(rows, columns=columns).round(1).to_markdown(index=False))
+    print(pd.DataFrame(rows, columns=columns).round(1).to_string(index=False))
 
 
 if __name__ == "__main__":
