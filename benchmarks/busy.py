@@ -2,7 +2,8 @@
 
 A fit is timed alone and beside one busy process per core, and alone as it was before
 the number of threads was chosen: on as many as PyTorch takes by itself, here "plain".
-Each is the mean over the steps of training, without the first, in a process of its own.
+Each is the mean over the steps of training, without the first, in a process of its own,
+and the median of rounds that take the ways in turn.
 
     python benchmarks/busy.py
 
@@ -13,6 +14,7 @@ simulated in the shape of the data.
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -99,19 +101,20 @@ def busy_processes(n: int) -> Iterator[None]:
             process.wait()
 
 
-def measure(method: str, shape: str, seconds: float) -> dict:
-    """Time a fit in all ways, one after the other, each in a fresh process."""
+def measure(method: str, shape: str, seconds: float, rounds: int) -> dict:
+    """Time a fit in all ways by turns, each in a fresh process."""
     import torch
     from _records import provenance
 
-    found = {}
-    for way in WAYS:
+    found = {way: [] for way in WAYS}
+    for way in WAYS * rounds:
         options = ["--one", method, shape, way, "--seconds", str(seconds)]
         command = [sys.executable, __file__, *options]
         with busy_processes(os.cpu_count() if way == "beside" else 0):
             done = subprocess.run(command, capture_output=True, text=True, check=True)
-        found[way] = json.loads(done.stdout.splitlines()[-1])
-    return {**found, **provenance(torch.device("cpu"))}
+        found[way].append(json.loads(done.stdout.splitlines()[-1]))
+    medians = {way: statistics.median(times) for way, times in found.items()}
+    return {**medians, "rounds": rounds, **provenance(torch.device("cpu"))}
 
 
 def report(records: list[dict]) -> None:
@@ -131,6 +134,7 @@ def main() -> None:
     parser.add_argument("--method", choices=METHODS, nargs="+", default=METHODS)
     parser.add_argument("--shape", choices=SHAPES, nargs="+", default=list(SHAPES))
     parser.add_argument("--seconds", type=float, default=3.0, help="of one fit")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--results", type=Path, default=RESULTS / "busy.jsonl")
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -143,7 +147,7 @@ def main() -> None:
     records = run_missing(
         args.results,
         runs,
-        measure=lambda run: measure(run["method"], run["shape"], args.seconds),
+        measure=lambda run: measure(**run, seconds=args.seconds, rounds=args.rounds),
         label=lambda run: f"{run['method']}, {run['shape']}",
     )
     report(list(records))
