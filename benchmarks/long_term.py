@@ -49,6 +49,8 @@ METHODS = {
             "learning_rate": 5e-4,
             "batch_size": 64,
             "d_ff": 1024,  # by default; 2048 with GPT-2
+            "dropout": 0.1,
+            "task_loss": "mae",
             "consistency_loss_weight": 1.0,
             "feature_loss_weight": 0.01,
             "projection_learning_rate": None,
