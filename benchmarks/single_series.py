@@ -1,0 +1,139 @@
+"""Single series, one at a time: the defaults of all methods at equal footing.
+
+Series are drawn from the competitions M1 and Tourism. Each method is fitted on the
+training part of one series and forecasts its test part:
+
+    python benchmarks/single_series.py --data-dir DATA --n-series 100
+
+Prints MASE, the mean over series, and seconds per series. With ``--without-fh`` a
+forecaster is fitted before the horizon is known. With ``--part validation`` the last
+block of every training part is forecast, and the test part is never seen: settings,
+such as ``--set learning_rate=1e-3``, are chosen with it. A run that is already in the
+results file is not repeated.
+"""
+
+import argparse
+import ast
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from _records import RESULTS, provenance, run_missing
+from competitions import SEASON, hold_out, point_errors, read
+
+from sktime_llm._devices import resolve_device
+from sktime_llm.evaluation import default_forecasters, forecaster_names
+
+FREQUENCIES = {"yearly": "Y", "quarterly": "Q", "monthly": "M"}
+BASELINES = ("auto-arima", "auto-ets", "theta", "seasonal-naive")
+OURS = [name for name in forecaster_names() if name.startswith(("calf", "balm", "llm"))]
+MEAN = ("auto-arima", "auto-ets", "theta")
+
+
+def draw(args: argparse.Namespace) -> list[tuple[str, str, list[np.ndarray]]]:
+    """Draw series; return the period, the name and the two parts of each."""
+    everything = []
+    for competition in args.competition:
+        for period in FREQUENCIES:
+            series = read(args.data_dir, competition, period)
+            if args.part == "validation":
+                series = hold_out(series)
+            named = series.items()
+            everything += [(period, f"{competition} {k}", parts) for k, parts in named]
+    chosen = np.random.default_rng(args.draw_seed).permutation(len(everything))
+    return [everything[i] for i in sorted(chosen[: args.n_series])]
+
+
+def forecast(args: argparse.Namespace, name: str, period: str, y, horizon: int):
+    """Fit one method on one series; return its forecast."""
+    season, steps = SEASON[period], range(1, horizon + 1)
+    own = {"random_state": args.seed, "device": args.device, "verbose": 0}
+    forecaster = default_forecasters(season, [name], **own)[name]
+    if name in OURS:
+        forecaster.set_params(**args.set)
+    index = pd.period_range("1950-01", periods=len(y), freq=FREQUENCIES[period])
+    series = pd.Series(y, index=index)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if args.without_fh and name in OURS:
+            return forecaster.fit(series).predict(steps).to_numpy()
+        return forecaster.fit(series, fh=steps).predict().to_numpy()
+
+
+def run(args: argparse.Namespace, name: str) -> dict:
+    """Forecast all series by one method; return its errors and its forecasts."""
+    rows, forecasts, started = [], {}, time.perf_counter()
+    for period, key, (train, test) in draw(args):
+        found = forecast(args, name, period, train, len(test))
+        errors = point_errors({key: [train, test]}, found[None], SEASON[period])
+        rows.append({"period": period, **errors})
+        forecasts[key] = [round(float(value), 4) for value in found]
+    table = pd.DataFrame(rows)
+    return {
+        **table.drop(columns="period").mean().to_dict(),
+        "mase_by_period": table.groupby("period")["mase"].mean().to_dict(),
+        "seconds_per_series": (time.perf_counter() - started) / len(rows),
+        "forecasts": forecasts,
+        **provenance(resolve_device(args.device)),
+    }
+
+
+def mean_of_classical(args: argparse.Namespace, records: list[dict]) -> dict | None:
+    """Return the errors of the mean forecast of three classical methods."""
+    found = [r["forecasts"] for r in records if r["name"] in MEAN]
+    if len(found) < len(MEAN):
+        return None
+    mases = []
+    for period, key, parts in draw(args):
+        mean = np.mean([forecasts[key] for forecasts in found], axis=0)
+        mases.append(point_errors({key: parts}, mean[None], SEASON[period])["mase"])
+    return {"name": "mean of " + ", ".join(MEAN), "mase": float(np.nanmean(mases))}
+
+
+def parse_setting(text: str) -> tuple[str, object]:
+    """Read a parameter and its value, such as ``learning_rate=1e-3``."""
+    name, value = text.split("=", 1)
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
+
+
+def main() -> None:
+    """Run what is not in the results yet, and print all, the best first."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--competition", nargs="+", default=["M1", "Tourism"])
+    parser.add_argument("--part", choices=["test", "validation"], default="test")
+    parser.add_argument("--n-series", type=int, default=100)
+    parser.add_argument("--draw-seed", type=int, default=0)
+    parser.add_argument("--method", nargs="+", default=[*OURS, *BASELINES])
+    parser.add_argument("--without-fh", action="store_true")
+    parser.add_argument("--set", nargs="+", type=parse_setting, default=[])
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument(
+        "--results", type=Path, default=RESULTS / "single_series.jsonl"
+    )
+    args = parser.parse_args()
+    args.set = dict(args.set)
+    ignored = ("data_dir", "device", "results", "method")
+    common = {k: v for k, v in vars(args).items() if k not in ignored}
+    records = list(
+        run_missing(
+            args.results,
+            [{"name": name, **common} for name in args.method],
+            lambda settings: run(args, settings["name"]),
+            lambda settings: settings["name"],
+        )
+    )
+    mean = mean_of_classical(args, records)
+    columns = ["name", "mase", "smape", "seconds_per_series"]
+    table = pd.DataFrame([*records, *([mean] if mean else [])])[columns]
+    print(table.sort_values("mase").to_string(index=False, float_format="%.3f"))
+
+
+if __name__ == "__main__":
+    main()
