@@ -114,9 +114,7 @@ def main() -> None:
     parser.add_argument("--set", nargs="+", type=parse_setting, default=[])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
-    parser.add_argument(
-        "--results", type=Path, default=RESULTS / "single_series.jsonl"
-    )
+    parser.add_argument("--results", type=Path, default=RESULTS / "single_series.jsonl")
     args = parser.parse_args()
     args.set = dict(args.set)
     ignored = ("data_dir", "device", "results", "method")

@@ -41,7 +41,7 @@ from sktime_llm.forecasting._series import (
     split_series,
     to_arrays,
 )
-from sktime_llm.forecasting._shape import choose_shape
+from sktime_llm.forecasting._shape import choose_shape, customary_horizon
 from sktime_llm.forecasting._training import (
     SeriesSplit,
     TrainingResult,
@@ -86,7 +86,7 @@ class BaseLLMForecaster(SktimeForecaster):
         warn_outliers(parts)
         pretrained = getattr(self, "pretrained_network_", None)
         if pretrained is None:
-            network = self._new_network(series, y.columns, fh)
+            network = self._new_network(y, series, fh)
             n_epochs = self.max_epochs
         else:
             network = copy.deepcopy(pretrained)
@@ -109,19 +109,22 @@ class BaseLLMForecaster(SktimeForecaster):
 
     def _new_network(
         self,
+        y: pd.DataFrame,
         series: Mapping[Key, np.ndarray],
-        columns: pd.Index,
         fh: ForecastingHorizon | None,
     ) -> ForecastNetwork:
-        shape = self._choose_shape(series, fh)
-        check_varies(series, columns)
+        shape = self._choose_shape(y, series, fh)
+        check_varies(series, y.columns)
         device = resolve_device(self.device)
         with own_random_numbers(self._seed()):
-            network = self._build_network(shape, len(columns))
+            network = self._build_network(shape, len(y.columns))
         return network.to(device)
 
     def _choose_shape(
-        self, series: Mapping[Key, np.ndarray], fh: ForecastingHorizon | None
+        self,
+        y: pd.DataFrame,
+        series: Mapping[Key, np.ndarray],
+        fh: ForecastingHorizon | None,
     ) -> WindowShape:
         longest_step = None
         if fh is not None and not fh.is_relative and self.cutoff is None:
@@ -137,6 +140,7 @@ class BaseLLMForecaster(SktimeForecaster):
             default_context=self._default_context,
             prediction_length=self.prediction_length,
             longest_step=longest_step,
+            default_horizon=customary_horizon(y),
             validation_fraction=self.validation_fraction,
         )
 
@@ -281,7 +285,7 @@ class BaseLLMForecaster(SktimeForecaster):
         fh: ForecastingHorizon | None = None,
     ) -> "BaseLLMForecaster":
         series = self._read(dict(split_series(y)))
-        network = self._new_network(series, y.columns, fh)
+        network = self._new_network(y, series, fh)
         return self._pretrain_network(network, series, y.columns)
 
     def _pretrain_update(

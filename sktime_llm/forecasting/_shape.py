@@ -3,10 +3,15 @@
 import warnings
 from collections.abc import Sequence
 
+import pandas as pd
+
 from sktime_llm.errors import ClippedParameterWarning, SeriesTooShortError
+from sktime_llm.forecasting._series import frequency_of, times_of
 from sktime_llm.training.windows import WindowShape
 
-MAX_PREDICTION = 24
+# As in the M3 and M4 competitions, but for two days of hours.
+_CUSTOMARY_HORIZONS = {"Y": 6, "Q": 8, "M": 18, "W": 13, "D": 14, "B": 14, "h": 48}
+_OTHER_HORIZON = 24
 MIN_CONTEXT, MAX_CONTEXT = 24, 96
 DEFAULT_VALIDATION, MIN_VALIDATION_WINDOWS = 0.1, 32
 
@@ -18,6 +23,7 @@ def choose_shape(
     default_context: int | None = None,
     prediction_length: int | None,
     longest_step: int | None,
+    default_horizon: int = _OTHER_HORIZON,
     validation_fraction: float | None,
 ) -> WindowShape:
     """Choose the lengths of a window, given the lengths of the series.
@@ -25,7 +31,8 @@ def choose_shape(
     What the user has set is kept; a context that does not fit is clipped, with a
     warning. `default_context` is the default if it fits, else half of the room; None is
     twice the prediction, but at least 24 and at most 96 and half of the room.
-    `longest_step` is the largest step of the horizon, where it is known.
+    `longest_step` is the largest step of the horizon, where it is known; without it,
+    `default_horizon` counts.
 
     Raises
     ------
@@ -34,7 +41,8 @@ def choose_shape(
     """
     longest = max(n_rows)
     if prediction_length is None:
-        prediction_length = _default_prediction(longest, longest_step)
+        wanted = longest_step or default_horizon
+        prediction_length = max(1, min(wanted, longest // 4))
     share = validation_share(n_rows, prediction_length, validation_fraction)
     room = _room(longest, prediction_length, share)
     if context_length is None:
@@ -55,6 +63,18 @@ def choose_shape(
         )
         context_length = clipped
     return WindowShape(int(context_length), int(prediction_length))
+
+
+def customary_horizon(y: pd.DataFrame) -> int:
+    """Return how many steps are usually forecast at once, by the frequency of data."""
+    times = times_of(y.index)
+    is_periods = isinstance(times, pd.PeriodIndex)
+    frequency = times.freq if is_periods else frequency_of(y)
+    if frequency is None or frequency.n != 1:
+        return _OTHER_HORIZON
+    name = frequency.freqstr.split("-")[0].removesuffix("E").removesuffix("S")
+    of_business = len(name) == 2 and name[0] in "BC"
+    return _CUSTOMARY_HORIZONS.get(name[of_business:], _OTHER_HORIZON)
 
 
 def validation_share(
@@ -87,11 +107,6 @@ def _room(longest: int, prediction_length: int, share: float) -> int:
     n_validation = max(prediction_length, round(share * longest)) if share else 0
     room = longest - n_validation - prediction_length
     return room if room >= 1 else longest - prediction_length
-
-
-def _default_prediction(longest: int, longest_step: int | None) -> int:
-    wanted = longest_step or MAX_PREDICTION
-    return max(1, min(wanted, longest // 4))
 
 
 def _default_context(prediction_length: int) -> int:

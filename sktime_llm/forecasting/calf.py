@@ -43,8 +43,9 @@ class CALFForecaster(BaseLLMForecaster):
         warning.
     prediction_length : int, optional
         Time steps forecast at once; longer horizons are forecast by rolling forward.
-        None uses the largest step of `fh` in fit, or 24 without `fh`, but at most a
-        quarter of the longest series.
+        None uses the largest step of `fh` in fit; without `fh`, 6 years, 8 quarters, 18
+        months, 13 weeks, 14 days, 48 hours, or 24 steps of another frequency; but at
+        most a quarter of the longest series.
     backbone : str, default="sentence-transformers/all-MiniLM-L6-v2"
         Language model: any encoder or decoder of transformers with safetensors weights,
         by its name on the Hugging Face Hub, such as the published
@@ -108,8 +109,7 @@ class CALFForecaster(BaseLLMForecaster):
         weights with the default backbone. None trains them as all others. In the
         public code: 1e-4.
     max_epochs : int, default=20
-        Maximum number of passes over the training windows. Published: 100, with a
-        patience of 10.
+        Maximum passes over the training windows. Published: 100, a patience of 10.
     batch_size : int, optional
         Windows per step, and series computed at once in predict. None uses 1/32 of the
         training windows, but at least 16 and at most 256.

@@ -53,8 +53,9 @@ class LLMTSNetForecaster(BaseLLMForecaster):
         warning. Published: 12.
     prediction_length : int, optional
         Time steps forecast at once; longer horizons are forecast by rolling forward.
-        None uses the largest step of `fh` in fit, or 24 without `fh`, but at most a
-        quarter of the longest series.
+        None uses the largest step of `fh` in fit; without `fh`, 6 years, 8 quarters, 18
+        months, 13 weeks, 14 days, 48 hours, or 24 steps of another frequency; but at
+        most a quarter of the longest series.
     backbone : str, default="sentence-transformers/all-MiniLM-L6-v2"
         Language model: any encoder or decoder of transformers with safetensors weights,
         by its name on the Hugging Face Hub, such as the published

@@ -1,7 +1,12 @@
+import pandas as pd
 import pytest
 
 from sktime_llm.errors import ClippedParameterWarning, SeriesTooShortError
-from sktime_llm.forecasting._shape import choose_shape, validation_share
+from sktime_llm.forecasting._shape import (
+    choose_shape,
+    customary_horizon,
+    validation_share,
+)
 from sktime_llm.training.splitting import n_training_rows
 from sktime_llm.training.windows import WindowShape
 
@@ -89,3 +94,25 @@ def test_validation_gives_way_before_training_does():
     context, prediction = choose(8, prediction_length=4, validation_fraction=0.2)
     assert (context, prediction) == (2, 4)
     assert n_training_rows(8, WindowShape(context, prediction), 0.2) == 8
+
+
+HORIZONS = {"YS": 6, "QS-FEB": 8, "MS": 18, "ME": 18, "BME": 18, "W-MON": 13, "D": 14}
+HORIZONS |= {"B": 14, "h": 48, "2D": 24, "15min": 24, "SMS": 24, "WOM-1MON": 24}
+
+
+@pytest.mark.parametrize(("frequency", "expected"), HORIZONS.items())
+def test_horizon_without_fh_is_customary_for_the_frequency(frequency, expected):
+    index = pd.date_range("2020-01-01", periods=5, freq=frequency)
+    assert customary_horizon(pd.DataFrame({"y": range(5)}, index)) == expected
+
+
+@pytest.mark.parametrize(
+    ("frequency", "expected"), [("Y", 6), ("Q", 8), ("M", 18), ("W", 13), ("D", 14)]
+)
+def test_periods_have_customary_horizons_too(frequency, expected):
+    index = pd.period_range("2020-01", periods=5, freq=frequency)
+    assert customary_horizon(pd.DataFrame({"y": range(5)}, index)) == expected
+
+
+def test_integers_have_no_customary_horizon():
+    assert customary_horizon(pd.DataFrame({"y": range(5)})) == 24
