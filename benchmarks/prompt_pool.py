@@ -28,7 +28,7 @@ import torch.nn.functional as F
 from sklearn.metrics import adjusted_mutual_info_score
 from torch import Tensor, nn
 
-from sktime_llm.layers.instance_norm import InstanceNorm
+from sktime_llm.layers.normalization import instance_norm
 from sktime_llm.layers.prompt_pool import (
     PromptPool,
     PromptSelection,
@@ -79,7 +79,6 @@ class PromptedForecaster(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.norm = InstanceNorm()
         self.encoder = nn.Sequential(
             nn.Linear(CONTEXT_LENGTH // 2 + 1, 64),
             nn.GELU(),
@@ -95,7 +94,7 @@ class PromptedForecaster(nn.Module):
 
     def forward(self, context: Tensor) -> tuple[Tensor, PromptSelection]:
         """Forecast (batch, time) and give the prompts that were chosen for it."""
-        window = self.norm(context.unsqueeze(2))
+        window = instance_norm(context.unsqueeze(2))
         values = window.values.squeeze(2)
         amplitudes = torch.fft.rfft(values, norm="ortho").abs()
         selection = self.pool(self.encoder(amplitudes))

@@ -18,17 +18,13 @@ def resolve_device(device: str) -> torch.device:
     """Return the device that the parameter `device` names, if it exists.
 
     ``"auto"`` is a CUDA GPU (under ``accelerate launch``, that of the process), else
-    Apple's MPS, else the CPU.
-
-    Raises
-    ------
-    InputError
-        If it is not the name of a device.
-    DeviceNotAvailableError
-        If this machine does not have it.
+    Apple's MPS, else the CPU. Raise an InputError if it is not the name of a device,
+    and a DeviceNotAvailableError if this machine does not have it.
     """
     if device == "auto":
-        return _best_device()
+        best = next(kind for kind in ("cuda", "mps", "cpu") if _count(kind))
+        rank = os.environ.get("LOCAL_RANK") if best == "cuda" else None
+        return torch.device(best, int(rank)) if rank else torch.device(best)
     try:
         resolved = torch.device(device)
     except (RuntimeError, TypeError) as error:
@@ -45,14 +41,6 @@ def resolve_device(device: str) -> torch.device:
     return resolved
 
 
-def _best_device() -> torch.device:
-    best = next(kind for kind in ("cuda", "mps", "cpu") if _count(kind))
-    rank = os.environ.get("LOCAL_RANK")
-    return (
-        torch.device(best, int(rank)) if best == "cuda" and rank else torch.device(best)
-    )
-
-
 def _count(device_type: str) -> int:
     if device_type == "cuda":
         return torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -64,14 +52,9 @@ def _count(device_type: str) -> int:
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
     """Return the context in which a network computes; weights stay float32.
 
-    ``"auto"`` is bfloat16 on CUDA GPUs that have it in hardware, else float32.
-
-    Raises
-    ------
-    InputError
-        If the precision is unknown.
-    DeviceNotAvailableError
-        If the device cannot compute in bfloat16.
+    ``"auto"`` is bfloat16 on CUDA GPUs that have it in hardware, else float32. Raise an
+    InputError if the precision is unknown, and a DeviceNotAvailableError if the device
+    cannot compute in bfloat16.
     """
     if precision not in PRECISIONS:
         raise InputError(f"precision={precision!r}, expected one of {PRECISIONS}.")
@@ -97,20 +80,12 @@ _LENT = threading.RLock()
 class RandomStream:
     """Random numbers of one computation, the same whatever other threads draw.
 
-    Dropout draws from generators that PyTorch shares among all threads. These are lent
-    for as long as `drawing` is open: they go on with this stream, other streams wait,
-    and afterwards they are as they were. A fit opens it for the forward pass of every
-    step, which costs some microseconds. A mode such as `own_random_numbers`
-    needs no waiting, but makes a step of CALF 14 % slower, of LLM-TS Net 20 %. What
-    draws from the shared generators without a stream, in another thread at the same
-    moment, still disturbs.
-
-    Parameters
-    ----------
-    seed : int
-        Seed of the stream.
-    device : torch.device
-        Where it draws, beside the CPU.
+    Dropout draws from generators that PyTorch shares among all threads. While `drawing`
+    is open, they go on with this stream and other streams wait; afterwards they are as
+    they were. A fit opens it for the forward pass of every step, which costs some
+    microseconds. A mode such as `own_random_numbers` needs no waiting, but makes a step
+    of CALF 14 % slower, of LLM-TS Net 20 %. What draws from the shared generators
+    without a stream, in another thread at the same moment, still disturbs.
     """
 
     def __init__(self, seed: int, device: torch.device) -> None:
@@ -152,14 +127,9 @@ def _shared_generators(device: torch.device) -> list[torch.Generator]:
 class own_random_numbers(TorchDispatchMode):
     """Draw the random numbers of this thread on the CPU from a generator of its own.
 
-    They are those that PyTorch's shared generator gives after the same seed. The shared
-    generator is neither read nor changed, so other threads may use it meanwhile. Each
-    operation costs some microseconds more: for making weights, not for training.
-
-    Parameters
-    ----------
-    seed : int
-        Seed of the generator.
+    They are those that PyTorch's shared generator gives after the same seed. It is
+    neither read nor changed, so other threads may use it meanwhile. Each operation
+    costs some microseconds more: for making weights, not for training.
     """
 
     def __init__(self, seed: int) -> None:

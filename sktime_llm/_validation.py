@@ -10,20 +10,12 @@ import numpy as np
 
 from sktime_llm.errors import InputError
 
-_MAX_SHOWN = 100
-"""Characters of a value that a message shows."""
-
 
 @dataclass(frozen=True)
 class Constraint:
-    """What a parameter may be; ``integer(1) | None`` also allows None.
+    """What a parameter may be, in words and as a check of a value.
 
-    Parameters
-    ----------
-    expected : str
-        The allowed values in words, for the message.
-    accepts : callable
-        Whether a value is allowed.
+    ``integer(1) | None`` also allows None.
     """
 
     expected: str
@@ -40,35 +32,17 @@ class Constraint:
         """Raise an InputError that names the parameter if the value is not allowed."""
         if not self.accepts(value):
             shown = repr(value)
-            if len(shown) > _MAX_SHOWN:
-                shown = f"{shown[:_MAX_SHOWN]}..."
+            if len(shown) > 100:
+                shown = f"{shown[:100]}..."
             raise InputError(f"{name}={shown}, expected {self.expected}.")
 
 
 def check_parameters(
     values: Mapping[str, object], constraints: Mapping[str, Constraint]
 ) -> None:
-    """Check parameters against a table of constraints.
+    """Check parameters against a table; those without a constraint are not checked.
 
-    Parameters
-    ----------
-    values : mapping of str to object
-        The parameters; those without a constraint are not checked.
-    constraints : mapping of str to Constraint
-        What they may be.
-
-    Raises
-    ------
-    InputError
-        If a value is not allowed. It shows the name, the value and what was expected.
-
-    Examples
-    --------
-    >>> from sktime_llm._validation import check_parameters, integer, real
-    >>> constraints = {"patience": integer(1) | None, "weight_decay": real(0)}
-    >>> check_parameters({"patience": None, "weight_decay": -1}, constraints)
-    Traceback (most recent call last):
-    sktime_llm.errors.InputError: weight_decay=-1, expected a number of at least 0.
+    Raise an InputError with the name, the value and what was expected.
     """
     for name, constraint in constraints.items():
         constraint.check(name, values[name])

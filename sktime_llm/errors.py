@@ -103,13 +103,7 @@ class TrainingInterrupted(KeyboardInterrupt):
     """Training was stopped from outside, and the best weights so far were kept.
 
     Like KeyboardInterrupt it is no Exception, so it is not a `SktimeLLMError`.
-
-    Parameters
-    ----------
-    message : str
-        In which epoch, and what was kept.
-    records : sequence of dict
-        What is known of the epochs that are complete.
+    `records` are those of the complete epochs.
     """
 
     def __init__(self, message: str, records: Sequence[dict[str, float]] = ()) -> None:

@@ -15,9 +15,15 @@ from sktime_llm.forecasting._series import Key, lengths_of, pad_start
 from sktime_llm.forecasting._shape import validation_share
 from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.training.config import TrainingConfig
-from sktime_llm.training.splitting import Split, with_target
 from sktime_llm.training.trainer import train
-from sktime_llm.training.windows import Windows, WindowShape, shape_of, stack_windows
+from sktime_llm.training.windows import (
+    Split,
+    Windows,
+    WindowShape,
+    shape_of,
+    stack_windows,
+    with_target,
+)
 
 
 class TrainingResult(NamedTuple):

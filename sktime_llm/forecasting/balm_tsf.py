@@ -8,7 +8,7 @@ from sktime_llm.backbone.make import make_backbone
 from sktime_llm.forecasting._alignment import AlignmentReport, report_alignment
 from sktime_llm.forecasting._base import BaseLLMForecaster
 from sktime_llm.forecasting._parameters import RATE, SHARED_CONSTRAINTS, WEIGHT
-from sktime_llm.layers.patch_embedding import count_patches
+from sktime_llm.layers.embedding import count_patches
 from sktime_llm.networks.balm_tsf import (
     PROMPT_ORDERS,
     BALMTSFNetwork,

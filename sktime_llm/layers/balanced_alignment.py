@@ -7,18 +7,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+_EPS = 1e-5
+"""Added to variances."""
 
-def balance(text: Tensor, series: Tensor, eps: float = 1e-5) -> Tensor:
+
+def balance(text: Tensor, series: Tensor) -> Tensor:
     """Rescale the tokens of a text to the standard deviation of those of a series.
 
     Both are (batch, token, d); the deviations are over tokens, per sample and feature.
-    `eps` is added to both variances, which are biased.
     """
-    return text * (_deviation(series, eps) / _deviation(text, eps))
+    return text * (_deviation(series) / _deviation(text))
 
 
-def _deviation(tokens: Tensor, eps: float) -> Tensor:
-    return torch.sqrt(tokens.var(dim=1, correction=0, keepdim=True) + eps)
+def _deviation(tokens: Tensor) -> Tensor:
+    return torch.sqrt(tokens.var(dim=1, correction=0, keepdim=True) + _EPS)
 
 
 class Alignment(NamedTuple):
@@ -37,9 +39,9 @@ class Alignment(NamedTuple):
 class ContrastiveAlignment(nn.Module):
     """InfoNCE (arXiv 1807.03748) of series and texts, with a learned temperature.
 
-    Each series, the query, has its own text as the positive and the texts of the other
-    series of the batch as negatives. The temperature divides similarities; it is
-    learned in logarithms, so that it stays positive.
+    Each series has its own text as the positive and the other texts of the batch as
+    negatives. The temperature divides similarities; its logarithm is learned, so that
+    it stays positive.
     """
 
     def __init__(self, init_temperature: float) -> None:

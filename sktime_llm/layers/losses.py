@@ -5,8 +5,6 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor
 
-Distance = Callable[[Tensor, Tensor], Tensor]
-
 
 def smape(forecast: Tensor, target: Tensor) -> Tensor:
     """Symmetric mean absolute percentage error, in percent, 0 to 200.
@@ -19,7 +17,7 @@ def smape(forecast: Tensor, target: Tensor) -> Tensor:
 
 
 def mase(
-    forecast: Tensor, target: Tensor, context: Tensor, seasonal_period: int = 1
+    forecast: Tensor, target: Tensor, context: Tensor, seasonal_period: int
 ) -> Tensor:
     """Mean absolute scaled error against the seasonal naive forecast of the context.
 
@@ -33,7 +31,7 @@ def mase(
     return (error * (scale > 0)).mean()
 
 
-DISTANCES: dict[str, Distance] = {
+DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mae": F.l1_loss,
     "mse": F.mse_loss,
     "smooth_l1": F.smooth_l1_loss,

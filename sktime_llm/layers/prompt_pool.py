@@ -7,8 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sktime_llm.errors import InputError
-
 
 class PromptSelection(NamedTuple):
     """Prompts that a `PromptPool` chose for queries of (..., d_model).
@@ -30,15 +28,13 @@ class PromptPool(nn.Module):
     `prompt_length` tokens, times the softmax of the scores.
 
     The softmax is over the whole pool, not over the chosen prompts, so that every key
-    has a gradient, even if a single prompt is chosen. This is our choice, as is the
-    loss that `selection_loss` computes.
+    has a gradient. This is our choice, as is `selection_loss`.
     """
 
     def __init__(
         self, n_prompts: int, prompt_length: int, d_model: int, n_selected: int
     ) -> None:
         super().__init__()
-        _check_sizes(n_prompts, prompt_length, n_selected)
         self.n_selected = n_selected
         self.keys = nn.Parameter(torch.randn(n_prompts, d_model))
         self.values = nn.Parameter(torch.randn(n_prompts, prompt_length, d_model))
@@ -52,41 +48,29 @@ class PromptPool(nn.Module):
 
     def forward(self, queries: Tensor) -> PromptSelection:
         """Choose prompts for queries (..., d_model) of about unit variance."""
-        scores = self.score_keys(queries)
+        projected = self.query_projection(queries).unsqueeze(-2)
+        hidden = torch.tanh(projected + self.key_projection(self.keys))
+        scores = self.score(hidden).squeeze(-1)
         indices = scores.topk(self.n_selected, dim=-1).indices
         weights = scores.softmax(dim=-1).gather(-1, indices)
         prompts = F.embedding(indices, self.values.flatten(1))
         tokens = (weights.unsqueeze(-1) * prompts).unflatten(-1, self.values.shape[1:])
         return PromptSelection(tokens.flatten(-3, -2), indices, scores)
 
-    def score_keys(self, queries: Tensor) -> Tensor:
-        """Score every key: queries of (..., d_model) to (..., n_prompts)."""
-        projected = self.query_projection(queries).unsqueeze(-2)
-        hidden = torch.tanh(projected + self.key_projection(self.keys))
-        return self.score(hidden).squeeze(-1)
-
 
 def selection_loss(scores: Tensor) -> Tensor:
     """One minus the mutual information of series and prompt, as a share of its maximum.
 
     With p the softmax of a series' scores, the information (Gomes et al., NeurIPS 2010)
-    is the entropy of the mean p less the mean entropy of p. It is largest, and the loss
-    0, if each series is sure of its prompt and all prompts are used equally; the loss
-    is 1 if all series have the same p, as in a pool that has collapsed.
-
-    The scores are `PromptSelection.scores` of 2 or more prompts.
+    is the entropy of the mean p less the mean entropy of p. The loss is 0 if each
+    series is sure of its prompt and all prompts are used equally, and 1 if all series
+    have the same p. The scores, (..., n_prompts), are of 2 or more prompts.
     """
-    n_prompts = scores.shape[-1]
-    if n_prompts < 2:
-        raise InputError(
-            f"scores of {n_prompts} prompt, expected 2 or more: without a choice there "
-            "is nothing to lose; leave the selection loss out."
-        )
     log_p = scores.flatten(0, -2).log_softmax(dim=-1)
     mean_p = log_p.exp().mean(dim=0)
     entropy_of_mean = torch.special.entr(mean_p).sum()
     mean_entropy = -(log_p.exp() * log_p).sum(dim=-1).mean()
-    return 1 - (entropy_of_mean - mean_entropy) / math.log(n_prompts)
+    return 1 - (entropy_of_mean - mean_entropy) / math.log(scores.shape[-1])
 
 
 def usage_counts(indices: Tensor, n_prompts: int) -> Tensor:
@@ -95,22 +79,11 @@ def usage_counts(indices: Tensor, n_prompts: int) -> Tensor:
 
 
 def share_in_use(counts: Tensor) -> Tensor:
-    """Return the share of the pool that is in use, by the perplexity of the choices.
+    """Return the share of the pool that is in use, from counts, (n_prompts,) of floats.
 
-    It is ``exp(entropy) / n_prompts`` of the frequencies, (n_prompts,) of floats: 1 if
-    all prompts are chosen equally often, ``m / n_prompts`` if m of them are. Unlike the
-    share of prompts that were chosen at least once, a prompt that is chosen once among
-    thousands does not raise it.
+    It is ``exp(entropy) / n_prompts`` of the frequencies: 1 if all prompts are chosen
+    equally often, ``m / n_prompts`` if m of them are. A prompt that is chosen once
+    among thousands does not raise it.
     """
     frequencies = counts / counts.sum()
     return torch.special.entr(frequencies).sum().exp() / len(counts)
-
-
-def _check_sizes(n_prompts: int, prompt_length: int, n_selected: int) -> None:
-    if not 1 <= n_selected <= n_prompts:
-        raise InputError(
-            f"n_selected={n_selected}, expected between 1 and n_prompts={n_prompts}: "
-            "a series takes each prompt once at most."
-        )
-    if prompt_length < 1:
-        raise InputError(f"prompt_length={prompt_length}, expected 1 token or more.")

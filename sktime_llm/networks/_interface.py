@@ -49,10 +49,9 @@ class ForecastNetwork(nn.Module, ABC):
         """
 
     def window_features(self, context: Tensor) -> Features:
-        """Return the features of windows that do not change during training.
+        """Return the features of windows, (batch, ...), that training does not change.
 
-        They are `features` of `forward`, of shape (batch, ...). Integers may differ in
-        their last dimension from call to call; -1 is their padding.
+        Integers may differ in their last dimension from call to call; -1 is padding.
         """
         return {}
 

@@ -1,7 +1,7 @@
 """BALM-TSF: series and their statistics in words, balanced and aligned."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -15,8 +15,8 @@ from sktime_llm.layers.balanced_alignment import (
     ContrastiveAlignment,
     balance,
 )
-from sktime_llm.layers.instance_norm import InstanceNorm
-from sktime_llm.layers.patch_embedding import PatchEmbedding, count_patches
+from sktime_llm.layers.embedding import PatchEmbedding, count_patches
+from sktime_llm.layers.normalization import instance_norm
 from sktime_llm.networks._interface import Features, ForecastNetwork, ForecastOutput
 from sktime_llm.text.statistics import window_statistics
 from sktime_llm.text.text_state_cache import TextStateCache
@@ -41,8 +41,8 @@ class PromptBranch(nn.Module):
     connects prompts and text, and the embedding is the last states of a decoder, and of
     an encoder the states of the prompts. With ``"text-first"`` the prompts follow the
     text and attend to it, but not the reverse; the embedding is the states of the
-    prompts, and no gradient is needed in the text, so that `training_context` can keep
-    the states of texts, up to `cache_gigabytes`.
+    prompts. The text needs no gradient then, so a `cache` of up to `cache_gigabytes`
+    can keep its states in training.
     """
 
     def __init__(
@@ -53,12 +53,12 @@ class PromptBranch(nn.Module):
         prompt_order: str,
         text_style: str,
         n_lags: int,
-        cache_gigabytes: float = 0.0,
+        cache_gigabytes: float,
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.cache_gigabytes = cache_gigabytes
-        self._cache: TextStateCache | None = None
+        self.cache: TextStateCache | None = None
         self.prompt_order = prompt_order
         self.text_style = text_style
         self.n_lags = n_lags
@@ -101,7 +101,7 @@ class PromptBranch(nn.Module):
         mask = (token_ids != PADDING).long()
         prompts = self.prompts.expand(len(token_ids), -1, -1)
         if self.prompt_order == "text-first":
-            read, cache = self._read_text, self._cache
+            read, cache = self._read_text, self.cache
             known = read(token_ids) if cache is None else cache.states(token_ids, read)
             return self.backbone.states_after(known, mask, prompts)
         words = self._embed(token_ids)
@@ -120,15 +120,6 @@ class PromptBranch(nn.Module):
     def _read_text(self, token_ids: Tensor) -> Tensor:
         mask = (token_ids != PADDING).long()
         return self.backbone.read(self._embed(token_ids), mask)
-
-    @contextmanager
-    def training_context(self) -> Iterator[None]:
-        """Keep the states of texts in the frozen model while inside."""
-        self._cache = TextStateCache(self.cache_gigabytes)
-        try:
-            yield
-        finally:
-            self._cache = None
 
 
 class Modalities(NamedTuple):
@@ -171,7 +162,6 @@ class BALMTSFNetwork(ForecastNetwork):
         self.prediction_length = prediction_length
         self.d_ff = d_ff
         self.alignment_loss_weight = alignment_loss_weight
-        self.norm = InstanceNorm()
         self.text = text
         self.embedding = PatchEmbedding(
             patch_length,
@@ -186,13 +176,18 @@ class BALMTSFNetwork(ForecastNetwork):
         self.head = nn.Linear(n_tokens * d_ff, prediction_length)
         self.dropout = nn.Dropout(dropout)
 
-    def training_context(self) -> AbstractContextManager[object]:
+    @contextmanager
+    def training_context(self) -> Iterator[None]:
         """Keep the states of texts in the language model while inside."""
-        return self.text.training_context()
+        self.text.cache = TextStateCache(self.text.cache_gigabytes)
+        try:
+            yield
+        finally:
+            self.text.cache = None
 
     def window_features(self, context: Tensor) -> Features:
         """Token ids of the texts, (batch, channel, token)."""
-        series = self.norm(context).values.transpose(1, 2)
+        series = instance_norm(context).values.transpose(1, 2)
         token_ids = self.text.tokenize(series.flatten(0, 1))
         return {"token_ids": token_ids.unflatten(0, series.shape[:2])}
 
@@ -203,7 +198,7 @@ class BALMTSFNetwork(ForecastNetwork):
         features: Features | None = None,
     ) -> ForecastOutput:
         """Forecast; with a target, align both modalities too."""
-        window = self.norm(context)
+        window = instance_norm(context)
         if features is None or "token_ids" not in features:
             features = self.window_features(context)
         token_ids = features["token_ids"]
@@ -223,7 +218,7 @@ class BALMTSFNetwork(ForecastNetwork):
 
     def modalities(self, context: Tensor) -> Modalities:
         """Return both modalities of windows, ordered by window, then by channel."""
-        values = self.norm(context).values.transpose(1, 2).flatten(0, 1)
+        values = instance_norm(context).values.transpose(1, 2).flatten(0, 1)
         series, text = self.embedding(values), self.text(self.text.tokenize(values))
         balanced = balance(text, series)
         alignment = self.alignment(series, balanced)

@@ -4,10 +4,10 @@ import torch
 from torch import Tensor, nn
 
 from sktime_llm.backbone._module import Backbone
-from sktime_llm.layers.cross_modal import CrossAttention
-from sktime_llm.layers.instance_norm import InstanceNorm, Normalized
+from sktime_llm.layers.attention import GroupedQueryAttention
+from sktime_llm.layers.embedding import VariateEmbedding
 from sktime_llm.layers.losses import DISTANCES, mase
-from sktime_llm.layers.variate_embedding import VariateEmbedding
+from sktime_llm.layers.normalization import Normalized, instance_norm
 from sktime_llm.networks._interface import Features, ForecastNetwork, ForecastOutput
 
 FEATURE_LOSS_DECAY = 0.8
@@ -25,12 +25,10 @@ _PROJECTIONS = (
 class SourceBranch(nn.Module):
     """CALF's source branch: the series in words; it guides training only.
 
-    The cross-modal match module expresses each variate by principal word embeddings,
-    and the frozen language model reads the result.
-
-    `backbone` has the same frozen layers as the temporal branch; the principal
-    embeddings, (entry, hidden_size), are constant. The projections of the feature loss
-    are left out unless `compare_features`.
+    The cross-modal match module expresses each variate by the principal word
+    embeddings, (entry, hidden_size), which are constant, and the frozen language model
+    reads the result. The projections of the feature loss are left out unless
+    `compare_features`.
     """
 
     principal_embeddings: Tensor
@@ -41,12 +39,12 @@ class SourceBranch(nn.Module):
         principal_embeddings: Tensor,
         n_heads: int,
         *,
-        compare_features: bool = True,
+        compare_features: bool,
     ) -> None:
         super().__init__()
         width = backbone.hidden_size
         self.backbone = backbone
-        self.match = CrossAttention(width, n_heads)
+        self.match = GroupedQueryAttention(width, n_heads, n_heads)
         self.register_buffer("principal_embeddings", principal_embeddings)
         n_states = backbone.n_layers + 1 if compare_features else 0
         self.time_projections = _projections(n_states, width)
@@ -74,6 +72,10 @@ class SourceBranch(nn.Module):
             for i in range(last + 1)
         ]
         return torch.stack(parts).sum()
+
+
+def _projections(n: int, width: int) -> nn.ModuleList:
+    return nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(n))
 
 
 class CALFNetwork(ForecastNetwork):
@@ -108,7 +110,6 @@ class CALFNetwork(ForecastNetwork):
         self.context_length = context_length
         self.prediction_length = prediction_length
         self.n_heads = n_heads
-        self.norm = InstanceNorm()
         self.embedding = VariateEmbedding(context_length, width, n_heads, d_ff, dropout)
         self.time_backbone = time_backbone
         self.textual = textual
@@ -128,7 +129,7 @@ class CALFNetwork(ForecastNetwork):
         features: Features | None = None,
     ) -> ForecastOutput:
         """Forecast by the temporal branch; with a target, run the source branch too."""
-        window = self.norm(context)
+        window = instance_norm(context)
         tokens = self.embedding(window.values)
         states = self.time_backbone(tokens)
         last = states[-1] + tokens
@@ -156,13 +157,12 @@ class CALFNetwork(ForecastNetwork):
         return ForecastOutput(forecast, {"loss": loss, **parts})
 
     def projection_names(self) -> set[str]:
-        """Return the attention and the projections that are trained from scratch.
+        """Return the names of the attention and projections trained from scratch.
 
         The public code of CALF trains these at a rate of their own.
         """
-        return {
-            name for name, _ in self.named_parameters() if name.startswith(_PROJECTIONS)
-        }
+        names = (name for name, _ in self.named_parameters())
+        return {name for name in names if name.startswith(_PROJECTIONS)}
 
     def _forecast(self, tokens: Tensor, window: Normalized) -> Tensor:
         """(batch, channel, d_model) to (batch, time, channel), in the data's units."""
@@ -172,7 +172,3 @@ class CALFNetwork(ForecastNetwork):
         if self.consistency_loss == "mase":
             return mase(forecast, other, context, self.seasonal_period)
         return DISTANCES[self.consistency_loss](forecast, other)
-
-
-def _projections(n: int, width: int) -> nn.ModuleList:
-    return nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(n))

@@ -8,12 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sktime_llm.errors import InputError
-from sktime_llm.layers.cross_modal_fusion import CrossModalFusion
-from sktime_llm.layers.instance_norm import Normalized
-from sktime_llm.layers.last_value_norm import LastValueNorm
+from sktime_llm.layers.attention import CrossModalFusion, TimeSpaceBlock
 from sktime_llm.layers.losses import DISTANCES
-from sktime_llm.layers.missing import fill_gaps
+from sktime_llm.layers.normalization import Normalized, fill_gaps, last_value_norm
 from sktime_llm.layers.prompt_pool import (
     PromptPool,
     PromptSelection,
@@ -21,7 +18,6 @@ from sktime_llm.layers.prompt_pool import (
     share_in_use,
     usage_counts,
 )
-from sktime_llm.layers.time_space import TimeSpaceBlock
 from sktime_llm.networks._interface import Features, ForecastNetwork, ForecastOutput
 from sktime_llm.text.description_embeddings import DescriptionEmbeddings
 
@@ -30,16 +26,14 @@ MIN_VARIANCE = 1e-6
 
 
 class SeriesState(NamedTuple):
-    """State of each series, (batch, channel, d_model), chosen prompts, and its scaling.
+    """State of each series, (batch, channel, d_model), its prompts and its window.
 
-    The state is fused with the descriptions, if there are any; `loc` and `scale`,
-    (batch, 1, channel), undo the normalization.
+    The state is fused with the descriptions, if there are any.
     """
 
     state: Tensor
     selection: PromptSelection | None
-    loc: Tensor
-    scale: Tensor
+    window: Normalized
 
 
 class LLMTSNetwork(ForecastNetwork):
@@ -78,12 +72,12 @@ class LLMTSNetwork(ForecastNetwork):
         self.patch_length = patch_length
         self.task_loss = task_loss
         self.selection_loss_weight = selection_loss_weight
-        self.norm = LastValueNorm()
-        n_patches = -(-context_length // patch_length)
+        n_tokens = n_patches = -(-context_length // patch_length)
         self.embedding = nn.Linear(2 * patch_length, d_model)
         self.positions = nn.Parameter(0.02 * torch.randn(n_patches, d_model))
         self.pool: PromptPool | None = None
         if n_prompts:
+            n_tokens += n_selected * prompt_length
             self.query = nn.Sequential(
                 nn.Linear(2 * context_length, d_model),
                 nn.LayerNorm(d_model, elementwise_affine=False),
@@ -94,10 +88,8 @@ class LLMTSNetwork(ForecastNetwork):
             TimeSpaceBlock(d_model, n_heads, n_kv_heads, d_ff, dropout, **attention)
             for _ in range(n_blocks)
         )
-        n_tokens = n_patches + (n_selected * prompt_length if n_prompts else 0)
         self.summary = nn.Linear(n_tokens * d_model, d_model)
         self.descriptions = descriptions
-        self.fusion: CrossModalFusion | None = None
         if descriptions is not None:
             width = descriptions.width
             self.fusion = CrossModalFusion(d_model, width, n_heads, dropout)
@@ -113,19 +105,19 @@ class LLMTSNetwork(ForecastNetwork):
         features: Features | None = None,
     ) -> ForecastOutput:
         """Forecast; context and target are NaN where values are missing."""
-        seen = self.encode(context, features)
-        steps = self.head(seen.state).transpose(1, 2)
-        forecast = steps * seen.scale + seen.loc
+        state, selection, window = self.encode(context, features)
+        forecast = self.head(state).transpose(1, 2) * window.scale + window.loc
         variance = None
         if self.variance_head is not None:
-            variance = _variance(self.variance_head(seen.state), seen.scale)
+            variance = _variance(self.variance_head(state), window.scale)
         if target is None:
             return ForecastOutput(forecast, {}, variance)
-        losses = self._losses(forecast, variance, target, seen.selection)
+        losses = self._losses(forecast, variance, target, selection)
         return ForecastOutput(forecast, losses, variance)
 
     def encode(self, context: Tensor, features: Features | None = None) -> SeriesState:
         """Return the state of every series, without its forecast."""
+        features = features or {}
         window, steps = self._normalize(context, features)
         tokens = self.embedding(self._patches(steps)) + self.positions
         selection = None
@@ -135,29 +127,27 @@ class LLMTSNetwork(ForecastNetwork):
         for block in self.blocks:
             tokens = block(tokens)
         state = self.summary(tokens.flatten(2))
-        if self.descriptions is not None and self.fusion is not None:
-            series = _series_of(context, features)
+        if self.descriptions is not None:
+            series = features.get("series")
+            if series is None:
+                n_windows, device = len(context), context.device
+                series = torch.zeros(n_windows, dtype=torch.int64, device=device)
             state = self.fusion(state, self.descriptions(series))
-        return SeriesState(state, selection, window.loc, window.scale)
+        return SeriesState(state, selection, window)
 
-    def select(
-        self, context: Tensor, features: Features | None = None
-    ) -> PromptSelection:
+    def select(self, context: Tensor, features: Features) -> PromptSelection:
         """Return the prompts that every series takes, and nothing else."""
-        if self.pool is None:
-            raise InputError("n_prompts=0, expected at least 1: there is no pool.")
-        steps = self._normalize(context, features)[1]
+        assert self.pool is not None
+        _, steps = self._normalize(context, features)
         return self.pool(self.query(steps.flatten(2)))
 
     def _normalize(
-        self, context: Tensor, features: Features | None
+        self, context: Tensor, features: Features
     ) -> tuple[Normalized, Tensor]:
         """Fill gaps; return windows, and (batch, channel, time, value and flag)."""
-        filled = fill_gaps(context, (features or {}).get("last_observed"))
-        window = self.norm(filled.values, filled.observed_mask)
-        steps = torch.stack(
-            [window.values, filled.observed_mask.to(context.dtype)], dim=-1
-        )
+        filled, observed = fill_gaps(context, features.get("last_observed"))
+        window = last_value_norm(filled, observed)
+        steps = torch.stack([window.values, observed.to(context.dtype)], dim=-1)
         return window, steps.transpose(1, 2)
 
     def _patches(self, steps: Tensor) -> Tensor:
@@ -183,12 +173,13 @@ class LLMTSNetwork(ForecastNetwork):
             means = forecast.to(truth.dtype)
             task = F.gaussian_nll_loss(means, truth, variance[observed])
         losses = {"loss": task, "task": task}
-        if selection is not None and self.pool is not None:
-            counts = usage_counts(selection.indices, len(self.pool.keys))
+        if selection is not None:
+            scores = selection.scores
+            counts = usage_counts(selection.indices, scores.shape[-1])
             # a tensor, as reading it would wait for a GPU
-            losses["pool_in_use"] = share_in_use(counts.to(selection.scores.dtype))
+            losses["pool_in_use"] = share_in_use(counts.to(scores.dtype))
             if self.selection_loss_weight:
-                losses["selection"] = selection_loss(selection.scores.to(target.dtype))
+                losses["selection"] = selection_loss(scores.to(target.dtype))
                 weighted = self.selection_loss_weight * losses["selection"]
                 losses["loss"] = task + weighted
         return losses
@@ -221,9 +212,3 @@ def _variance(raw: Tensor, scale: Tensor) -> Tensor:
     parts = F.softplus(raw.to(scale.dtype)).transpose(1, 2)
     of_window, of_data = parts.chunk(2, dim=1)
     return of_window * scale.square() + of_data + MIN_VARIANCE
-
-
-def _series_of(context: Tensor, features: Features | None) -> Tensor:
-    if features is not None and "series" in features:
-        return features["series"]
-    return torch.zeros(len(context), dtype=torch.int64, device=context.device)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sktime_llm.layers.attention_pooling import AttentionPooling
+from sktime_llm.layers.attention import AttentionPooling
 from sktime_llm.text.encoder import DescriptionEncoder, TokenStates
 
 

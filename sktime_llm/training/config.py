@@ -16,10 +16,8 @@ from sktime_llm._validation import (
 from sktime_llm.layers.losses import DISTANCES
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "adamw": AdamW}
-SCHEDULES = ("cosine", "one-cycle", "step", "constant")
 NLL = "gaussian_nll"
-_MIN_BATCH_SIZE, MAX_BATCH_SIZE = 16, 256
-_STEPS_PER_EPOCH = 32
+MAX_BATCH_SIZE = 256
 
 TRAINING_CONSTRAINTS = {
     "learning_rate": real(above=0),
@@ -30,7 +28,7 @@ TRAINING_CONSTRAINTS = {
     "patience": integer(1) | None,
     "optimizer": one_of(*OPTIMIZERS),
     "weight_decay": real(0),
-    "lr_schedule": one_of(*SCHEDULES),
+    "lr_schedule": one_of("cosine", "one-cycle", "step", "constant"),
     "cosine_epochs": integer(1),
     "gradient_clip": real(above=0) | None,
     "steps_per_epoch": integer(1) | None,
@@ -44,47 +42,16 @@ TRAINING_CONSTRAINTS = {
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How to train.
+    """How to train; most fields are parameters of the forecasters.
 
-    Parameters
-    ----------
-    learning_rate : float
-        At the start of ``"cosine"`` and at the peak of ``"one-cycle"``.
-    max_epochs : int
-        Maximum number of passes over the training windows.
-    projection_learning_rate : float, optional
-        Constant learning rate of the parameters that
-        `ForecastNetwork.projection_names` names; by default they train as all others.
-    batch_size : int, optional
-        Windows a step, over all processes together. None is one 32nd of the training
-        windows, at least 16 and at most `max_batch_size`.
-    max_batch_size : int
-        Maximum of a `batch_size` that is not given.
-    patience : int, optional
-        Epochs without a better validation loss before training stops; None trains for
-        `max_epochs`. The best epoch's weights are restored in any case.
-    optimizer : {"adam", "adamw"}
-    weight_decay : float
-    lr_schedule : {"cosine", "one-cycle", "step", "constant"}
-        Learning rate over time: ``"cosine"`` falls to 1e-8 over `cosine_epochs`,
-        epoch by epoch, and then rises again; ``"one-cycle"`` rises and falls once over
-        `max_epochs`, step by step; ``"step"`` is halved every epoch.
-    cosine_epochs : int
-        Half a period of ``"cosine"``.
-    gradient_clip : float, optional
-        Maximum norm of the gradient.
-    steps_per_epoch : int, optional
-        Maximum number of steps of an epoch, which then sees a random part.
-    validation_loss : str
-        A key of `sktime_llm.layers.losses.DISTANCES`; or ``"gaussian_nll"``, the
-        Gaussian negative log-likelihood, for networks that forecast a variance.
-    precision : {"auto", "float32", "bfloat16"}
-        See `sktime_llm._devices.autocast`.
-    seed : int
-        Seed of the order of windows and of dropout.
-    verbose : int
-        0 is silent; 1 shows a progress bar on a terminal or in a notebook when training
-        takes more than two seconds; 2 logs every epoch as well.
+    `projection_learning_rate` is the constant rate of the parameters that
+    `ForecastNetwork.projection_names` names, which by default train as all others. A
+    step has `batch_size` windows over all processes together, by default one 32nd of
+    the training windows, at least 16 and at most `max_batch_size`. The learning rate of
+    ``"cosine"`` falls from `learning_rate` to 1e-8 over `cosine_epochs`, epoch by
+    epoch, and then rises again; that of ``"one-cycle"`` rises to `learning_rate` and
+    falls once over `max_epochs`, step by step; that of ``"step"`` halves every epoch.
+    `seed` is that of the order of windows and of dropout.
     """
 
     learning_rate: float
@@ -113,5 +80,4 @@ class TrainingConfig:
         """Return `batch_size`, or one that makes some 32 steps an epoch."""
         if self.batch_size is not None:
             return self.batch_size
-        wanted = max(_MIN_BATCH_SIZE, n_windows // _STEPS_PER_EPOCH)
-        return min(self.max_batch_size, wanted)
+        return min(self.max_batch_size, max(16, n_windows // 32))

@@ -11,7 +11,7 @@ from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_lis
 _T = TypeVar("_T")
 
 
-def connect(*handlers: DistributedDataParallelKwargs) -> Accelerator:
+def connect() -> Accelerator:
     """Join the processes that were launched together, if there are several."""
     # without being told, accelerate leaves processes without a GPU unconnected, and
     # each of them would train by itself
@@ -19,7 +19,7 @@ def connect(*handlers: DistributedDataParallelKwargs) -> Accelerator:
     return Accelerator(
         device_placement=False,
         cpu=launched and not torch.cuda.is_available(),
-        kwargs_handlers=list(handlers),
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
     )
 
 

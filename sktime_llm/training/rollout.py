@@ -40,19 +40,23 @@ def roll_forward(
     """
     if series is None:
         series = torch.zeros(len(context), dtype=torch.int64, device=context.device)
-    first = {"series": series[:1]}
+    features = {"series": series}
     if last_observed is not None:
-        first["last_observed"] = last_observed[:1]
-    flops = flops_of(network, lambda: (context[:1], first))
+        features["last_observed"] = last_observed
+
+    def take(at: slice) -> tuple[Tensor, Features]:
+        return context[at], {name: values[at] for name, values in features.items()}
+
+    flops = flops_of(network, lambda: take(slice(1)))
+    starts = range(0, len(context), batch_size)
     with (
         threads_for(min(batch_size, len(context)) * flops),
         torch.inference_mode(),
         autocast(precision, context.device),
     ):
         parts = [
-            _roll(network, context[at], series[at], _part(last_observed, at), n_steps)
-            for start in range(0, len(context), batch_size)
-            for at in [slice(start, start + batch_size)]
+            _roll(network, *take(slice(start, start + batch_size)), n_steps)
+            for start in starts
         ]
     variances = [part.variance for part in parts if part.variance is not None]
     return Forecast(
@@ -76,37 +80,21 @@ def flops_of(
 
 
 def _roll(
-    network: ForecastNetwork,
-    context: Tensor,
-    series: Tensor,
-    last_observed: Tensor | None,
-    n_steps: int,
+    network: ForecastNetwork, context: Tensor, features: Features, n_steps: int
 ) -> Forecast:
     length, known = context.shape[1], context
-    features = {"series": series}
     variances: list[Tensor] = []
     while known.shape[1] < length + n_steps:
-        if last_observed is not None:
-            features["last_observed"] = last_observed
         output = network(known[:, -length:], features=features)
-        if last_observed is not None:  # move on by the steps that leave the window
+        if "last_observed" in features:  # move on by the steps that leave the window
             first = known.shape[1] - length
-            leaving = known[:, first:][:, : output.forecast.shape[1]]
-            last_observed = _last_observed(leaving, last_observed)
+            leaving = known[:, first : first + output.forecast.shape[1]]
+            for step in leaving.unbind(dim=1):
+                latest = step.where(~step.isnan(), features["last_observed"])
+                features["last_observed"] = latest
         known = torch.cat([known, output.forecast.float()], dim=1)
         if output.variance is not None:
             earlier = variances[-1][:, -1:] if variances else 0.0
             variances.append(output.variance.float() + earlier)
     variance = torch.cat(variances, dim=1)[:, :n_steps] if variances else None
     return Forecast(known[:, length : length + n_steps], variance)
-
-
-def _part(values: Tensor | None, at: slice) -> Tensor | None:
-    return None if values is None else values[at]
-
-
-def _last_observed(known: Tensor, first: Tensor) -> Tensor:
-    """Return the last observed value over time, else `first`, (series, channel)."""
-    for step in known.unbind(dim=1):
-        first = step.where(~step.isnan(), first)
-    return first

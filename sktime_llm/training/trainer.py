@@ -4,16 +4,16 @@ import logging
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
+from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import (
+    ConstantLR,
     CosineAnnealingLR,
     LRScheduler,
     OneCycleLR,
@@ -35,9 +35,7 @@ from sktime_llm.training.windows import Windows
 _log = logging.getLogger(__name__)
 
 _FINAL_COSINE_RATE = 1e-8
-_STEP_FACTOR = 0.5
 _CHECK_LOSS_EVERY = 20
-
 
 EpochRecord = dict[str, float]
 
@@ -50,45 +48,19 @@ def train(
 ) -> list[EpochRecord]:
     """Train a network in place, and leave it with the weights of its best epoch.
 
-    Under ``accelerate launch`` the processes share every batch; all of them end with
-    the same weights.
+    Network and windows are on the device to train on; only parameters that require a
+    gradient change. Without validation windows the last epoch is the best. Under
+    ``accelerate launch`` the processes share every batch, and all end with the same
+    weights.
 
-    Parameters
-    ----------
-    network : ForecastNetwork
-        On the device to train on. Only parameters that require a gradient change.
-    training, validation : Windows
-        On the same device. Without validation windows the last epoch is the best.
-    config : TrainingConfig
-        How to train.
+    Return one record an epoch: ``epoch`` (from 1), ``loss`` and its parts (means over
+    training windows), ``validation_loss`` (NaN without validation), ``learning_rate``,
+    ``seconds``, and ``best``, 1 for the epoch whose weights were kept.
 
-    Returns
-    -------
-    list of dict
-        One record an epoch: ``epoch`` (from 1), ``loss`` and its parts (means over
-        training windows), ``validation_loss`` (NaN without validation),
-        ``learning_rate``, ``seconds``, and ``best``, 1 for the epoch whose weights were
-        kept.
-
-    Raises
-    ------
-    TrainingDivergedError
-        If a loss is infinite or NaN.
-    TrainingInterrupted
-        If interrupted after an epoch was complete; the best weights so far are kept.
-    KeyboardInterrupt
-        If interrupted before.
+    Raise TrainingDivergedError if a loss is not finite, TrainingInterrupted if
+    interrupted after an epoch was complete, and KeyboardInterrupt if before.
     """
     return _Run(network, training, validation, config).fit_loop()
-
-
-@dataclass
-class _Best:
-    """The trained tensors of the best epoch so far."""
-
-    epoch: int = 0
-    loss: float = float("inf")
-    state: dict[str, Tensor] = field(default_factory=dict)
 
 
 class _Run:
@@ -107,10 +79,7 @@ class _Run:
         self.config = config
         self.device = training.starts.device
         self.trained = {n: p for n, p in network.named_parameters() if p.requires_grad}
-        # the network and the windows are already where they belong
-        self.accelerator = connect(
-            DistributedDataParallelKwargs(broadcast_buffers=False)
-        )
+        self.accelerator = connect()
         optimizer = OPTIMIZERS[config.optimizer](
             self._parameter_groups(),  # type: ignore[call-arg]
             lr=config.learning_rate,
@@ -125,16 +94,17 @@ class _Run:
         self.model: nn.Module = network
         self.optimizer = optimizer
         # every process has to draw the same order of windows
-        self.seed = broadcast_object_list([config.seed])[0]
-        self.order = torch.Generator().manual_seed(self.seed)
+        seed = broadcast_object_list([config.seed])[0]
+        self.order = torch.Generator().manual_seed(seed)
         rank = self.accelerator.process_index
-        self.dropout = RandomStream(self.seed + rank, self.device)
+        self.dropout = RandomStream(seed + rank, self.device)
         self._hold_projection_rate()
         if self.accelerator.num_processes > 1:
             self._distribute()
         for windows in filter(None, (training, validation)):
             windows.compute_features(network)
-        self.best = _Best()
+        self.best_epoch, self.best_loss = 0, math.inf
+        self.best_state: dict[str, Tensor] = {}
         self.records: list[EpochRecord] = []
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
@@ -146,15 +116,26 @@ class _Run:
             groups[name in apart]["params"].append(parameter)
         return [group for group in groups if group["params"]]
 
+    def _make_schedule(self, optimizer: Optimizer) -> LRScheduler:
+        config = self.config
+        if config.lr_schedule == "cosine":
+            rate = min(_FINAL_COSINE_RATE, config.learning_rate)
+            return CosineAnnealingLR(optimizer, config.cosine_epochs, eta_min=rate)
+        if config.lr_schedule == "step":
+            return StepLR(optimizer, step_size=1, gamma=0.5)
+        if config.lr_schedule == "one-cycle":
+            steps = config.max_epochs * self.n_steps
+            return OneCycleLR(optimizer, config.learning_rate, total_steps=steps)
+        return ConstantLR(optimizer, factor=1.0)
+
+    def _step_schedule(self) -> None:
+        self.schedule.step()
+        self._hold_projection_rate()
+
     def _hold_projection_rate(self) -> None:
         """Keep the schedule from changing the rate of the second group."""
         for group in self.optimizer.param_groups[1:]:
             group["lr"] = self.config.projection_learning_rate
-
-    def _step_schedule(self) -> None:
-        if self.schedule is not None:
-            self.schedule.step()
-            self._hold_projection_rate()
 
     def _distribute(self) -> None:
         if self.accelerator.mixed_precision != "no":
@@ -165,18 +146,6 @@ class _Run:
             )
         self.model = self.accelerator.prepare_model(self.network)
         self.optimizer = self.accelerator.prepare_optimizer(self.optimizer)
-
-    def _make_schedule(self, optimizer: Optimizer) -> LRScheduler | None:
-        config = self.config
-        if config.lr_schedule == "cosine":
-            rate = min(_FINAL_COSINE_RATE, config.learning_rate)
-            return CosineAnnealingLR(optimizer, config.cosine_epochs, eta_min=rate)
-        if config.lr_schedule == "step":
-            return StepLR(optimizer, step_size=1, gamma=_STEP_FACTOR)
-        if config.lr_schedule == "one-cycle":
-            steps = config.max_epochs * self.n_steps
-            return OneCycleLR(optimizer, config.learning_rate, total_steps=steps)
-        return None
 
     def fit_loop(self) -> list[EpochRecord]:
         was_training = self.network.training
@@ -191,19 +160,22 @@ class _Run:
             try:
                 self._run_epochs(bar)
             except KeyboardInterrupt:
-                if not self.best.epoch:
+                if not self.best_epoch:
                     raise KeyboardInterrupt(
                         "training was interrupted before the first epoch was complete; "
                         "nothing of it is kept"
                     ) from None
                 interrupted = True
             # inside, so that what the network keeps belongs to these weights
-            self._restore_best()
+            with torch.no_grad():
+                for name, value in self.trained.items():
+                    value.copy_(self.best_state[name])
+            self.records[self.best_epoch - 1]["best"] = 1
         self.network.train(was_training)
         if interrupted:
             raise TrainingInterrupted(
                 f"training was interrupted in epoch {len(self.records) + 1}; the "
-                f"weights of epoch {self.best.epoch}, the best so far, are kept and "
+                f"weights of epoch {self.best_epoch}, the best so far, are kept and "
                 "can be used",
                 self.records,
             )
@@ -219,18 +191,15 @@ class _Run:
             self.records.append(record)
             loss = record["validation_loss"]
             self._check_epoch(epoch, loss)
-            if (
-                self.validation is None
-                or not len(self.validation)
-                or (loss < self.best.loss)
-            ):
-                self._keep(epoch, loss)
+            if not self.validation or loss < self.best_loss:
+                state = {n: p.detach().clone() for n, p in self.trained.items()}
+                self.best_state, self.best_loss, self.best_epoch = state, loss, epoch
             bar.set_postfix(epoch=epoch, loss=record["loss"], validation=loss)
             if self.config.verbose > 1:
                 told = {k: v for k, v in record.items() if k != "best"}
                 _log.info("%s", ", ".join(f"{k} {v:.4g}" for k, v in told.items()))
             patience = self.config.patience
-            if patience is not None and epoch - self.best.epoch >= patience:
+            if patience is not None and epoch - self.best_epoch >= patience:
                 break
 
     def run_epoch(self, epoch: int, bar: "tqdm[None]") -> EpochRecord:
@@ -264,11 +233,10 @@ class _Run:
         Gradients are averaged over processes, so parts of unequal size are weighted; a
         process without a part computes one window that does not count.
         """
-        size, world = self.batch_size, self.accelerator.num_processes
+        rank, world = self.accelerator.process_index, self.accelerator.num_processes
         order = torch.randperm(len(self.training), generator=self.order)
-        order = order.to(self.device)
-        for batch in order.split(size)[: self.n_steps]:
-            part = batch[self.accelerator.process_index :: world]
+        for batch in order.to(self.device).split(self.batch_size)[: self.n_steps]:
+            part = batch[rank::world]
             share = len(part) * world / len(batch)
             yield (part if len(part) else batch[:1]), share
 
@@ -289,8 +257,8 @@ class _Run:
 
     def validate(self) -> float:
         """Return the mean loss over all validation windows, without dropout."""
-        if self.validation is None or not len(self.validation):
-            return float("nan")
+        if not self.validation:
+            return math.nan
         self.network.eval()
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         mine = torch.arange(rank, len(self.validation), world, device=self.device)
@@ -305,7 +273,7 @@ class _Run:
                     mean, n = self._distance(output, target, observed), observed.sum()
                     total += torch.stack([mean * n, n])
         distances, n_values = self.accelerator.reduce(total, reduction="sum").tolist()
-        return distances / n_values if n_values else float("nan")
+        return distances / n_values if n_values else math.nan
 
     def _distance(
         self, output: ForecastOutput, target: Tensor, observed: Tensor
@@ -337,8 +305,7 @@ class _Run:
     def _check_epoch(self, epoch: int, validation_loss: float) -> None:
         """Raise if the last step of an epoch has made the weights useless."""
         weights_finite = all(p.isfinite().all() for p in self.trained.values())
-        validated = self.validation is not None and len(self.validation) > 0
-        if weights_finite and not (validated and not math.isfinite(validation_loss)):
+        if weights_finite and (not self.validation or math.isfinite(validation_loss)):
             return
         raise TrainingDivergedError(
             f"after epoch {epoch} the weights or the validation loss "
@@ -357,13 +324,3 @@ class _Run:
         sums = torch.cat([values @ weights, weights.sum()[None]])
         sums = self.accelerator.reduce(sums, reduction="sum")
         return dict(zip(names, (sums[:-1] / sums[-1]).tolist(), strict=True))
-
-    def _keep(self, epoch: int, loss: float) -> None:
-        state = {name: value.detach().clone() for name, value in self.trained.items()}
-        self.best = _Best(epoch, loss, state)
-
-    def _restore_best(self) -> None:
-        with torch.no_grad():
-            for name, value in self.trained.items():
-                value.copy_(self.best.state[name])
-        self.records[self.best.epoch - 1]["best"] = 1

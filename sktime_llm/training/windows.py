@@ -1,13 +1,15 @@
-"""Training windows as views of one tensor on the device."""
+"""Training windows as views of one tensor on the device, and their split in time."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sktime_llm.errors import SeriesTooShortError
 from sktime_llm.networks._interface import Features, ForecastNetwork
 
 _FEATURES_AT_ONCE = 256
@@ -34,19 +36,11 @@ def shape_of(network: ForecastNetwork) -> WindowShape:
 class Windows:
     """Windows over one or more series, gathered in batches without copying the data.
 
-    Parameters
-    ----------
-    values : Tensor of shape (time, channel)
-        All series, end to end.
-    starts : Tensor of int64 of shape (window,)
-        Row at which each window begins; no window may span two series.
-    shape : WindowShape
-        Lengths of context and target.
-    series : Tensor of int64 of shape (window,), optional
-        Number of the series of each window; 0 for all by default.
-    last_observed : Tensor of shape (time, channel), optional
-        Last value observed before each row, NaN where there is none; needed only if
-        values are missing.
+    `values`, (time, channel), are all series, end to end; `starts`, int64 of shape
+    (window,), the rows at which windows begin. No window may span two series. `series`,
+    int64 of shape (window,), are the numbers of the series, 0 by default.
+    `last_observed`, (time, channel), are the last values observed before each row, NaN
+    where there is none; they are needed only if values are missing.
     """
 
     def __init__(
@@ -66,11 +60,6 @@ class Windows:
 
     def __len__(self) -> int:
         return len(self.starts)
-
-    @property
-    def n_channels(self) -> int:
-        """Variates of a window."""
-        return self._views.shape[1]
 
     def gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Copy windows, by number, by one indexing operation.
@@ -105,9 +94,8 @@ class Windows:
 def _join(parts: list[Tensor]) -> Tensor:
     """Join batches whose last dimension may differ, padded by -1."""
     width = max(part.shape[-1] for part in parts)
-    return torch.cat(
-        [F.pad(part, (0, width - part.shape[-1]), value=-1) for part in parts]
-    )
+    padded = [F.pad(part, (0, width - part.shape[-1]), value=-1) for part in parts]
+    return torch.cat(padded)
 
 
 def stack_windows(
@@ -124,30 +112,25 @@ def stack_windows(
     those of the series, 0, 1, 2 and so on by default; `last_observed` has the values,
     (channel,), observed last before each series, by default unknown.
     """
-    offsets = np.cumsum([0, *(len(values) for values in series[:-1])])
-    rows = np.concatenate(series)
-    values = torch.from_numpy(rows.astype(np.float32)).to(device)
-    observed = None
-    if np.isnan(rows).any():
+
+    def joined(parts: Sequence[np.ndarray], dtype: Any) -> Tensor:
+        return torch.from_numpy(np.concatenate(parts).astype(dtype)).to(device)
+
+    values, observed = joined(series, np.float32), None
+    if any(np.isnan(rows).any() for rows in series):
         firsts = [None] * len(series) if last_observed is None else last_observed
-        each = [
-            last_observed_before(*both)[:-1]
-            for both in zip(series, firsts, strict=True)
-        ]
-        observed = torch.from_numpy(np.concatenate(each).astype(np.float32)).to(device)
-    names = range(len(series)) if numbers is None else numbers
-    return [
-        Windows(
-            values,
-            _int64(o + at for o, at in zip(offsets, each, strict=True)).to(device),
-            shape,
-            _int64(np.full(len(at), n) for n, at in zip(names, each, strict=True)).to(
-                device
-            ),
-            observed,
-        )
-        for each in starts
-    ]
+        pairs = zip(series, firsts, strict=True)
+        before = [last_observed_before(*pair)[:-1] for pair in pairs]
+        observed = joined(before, np.float32)
+    numbers = range(len(series)) if numbers is None else numbers
+    offsets = np.cumsum([0, *map(len, series[:-1])])
+    sets = []
+    for each in starts:
+        rows = [offset + at for offset, at in zip(offsets, each, strict=True)]
+        owners = [np.full(len(at), n) for n, at in zip(numbers, each, strict=True)]
+        at, owner = joined(rows, np.int64), joined(owners, np.int64)
+        sets.append(Windows(values, at, shape, owner, observed))
+    return sets
 
 
 def last_observed_before(
@@ -165,5 +148,81 @@ def last_observed_before(
     return np.take_along_axis(rows, np.maximum.accumulate(latest), axis=0)
 
 
-def _int64(parts: Iterable[np.ndarray]) -> Tensor:
-    return torch.from_numpy(np.concatenate(list(parts)).astype(np.int64))
+@dataclass(frozen=True)
+class Split:
+    """Rows at which the windows of several series begin, by series.
+
+    The last part of each series is for validation: only windows whose whole target lies
+    in it count; their contexts may reach back into the first part. Training windows lie
+    in the first part, of `n_training_rows`. A series too short for both only trains.
+    Windows whose targets are altogether missing are left out.
+    """
+
+    shape: WindowShape
+    training: list[np.ndarray]
+    validation: list[np.ndarray]
+    n_training_rows: list[int]
+
+    @property
+    def has_both(self) -> bool:
+        """Whether there are windows to train on and others to validate on."""
+        return all(any(map(len, each)) for each in (self.training, self.validation))
+
+    @classmethod
+    def of(
+        cls,
+        series: Sequence[np.ndarray],
+        shape: WindowShape,
+        validation_fraction: float,
+    ) -> "Split":
+        """Split series of shape (time, channel); a fraction of 0 does not validate."""
+        training, validation, ends = [], [], []
+        for values in series:
+            end = n_training_rows(len(values), shape, validation_fraction)
+            starts = np.arange(len(values) - shape.total + 1)
+            starts = with_target(values, starts, shape)
+            training.append(starts[starts + shape.total <= end])
+            validation.append(starts[starts + shape.context_length >= end])
+            ends.append(end)
+        return cls(shape, training, validation, ends)
+
+    def windows(
+        self, series: Sequence[np.ndarray], device: torch.device
+    ) -> tuple[Windows, Windows]:
+        """Return the windows for training and validation, the latter may be none.
+
+        Raises a SeriesTooShortError if there is not one training window.
+        """
+        if not any(map(len, self.training)):
+            shape, longest = self.shape, max(len(values) for values in series)
+            target = " and a value in its target" if longest >= shape.total else ""
+            raise SeriesTooShortError(
+                f"the longest series has {longest} rows; one window needs "
+                f"{shape.total}{target}: context_length={shape.context_length} and "
+                f"prediction_length={shape.prediction_length}."
+            )
+        sets = [self.training, self.validation]
+        training, validation = stack_windows(series, sets, self.shape, device)
+        return training, validation
+
+
+def with_target(
+    values: np.ndarray, starts: np.ndarray, shape: WindowShape
+) -> np.ndarray:
+    """Leave out the starts of windows whose targets are altogether missing.
+
+    Takes one series of shape (time, channel), NaN where a value is missing.
+    """
+    observed = np.isfinite(values).any(axis=1)
+    count = np.concatenate([[0], observed.cumsum()])
+    ends = starts + shape.total
+    return starts[count[ends] > count[starts + shape.context_length]]
+
+
+def n_training_rows(n_rows: int, shape: WindowShape, validation_fraction: float) -> int:
+    """Return how many rows of a series are for training; all if it is too short."""
+    if validation_fraction == 0:
+        return n_rows
+    n_validation = max(shape.prediction_length, round(validation_fraction * n_rows))
+    enough = n_rows - n_validation >= shape.total
+    return n_rows - n_validation if enough else n_rows

@@ -11,7 +11,7 @@ from transformers import AutoModel, BertConfig, PreTrainedTokenizerBase
 from sktime_llm.backbone import _module
 from sktime_llm.backbone.loading import clear_backbone_cache, load_tokenizer
 from sktime_llm.errors import ClippedParameterWarning, InputError
-from sktime_llm.layers.instance_norm import InstanceNorm
+from sktime_llm.layers.normalization import instance_norm
 from sktime_llm.networks.balm_tsf import PromptBranch
 from sktime_llm.text.statistics import window_statistics
 from sktime_llm.text.window_text import write_texts
@@ -216,7 +216,7 @@ def test_text_cache_saves_reading(monkeypatch):
         sizes.clear()
     assert counts[2.0] < 0.5 * counts[0.0]
     # after training nothing is kept
-    assert forecaster.network_.text._cache is None
+    assert forecaster.network_.text.cache is None
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -256,7 +256,7 @@ def test_ablations_train_and_forecast(mode, order):
 def expected_text(rows):
     """Of one window, (time,), in any units."""
     values = torch.tensor(np.asarray(rows), dtype=torch.float32)[None, :, None]
-    statistics = window_statistics(InstanceNorm()(values).values[..., 0], 5)
+    statistics = window_statistics(instance_norm(values).values[..., 0], 5)
     return write_texts(statistics)[0]
 
 

@@ -7,8 +7,7 @@ from sktime_llm.forecasting._shape import (
     customary_horizon,
     validation_share,
 )
-from sktime_llm.training.splitting import n_training_rows
-from sktime_llm.training.windows import WindowShape
+from sktime_llm.training.windows import WindowShape, n_training_rows
 
 
 def choose(n_rows, **kwargs):

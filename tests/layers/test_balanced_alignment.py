@@ -23,9 +23,6 @@ def deviation(tokens):
     return tokens.std(dim=1, correction=0)
 
 
-# scale
-
-
 @pytest.mark.parametrize("scale", [0.1, 1.0, 1e4])
 def test_balanced_text_has_the_scale_of_the_series(scale):
     text, series = make_tokens(scale)
@@ -51,9 +48,6 @@ def test_tokens_that_are_all_equal_give_finite_values_and_gradients(what):
     balanced.square().sum().backward()
     for values in (balanced, text.grad, series.grad):
         assert values.isfinite().all()
-
-
-# contrast
 
 
 def loss_of(cosines, temperature=1.0):

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from sktime_llm.errors import InputError
 from sktime_llm.layers.prompt_pool import (
     PromptPool,
     selection_loss,
@@ -24,9 +23,6 @@ close = torch.testing.assert_close
 def make_pool(n_selected=SELECTED):
     torch.manual_seed(0)
     return PromptPool(PROMPTS, LENGTH, WIDTH, n_selected).double()
-
-
-# selection
 
 
 @pytest.mark.parametrize("n_selected", [1, SELECTED, PROMPTS])
@@ -51,18 +47,6 @@ def test_an_untrained_pool_is_in_use():
     assert sum(shares) / len(shares) > 0.4
 
 
-@pytest.mark.parametrize("n_selected", [0, PROMPTS + 1])
-def test_number_of_selected_prompts_out_of_range(n_selected):
-    message = f"n_selected={n_selected}, expected between 1 and n_prompts=6"
-    with pytest.raises(InputError, match=message):
-        make_pool(n_selected)
-    with pytest.raises(InputError, match="prompt_length=0, expected 1 token"):
-        PromptPool(PROMPTS, 0, WIDTH, 1)
-
-
-# selection loss
-
-
 def test_selection_loss_of_extreme_pools():
     sure = (1e4 * torch.eye(4)).requires_grad_()
     loss = selection_loss(sure)
@@ -70,16 +54,11 @@ def test_selection_loss_of_extreme_pools():
     assert loss.item() == pytest.approx(0)
     assert sure.grad.isfinite().all()
     sure = sure.detach()
-    with pytest.raises(InputError, match="scores of 1 prompt, expected 2 or more"):
-        selection_loss(torch.zeros(4, 1))
     assert selection_loss(torch.zeros(4, 4)) == pytest.approx(1)
     collapsed = sure[:1].expand(4, -1)
     assert selection_loss(collapsed) == pytest.approx(1)
     half = sure[torch.tensor([0, 0, 1, 1])]
     assert selection_loss(half) == pytest.approx(0.5)
-
-
-# usage
 
 
 @pytest.mark.parametrize(
@@ -95,9 +74,6 @@ def test_share_in_use(counts, share):
     assert share_in_use(torch.tensor(counts).double()).item() == pytest.approx(share)
     indices = torch.tensor([[0, 4], [4, 1], [4, 0]])
     assert usage_counts(indices, 6).tolist() == [2, 1, 0, 0, 3, 0]
-
-
-# what keys learn
 
 
 @pytest.fixture(scope="module")

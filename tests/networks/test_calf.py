@@ -447,7 +447,7 @@ def test_a_step_projects_the_principal_embeddings_once(name, batch):
             )
         )
     network(*make_data(batch, torch.float32)).losses["loss"].backward()
-    assert rows == {p: [((K, WIDTH), (K, WIDTH))] for p in ("key", "value")}
+    assert rows == {p: [((1, K, WIDTH), (1, K, WIDTH))] for p in ("key", "value")}
 
 
 # how the forecaster makes it

@@ -8,7 +8,6 @@ import torch
 
 from sktime_llm.backbone.adapters import AdapterConfig
 from sktime_llm.backbone.make import BackboneChoice, make_backbone
-from sktime_llm.errors import InputError
 from sktime_llm.networks.llm_ts_net import LLMTSNetwork
 from sktime_llm.text.description_embeddings import DescriptionEmbeddings
 from sktime_llm.text.encoder import DescriptionEncoder
@@ -430,11 +429,9 @@ def test_of_many_series_only_those_of_a_batch_are_pooled():
 def test_select_gives_the_prompts_of_the_whole_run():
     network = build()
     context, _ = make_data()
-    selection = network.select(context)
+    selection = network.select(context, {})
     expected = network.encode(context).selection
     assert torch.equal(selection.indices, expected.indices)
-    with pytest.raises(InputError, match="there is no pool"):
-        build(n_prompts=0).select(context)
 
 
 def test_what_was_before_fills_the_gap_at_the_start():

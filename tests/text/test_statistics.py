@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sktime_llm.layers.instance_norm import InstanceNorm
+from sktime_llm.layers.normalization import instance_norm
 from sktime_llm.text.statistics import WindowStatistics, window_statistics
 from tests.reference import balm_tsf as reference
 
@@ -28,7 +28,7 @@ def random_windows(length, batch=8):
     windows = torch.from_numpy(
         np.random.default_rng(length).normal(size=(batch, length))
     )
-    return InstanceNorm()(windows[..., None]).values[..., 0]
+    return instance_norm(windows[..., None]).values[..., 0]
 
 
 def assert_is_reference(windows, n_lags=N_LAGS):
@@ -72,7 +72,7 @@ def test_lags_are_at_most_half_the_window(length, n_lags):
 @pytest.mark.parametrize("value", [0.0, 0.3, -7.0, 1e6])
 def test_constant_windows_are_flat(value, dtype):
     windows = torch.full((2, 30), value, dtype=dtype)
-    for w in (windows, InstanceNorm()(windows[..., None]).values[..., 0]):
+    for w in (windows, instance_norm(windows[..., None]).values[..., 0]):
         actual = window_statistics(w, N_LAGS)
         assert actual.trend.tolist() == [0, 0]
         assert actual.lags.tolist() == 2 * [[1, 2, 3, 4, 5]]
@@ -89,7 +89,7 @@ def test_of_equal_autocorrelations_the_smaller_lag_is_first(window, dtype):
     )
     assert_is_reference(windows)
     # normalized, equal products are equal still
-    assert_is_reference(InstanceNorm()(windows[..., None]).values[..., 0])
+    assert_is_reference(instance_norm(windows[..., None]).values[..., 0])
 
 
 def test_autocorrelations_with_few_decimals_are_told_apart_the_same_way():

@@ -11,10 +11,16 @@ import torch
 from sktime_llm import _progress
 from sktime_llm.errors import InputError, TrainingDivergedError, TrainingInterrupted
 from sktime_llm.training import trainer
-from sktime_llm.training.splitting import split_windows
 from sktime_llm.training.trainer import train
 
-from .toy import SHAPE, LinearNetwork, make_config, make_network, make_windows
+from .toy import (
+    SHAPE,
+    LinearNetwork,
+    make_config,
+    make_network,
+    make_windows,
+    split_windows,
+)
 
 
 def run(config=None, *, network=None, windows=None):
@@ -23,15 +29,15 @@ def run(config=None, *, network=None, windows=None):
     return network, history
 
 
-def test_training_learns():
-    _, history = run(make_config(max_epochs=30))
+def test_training_learns_and_tells_its_history():
+    network = make_network().eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _, history = run(make_config(max_epochs=30), network=network)
+    assert not network.training  # as before
     assert history[-1]["validation_loss"] < 0.2 * history[0]["validation_loss"]
     assert history[-1]["loss"] < history[0]["loss"]
-
-
-def test_history_is_complete():
-    _, history = run(make_config(max_epochs=3))
-    assert [r["epoch"] for r in history] == [1, 2, 3]
+    assert [r["epoch"] for r in history] == list(range(1, 31))
     losses = ["loss", "task", "validation_loss"]
     assert list(history[0]) == ["epoch", *losses, "learning_rate", "seconds", "best"]
     assert sum(r["best"] for r in history) == 1
@@ -51,7 +57,7 @@ def make_windows_with_gaps():
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(30, 2))
     rows[25:, 0] = rows[[22, 24], 1] = np.nan
-    return split_windows([rows], SHAPE, 0.3, torch.device("cpu"))
+    return split_windows([rows], SHAPE, 0.3)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 100])
@@ -171,25 +177,25 @@ def test_the_same_seed_gives_the_same_weights():
     assert not torch.equal(one.linear.weight, third.linear.weight)
 
 
-def test_an_epoch_sees_every_window_once():
-    seen = []
-    windows = make_windows()
+def gathered(**settings):
+    """Numbers of the training windows, as they are gathered step by step."""
+    seen, windows = [], make_windows()
     gather = windows[0].gather
     windows[0].gather = lambda i: seen.append(i) or gather(i)
-    run(make_config(max_epochs=2, batch_size=7), windows=windows)
-    n = len(windows[0])
+    run(make_config(**settings), windows=windows)
+    return seen
+
+
+def test_an_epoch_sees_every_window_once():
+    n, seen = len(make_windows()[0]), gathered(max_epochs=2, batch_size=7)
     epochs = torch.cat(seen).split(n)
     assert all(torch.equal(e.sort().values, torch.arange(n)) for e in epochs)
     assert not torch.equal(epochs[0], epochs[1])
 
 
 def test_steps_per_epoch_bounds_an_epoch():
-    windows = make_windows()
-    calls = []
-    gather = windows[0].gather
-    windows[0].gather = lambda i: calls.append(len(i)) or gather(i)
-    run(make_config(max_epochs=3, batch_size=4, steps_per_epoch=2), windows=windows)
-    assert calls == [4] * 6
+    seen = gathered(max_epochs=3, batch_size=4, steps_per_epoch=2)
+    assert [len(indices) for indices in seen] == [4] * 6
 
 
 def rates_of(**settings):
@@ -298,9 +304,8 @@ def test_interrupt_keeps_the_best_weights_and_says_so(monkeypatch):
 
 def test_interrupt_before_the_first_epoch_is_passed_on(monkeypatch):
     interrupt_in_step(monkeypatch, 3)
-    with pytest.raises(
-        KeyboardInterrupt, match=r"before the first epoch.*nothing of it"
-    ):
+    message = r"before the first epoch.*nothing of it"
+    with pytest.raises(KeyboardInterrupt, match=message):
         run()
 
 
@@ -334,14 +339,6 @@ def test_bfloat16_trains_float32_weights():
     assert history[-1]["validation_loss"] < history[0]["validation_loss"]
     exact, _ = run(make_config(max_epochs=20))
     assert not torch.equal(network.linear.weight, exact.linear.weight)
-
-
-def test_an_ordinary_run_warns_of_nothing_and_leaves_the_mode_as_it_was():
-    network = make_network().eval()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        run(network=network)
-    assert not network.training
 
 
 @pytest.mark.gpu

@@ -7,25 +7,24 @@ import torch
 from sktime_llm.errors import SeriesTooShortError
 from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.training import windows as windows_module
-from sktime_llm.training.splitting import Split, n_training_rows, split_windows
 from sktime_llm.training.windows import (
+    Split,
     Windows,
     WindowShape,
     last_observed_before,
+    n_training_rows,
     stack_windows,
 )
+
+from .toy import split_windows
 
 CPU = torch.device("cpu")
 NAN = np.nan
 SHAPE = WindowShape(context_length=3, prediction_length=2)
 
 
-def naive_windows(series, first, last):
-    """Each window that begins in [first, last], by slicing."""
-    n = SHAPE.context_length
-    for start in range(first, last + 1):
-        rows = series[start : start + SHAPE.total]
-        yield rows[:n], rows[n:]
+def all_of(windows):
+    return windows.gather(torch.arange(len(windows)))
 
 
 def test_windows_are_views_of_one_tensor():
@@ -42,22 +41,20 @@ def test_windows_are_views_of_one_tensor():
 def test_gather_gives_what_slicing_gives():
     rng = np.random.default_rng(0)
     series = [rng.normal(size=(n, 2)).astype(np.float32) for n in (12, 9)]
-    training, validation = split_windows(series, SHAPE, 0.0, CPU)
-    context, target = training.gather(torch.arange(len(training)))
-    expected = [w for s in series for w in naive_windows(s, 0, len(s) - 5)]
+    training, validation = split_windows(series, SHAPE, 0.0)
+    expected = [s[i : i + 5] for s in series for i in range(len(s) - 4)]
     assert len(training) == len(expected) == 8 + 5
     assert len(validation) == 0
-    np.testing.assert_array_equal(context, np.stack([c for c, _ in expected]))
-    np.testing.assert_array_equal(target, np.stack([t for _, t in expected]))
+    np.testing.assert_array_equal(torch.cat(all_of(training), dim=1), expected)
 
 
 def test_validation_targets_are_never_trained_on():
     values = np.arange(20.0)[:, None]
-    training, validation = split_windows([values], SHAPE, 0.25, CPU)
+    training, validation = split_windows([values], SHAPE, 0.25)
     boundary = n_training_rows(20, SHAPE, 0.25)
     assert boundary == 15
-    train_context, train_target = training.gather(torch.arange(len(training)))
-    valid_context, valid_target = validation.gather(torch.arange(len(validation)))
+    train_context, train_target = all_of(training)
+    valid_context, valid_target = all_of(validation)
     assert max(train_context.max(), train_target.max()) == boundary - 1
     assert valid_target.min() == boundary
     assert valid_target.max() == 19
@@ -66,16 +63,15 @@ def test_validation_targets_are_never_trained_on():
 
 def test_no_window_reaches_into_the_next_series():
     series = [np.full((n, 1), float(i)) for i, n in enumerate((7, 5, 11))]
-    for windows in split_windows(series, SHAPE, 0.2, CPU):
-        context, target = windows.gather(torch.arange(len(windows)))
-        whole = torch.cat([context, target], dim=1)
+    for windows in split_windows(series, SHAPE, 0.2):
+        whole = torch.cat(all_of(windows), dim=1)
         assert torch.equal(whole.amin(1), whole.amax(1))
 
 
 def test_a_series_too_short_for_both_only_trains():
     assert n_training_rows(100, SHAPE, 0.001) == 98  # one whole target to validate
     assert n_training_rows(6, SHAPE, 0.2) == 6
-    training, validation = split_windows([np.zeros((6, 1))], SHAPE, 0.2, CPU)
+    training, validation = split_windows([np.zeros((6, 1))], SHAPE, 0.2)
     assert (len(training), len(validation)) == (2, 0)
 
 
@@ -89,7 +85,7 @@ def test_a_series_too_short_for_both_only_trains():
 )
 def test_series_without_a_window_to_train_on(series, message):
     with pytest.raises(SeriesTooShortError, match=message):
-        split_windows(series, SHAPE, 0.0, CPU)
+        split_windows(series, SHAPE, 0.0)
 
 
 def has_target(rows, start):
@@ -108,9 +104,8 @@ def test_windows_without_any_target_are_left_out(fraction):
     boundary = n_training_rows(40, SHAPE, fraction)
     first = boundary - SHAPE.context_length
     ranges = [range(boundary - 4), range(first, 36)]
-    for windows, starts in zip(
-        split_windows([rows], SHAPE, fraction, CPU), ranges, strict=True
-    ):
+    parts = split_windows([rows], SHAPE, fraction)
+    for windows, starts in zip(parts, ranges, strict=True):
         expected = [start for start in starts if has_target(rows, start)]
         assert windows.starts.tolist() == expected
         assert len(expected) < len(starts) or not starts
@@ -119,23 +114,18 @@ def test_windows_without_any_target_are_left_out(fraction):
 def test_missing_contexts_are_kept():
     rows = np.arange(8.0)[:, None]
     rows[:3] = np.nan
-    training, _ = split_windows([rows], SHAPE, 0.0, CPU)
+    training, _ = split_windows([rows], SHAPE, 0.0)
     assert training.starts.tolist() == [0, 1, 2, 3]
-
-
-# series and features
 
 
 def test_windows_know_their_series():
     series = [np.zeros((n, 1)) for n in (7, 2, 6)]
-    training, _ = split_windows(series, SHAPE, 0.0, CPU)
+    training, _ = split_windows(series, SHAPE, 0.0)
     assert training.series.tolist() == [0, 0, 0, 2, 2]
     starts = Split.of(series, SHAPE, 0.0).training
     (training,) = stack_windows(series, [starts], SHAPE, CPU, numbers=[4, 1, 3])
     assert training.series.tolist() == [4, 4, 4, 3, 3]
-    for windows in split_windows(
-        [np.zeros((n, 1)) for n in (12, 20)], SHAPE, 0.25, CPU
-    ):
+    for windows in split_windows([np.zeros((n, 1)) for n in (12, 20)], SHAPE, 0.25):
         assert torch.equal(windows.series, (windows.starts >= 12).long())
         assert len(windows.series.unique()) == 2
     picked = training.features(torch.tensor([4, 0]))
@@ -169,7 +159,7 @@ class Describing(ForecastNetwork):
 def test_described_windows_have_their_own_features(monkeypatch, at_once):
     monkeypatch.setattr(windows_module, "_FEATURES_AT_ONCE", at_once)
     values = np.array([2, 1, 3, 5, 4, 6, 1, 2, 3, 4, 5, 6.0])[:, None]
-    windows, _ = split_windows([values], SHAPE, 0.0, CPU)
+    windows, _ = split_windows([values], SHAPE, 0.0)
     network = Describing()
     windows.compute_features(network)
     assert sum(network.sizes) == len(windows)
@@ -192,7 +182,7 @@ def test_a_network_without_features_is_not_asked():
     class Plain(Describing):
         window_features = ForecastNetwork.window_features
 
-    windows, none = split_windows([np.zeros((9, 1))], SHAPE, 0.0, CPU)
+    windows, none = split_windows([np.zeros((9, 1))], SHAPE, 0.0)
     none.compute_features(network := Describing())
     assert network.sizes == []
     windows.gather = None
@@ -202,12 +192,8 @@ def test_a_network_without_features_is_not_asked():
 
 def test_last_before_by_hand():
     values = np.array([[NAN, 1.0], [2.0, NAN], [NAN, NAN], [4.0, NAN]])
-    assert last_observed_before(values, np.array([9.0, NAN])).tolist()[1:] == [
-        [9.0, 1.0],
-        [2.0, 1.0],
-        [2.0, 1.0],
-        [4.0, 1.0],
-    ]
+    expected = [[9.0, 1.0], [2.0, 1.0], [2.0, 1.0], [4.0, 1.0]]
+    assert last_observed_before(values, np.array([9.0, NAN])).tolist()[1:] == expected
     first_rows = last_observed_before(values)[:2]
     np.testing.assert_array_equal(first_rows, [[NAN, NAN], [NAN, 1.0]])
 
@@ -216,10 +202,8 @@ def test_windows_tell_what_was_observed_last_before_them():
     first = np.array([[1.0], [NAN], [NAN], [4.0], [NAN], [6.0], [7.0]])
     second = np.array([[NAN], [20.0], [NAN], [NAN], [50.0], [NAN], [NAN]])
     starts = [np.array([0, 1, 2]), np.array([0, 2])]
-    known, shape = [None, np.array([5.0])], WindowShape(3, 2)
-    (windows,) = stack_windows(
-        [first, second], [starts], shape, CPU, last_observed=known
-    )
+    known = {"last_observed": [None, np.array([5.0])]}
+    (windows,) = stack_windows([first, second], [starts], SHAPE, CPU, **known)
     before = windows.features(torch.arange(5))["last_observed"].flatten().tolist()
     assert math.isnan(before[0])
     assert before[1:] == [1.0, 1.0, 5.0, 20.0]

@@ -6,8 +6,7 @@ from torch import nn
 
 from sktime_llm.networks._interface import ForecastNetwork, ForecastOutput
 from sktime_llm.training.config import TrainingConfig
-from sktime_llm.training.splitting import split_windows
-from sktime_llm.training.windows import WindowShape
+from sktime_llm.training.windows import Split, WindowShape
 
 SHAPE = WindowShape(context_length=4, prediction_length=2)
 
@@ -16,12 +15,10 @@ class LinearNetwork(ForecastNetwork):
     """A linear map of the context, with a frozen tensor and dropout beside it."""
 
     flops = 0.0  # no forecast for counting
+    context_length, prediction_length = SHAPE.context_length, SHAPE.prediction_length
 
-    def __init__(self, dropout=0.0, n_channels=1):
+    def __init__(self, dropout=0.0):
         super().__init__()
-        self.context_length = SHAPE.context_length
-        self.prediction_length = SHAPE.prediction_length
-        self.n_channels = n_channels
         self.linear = nn.Linear(SHAPE.context_length, SHAPE.prediction_length)
         self.dropout = nn.Dropout(dropout)
         self.frozen = nn.Parameter(torch.ones(3), requires_grad=False)
@@ -40,11 +37,16 @@ def make_network(seed=0, **kwargs):
         return LinearNetwork(**kwargs)
 
 
-def make_windows(n_rows=60, validation_fraction=0.2):
-    rng = np.random.default_rng(0)
-    t = np.arange(n_rows)
-    values = np.sin(t / 3)[:, None] + 0.05 * rng.normal(size=(n_rows, 1))
-    return split_windows([values], SHAPE, validation_fraction, torch.device("cpu"))
+def split_windows(series, shape, validation_fraction):
+    """Windows for training and for validation."""
+    split = Split.of(series, shape, validation_fraction)
+    return split.windows(series, torch.device("cpu"))
+
+
+def make_windows(validation_fraction=0.2):
+    noise = np.random.default_rng(0).normal(size=(60, 1))
+    values = np.sin(np.arange(60) / 3)[:, None] + 0.05 * noise
+    return split_windows([values], SHAPE, validation_fraction)
 
 
 def make_config(**kwargs):

@@ -1,4 +1,4 @@
-"""Pieces of a series as tokens."""
+"""Patches of a series, and whole variates, as tokens."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,8 +13,8 @@ class PatchEmbedding(nn.Module):
     """Cut each series into overlapping patches and embed them as tokens.
 
     The end of a series is padded by its last value for one stride, as in PatchTST
-    (arXiv 2211.14730). A convolution of width 3 over the patches, circular at the ends,
-    takes patches to `d_model` features, and a linear map takes these to `d_token`.
+    (arXiv 2211.14730). A circular convolution of width 3 over the patches takes them to
+    `d_model` features, and a linear map takes these to `d_token`.
     """
 
     def __init__(
@@ -47,3 +47,20 @@ class PatchEmbedding(nn.Module):
         patches = padded.squeeze(1).unfold(1, self.patch_length, self.patch_stride)
         features = self.convolution(patches.transpose(1, 2)).transpose(1, 2)
         return self.project(self.dropout(features))
+
+
+class VariateEmbedding(nn.Module):
+    """Map each variate of a window to a token; an encoder layer mixes the tokens."""
+
+    def __init__(
+        self, context_length: int, d_model: int, n_heads: int, d_ff: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.embed = nn.Linear(context_length, d_model)
+        self.encoder = nn.TransformerEncoderLayer(
+            d_model, n_heads, d_ff, dropout, activation="relu", batch_first=True
+        )
+
+    def forward(self, context: Tensor) -> Tensor:
+        """(batch, time, channel) to (batch, channel, d_model)."""
+        return self.encoder(self.embed(context.transpose(1, 2)))

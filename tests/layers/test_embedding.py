@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sktime_llm.layers.patch_embedding import PatchEmbedding, count_patches
+from sktime_llm.layers.embedding import PatchEmbedding, count_patches
 from tests.layers.tools import assert_same, random
 from tests.reference import balm_tsf as reference
 
@@ -17,8 +17,6 @@ SHAPES = {
     "a stride longer than the series": (3, 2, 9),
     "single steps": (5, 1, 1),
 }
-
-close = torch.testing.assert_close
 shapes = pytest.mark.parametrize(
     ("time", "patch_length", "patch_stride"), SHAPES.values(), ids=SHAPES
 )
