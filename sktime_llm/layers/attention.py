@@ -89,8 +89,7 @@ class TimeSpaceBlock(nn.Module):
     """Encoder block: attention within series, attention between series, feed-forward.
 
     Each part has a residual connection and a layer norm. Attention between series mixes
-    the tokens of all series at one position. Dropout applies to what each part adds and
-    within the feed-forward part. Memory grows with ``n_series * n_tokens``.
+    the tokens of all series at one position.
     """
 
     def __init__(
@@ -130,9 +129,8 @@ class CrossModalFusion(nn.Module):
     """Multi-head attention from series to texts, with residual and layer norm.
 
     Each series attends to the texts of all series, as the text of a similar series can
-    help, too. To know its own text, a series adds it, projected to `d_model`, to its
-    query. This addition is ours; the method's paper leaves open what a series attends
-    to. The texts are layer-normed first, as language models differ in scale.
+    help, too. To know its own text, a series adds it, projected, to its query. This
+    addition is ours; the method's paper leaves open what a series attends to.
     """
 
     def __init__(self, d_model: int, d_text: int, n_heads: int, dropout: float) -> None:
@@ -162,10 +160,7 @@ class CrossModalFusion(nn.Module):
 
 
 class AttentionPooling(nn.Module):
-    """Mean of token states, weighted by the softmax of their products with a query.
-
-    The query starts at zero, so that untrained pooling is the plain mean.
-    """
+    """Mean of token states, weighted by a query; the plain mean before training."""
 
     def __init__(self, d_model: int) -> None:
         super().__init__()

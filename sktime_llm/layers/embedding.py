@@ -10,18 +10,16 @@ def count_patches(context_length: int, patch_length: int, patch_stride: int) -> 
 
 
 class PatchEmbedding(nn.Module):
-    """Cut each series into overlapping patches and embed them as tokens.
+    """Patches of each series, embedded by a circular convolution and a linear map.
 
     The end of a series is padded by its last value for one stride, as in PatchTST
-    (arXiv 2211.14730). A circular convolution of width 3 over the patches takes them to
-    `d_model` features, and a linear map takes these to `d_token`.
+    (arXiv 2211.14730).
     """
 
     def __init__(
         self,
         patch_length: int,
         patch_stride: int,
-        *,
         d_model: int,
         d_token: int,
         dropout: float,
@@ -30,12 +28,7 @@ class PatchEmbedding(nn.Module):
         self.patch_length = patch_length
         self.patch_stride = patch_stride
         self.convolution = nn.Conv1d(
-            patch_length,
-            d_model,
-            kernel_size=3,
-            padding=1,
-            padding_mode="circular",
-            bias=False,
+            patch_length, d_model, 3, padding=1, padding_mode="circular", bias=False
         )
         nn.init.kaiming_normal_(self.convolution.weight, nonlinearity="leaky_relu")
         self.dropout = nn.Dropout(dropout)

@@ -7,10 +7,7 @@ from torch import Tensor
 
 
 def smape(forecast: Tensor, target: Tensor) -> Tensor:
-    """Symmetric mean absolute percentage error, in percent, 0 to 200.
-
-    Where forecast and target are both zero the error is zero.
-    """
+    """Symmetric mean absolute percentage error, 0 to 200; 0 where both are zero."""
     size = forecast.abs() + target.abs()
     relative = (forecast - target).abs() / size.where(size > 0, 1.0)
     return 200 * relative.mean()

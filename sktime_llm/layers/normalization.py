@@ -18,10 +18,7 @@ class Normalized(NamedTuple):
 
 
 def instance_norm(context: Tensor) -> Normalized:
-    """Normalize each window and variate of (batch, time, channel) over time.
-
-    Known as RevIN (Kim et al., ICLR 2022), here without the affine part.
-    """
+    """RevIN (Kim et al., ICLR 2022) of (batch, time, channel), without affine part."""
     variance, loc = torch.var_mean(context, dim=1, correction=0, keepdim=True)
     scale = torch.sqrt(variance + _EPS)
     return Normalized((context - loc) / scale, loc, scale)
@@ -30,10 +27,9 @@ def instance_norm(context: Tensor) -> Normalized:
 def last_value_norm(context: Tensor, observed_mask: Tensor) -> Normalized:
     """Take each variate relative to its last value, in a scale that variates share.
 
-    The scale is the root mean square, over all observed values of the window, of the
-    differences to the last values. So a variate that is constant in a window is not
-    blown up, and a forecast of zero is the naive forecast. Both arguments are (batch,
-    time, channel); gaps are filled.
+    The scale is the root mean square of the differences to the last values, over all
+    observed values of the window, (batch, time, channel). So a variate that is constant
+    in a window is not blown up. Gaps in the context are filled.
     """
     loc = context[:, -1:]
     difference = context - loc

@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 
 class PromptSelection(NamedTuple):
-    """Prompts that a `PromptPool` chose for queries of (..., d_model).
+    """Weighted prompts, (..., n_selected * prompt_length, d_model), and their choice.
 
-    Tokens, (..., n_selected * prompt_length, d_model), are the weighted prompts,
-    indices are (..., n_selected), best first, and scores of all keys (..., n_prompts).
+    Indices are (..., n_selected), best first, and scores of all keys (..., n_prompts).
     """
 
     tokens: Tensor
@@ -25,10 +24,8 @@ class PromptPool(nn.Module):
 
     A query q is scored against each key k by additive attention (arXiv 1409.0473),
     ``v^T tanh(W_q q + W_k k)``. The `n_selected` best keys give their values, each of
-    `prompt_length` tokens, times the softmax of the scores.
-
-    The softmax is over the whole pool, not over the chosen prompts, so that every key
-    has a gradient. This is our choice, as is `selection_loss`.
+    `prompt_length` tokens, times the softmax of the scores. It is over the whole pool,
+    so that every key has a gradient. This is our choice, as is `selection_loss`.
     """
 
     def __init__(
@@ -64,7 +61,7 @@ def selection_loss(scores: Tensor) -> Tensor:
     With p the softmax of a series' scores, the information (Gomes et al., NeurIPS 2010)
     is the entropy of the mean p less the mean entropy of p. The loss is 0 if each
     series is sure of its prompt and all prompts are used equally, and 1 if all series
-    have the same p. The scores, (..., n_prompts), are of 2 or more prompts.
+    have the same p. The scores are (..., n_prompts), of 2 or more prompts.
     """
     log_p = scores.flatten(0, -2).log_softmax(dim=-1)
     mean_p = log_p.exp().mean(dim=0)
@@ -81,9 +78,8 @@ def usage_counts(indices: Tensor, n_prompts: int) -> Tensor:
 def share_in_use(counts: Tensor) -> Tensor:
     """Return the share of the pool that is in use, from counts, (n_prompts,) of floats.
 
-    It is ``exp(entropy) / n_prompts`` of the frequencies: 1 if all prompts are chosen
-    equally often, ``m / n_prompts`` if m of them are. A prompt that is chosen once
-    among thousands does not raise it.
+    It is ``exp(entropy) / n_prompts`` of the frequencies: ``m / n_prompts`` if m of the
+    prompts are chosen equally often, and others never.
     """
     frequencies = counts / counts.sum()
     return torch.special.entr(frequencies).sum().exp() / len(counts)

@@ -11,11 +11,10 @@ Features: TypeAlias = dict[str, Tensor]
 
 
 class ForecastOutput(NamedTuple):
-    """Forecast, (batch, prediction_length, channel), its losses and its variance.
+    """Forecast and variance, (batch, prediction_length, channel), and losses.
 
     Losses are empty without a target. ``"loss"`` is what training minimizes, the others
-    are its parts, unweighted, for the records. The variance, in squared units, is of
-    the forecast's shape; a network may have none.
+    are its parts, unweighted, for the records. A network may have no variance.
     """
 
     forecast: Tensor
@@ -40,12 +39,11 @@ class ForecastNetwork(nn.Module, ABC):
     ) -> ForecastOutput:
         """Forecast, and with a target compute the losses.
 
-        The past is (batch, context_length, channel), the target (batch,
-        prediction_length, channel). Features are those of `window_features`, which the
-        network computes if they are absent; ``"series"``, int64 of shape (batch,), the
-        number of the series of each window, by default 0; and where values may be
-        missing ``"last_observed"``, (batch, channel), the last observed value before
-        each window, NaN if there is none.
+        Context and target are (batch, time, channel). Features are those of
+        `window_features`, which the network computes if they are absent; ``"series"``,
+        int64 of shape (batch,), the number of the series of each window, by default 0;
+        and where values may be missing ``"last_observed"``, (batch, channel), the last
+        value observed before each window, NaN if there is none.
         """
 
     def window_features(self, context: Tensor) -> Features:

@@ -10,11 +10,7 @@ from torch import Tensor, nn
 
 from sktime_llm.backbone._module import Backbone
 from sktime_llm.errors import InputError
-from sktime_llm.layers.balanced_alignment import (
-    Alignment,
-    ContrastiveAlignment,
-    balance,
-)
+from sktime_llm.layers.alignment import Alignment, ContrastiveAlignment, balance
 from sktime_llm.layers.embedding import PatchEmbedding, count_patches
 from sktime_llm.layers.normalization import instance_norm
 from sktime_llm.networks._interface import Features, ForecastNetwork, ForecastOutput
@@ -33,9 +29,7 @@ def published_prompt_length(
 
 
 class PromptBranch(nn.Module):
-    """BALM-TSF's text branch: learned prompts beside the statistics of a series.
-
-    A frozen language model reads both. Equal texts of a batch are read once.
+    """BALM-TSF's text branch: a frozen model reads learned prompts and statistics.
 
     ``prompt_order="prompts-first"`` is the published order: the model's own attention
     connects prompts and text, and the embedding is the last states of a decoder, and of
@@ -76,10 +70,7 @@ class PromptBranch(nn.Module):
         return write_texts(window_statistics(series, self.n_lags), self.text_style)
 
     def tokenize(self, series: Tensor) -> Tensor:
-        """(series, time), normalized, to the token ids of their texts, (series, token).
-
-        Raises an InputError if a text and the prompts do not fit the backbone.
-        """
+        """(series, time), normalized, to token ids of texts, (series, token)."""
         token_ids = tokenize(self.write(series), self.backbone.tokenizer())
         n_prompts, n_text = len(self.prompts), token_ids.shape[1]
         most = self.backbone.max_tokens
@@ -110,8 +101,8 @@ class PromptBranch(nn.Module):
         n_prompts = len(self.prompts)
         if not self.backbone.is_causal:
             return states[:, :n_prompts]
-        last = mask.sum(dim=1, keepdim=True) - n_prompts
-        at = last + torch.arange(n_prompts, device=mask.device)
+        from_end = torch.arange(-n_prompts, 0, device=mask.device)
+        at = mask.sum(dim=1, keepdim=True) + from_end
         return states.take_along_dim(at.unsqueeze(2), dim=1)
 
     def _embed(self, token_ids: Tensor) -> Tensor:
@@ -123,10 +114,9 @@ class PromptBranch(nn.Module):
 
 
 class Modalities(NamedTuple):
-    """Embedded patches, (series, patch, hidden_size), and the text of each series.
+    """Patches, (series, patch, hidden_size), and texts, before and after balancing.
 
-    The texts are states of the language model, (series, prompt_length, hidden_size),
-    and the balanced ones have the scale of the patches.
+    Texts are states of the language model, (series, prompt_length, hidden_size).
     """
 
     sentences: list[str]
@@ -163,17 +153,14 @@ class BALMTSFNetwork(ForecastNetwork):
         self.d_ff = d_ff
         self.alignment_loss_weight = alignment_loss_weight
         self.text = text
+        width = text.backbone.hidden_size
         self.embedding = PatchEmbedding(
-            patch_length,
-            patch_stride,
-            d_model=d_model,
-            d_token=text.backbone.hidden_size,
-            dropout=dropout,
+            patch_length, patch_stride, d_model, width, dropout
         )
         self.alignment = ContrastiveAlignment(init_temperature)
         n_patches = count_patches(context_length, patch_length, patch_stride)
-        n_tokens = len(text.prompts) + n_patches
-        self.head = nn.Linear(n_tokens * d_ff, prediction_length)
+        n_features = (len(text.prompts) + n_patches) * d_ff
+        self.head = nn.Linear(n_features, prediction_length)
         self.dropout = nn.Dropout(dropout)
 
     @contextmanager
@@ -213,8 +200,8 @@ class BALMTSFNetwork(ForecastNetwork):
         task = F.mse_loss(forecast, target)
         contrast = self.alignment(series, text).loss
         loss = task + self.alignment_loss_weight * contrast
-        parts = {"task": task, "contrastive": contrast}
-        return ForecastOutput(forecast, {"loss": loss, **parts})
+        losses = {"loss": loss, "task": task, "contrastive": contrast}
+        return ForecastOutput(forecast, losses)
 
     def modalities(self, context: Tensor) -> Modalities:
         """Return both modalities of windows, ordered by window, then by channel."""

@@ -25,10 +25,8 @@ _PROJECTIONS = (
 class SourceBranch(nn.Module):
     """CALF's source branch: the series in words; it guides training only.
 
-    The cross-modal match module expresses each variate by the principal word
-    embeddings, (entry, hidden_size), which are constant, and the frozen language model
-    reads the result. The projections of the feature loss are left out unless
-    `compare_features`.
+    Attention expresses each variate by the principal word embeddings, (entry,
+    hidden_size), which are constant, and the frozen language model reads the result.
     """
 
     principal_embeddings: Tensor
@@ -81,10 +79,9 @@ def _projections(n: int, width: int) -> nn.ModuleList:
 class CALFNetwork(ForecastNetwork):
     """The network of CALF, arXiv 2403.07300: variates as tokens of two branches.
 
-    Windows may have any number of variates. The source branch guides training and never
-    runs in a forecast; without one the network trains by the task loss alone. The
-    variate encoder has `n_heads`, `d_ff` and `dropout`. With `residual_in_features` the
-    last state in the feature loss includes the residual, the input tokens.
+    Without a source branch the network trains by the task loss alone. With
+    `residual_in_features` the last state in the feature loss includes the residual, the
+    input tokens. Windows may have any number of variates.
     """
 
     def __init__(
@@ -137,30 +134,27 @@ class CALFNetwork(ForecastNetwork):
         if target is None:
             return ForecastOutput(forecast, {})
         task = DISTANCES[self.task_loss](forecast, target)
+        losses = {"loss": task, "task": task}
         if self.textual is None:
-            return ForecastOutput(forecast, {"loss": task, "task": task})
-        loss, parts = task, {"task": task}
+            return ForecastOutput(forecast, losses)
         text_tokens, text_states = self.textual(tokens)
         text_last = text_states[-1] + text_tokens
         if self.consistency_loss_weight:
             other = self._forecast(text_last, window)
-            parts["consistency"] = self._consistency(forecast, other, context)
-            loss = loss + self.consistency_loss_weight * parts["consistency"]
+            consistency = self._consistency(forecast, other, context)
+            losses["consistency"] = consistency
+            losses["loss"] = task + self.consistency_loss_weight * consistency
         if self.feature_loss_weight:
             if self.residual_in_features:
                 states = (*states[:-1], last)
                 text_states = (*text_states[:-1], text_last)
-            parts["feature"] = self.textual.feature_loss(
-                states, text_states, self.feature_loss
-            )
-            loss = loss + self.feature_loss_weight * parts["feature"]
-        return ForecastOutput(forecast, {"loss": loss, **parts})
+            feature = self.textual.feature_loss(states, text_states, self.feature_loss)
+            losses["feature"] = feature
+            losses["loss"] = losses["loss"] + self.feature_loss_weight * feature
+        return ForecastOutput(forecast, losses)
 
     def projection_names(self) -> set[str]:
-        """Return the names of the attention and projections trained from scratch.
-
-        The public code of CALF trains these at a rate of their own.
-        """
+        """Return what the public code of CALF trains at a rate of its own."""
         names = (name for name, _ in self.named_parameters())
         return {name for name in names if name.startswith(_PROJECTIONS)}
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -23,17 +22,6 @@ from sktime_llm.text.description_embeddings import DescriptionEmbeddings
 
 MIN_VARIANCE = 1e-6
 """Added to the variance of a standardized value, so that its logarithm is finite."""
-
-
-class SeriesState(NamedTuple):
-    """State of each series, (batch, channel, d_model), its prompts and its window.
-
-    The state is fused with the descriptions, if there are any.
-    """
-
-    state: Tensor
-    selection: PromptSelection | None
-    window: Normalized
 
 
 class LLMTSNetwork(ForecastNetwork):
@@ -105,7 +93,7 @@ class LLMTSNetwork(ForecastNetwork):
         features: Features | None = None,
     ) -> ForecastOutput:
         """Forecast; context and target are NaN where values are missing."""
-        state, selection, window = self.encode(context, features)
+        state, selection, window = self.encode(context, features or {})
         forecast = self.head(state).transpose(1, 2) * window.scale + window.loc
         variance = None
         if self.variance_head is not None:
@@ -115,9 +103,10 @@ class LLMTSNetwork(ForecastNetwork):
         losses = self._losses(forecast, variance, target, selection)
         return ForecastOutput(forecast, losses, variance)
 
-    def encode(self, context: Tensor, features: Features | None = None) -> SeriesState:
-        """Return the state of every series, without its forecast."""
-        features = features or {}
+    def encode(
+        self, context: Tensor, features: Features
+    ) -> tuple[Tensor, PromptSelection | None, Normalized]:
+        """Return the states, (batch, channel, d_model), prompts, and the window."""
         window, steps = self._normalize(context, features)
         tokens = self.embedding(self._patches(steps)) + self.positions
         selection = None
@@ -128,12 +117,10 @@ class LLMTSNetwork(ForecastNetwork):
             tokens = block(tokens)
         state = self.summary(tokens.flatten(2))
         if self.descriptions is not None:
-            series = features.get("series")
-            if series is None:
-                n_windows, device = len(context), context.device
-                series = torch.zeros(n_windows, dtype=torch.int64, device=device)
-            state = self.fusion(state, self.descriptions(series))
-        return SeriesState(state, selection, window)
+            first = context.new_zeros(len(context), dtype=torch.int64)
+            described = self.descriptions(features.get("series", first))
+            state = self.fusion(state, described)
+        return state, selection, window
 
     def select(self, context: Tensor, features: Features) -> PromptSelection:
         """Return the prompts that every series takes, and nothing else."""
@@ -207,7 +194,7 @@ def _variance(raw: Tensor, scale: Tensor) -> Tensor:
     """Return the sum of a variance relative to the window's and one of the data.
 
     A window that is nearly constant tells nothing of what may follow. `raw` is (batch,
-    channel, 2 * prediction_length), the window's scale (batch, 1, channel).
+    channel, 2 * prediction_length).
     """
     parts = F.softplus(raw.to(scale.dtype)).transpose(1, 2)
     of_window, of_data = parts.chunk(2, dim=1)

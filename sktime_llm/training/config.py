@@ -37,7 +37,6 @@ TRAINING_CONSTRAINTS = {
     "seed": integer(0),
     "verbose": VERBOSE,
 }
-"""Constraints of the parameters of `TrainingConfig`."""
 
 
 @dataclass(frozen=True)

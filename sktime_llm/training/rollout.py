@@ -1,6 +1,5 @@
 """Forecasts of any length from a trained network."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -31,24 +30,17 @@ def roll_forward(
     """Forecast, feeding forecasts back where more steps are wanted than trained.
 
     As what is fed back is uncertain itself, the variance of the last step before is
-    added to the variances of further steps.
-
-    The network is in evaluation mode; `context`, (series, context_length, channel), is
-    on its device. `series` has the numbers of the series, all 0 by default;
-    `last_observed`, (series, channel), the values before the contexts, which are needed
-    if values are missing. `batch_size` series are computed at once.
+    added to the variances of further steps. The network is in evaluation mode;
+    `context` is (series, context_length, channel). `series` and `last_observed` are
+    features of the network's `forward`.
     """
-    if series is None:
-        series = torch.zeros(len(context), dtype=torch.int64, device=context.device)
-    features = {"series": series}
-    if last_observed is not None:
-        features["last_observed"] = last_observed
+    given = {"series": series, "last_observed": last_observed}
+    features = {name: values for name, values in given.items() if values is not None}
 
     def take(at: slice) -> tuple[Tensor, Features]:
         return context[at], {name: values[at] for name, values in features.items()}
 
-    flops = flops_of(network, lambda: take(slice(1)))
-    starts = range(0, len(context), batch_size)
+    flops = flops_of(network, *take(slice(1)))
     with (
         threads_for(min(batch_size, len(context)) * flops),
         torch.inference_mode(),
@@ -56,7 +48,7 @@ def roll_forward(
     ):
         parts = [
             _roll(network, *take(slice(start, start + batch_size)), n_steps)
-            for start in starts
+            for start in range(0, len(context), batch_size)
         ]
     variances = [part.variance for part in parts if part.variance is not None]
     return Forecast(
@@ -65,12 +57,9 @@ def roll_forward(
     )
 
 
-def flops_of(
-    network: ForecastNetwork, window: Callable[[], tuple[Tensor, Features]]
-) -> float:
+def flops_of(network: ForecastNetwork, context: Tensor, features: Features) -> float:
     """Return the mean FLOPs of a matrix product for one window, counted once."""
     if network.flops is None:
-        context, features = window()
         was_training = network.training
         network.eval()
         with threads_for(0.0):

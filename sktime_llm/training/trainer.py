@@ -4,6 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,14 +12,7 @@ import torch.nn.functional as F
 from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import (
-    ConstantLR,
-    CosineAnnealingLR,
-    LRScheduler,
-    OneCycleLR,
-    StepLR,
-)
+from torch.optim import lr_scheduler
 from tqdm.auto import tqdm
 
 from sktime_llm._devices import RandomStream, autocast
@@ -26,7 +20,7 @@ from sktime_llm._progress import progress_bar
 from sktime_llm._threads import threads_for
 from sktime_llm.errors import InputError, TrainingDivergedError, TrainingInterrupted
 from sktime_llm.layers.losses import DISTANCES
-from sktime_llm.networks._interface import Features, ForecastNetwork, ForecastOutput
+from sktime_llm.networks._interface import ForecastNetwork, ForecastOutput
 from sktime_llm.training.config import NLL, OPTIMIZERS, TrainingConfig
 from sktime_llm.training.processes import connect
 from sktime_llm.training.rollout import flops_of
@@ -34,10 +28,7 @@ from sktime_llm.training.windows import Windows
 
 _log = logging.getLogger(__name__)
 
-_FINAL_COSINE_RATE = 1e-8
 _CHECK_LOSS_EVERY = 20
-
-EpochRecord = dict[str, float]
 
 
 def train(
@@ -45,67 +36,59 @@ def train(
     training: Windows,
     validation: Windows | None,
     config: TrainingConfig,
-) -> list[EpochRecord]:
+) -> list[dict[str, float]]:
     """Train a network in place, and leave it with the weights of its best epoch.
 
-    Network and windows are on the device to train on; only parameters that require a
-    gradient change. Without validation windows the last epoch is the best. Under
-    ``accelerate launch`` the processes share every batch, and all end with the same
-    weights.
+    Only parameters that require a gradient change. Without validation windows the last
+    epoch is the best. Under ``accelerate launch`` the processes share every batch, and
+    all end with the same weights.
 
     Return one record an epoch: ``epoch`` (from 1), ``loss`` and its parts (means over
     training windows), ``validation_loss`` (NaN without validation), ``learning_rate``,
-    ``seconds``, and ``best``, 1 for the epoch whose weights were kept.
-
-    Raise TrainingDivergedError if a loss is not finite, TrainingInterrupted if
-    interrupted after an epoch was complete, and KeyboardInterrupt if before.
+    ``seconds``, and ``best``, 1 for the epoch whose weights were kept. Raise a
+    TrainingDivergedError if a loss is not finite, a TrainingInterrupted if interrupted
+    after an epoch was complete, and a KeyboardInterrupt if before.
     """
     return _Run(network, training, validation, config).fit_loop()
 
 
+@dataclass
 class _Run:
     """One training run: fit_loop, then run_epoch, train_step and validate."""
 
-    def __init__(
-        self,
-        network: ForecastNetwork,
-        training: Windows,
-        validation: Windows | None,
-        config: TrainingConfig,
-    ) -> None:
-        self.network = network
-        self.training = training
-        self.validation = validation
-        self.config = config
+    network: ForecastNetwork
+    training: Windows
+    validation: Windows | None
+    config: TrainingConfig
+
+    def __post_init__(self) -> None:
+        network, training, config = self.network, self.training, self.config
         self.device = training.starts.device
         self.trained = {n: p for n, p in network.named_parameters() if p.requires_grad}
         self.accelerator = connect()
-        optimizer = OPTIMIZERS[config.optimizer](
+        self.optimizer = OPTIMIZERS[config.optimizer](
             self._parameter_groups(),  # type: ignore[call-arg]
             lr=config.learning_rate,
             weight_decay=config.weight_decay,
             fused=self.device.type in ("cpu", "cuda"),
         )
         self.batch_size = config.batch_size_for(len(training))
-        self.n_steps = -(-len(training) // self.batch_size)
-        if config.steps_per_epoch is not None:
-            self.n_steps = min(self.n_steps, config.steps_per_epoch)
-        self.schedule = self._make_schedule(optimizer)
+        n_steps = math.ceil(len(training) / self.batch_size)
+        self.n_steps = min(n_steps, config.steps_per_epoch or n_steps)
+        self.schedule = self._make_schedule()
         self.model: nn.Module = network
-        self.optimizer = optimizer
         # every process has to draw the same order of windows
         seed = broadcast_object_list([config.seed])[0]
         self.order = torch.Generator().manual_seed(seed)
-        rank = self.accelerator.process_index
-        self.dropout = RandomStream(seed + rank, self.device)
+        self.dropout = RandomStream(seed + self.accelerator.process_index, self.device)
         self._hold_projection_rate()
         if self.accelerator.num_processes > 1:
             self._distribute()
-        for windows in filter(None, (training, validation)):
+        for windows in filter(None, (training, self.validation)):
             windows.compute_features(network)
         self.best_epoch, self.best_loss = 0, math.inf
         self.best_state: dict[str, Tensor] = {}
-        self.records: list[EpochRecord] = []
+        self.records: list[dict[str, float]] = []
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
         """Return what follows the schedule, then what trains at a rate of its own."""
@@ -116,17 +99,17 @@ class _Run:
             groups[name in apart]["params"].append(parameter)
         return [group for group in groups if group["params"]]
 
-    def _make_schedule(self, optimizer: Optimizer) -> LRScheduler:
-        config = self.config
+    def _make_schedule(self) -> lr_scheduler.LRScheduler:
+        config, optimizer = self.config, self.optimizer
         if config.lr_schedule == "cosine":
-            rate = min(_FINAL_COSINE_RATE, config.learning_rate)
-            return CosineAnnealingLR(optimizer, config.cosine_epochs, eta_min=rate)
+            epochs, final = config.cosine_epochs, min(1e-8, config.learning_rate)
+            return lr_scheduler.CosineAnnealingLR(optimizer, epochs, eta_min=final)
         if config.lr_schedule == "step":
-            return StepLR(optimizer, step_size=1, gamma=0.5)
+            return lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.5)
         if config.lr_schedule == "one-cycle":
-            steps = config.max_epochs * self.n_steps
-            return OneCycleLR(optimizer, config.learning_rate, total_steps=steps)
-        return ConstantLR(optimizer, factor=1.0)
+            steps, peak = config.max_epochs * self.n_steps, config.learning_rate
+            return lr_scheduler.OneCycleLR(optimizer, peak, total_steps=steps)
+        return lr_scheduler.ConstantLR(optimizer, factor=1.0)
 
     def _step_schedule(self) -> None:
         self.schedule.step()
@@ -138,23 +121,25 @@ class _Run:
             group["lr"] = self.config.projection_learning_rate
 
     def _distribute(self) -> None:
-        if self.accelerator.mixed_precision != "no":
+        mode = self.accelerator.mixed_precision
+        if mode != "no":
             raise InputError(
-                f"accelerate was started with mixed_precision="
-                f"{self.accelerator.mixed_precision!r}, expected 'no': the parameter "
-                "`precision` decides what is computed in."
+                f"accelerate was started with mixed_precision={mode!r}, expected 'no': "
+                "the parameter `precision` decides what is computed in."
             )
         self.model = self.accelerator.prepare_model(self.network)
         self.optimizer = self.accelerator.prepare_optimizer(self.optimizer)
 
-    def fit_loop(self) -> list[EpochRecord]:
+    def fit_loop(self) -> list[dict[str, float]]:
         was_training = self.network.training
         interrupted = False
         n_steps = self.config.max_epochs * self.n_steps
         verbose = self.config.verbose * self.accelerator.is_main_process
+        first = self.training.starts.new_zeros(1)
+        window = self.training.gather(first)[0], self.training.features(first)
         with (
             self.network.training_context(),
-            threads_for(self.batch_size * flops_of(self.network, self._first_window)),
+            threads_for(self.batch_size * flops_of(self.network, *window)),
             progress_bar(n_steps, "training", "step", verbose) as bar,
         ):
             try:
@@ -181,10 +166,6 @@ class _Run:
             )
         return self.records
 
-    def _first_window(self) -> tuple[Tensor, Features]:
-        first = self.training.starts.new_zeros(1)
-        return self.training.gather(first)[0], self.training.features(first)
-
     def _run_epochs(self, bar: "tqdm[None]") -> None:
         for epoch in range(1, self.config.max_epochs + 1):
             record = self.run_epoch(epoch, bar)
@@ -202,7 +183,7 @@ class _Run:
             if patience is not None and epoch - self.best_epoch >= patience:
                 break
 
-    def run_epoch(self, epoch: int, bar: "tqdm[None]") -> EpochRecord:
+    def run_epoch(self, epoch: int, bar: "tqdm[None]") -> dict[str, float]:
         """Train one pass, then validate."""
         started = time.perf_counter()
         rate = self.optimizer.param_groups[0]["lr"]
@@ -279,14 +260,11 @@ class _Run:
         self, output: ForecastOutput, target: Tensor, observed: Tensor
     ) -> Tensor:
         forecast, truth = output.forecast.float()[observed], target[observed]
-        if self.config.validation_loss != NLL:
-            return DISTANCES[self.config.validation_loss](forecast, truth)
-        if output.variance is None:
-            raise InputError(
-                f"validation_loss={NLL!r}, expected one of {tuple(DISTANCES)}: the "
-                "network forecasts no variance."
-            )
-        return F.gaussian_nll_loss(forecast, truth, output.variance.float()[observed])
+        if self.config.validation_loss == NLL:
+            assert output.variance is not None
+            variance = output.variance.float()[observed]
+            return F.gaussian_nll_loss(forecast, truth, variance)
+        return DISTANCES[self.config.validation_loss](forecast, truth)
 
     def _check_finite(self, losses: list[dict[str, Tensor]], epoch: int) -> None:
         values = torch.stack([step["loss"] for step in losses[-_CHECK_LOSS_EVERY:]])

@@ -36,11 +36,10 @@ def shape_of(network: ForecastNetwork) -> WindowShape:
 class Windows:
     """Windows over one or more series, gathered in batches without copying the data.
 
-    `values`, (time, channel), are all series, end to end; `starts`, int64 of shape
-    (window,), the rows at which windows begin. No window may span two series. `series`,
-    int64 of shape (window,), are the numbers of the series, 0 by default.
-    `last_observed`, (time, channel), are the last values observed before each row, NaN
-    where there is none; they are needed only if values are missing.
+    `values`, (time, channel), are all series, end to end. `starts` and `series`,
+    (window,), have the first row and the number of the series of each window.
+    `last_observed`, (time, channel), has the last value observed before each row, NaN
+    if there is none; it is needed if values are missing.
     """
 
     def __init__(
@@ -62,10 +61,7 @@ class Windows:
         return len(self.starts)
 
     def gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Copy windows, by number, by one indexing operation.
-
-        (batch,) to contexts and targets of shape (batch, time, channel).
-        """
+        """Copy windows, (batch,), to contexts and targets, (batch, time, channel)."""
         windows = self._views[self.starts[indices]].transpose(1, 2)
         length = self.shape.context_length
         return windows[:, :length], windows[:, length:]
@@ -109,8 +105,8 @@ def stack_windows(
     """Put series, (time, channel), on the device once, and lay sets of windows on them.
 
     `starts` has the rows at which windows begin, by set and by series. `numbers` are
-    those of the series, 0, 1, 2 and so on by default; `last_observed` has the values,
-    (channel,), observed last before each series, by default unknown.
+    those of the series, by default 0, 1, 2 and so on; `last_observed` has the last
+    values before each series, (channel,), by default unknown.
     """
 
     def joined(parts: Sequence[np.ndarray], dtype: Any) -> Tensor:
@@ -152,10 +148,9 @@ def last_observed_before(
 class Split:
     """Rows at which the windows of several series begin, by series.
 
-    The last part of each series is for validation: only windows whose whole target lies
-    in it count; their contexts may reach back into the first part. Training windows lie
-    in the first part, of `n_training_rows`. A series too short for both only trains.
-    Windows whose targets are altogether missing are left out.
+    Training windows lie in the first `n_training_rows` of a series, the targets of
+    validation windows in the rest. A series too short for both only trains. Windows
+    whose targets are altogether missing are left out.
     """
 
     shape: WindowShape
@@ -188,11 +183,8 @@ class Split:
 
     def windows(
         self, series: Sequence[np.ndarray], device: torch.device
-    ) -> tuple[Windows, Windows]:
-        """Return the windows for training and validation, the latter may be none.
-
-        Raises a SeriesTooShortError if there is not one training window.
-        """
+    ) -> list[Windows]:
+        """Return the windows for training, at least one, and for validation."""
         if not any(map(len, self.training)):
             shape, longest = self.shape, max(len(values) for values in series)
             target = " and a value in its target" if longest >= shape.total else ""
@@ -202,17 +194,13 @@ class Split:
                 f"prediction_length={shape.prediction_length}."
             )
         sets = [self.training, self.validation]
-        training, validation = stack_windows(series, sets, self.shape, device)
-        return training, validation
+        return stack_windows(series, sets, self.shape, device)
 
 
 def with_target(
     values: np.ndarray, starts: np.ndarray, shape: WindowShape
 ) -> np.ndarray:
-    """Leave out the starts of windows whose targets are altogether missing.
-
-    Takes one series of shape (time, channel), NaN where a value is missing.
-    """
+    """Return the starts of the windows, in one series, with a value in the target."""
     observed = np.isfinite(values).any(axis=1)
     count = np.concatenate([[0], observed.cumsum()])
     ends = starts + shape.total
@@ -224,5 +212,5 @@ def n_training_rows(n_rows: int, shape: WindowShape, validation_fraction: float)
     if validation_fraction == 0:
         return n_rows
     n_validation = max(shape.prediction_length, round(validation_fraction * n_rows))
-    enough = n_rows - n_validation >= shape.total
-    return n_rows - n_validation if enough else n_rows
+    n_training = n_rows - n_validation
+    return n_training if n_training >= shape.total else n_rows

@@ -22,16 +22,10 @@ shapes = pytest.mark.parametrize(
 )
 
 
-def make_layer(patch_length, patch_stride, dropout=0.0):
+def make_layer(patch_length, patch_stride):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        layer = PatchEmbedding(
-            patch_length,
-            patch_stride,
-            d_model=D_MODEL,
-            d_token=D_TOKEN,
-            dropout=dropout,
-        )
+        layer = PatchEmbedding(patch_length, patch_stride, D_MODEL, D_TOKEN, 0.0)
     return layer.double()
 
 

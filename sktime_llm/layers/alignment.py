@@ -24,10 +24,9 @@ def _deviation(tokens: Tensor) -> Tensor:
 
 
 class Alignment(NamedTuple):
-    """Embeddings of series and texts, (batch, d), of length 1, and how well they match.
+    """Embeddings of series and texts, (batch, d), of length 1, and their alignment.
 
-    The similarity, (batch, batch), is the cosine of every series (row) with every text
-    (column); the loss is InfoNCE.
+    The similarity is the cosine of every series (row) with every text (column).
     """
 
     series: Tensor
@@ -40,8 +39,7 @@ class ContrastiveAlignment(nn.Module):
     """InfoNCE (arXiv 1807.03748) of series and texts, with a learned temperature.
 
     Each series has its own text as the positive and the other texts of the batch as
-    negatives. The temperature divides similarities; its logarithm is learned, so that
-    it stays positive.
+    negatives. The temperature is learned in logarithms, so that it stays positive.
     """
 
     def __init__(self, init_temperature: float) -> None:

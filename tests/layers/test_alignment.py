@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from sktime_llm.layers.balanced_alignment import ContrastiveAlignment, balance
+from sktime_llm.layers.alignment import ContrastiveAlignment, balance
 from tests.layers.tools import random
 
 BATCH, N_TEXT, N_PATCHES, WIDTH = 4, 3, 7, 5
