@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
-from sktime_llm.backbone.architecture import attention_projection_names
+from sktime_llm.backbone.adapters import attention_projection_names
 from sktime_llm.backbone.files import DEFAULT_BACKBONE, locate_backbone
 from sktime_llm.backbone.lora_amr import LoraAmrConfig
 

@@ -11,10 +11,9 @@ from torch import Tensor, nn
 from transformers import MODEL_FOR_MASKED_LM_MAPPING, PreTrainedTokenizerBase
 
 from sktime_llm._devices import own_random_numbers
-from sktime_llm.backbone.adapters import AdapterConfig, inject_lora
-from sktime_llm.backbone.architecture import (
-    count_positions,
-    first_position,
+from sktime_llm.backbone.adapters import (
+    AdapterConfig,
+    inject_lora,
     layer_norm_names,
     position_embedding_names,
 )
@@ -149,8 +148,7 @@ class LanguageModelBackbone(Backbone):
         self.n_heads = config.num_attention_heads
         self.n_layers = config.num_hidden_layers
         self.is_causal = type(config) not in MODEL_FOR_MASKED_LM_MAPPING
-        self.max_tokens = count_positions(self._frozen.model)
-        self._first_position = first_position(self._frozen.model)
+        self.max_tokens, self._first_position = _positions(self._frozen.model)
         self.eval()  # as the frozen model is
 
     def _hidden_states(
@@ -251,6 +249,20 @@ def _own_module(frozen: nn.Module, tuning: AdapterConfig) -> Any:
         if name in trained:
             parameter.requires_grad_(True)
     return model
+
+
+def _positions(model: Any) -> tuple[int | None, int]:
+    """Return how many learned positions there are, and the number of the first one.
+
+    None and 0 where positions are rotary. RoBERTa and MPNet keep the entries up to that
+    of the padding token free.
+    """
+    names = position_embedding_names(model)
+    if not names:
+        return None, 0
+    padding = model.get_submodule(names[0].rpartition(".")[0]).padding_idx
+    first = 0 if padding is None else padding + 1
+    return int(model.config.max_position_embeddings) - first, first
 
 
 def _rebuild(

@@ -1,4 +1,4 @@
-"""Parts of a frozen backbone that train: LoRA, layer norms, position embeddings."""
+"""Parts of a frozen backbone that train, and what architectures call them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +9,21 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from sktime_llm._validation import BOOLEAN, check_parameters, integer, real
-from sktime_llm.backbone.architecture import attention_projection_names
-from sktime_llm.errors import InputError
+from sktime_llm.errors import InputError, UnsupportedBackboneError
+
+_ATTENTION_PROJECTIONS = frozenset(
+    {
+        "query", "key", "value",  # BERT, RoBERTa, ELECTRA
+        "q_proj", "k_proj", "v_proj",  # Llama, Qwen, Gemma, Mistral, OPT
+        "qkv_proj",  # Phi
+        "q_lin", "k_lin", "v_lin",  # DistilBERT
+        "c_attn",  # GPT-2
+        "query_key_value",  # GPT-NeoX, Falcon, BLOOM
+        "Wqkv",  # ModernBERT
+        "q", "k", "v",  # MPNet
+    }
+)  # fmt: skip
+_POSITION_EMBEDDINGS = ("position_embeddings", "wpe", "embed_positions")
 
 ADAPTER_CONSTRAINTS = {
     "lora_rank": integer(0),
@@ -75,3 +88,41 @@ def attention_options(
         "target_modules": names,
         "fan_in_fan_out": isinstance(model.get_submodule(names[0]), Conv1D),
     }
+
+
+def layer_norm_names(model: nn.Module) -> list[str]:
+    """Names of the parameters of all layer norms, RMS norms included."""
+    return [
+        f"{module_name}.{name}"
+        for module_name, module in model.named_modules()
+        if isinstance(module, nn.LayerNorm) or type(module).__name__.endswith("Norm")
+        for name, _ in module.named_parameters(recurse=False)
+    ]
+
+
+def position_embedding_names(model: nn.Module) -> list[str]:
+    """Names of the learned position embeddings; none where positions are rotary."""
+    return [
+        f"{name}.weight"
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Embedding)
+        and name.rpartition(".")[2] in _POSITION_EMBEDDINGS
+    ]
+
+
+def attention_projection_names(model: nn.Module) -> list[str]:
+    """Names of the modules that project to queries, keys and values."""
+    layers = {
+        name: name.rpartition(".")[2]
+        for name, module in model.named_modules()
+        if hasattr(module, "weight")
+    }
+    names = [name for name, leaf in layers.items() if leaf in _ATTENTION_PROJECTIONS]
+    if not names:
+        raise UnsupportedBackboneError(
+            f"found no query, key or value projection in {type(model).__name__}; its "
+            f"layers are called {sorted(set(layers.values()))}, expected some of "
+            f"{sorted(_ATTENTION_PROJECTIONS)}. Choose another backbone, or "
+            "lora_rank=0 to train without LoRA."
+        )
+    return names

@@ -1,16 +1,15 @@
-"""From a forecaster's parameters to a backbone."""
+"""From a forecaster's parameters to a backbone or its replacement in an ablation."""
 
 from dataclasses import replace
+from functools import lru_cache
+from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedConfig
 
 from sktime_llm._validation import one_of
 from sktime_llm.backbone._module import Backbone, LanguageModelBackbone
-from sktime_llm.backbone.ablations import (
-    AblationBackbone,
-    AttentionLayer,
-    TransformerLayer,
-)
 from sktime_llm.backbone.adapters import AdapterConfig
 from sktime_llm.backbone.loading import BackboneChoice, check_heads, load_config
 
@@ -33,9 +32,98 @@ def make_backbone(
     if choice.mode in ("pretrained", "random"):
         return LanguageModelBackbone(choice, tuning or AdapterConfig())
     config = load_config(choice.name, choice.revision)
+    width, n_heads = config.hidden_size, config.num_attention_heads
     layer: nn.Module | None = None
     if choice.mode != "none":
         check_heads(config)
-        kind = AttentionLayer if choice.mode == "attention" else TransformerLayer
-        layer = kind(config.hidden_size, config.num_attention_heads)
+    if choice.mode == "attention":
+        layer = _AttentionLayer(width, n_heads)
+    elif choice.mode == "transformer":
+        layer = nn.TransformerEncoderLayer(width, n_heads, 4 * width, batch_first=True)
     return AblationBackbone(choice, config, layer)
+
+
+class AblationBackbone(Backbone):
+    """Replacement for the language model in an ablation.
+
+    Follows the ablations of Tan et al. (NeurIPS 2024, arXiv 2406.16964): the language
+    model is removed, or replaced by a single layer of its own width that is trained
+    from scratch. Its word embeddings are replaced by random ones of the same shape.
+
+    `choice` gives the tokenizer and the seed of the word embeddings, `config` their
+    shape, and `layer`, if any, takes (batch, token, hidden_size) to the same.
+    """
+
+    max_tokens = None
+    is_causal = False
+
+    def __init__(
+        self, choice: BackboneChoice, config: PreTrainedConfig, layer: nn.Module | None
+    ) -> None:
+        super().__init__()
+        self.choice = choice
+        self.layer = layer
+        self.hidden_size = config.hidden_size
+        self.n_heads = config.num_attention_heads
+        self.n_layers = 0 if layer is None else 1
+        self._table = (config.vocab_size, config.hidden_size, choice.random_seed)
+
+    def _hidden_states(
+        self, inputs_embeds: Tensor, attention_mask: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        if self.layer is None:
+            return (inputs_embeds,)
+        padding = None if attention_mask is None else attention_mask == 0
+        return inputs_embeds, self.layer(inputs_embeds, src_key_padding_mask=padding)
+
+    def read(self, inputs_embeds: Tensor, attention_mask: Tensor) -> Tensor:
+        """Return the text unchanged, as its states change while the layer trains."""
+        return inputs_embeds
+
+    def states_after(
+        self, prefix: Tensor, prefix_mask: Tensor, inputs_embeds: Tensor
+    ) -> Tensor:
+        """See `Backbone.states_after`; without a layer no token attends to another."""
+        n_tokens = inputs_embeds.shape[1]
+        both = torch.cat([prefix, inputs_embeds], dim=1)
+        mask = torch.cat(
+            [prefix_mask, prefix_mask.new_ones(len(both), n_tokens)], dim=1
+        )
+        return self._hidden_states(both, mask)[-1][:, -n_tokens:]
+
+    def word_embeddings(self, device: torch.device | str = "cpu") -> Tensor:
+        """Random word embeddings, (vocabulary, hidden_size), one copy per device."""
+        return _random_table(*self._table, torch.device(device))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_fingerprints": self.fingerprints()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        saved = state.pop("_fingerprints")
+        super().__setstate__(state)
+        self._check_fingerprints(saved)
+
+
+@lru_cache(maxsize=4)
+def _random_table(
+    vocabulary_size: int, width: int, seed: int, device: torch.device
+) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    table = torch.empty(vocabulary_size, width)
+    return table.normal_(std=0.02, generator=generator).to(device)
+
+
+class _AttentionLayer(nn.Module):
+    """One self-attention layer with residual and layer norm."""
+
+    def __init__(self, d_model: int, n_heads: int) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(d_model, n_heads, batch_first=True)
+        self.norm = nn.LayerNorm(d_model)
+
+    def forward(self, tokens: Tensor, src_key_padding_mask: Tensor | None) -> Tensor:
+        """(batch, token, d_model) to the same, as `nn.TransformerEncoderLayer` does."""
+        mixed, _ = self.attention(
+            tokens, tokens, tokens, src_key_padding_mask, need_weights=False
+        )
+        return self.norm(tokens + mixed)

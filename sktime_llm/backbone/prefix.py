@@ -1,5 +1,6 @@
 """Run tokens that attend to a text; the text does not attend to them."""
 
+import inspect
 from contextlib import suppress
 from typing import Any
 
@@ -7,7 +8,9 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-from sktime_llm.backbone.architecture import cache_name
+from sktime_llm.errors import UnsupportedBackboneError
+
+_CACHES = ("cache", "past_key_values")  # from transformers 5.24 on, and before
 
 
 class _CacheFilled(Exception):
@@ -43,7 +46,7 @@ def read_prefix(model: PreTrainedModel, prefix: Tensor, mask: Tensor) -> Tensor:
     head, head width) and no gradient.
     """
     cache = _PrefixCache(model.config.num_hidden_layers)
-    earlier = {cache_name(model): cache}
+    earlier = {_cache_name(model): cache}
     # not as an inference tensor, which a later training step could not use
     with torch.inference_mode(False), torch.no_grad():
         with suppress(_CacheFilled):
@@ -77,7 +80,7 @@ def states_after_prefix(
         inputs_embeds=tokens,
         attention_mask=mask if is_causal else _for_every_query(mask, tokens),
         position_ids=positions,
-        **{cache_name(model): cache},
+        **{_cache_name(model): cache},
     ).last_hidden_state
 
 
@@ -86,3 +89,16 @@ def _for_every_query(mask: Tensor, tokens: Tensor) -> Tensor:
     added = torch.zeros(mask.shape, dtype=tokens.dtype, device=tokens.device)
     added = added.masked_fill(mask == 0, torch.finfo(tokens.dtype).min)
     return added[:, None, None].expand(-1, -1, tokens.shape[1], -1)
+
+
+def _cache_name(model: PreTrainedModel) -> str:
+    """Name under which ``forward`` takes the keys and values of earlier tokens."""
+    arguments = inspect.signature(model.forward).parameters
+    for name in _CACHES:
+        if name in arguments:
+            return name
+    raise UnsupportedBackboneError(
+        f"{type(model).__name__} cannot keep the keys and values of a text; expected a "
+        "decoder, or an encoder such as BERT or RoBERTa. Choose another backbone, or "
+        "prompt_order='prompts-first'."
+    )

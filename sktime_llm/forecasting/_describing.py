@@ -9,8 +9,7 @@ import pandas as pd
 from sktime_llm.errors import InputError
 from sktime_llm.forecasting._series import Key
 from sktime_llm.text.describers import Describer, resolve_describer, texts_of
-from sktime_llm.text.description_embeddings import DescriptionEmbeddings
-from sktime_llm.text.encoder import DescriptionEncoder
+from sktime_llm.text.encoder import DescriptionEmbeddings, DescriptionEncoder
 from sktime_llm.training.processes import on_main_process
 
 

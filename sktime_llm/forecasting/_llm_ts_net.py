@@ -23,8 +23,7 @@ from sktime_llm.forecasting._series import Key
 from sktime_llm.layers.prompt_pool import usage_counts
 from sktime_llm.networks.llm_ts_net import LLMTSNetwork
 from sktime_llm.text.describers import Describer
-from sktime_llm.text.description_embeddings import DescriptionEmbeddings
-from sktime_llm.text.encoder import DescriptionEncoder
+from sktime_llm.text.encoder import DescriptionEmbeddings, DescriptionEncoder
 from sktime_llm.training.windows import WindowShape
 
 _MAX_TOKENS = 12

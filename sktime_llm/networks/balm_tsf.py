@@ -14,9 +14,13 @@ from sktime_llm.layers.alignment import Alignment, ContrastiveAlignment, balance
 from sktime_llm.layers.embedding import PatchEmbedding, count_patches
 from sktime_llm.layers.normalization import instance_norm
 from sktime_llm.networks._interface import Features, ForecastNetwork, ForecastOutput
-from sktime_llm.text.statistics import window_statistics
-from sktime_llm.text.text_state_cache import TextStateCache
-from sktime_llm.text.window_text import PADDING, tokenize, write_texts
+from sktime_llm.text.window_text import (
+    PADDING,
+    TextStateCache,
+    tokenize,
+    window_statistics,
+    write_texts,
+)
 
 PROMPT_ORDERS = ("text-first", "prompts-first")
 

@@ -18,7 +18,7 @@ from sktime_llm.layers.prompt_pool import (
     usage_counts,
 )
 from sktime_llm.networks._interface import Features, ForecastNetwork, ForecastOutput
-from sktime_llm.text.description_embeddings import DescriptionEmbeddings
+from sktime_llm.text.encoder import DescriptionEmbeddings
 
 MIN_VARIANCE = 1e-6
 """Added to the variance of a standardized value, so that its logarithm is finite."""

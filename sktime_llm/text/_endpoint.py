@@ -1,12 +1,16 @@
 """Descriptions by a language model behind an OpenAI-compatible HTTP endpoint."""
 
+import hashlib
+import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from sktime_llm._files import replacing
 from sktime_llm._progress import progress_bar
 from sktime_llm._validation import STRING, VERBOSE, instance_of, integer, plain, real
 from sktime_llm.errors import DescriptionError, InputError, MissingPackageError
@@ -16,7 +20,6 @@ from sktime_llm.text._description_prompt import (
     make_prompt,
 )
 from sktime_llm.text._interface import Describer, NamedSeries
-from sktime_llm.text._text_cache import TextCache
 
 _OWN_FIELDS = ("messages", "model", "stream")
 
@@ -210,3 +213,40 @@ def _completions_url(base_url: str) -> str:
             "'https://api.openai.com/v1' or 'http://localhost:8000/v1'."
         )
     return base_url.rstrip("/") + "/chat/completions"
+
+
+class TextCache:
+    """A folder of texts, for several processes at once; None keeps nothing."""
+
+    def __init__(self, folder: "str | os.PathLike[str] | None") -> None:
+        self.folder = None if folder is None else Path(folder).expanduser()
+
+    def get(self, request: dict[str, Any]) -> str | None:
+        """Return the text that answers a request, or None."""
+        if self.folder is None:
+            return None
+        file = self._file(request)
+        try:
+            return str(json.loads(file.read_text(encoding="utf-8"))["text"])
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+            raise DescriptionError(
+                f"the cached description {file} cannot be read ({error!r}). Delete "
+                "this file, or choose another cache_dir."
+            ) from error
+
+    def put(self, request: dict[str, Any], text: str) -> None:
+        """Keep a text."""
+        if self.folder is None:
+            return
+        file = self._file(request)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(file) as beside, beside.open("w", encoding="utf-8") as stream:
+            json.dump({"text": text}, stream, ensure_ascii=False)
+
+    def _file(self, request: dict[str, Any]) -> Path:
+        assert self.folder is not None
+        content = json.dumps(request, sort_keys=True).encode()
+        digest = hashlib.sha256(content).hexdigest()
+        return self.folder / digest[:2] / f"{digest}.json"

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sktime_llm.text._characteristics import Characteristics, characterize
+from sktime_llm.text._characteristics import Characteristics, Season, characterize
 from sktime_llm.text._interface import Describer, NamedSeries
-from sktime_llm.text._seasons import Season
 
 _NO_TREND = 0.05
 _STRENGTHS = 0.3, 0.7  # below them weak and moderate, else strong

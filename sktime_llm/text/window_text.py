@@ -1,15 +1,17 @@
-"""Statistics of windows in words, and words as token ids."""
+"""Statistics of windows in words, words as token ids, and the states of texts."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
 from sktime_llm._validation import one_of
-from sktime_llm.text.statistics import WindowStatistics
 
 TEXT_STYLES = ("short", "published")
 PADDING = -1
@@ -17,6 +19,56 @@ PADDING = -1
 
 _TREND = {-1: "falling", 0: "flat", 1: "rising"}
 _PUBLISHED_TREND = {-1: "downward", 0: "downward", 1: "upward"}
+_EQUAL_WITHIN = 1e-4 / math.sqrt(2)
+"""Autocorrelations that round to the same multiple of this are equal. It is irrational,
+so that a ratio of round numbers never falls halfway between two multiples."""
+
+
+class WindowStatistics(NamedTuple):
+    """Statistics of windows, each (batch,), and lags, (batch, lag), the highest first.
+
+    The trend is the sign of the last value minus the first.
+    """
+
+    minimum: Tensor
+    maximum: Tensor
+    median: Tensor
+    trend: Tensor
+    lags: Tensor
+
+
+def window_statistics(windows: Tensor, n_lags: int) -> WindowStatistics:
+    """Compute the statistics of finite windows, (batch, time).
+
+    Windows of fewer than ``2 * n_lags`` steps have half as many lags as steps.
+    """
+    ordered, length = windows.sort(dim=1).values, windows.shape[1]
+    # torch's own median is the lower of the two values in the middle
+    median = (ordered[:, (length - 1) // 2] + ordered[:, length // 2]) / 2
+    trend = (windows[:, -1] - windows[:, 0]).sign().to(torch.int64)
+    lags = _top_lags(windows, n_lags)
+    return WindowStatistics(ordered[:, 0], ordered[:, -1], median, trend, lags)
+
+
+def _top_lags(windows: Tensor, n_lags: int) -> Tensor:
+    """Find the lags of highest circular autocorrelation, (batch, time) to (batch, lag).
+
+    The autocorrelation of a window around its mean is the inverse transform of its
+    power spectrum. It is symmetric around half the window, so only lags up to there are
+    ranked, without lag 0. Among lags that agree to about 1e-4 the shorter comes first,
+    so a constant window has the lags 1, 2, 3 and so on.
+    """
+    length = windows.shape[1]
+    if windows.device.type != "mps":  # which has no float64
+        windows = windows.double()
+    spectrum = torch.fft.rfft(windows - windows.mean(dim=1, keepdim=True))
+    power = spectrum.real.square() + spectrum.imag.square()
+    covariance = torch.fft.irfft(power, n=length)[:, : length // 2 + 1]
+    variance = covariance[:, :1]
+    correlation = covariance[:, 1:] / variance.where(variance > 0, 1.0)
+    rounded = (correlation / _EQUAL_WITHIN).round()
+    order = rounded.argsort(dim=1, descending=True, stable=True)
+    return order[:, :n_lags] + 1
 
 
 def write_texts(statistics: WindowStatistics, style: str = "short") -> list[str]:
@@ -66,3 +118,39 @@ def tokenize(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Tensor
     return pad_sequence(
         [rows[text] for text in texts], batch_first=True, padding_value=PADDING
     )
+
+
+class TextStateCache:
+    """Keep the states of texts, as many as fit; all others are read again."""
+
+    def __init__(self, gigabytes: float) -> None:
+        self._room = gigabytes * 10**9
+        self._kept: dict[bytes, Tensor] = {}
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def states(self, token_ids: Tensor, read: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return the states of texts, (text, token, ...), zero at padding.
+
+        `token_ids`, (text, token), are negative at padding; `read` takes some of them.
+        """
+        lengths = (token_ids >= 0).sum(dim=1).tolist()
+        rows = token_ids.cpu().numpy()
+        keys = [rows[i, :n].tobytes() for i, n in enumerate(lengths)]
+        known = {key: self._kept[key] for key in keys if key in self._kept}
+        new = {key: i for i, key in enumerate(keys) if key not in known}
+        if new:
+            at = list(new.values())
+            for (key, i), state in zip(new.items(), read(token_ids[at]), strict=True):
+                known[key] = self._keep(key, state[: lengths[i]])
+        states = pad_sequence([known[key] for key in keys], batch_first=True)
+        n_missing = token_ids.shape[1] - states.shape[1]
+        return F.pad(states, (0, 0) * (states.ndim - 2) + (0, n_missing))
+
+    def _keep(self, key: bytes, state: Tensor) -> Tensor:
+        size = state.numel() * state.element_size()
+        if size <= self._room:
+            self._room -= size
+            self._kept[key] = state = state.clone()
+        return state

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from sktime_llm.backbone.adapters import AdapterConfig
-from sktime_llm.backbone.architecture import (
+from sktime_llm.backbone.adapters import (
+    AdapterConfig,
     attention_projection_names,
     layer_norm_names,
     position_embedding_names,

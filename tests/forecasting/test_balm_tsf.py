@@ -13,8 +13,7 @@ from sktime_llm.backbone.loading import clear_backbone_cache, load_tokenizer
 from sktime_llm.errors import ClippedParameterWarning, InputError
 from sktime_llm.layers.normalization import instance_norm
 from sktime_llm.networks.balm_tsf import PromptBranch
-from sktime_llm.text.statistics import window_statistics
-from sktime_llm.text.window_text import write_texts
+from sktime_llm.text.window_text import window_statistics, write_texts
 from sktime_llm.training import trainer
 
 from .common import FORECASTERS, SMALL, make_panel, make_series

@@ -8,9 +8,8 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import GPT2Config
 
-from sktime_llm.backbone.ablations import AblationBackbone
 from sktime_llm.backbone.loading import load_frozen
-from sktime_llm.backbone.make import BackboneChoice, make_backbone
+from sktime_llm.backbone.make import AblationBackbone, BackboneChoice, make_backbone
 from sktime_llm.errors import BackboneCorruptedError, InputError
 from sktime_llm.layers.embedding import count_patches
 from sktime_llm.networks.balm_tsf import (

@@ -9,8 +9,7 @@ import torch
 from sktime_llm.backbone.adapters import AdapterConfig
 from sktime_llm.backbone.make import BackboneChoice, make_backbone
 from sktime_llm.networks.llm_ts_net import LLMTSNetwork
-from sktime_llm.text.description_embeddings import DescriptionEmbeddings
-from sktime_llm.text.encoder import DescriptionEncoder
+from sktime_llm.text.encoder import DescriptionEmbeddings, DescriptionEncoder
 from tests.reference import llm_ts_net as reference
 
 B, L, H, M = 3, 10, 3, 2

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sktime_llm.layers.normalization import instance_norm
-from sktime_llm.text.statistics import WindowStatistics, window_statistics
+from sktime_llm.text.window_text import WindowStatistics, window_statistics
 from tests.reference import balm_tsf as reference
 
 N_LAGS = 5

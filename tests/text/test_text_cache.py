@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from sktime_llm.text._text_cache import TextCache
+from sktime_llm.text._endpoint import TextCache
 
 
 def test_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
@@ -23,7 +23,7 @@ def test_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
 
 _WRITE_AND_READ = """
 import sys
-from sktime_llm.text._text_cache import TextCache
+from sktime_llm.text._endpoint import TextCache
 
 cache = TextCache(sys.argv[1])
 text = sys.argv[2] * 50_000

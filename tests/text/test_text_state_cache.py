@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sktime_llm.text.text_state_cache import TextStateCache
+from sktime_llm.text.window_text import TextStateCache
 
 SHAPE = (2, 3)
 TOKEN_BYTES = 2 * 3 * 4

@@ -9,8 +9,14 @@ from tokenizers.processors import TemplateProcessing
 
 from sktime_llm.backbone.loading import load_tokenizer
 from sktime_llm.errors import InputError
-from sktime_llm.text.statistics import WindowStatistics, window_statistics
-from sktime_llm.text.window_text import PADDING, TEXT_STYLES, tokenize, write_texts
+from sktime_llm.text.window_text import (
+    PADDING,
+    TEXT_STYLES,
+    WindowStatistics,
+    tokenize,
+    window_statistics,
+    write_texts,
+)
 
 THIRD = 1 / 3
 
