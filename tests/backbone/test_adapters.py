@@ -71,9 +71,6 @@ def make(folders):
     return make_one
 
 
-# names
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_names(folders, kind):
     model = load_frozen(BackboneChoice(folders[kind], n_layers=1)).model
@@ -116,9 +113,6 @@ def test_unknown_projections(save_model):
     )
     with pytest.raises(UnsupportedBackboneError, match=message):
         make_backbone(BackboneChoice(folder), AdapterConfig(lora_rank=1))
-
-
-# LoRA
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -57,9 +57,6 @@ def package(tmp_path, monkeypatch):
     return folder
 
 
-# local folders
-
-
 def test_folder_is_found(tmp_path):
     folder = write(tmp_path / "model", MODEL)
     assert locate_backbone(str(folder)) == folder
@@ -126,9 +123,6 @@ def test_broken_index_of_shards(tmp_path, content):
     assert locate_backbone(str(folder), weights=False) == folder
 
 
-# the package
-
-
 def test_package_is_found_without_importing_it(locate, tmp_path):
     folder = write_package(tmp_path / "site", MODEL)
     site = str(tmp_path / "site")
@@ -175,9 +169,6 @@ def test_missing_file_in_package(package, tmp_path, monkeypatch):
         locate_backbone(DEFAULT_BACKBONE)
 
 
-# the cache
-
-
 @pytest.fixture
 def cache(tmp_path, monkeypatch, no_network):
     """The Hub client's cache, on a machine without a network."""
@@ -213,9 +204,6 @@ def test_cache_is_passed_over_if_weights_are_missing(cache):
     assert locate_backbone("some/model", weights=False) == folder
     with pytest.raises(BackboneNotFoundError, match="not on this machine"):
         locate_backbone("some/model")
-
-
-# the Hub
 
 
 def test_hub_is_fetched_once(locate, hub):

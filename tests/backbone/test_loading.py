@@ -82,9 +82,6 @@ def in_threads(function, n=8):
     return results
 
 
-# configurations and layers
-
-
 @pytest.mark.parametrize(
     ("kind", "model_class"),
     [("bert", "BertModel"), ("gpt2", "GPT2Model"), ("qwen3", "Qwen3Model")],
@@ -157,9 +154,6 @@ def test_reading_needs_no_network(folders, minilm, no_network):
         load_frozen(BackboneChoice(name, n_layers=1))
     load_tokenizer(minilm)
     assert no_network == []
-
-
-# what is refused
 
 
 @pytest.mark.parametrize(
@@ -344,9 +338,6 @@ def test_failed_loading_is_not_cached(copied):
     assert load_frozen(BackboneChoice(str(folder))).word_embeddings.shape == (40, 16)
 
 
-# the cache
-
-
 def test_files_are_read_once(folders, minilm, count_calls):
     reads = count_calls(loading.AutoModel, "from_pretrained")
     hashes = count_calls(files, "_sha256")
@@ -390,8 +381,6 @@ def test_many_threads_get_one_copy_per_device():
     tensors = in_threads(lambda: frozen.tensors_on(torch.device("cpu")))
     assert all(one is tensors[0] for one in tensors)
 
-
-# randomness
 
 RANDOM = [
     BackboneChoice("tiny-random"),
@@ -483,9 +472,6 @@ def test_random_weights_need_only_a_config(folders, tmp_path):
     assert len(load_frozen(choice).model.layers) == 2
     with pytest.raises(BackboneNotFoundError, match="no safetensors weights"):
         load_frozen(replace(choice, mode="pretrained"))
-
-
-# tokenizers
 
 
 def test_tokenizer_of_the_default_backbone(minilm):

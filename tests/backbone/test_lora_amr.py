@@ -72,9 +72,6 @@ def train(model, inputs, n_steps=3):
         optimizer.step()
 
 
-# arithmetic
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_effect_at_the_start(kind):
     plain, inputs = network(kind), torch.randn(3, 12)
@@ -125,9 +122,6 @@ def test_second_frozen_factor_keeps_the_variance():
     assert 0.9 < ratio < 1.1
 
 
-# merging
-
-
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("kind", KINDS)
 def test_merged_is_adapted_and_unmerge_restores(kind, dtype):
@@ -148,9 +142,6 @@ def test_merged_is_adapted_and_unmerge_restores(kind, dtype):
     merged = model.merge_and_unload(safe_merge=True)
     assert [type(layer) for layer in merged] == [type(layer) for layer in plain]
     torch.testing.assert_close(merged(inputs), adapted, **close)
-
-
-# what trains
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -201,9 +192,6 @@ def test_dropout_is_on_the_low_rank_activation():
         torch.testing.assert_close(update, expected, atol=1e-5, rtol=1e-4)
 
 
-# what autograd keeps
-
-
 def kept_bytes(model, inputs):
     own = {t.untyped_storage().data_ptr() for t in model.state_dict().values()}
     kept = {}
@@ -241,9 +229,6 @@ def test_dropout_keeps_no_wide_mask():
     model = get_peft_model(nn.Sequential(nn.Linear(96, 40)), config)
     # the activation after dropout, and at most a mask as wide
     assert 4 * 20 * 8 <= kept_bytes(model, inputs) <= 2 * 4 * 20 * 8
-
-
-# several adapters
 
 
 def test_two_adapters():
@@ -284,9 +269,6 @@ def test_adapters_cannot_be_summed():
         model.add_weighted_adapter(["default", "other"], [1.0, 1.0], "sum")
 
 
-# dtypes
-
-
 @pytest.mark.parametrize("autocast", [True, False])
 def test_bfloat16_model_has_a_float32_adapter(autocast):
     model, config = network(dtype=torch.bfloat16), configure(init_lora_weights=False)
@@ -309,9 +291,6 @@ def test_autocast():
     torch.testing.assert_close(outputs.float(), expected, atol=0.05, rtol=0.05)
     outputs.sum().backward()
     assert factors(model.base_model.model[0])[2].grad.any()
-
-
-# saving
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -347,9 +326,6 @@ def test_loaded_under_another_name(tmp_path):
     assert torch.equal(model(inputs), expected)
 
 
-# bad options
-
-
 @pytest.mark.parametrize("rank", [-2, 0, 1, 7, 4.0, "8", True, None])
 def test_bad_rank(rank):
     with pytest.raises(InputError, match=rf"r={rank!r}, expected an even whole number"):
@@ -383,9 +359,6 @@ def test_layers_that_are_not_linear(layer):
     message = rf"'part' is a {type(layer).__name__}, expected a linear layer"
     with pytest.raises(InputError, match=message):
         get_peft_model(model, LoraAmrConfig(target_modules=["part"]))
-
-
-# transformers models
 
 
 @pytest.mark.filterwarnings("error:fan_in_fan_out")
@@ -425,9 +398,6 @@ def test_attention_config_of_other_models():
         attention_config(network())
     with pytest.raises(InputError, match="r=3, expected an even"):
         attention_config(nn.ModuleDict({"query": nn.Linear(4, 4)}), rank=3)
-
-
-# import
 
 
 @pytest.mark.slow

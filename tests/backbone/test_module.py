@@ -70,9 +70,6 @@ def train(backbone, steps=3):
     return losses
 
 
-# hidden states
-
-
 def test_hidden_states_are_those_of_the_whole_model(kind, make, full_model):
     backbone, full = make(kind), full_model(kind)
     inputs = tokens(2, 7, 16)
@@ -132,9 +129,6 @@ def test_real_model(minilm):
         torch.testing.assert_close(state, reference)
 
 
-# masks, positions and attributes
-
-
 def test_padding_has_no_influence(kind, make):
     backbone = make(kind)
     inputs = tokens(2, 6, 16)
@@ -184,9 +178,6 @@ def test_rotary_positions_do_not(make, kind):
     backbone = make(kind)
     assert backbone.max_tokens is None
     assert backbone(tokens(1, 30, 16))[-1].isfinite().all()
-
-
-# what is shared and what is one's own
 
 
 def test_frozen_weights_are_shared(kind, make):

@@ -101,9 +101,6 @@ def test_text_without_content_is_an_error(answer):
         Echo(["fine"]).describe([[0.0], [0.0]])
 
 
-# resolve_describer
-
-
 def test_resolve():
     assert isinstance(resolve_describer("template"), TemplateDescriber)
     echo = Echo()
@@ -114,9 +111,6 @@ def test_resolve():
 def test_resolve_refuses(describer):
     with pytest.raises(InputError, match="expected 'template' or a Describer"):
         resolve_describer(describer)
-
-
-# texts_of
 
 
 def test_texts_by_name_and_by_order():

@@ -21,6 +21,7 @@ from sklearn.base import clone
 
 from sktime_llm import __version__
 from sktime_llm.errors import DescriptionError, InputError
+from sktime_llm.text._endpoint import TextCache
 from sktime_llm.text.describers import EndpointDescriber
 
 pytest.importorskip("httpx2")
@@ -137,9 +138,6 @@ def failure_of(describer, series=SERIES[:1], names=NAMES[:1]):
     return str(caught.value)
 
 
-# success
-
-
 def test_texts_are_in_the_order_of_the_series(endpoint):
     def answer(body, n):
         if prompt_of(body).startswith("a"):
@@ -185,9 +183,6 @@ def test_without_the_extra(endpoint, monkeypatch):
     monkeypatch.setitem(sys.modules, "tenacity", None)
     with pytest.raises(ImportError, match=r"pip install sktime-llm\[endpoint\]"):
         make(endpoint).describe(SERIES)
-
-
-# retries
 
 
 @pytest.mark.parametrize(
@@ -309,9 +304,6 @@ def test_nobody_listens(endpoint):
     assert "ConnectionRefusedError" in message
 
 
-# answers without a text
-
-
 def nested(depth, inner=b"1"):
     return b"[" * depth + inner + b"]" * depth
 
@@ -366,9 +358,6 @@ def test_no_more_is_read_than_the_limit(endpoint, status, expected):
     endpoint.answer = lambda body, n: (0, itertools.chain([head], chunks), {})
     assert expected in failure_of(make(endpoint))
     assert len(endpoint.asked) == 1
-
-
-# several at once
 
 
 @pytest.mark.parametrize("limit", [1, 3])
@@ -432,9 +421,6 @@ def test_interrupt_ends_it(endpoint, answer):
     _, report = child.communicate(timeout=120)
     assert "KeyboardInterrupt" in report
     assert child.returncode != 0
-
-
-# the cache
 
 
 def test_cache_hit_makes_no_request(endpoint, tmp_path, monkeypatch):
@@ -514,7 +500,38 @@ def test_cache_that_cannot_be_written_names_the_series(endpoint, tmp_path, monke
         make(endpoint, cache_dir=tmp_path).describe(SERIES[:1], ["a"])
 
 
-# the key
+def test_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", fail)
+    cache = TextCache(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        cache.put({"a": 1}, "text")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert cache.get({"a": 1}) is None
+
+
+_WRITE_AND_READ = """
+import sys
+from sktime_llm.text._endpoint import TextCache
+
+cache = TextCache(sys.argv[1])
+text = sys.argv[2] * 50_000
+for _ in range(50):
+    cache.put({"a": 1}, text)
+    found = cache.get({"a": 1})
+    assert len(found) == 50_000 and len(set(found)) == 1, found[:20]
+"""
+
+
+def test_several_processes_share_a_cache(tmp_path):
+    workers = [
+        subprocess.Popen([sys.executable, "-c", _WRITE_AND_READ, str(tmp_path), letter])
+        for letter in "xyz"
+    ]
+    assert [worker.wait(120) for worker in workers] == [0, 0, 0]
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
 
 
 @pytest.mark.parametrize("value", [None, "", "  "])
@@ -598,8 +615,6 @@ def test_placeholder_for_a_key_may_be_a_word_of_the_text(endpoint, monkeypatch):
     endpoint.answer = lambda body, n: (200, completion("Season: none."), {})
     assert make(endpoint).describe(SERIES[:1]) == ["Season: none."]
 
-
-# parameters
 
 NO_URLS = ["localhost:8000", "file:///etc/passwd", "http://", "http://[::1/v1"]
 NO_URLS += ["http://localhost:port/v1", "http://local host/v1", "http://a/v1\r\nX: y"]

@@ -219,9 +219,6 @@ def test_default_prompt_tells_statistics_and_values(decoder, monkeypatch):
     assert "Means of 4 equal parts, oldest first: 12, 37, 62, 87\n" in seen[0][0]
 
 
-# errors
-
-
 def test_prompt_that_is_too_long_names_the_series(decoder):
     describer = make(decoder, max_new_tokens=500)
     message = r"'bb': the prompt has 17 tokens, and max_new_tokens=500 .* 512 positions"

@@ -29,9 +29,6 @@ def test_same_series_same_text_in_any_company():
     assert len(set(together)) == 3
 
 
-# level
-
-
 def test_level():
     facts = characterize(np.array([2.0, np.nan, 4.0, 9.0]))
     assert (facts.n_steps, facts.n_observed, facts.longest_gap) == (4, 3, 1)
@@ -73,9 +70,6 @@ def test_number(value, expected):
     assert "Mean 0, " in text_of(np.sin(2 * np.pi * TIME / 50))
 
 
-# trend
-
-
 @pytest.mark.parametrize(
     ("size", "expected"),
     [
@@ -115,9 +109,6 @@ def test_ending(end, expected):
     values = noise()
     values[-60:] += end
     assert text_of(values).endswith(f"Ends {expected} the mean.")
-
-
-# seasonality
 
 
 def lags_of(values):
@@ -176,9 +167,6 @@ def test_autocorrelation_counts_observed_pairs_only():
     assert season.autocorrelation == pytest.approx(expected)
 
 
-# volatility
-
-
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
@@ -193,9 +181,6 @@ def test_autocorrelation_counts_observed_pairs_only():
 )
 def test_volatility(values, expected):
     assert expected in text_of(values)
-
-
-# changes of the level
 
 
 def test_jumps_there_and_back():
@@ -227,9 +212,6 @@ def test_no_jump(values):
 def test_hardly_a_jump_in_drifts():
     drifts = [np.cumsum(noise(seed, n=300)) for seed in range(60)]
     assert sum(bool(characterize(values).shifts) for values in drifts) <= 8
-
-
-# missing, constant and very short series
 
 
 @pytest.mark.parametrize(
@@ -269,9 +251,6 @@ def test_missing_values_are_counted():
     assert text_of(values).endswith("1% missing, longest gap 1 step.")
     values[-100:] = np.nan
     assert "Ends near the mean" not in text_of(values)
-
-
-# length
 
 
 def test_text_is_short(minilm_tokenizer):

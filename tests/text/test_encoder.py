@@ -67,9 +67,6 @@ def weights(module):
     return {n: p.detach().clone() for n, p in module.named_parameters()}
 
 
-# reading
-
-
 @pytest.mark.parametrize("at_once", [64, 3])
 def test_states_are_those_of_the_model_on_each_text_alone(name, at_once, monkeypatch):
     monkeypatch.setattr(module, "_READ_AT_ONCE", at_once)
@@ -98,9 +95,6 @@ def test_texts_that_do_not_fit(name):
     with pytest.raises(InputError, match=message):
         encoder.read(["a" * 512, "b" * 513])
     assert encoder.read(["a" * 512]).states.shape[1] == 512
-
-
-# tuning
 
 
 def test_loss_of_a_decoder_is_of_the_next_token():
@@ -213,9 +207,6 @@ def test_ablations_are_tuned_too(mode):
     losses = encoder.tune(TEXTS, n_steps=3, seed=0)
     assert all(math.isfinite(loss) for loss in losses)
     assert encoder.read(TEXTS).states.isfinite().all()
-
-
-# what cannot be
 
 
 def test_one_token_leaves_a_decoder_nothing_to_predict(monkeypatch):
