@@ -86,13 +86,11 @@ def characterize(values: Array, seasonal_period: int | None = None) -> Character
         level = unit * mean
         return Characteristics(n_steps, n_observed, gap, level, 0.0, level, level)
     line, strength = _trend(time, observed)
-    grid = np.full(n_steps, np.nan)
+    detrended, grid = np.full((2, n_steps), np.nan)
+    detrended[time] = observed - mean - line * (time - time.mean())
     grid[time] = (observed - mean) / deviation
     roughness, growth = _roughness(grid)
-    last_tenth = grid[-max(1, n_steps // 10) :]
-    recent = last_tenth[~np.isnan(last_tenth)]
-    detrended = np.full(n_steps, np.nan)
-    detrended[time] = observed - mean - line * (time - time.mean())
+    recent = _known(grid[-max(1, n_steps // 10) :])
     return Characteristics(
         n_steps=n_steps,
         n_observed=n_observed,
@@ -113,11 +111,12 @@ def characterize(values: Array, seasonal_period: int | None = None) -> Character
     )
 
 
-def _unit(observed: Array) -> float:
-    """Return a power of two near the largest value.
+def _known(values: Array) -> Array:
+    return values[~np.isnan(values)]
 
-    In this unit squares neither overflow nor vanish, and dividing by it is exact.
-    """
+
+def _unit(observed: Array) -> float:
+    """Return a power of two near the largest value, so that squares do not overflow."""
     largest = np.abs(observed).max()
     return float(np.ldexp(1.0, np.frexp(largest)[1] - 1)) if largest else 1.0
 
@@ -137,7 +136,7 @@ def _trend(time: NDArray[np.intp], observed: Array) -> tuple[float, float]:
 def _roughness(grid: Array) -> tuple[float, float]:
     """Return the size of the changes between steps, and its growth between halves."""
     changes = np.diff(grid)
-    halves = [half[~np.isnan(half)] for half in np.array_split(changes, 2)]
+    halves = [_known(half) for half in np.array_split(changes, 2)]
     known = np.concatenate(halves)
     whole = float(known.std()) if len(known) else 0.0
     if min(len(half) for half in halves) < _MIN_PAIRS:
@@ -147,11 +146,8 @@ def _roughness(grid: Array) -> tuple[float, float]:
 
 
 def _seasons(detrended: Array, seasonal_period: int | None) -> tuple[Season, ...]:
-    """Measure the given season, or find at most two, the shorter first.
-
-    The series, (time,), is without its trend, and NaN where values are missing.
-    """
-    known = detrended[~np.isnan(detrended)]
+    """Measure the given season, or find at most two, the shorter first."""
+    known = _known(detrended)
     if len(known) < _MIN_PAIRS or np.ptp(known) <= _CONSTANT_WITHIN:
         return ()
     correlation, pairs = _autocorrelation(detrended)
@@ -238,11 +234,7 @@ def _highest_by_chance(correlation: Array, pairs: Array, length: int) -> Array:
 def _level_shifts(
     position: Array, observed: Array, unit: float
 ) -> tuple[LevelShift, ...]:
-    """Find at most two shifts, in the order of time, by binary segmentation.
-
-    Positions in the span and observed values, these in multiples of `unit`, both have
-    the shape (observation,).
-    """
+    """Find at most two shifts, in the order of time, by binary segmentation."""
     total = float(((observed - observed.mean()) ** 2).sum())
     splits: list[int] = []
     segments = [(0, len(observed))]

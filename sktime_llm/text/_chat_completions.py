@@ -1,12 +1,10 @@
 """Requests to the chat completions of an OpenAI-compatible endpoint.
 
-The `openai` client (read at 3.57) reads the body of an error without a limit of size.
-It limits the time of each read, not of an attempt, so a server that sends ``100
-Continue`` for ever holds it for ever. Neither a failure elsewhere nor an interrupt ends
-its waits before retries. It keeps the key as an attribute. Here, httpx2 and tenacity
-run on an event loop, where a deadline, a failure or an interrupt ends everything. One
-limit: the log of httpx2 shows the status line and the headers of answers, with a key
-that a server puts there.
+The `openai` client (read at 3.57) limits neither the size of an error nor the time of
+an attempt, keeps the key as an attribute, and waits before retries whatever happens
+elsewhere. Here, httpx2 and tenacity run on an event loop, where a deadline, a failure
+or an interrupt ends everything. One limit: the log of httpx2 shows the status line and
+the headers of answers, with a key that a server puts there.
 """
 
 import json
@@ -14,7 +12,7 @@ import logging
 import os
 import time
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
@@ -44,11 +42,10 @@ class _Failure(Exception):
     """Why an attempt gave no text, and in how many seconds the server may give one."""
 
     def __init__(
-        self, reason: object, retry: bool = False, wait: float | None = None
+        self, reason: str, retry: bool = False, wait: float | None = None
     ) -> None:
         super().__init__(reason)
-        self.retry = retry
-        self.wait = wait
+        self.retry, self.wait = retry, wait
 
 
 class ChatCompletions(NamedTuple):
@@ -82,19 +79,19 @@ class ChatCompletions(NamedTuple):
         return os.environ.get(self.api_key_env or "", "").strip()
 
     def complete_all(
-        self, bodies: Sequence[Mapping[str, Any]], receive: Callable[[int, str], None]
+        self, bodies: Mapping[int, Any], receive: Callable[[int, str], None]
     ) -> tuple[int, str] | None:
         """Send requests and pass on the number and the text of each as it comes.
 
         Return the number and the reason of the first failure, which stops the rest.
         """
         # the loop has a thread of its own, as the caller's may run another
-        contents = [json.dumps(body).encode() for body in bodies]
+        contents = {i: json.dumps(body).encode() for i, body in bodies.items()}
         with start_blocking_portal() as portal:
             return portal.call(self._complete_all, contents, receive)
 
     async def _complete_all(
-        self, contents: Sequence[bytes], receive: Callable[[int, str], None]
+        self, contents: Mapping[int, bytes], receive: Callable[[int, str], None]
     ) -> tuple[int, str] | None:
         failures: list[tuple[int, str]] = []
         slots = anyio.Semaphore(self.max_concurrency)
@@ -115,7 +112,7 @@ class ChatCompletions(NamedTuple):
                 group.cancel_scope.cancel()
 
         async with self._client() as http, anyio.create_task_group() as group:
-            for i, content in enumerate(contents):
+            for i, content in contents.items():
                 group.start_soon(complete, i, content)
         return failures[0] if failures else None
 
@@ -201,10 +198,8 @@ class ChatCompletions(NamedTuple):
 def _quotable(reason: str, key: str) -> str:
     """Hide a key that the server quotes, and replace unprintable characters."""
     text = " ".join(reason.split())
-    if key:
-        text = text.replace(key, "[key]")
-    if len(text) > _MAX_QUOTED:
-        text = f"{text[:_MAX_QUOTED]}..."
+    text = text.replace(key, "[key]") if key else text
+    text = f"{text[:_MAX_QUOTED]}..." if len(text) > _MAX_QUOTED else text
     return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
@@ -267,8 +262,7 @@ def _text_of(answer: bytes) -> str:
             "max_tokens"
         )
     text = " ".join(text.split())
-    odd = [c for c in text if unicodedata.category(c) in ("Cc", "Cs")]
-    if odd:
+    if odd := [c for c in text if unicodedata.category(c) in ("Cc", "Cs")]:
         raise _Failure(
             f"the text has {len(odd)} control characters or halves of characters, such "
             f"as U+{ord(odd[0]):04X}; expected plain text"

@@ -29,10 +29,10 @@ class EndpointDescriber(Describer):
     """Ask a language model behind an OpenAI-compatible HTTP endpoint.
 
     Each series is one request to ``{base_url}/chat/completions``. Statistics and
-    averages of the data leave this machine, to the host that `base_url` names and to no
-    other: redirects are not followed. The key is read from the environment for each
-    request, and is neither kept nor part of an error, a log, a pickle or the cache; a
-    text that quotes it is an error.
+    averages of the data go to the host of `base_url` and to no other: redirects are not
+    followed. The key is read from the environment for each request. It is not kept and
+    not part of an error, a log, a pickle or the cache; a text that quotes it is an
+    error.
 
     Parameters
     ----------
@@ -56,8 +56,7 @@ class EndpointDescriber(Describer):
     timeout : float, default=60.0
         Maximum seconds of an attempt, from the connection to the end of the answer.
     max_retries : int, default=3
-        Attempts after the first, if one ends in a time-out, a broken connection, or
-        status 429 or 5xx.
+        Attempts after a time-out, a broken connection, or status 429 or 5xx.
     backoff : float, default=1.0
         Seconds before the first retry, doubled for each further one, unless the server
         sends ``Retry-After``.
@@ -66,9 +65,8 @@ class EndpointDescriber(Describer):
     max_concurrency : int, default=4
         Maximum number of concurrent requests.
     cache_dir : str or path, optional
-        Folder that keeps texts by the content of the request, without the key. Cached
-        texts are not requested again, in any process. Texts that arrived before a
-        failure are kept, too.
+        Folder that keeps texts by the content of the request, without the key, also
+        those that arrived before a failure. Cached texts are not requested again.
     verbose : int, default=1
         1 shows a progress bar on a terminal if it takes long, 0 shows none.
 
@@ -131,35 +129,38 @@ class EndpointDescriber(Describer):
     }
 
     def _describe(self, series: Sequence[NamedSeries]) -> list[str]:
-        self._check_prompt_and_body()
+        check_prompt(self.prompt)
+        clash = sorted(set(self.extra_body or {}).intersection(_OWN_FIELDS))
+        if clash:
+            raise InputError(
+                f"extra_body has the fields {clash}; expected none of "
+                f"{list(_OWN_FIELDS)}, which are set elsewhere or cannot be."
+            )
         url = _completions_url(self.base_url)
         cache = TextCache(self.cache_dir)
         bodies = [self._body(one) for one in series]
-        texts = [cache.get({"url": url, "body": body}) for body in bodies]
-        missing = [i for i, text in enumerate(texts) if text is None]
+        texts = [cache.get(url, body) for body in bodies]
+        missing = {i: bodies[i] for i, text in enumerate(texts) if text is None}
         if missing:
             bar = progress_bar(len(missing), "describing", "series", self.verbose)
 
-            def receive(number: int, text: str) -> None:
-                i = missing[number]
-                cache.put({"url": url, "body": bodies[i]}, text)
+            def receive(i: int, text: str) -> None:
+                cache.put(url, bodies[i], text)
                 texts[i] = text
                 bar.update()
 
             with bar:
-                failure = self._ask(url, [bodies[i] for i in missing], receive)
+                failure = self._ask(url, missing, receive)
             # raised here, the error holds no frame in which the key could be found
             if failure is not None:
-                number, reason = failure
-                name = series[missing[number]].name
-                raise DescriptionError(f"series {name!r} is not described: {reason}")
+                i, reason = failure
+                raise DescriptionError(
+                    f"series {series[i].name!r} is not described: {reason}"
+                )
         return [text for text in texts if text is not None]
 
     def _ask(
-        self,
-        url: str,
-        bodies: Sequence[Mapping[str, Any]],
-        receive: Callable[[int, str], None],
+        self, url: str, bodies: Mapping[int, Any], receive: Callable[[int, str], None]
     ) -> tuple[int, str] | None:
         try:
             from sktime_llm.text._chat_completions import ChatCompletions
@@ -183,15 +184,6 @@ class EndpointDescriber(Describer):
             **{k: plain(value) for k, value in optional.items() if value is not None},
             **(self.extra_body or {}),
         }
-
-    def _check_prompt_and_body(self) -> None:
-        check_prompt(self.prompt)
-        clash = sorted(set(self.extra_body or {}).intersection(_OWN_FIELDS))
-        if clash:
-            raise InputError(
-                f"extra_body has the fields {clash}; expected none of "
-                f"{list(_OWN_FIELDS)}, which are set elsewhere or cannot be."
-            )
 
 
 def _completions_url(base_url: str) -> str:
@@ -219,13 +211,12 @@ class TextCache:
     """A folder of texts, for several processes at once; None keeps nothing."""
 
     def __init__(self, folder: "str | os.PathLike[str] | None") -> None:
-        self.folder = None if folder is None else Path(folder).expanduser()
+        self._folder = folder
 
-    def get(self, request: dict[str, Any]) -> str | None:
+    def get(self, url: str, body: Mapping[str, Any]) -> str | None:
         """Return the text that answers a request, or None."""
-        if self.folder is None:
+        if (file := self._file(url, body)) is None:
             return None
-        file = self._file(request)
         try:
             return str(json.loads(file.read_text(encoding="utf-8"))["text"])
         except FileNotFoundError:
@@ -236,17 +227,17 @@ class TextCache:
                 "this file, or choose another cache_dir."
             ) from error
 
-    def put(self, request: dict[str, Any], text: str) -> None:
-        """Keep a text."""
-        if self.folder is None:
+    def put(self, url: str, body: Mapping[str, Any], text: str) -> None:
+        """Keep the text that answers a request."""
+        if (file := self._file(url, body)) is None:
             return
-        file = self._file(request)
         file.parent.mkdir(parents=True, exist_ok=True)
         with replacing(file) as beside, beside.open("w", encoding="utf-8") as stream:
             json.dump({"text": text}, stream, ensure_ascii=False)
 
-    def _file(self, request: dict[str, Any]) -> Path:
-        assert self.folder is not None
-        content = json.dumps(request, sort_keys=True).encode()
+    def _file(self, url: str, body: Mapping[str, Any]) -> Path | None:
+        if self._folder is None:
+            return None
+        content = json.dumps({"url": url, "body": body}, sort_keys=True).encode()
         digest = hashlib.sha256(content).hexdigest()
-        return self.folder / digest[:2] / f"{digest}.json"
+        return Path(self._folder).expanduser() / digest[:2] / f"{digest}.json"

@@ -28,15 +28,15 @@ class GenerationDescriber(Describer):
     """Ask a causal language model of transformers, on this machine.
 
     The model is looked for in a local folder, the local Hugging Face cache and the Hub,
-    and loaded when the first series is described. The model used last stays in memory,
-    shared by all describers, until `clear_generation_cache`.
+    and loaded when it is first used. The model used last stays in memory, shared by all
+    describers, until `clear_generation_cache`.
 
     Parameters
     ----------
     model : str
         Folder, or name on the Hub, of a causal language model with safetensors weights;
-        ``"tiny-random-decoder"`` is a tiny model that writes nonsense, for tests. If
-        its tokenizer has a chat template, the prompt is sent as the user's message.
+        ``"tiny-random-decoder"`` writes nonsense, for tests. If its tokenizer has a
+        chat template, the prompt is the user's message.
     revision : str, optional
         Branch, tag or commit on the Hub.
     prompt : str, optional
@@ -51,8 +51,7 @@ class GenerationDescriber(Describer):
     batch_size : int, default=8
         Series described at once.
     temperature : float, default=0.0
-        0 takes the most likely token each time, so the same series has the same text.
-        Above 0, tokens are drawn at random.
+        0 takes the most likely token each time; above 0, tokens are drawn at random.
     random_state : int, default=0
         Seed of these draws; the global random state stays as it is.
     device : str, default="auto"
@@ -121,7 +120,12 @@ class GenerationDescriber(Describer):
 
         check_prompt(self.prompt)
         device = resolve_device(self.device)
-        loaded = _load_once(self.model, self.revision, self.dtype, device)
+        key = (self.model, self.revision, self.dtype, device)
+        with _LOCK:
+            if key not in _LOADED:
+                _LOADED.clear()  # first, as there may not be memory for two
+                _LOADED[key] = _load(*key)
+            loaded = _LOADED[key]
         texts: list[str] = []
         sampling = RandomStream(int(self.random_state), device)
         with progress_bar(len(series), "describing", "series", self.verbose) as bar:
@@ -187,18 +191,15 @@ class LanguageModel(NamedTuple):
         self, encoded: Any, max_new_tokens: int, temperature: float
     ) -> list[str]:
         """Return the text after each prompt, its white space as single spaces."""
-        inputs = {
-            name: encoded[name].to(self.model.device)
-            for name in ("input_ids", "attention_mask")
-        }
         sampling = {"temperature": temperature} if temperature > 0 else {}
         tokens = self.model.generate(
-            **inputs,
-            **sampling,
+            encoded["input_ids"].to(self.model.device),
+            attention_mask=encoded["attention_mask"].to(self.model.device),
             max_new_tokens=max_new_tokens,
             do_sample=bool(sampling),
+            **sampling,
         )
-        new = tokens[:, inputs["input_ids"].shape[1] :]
+        new = tokens[:, encoded["input_ids"].shape[1] :]
         texts = self.tokenizer.batch_decode(new, skip_special_tokens=True)
         return [" ".join(text.split()) for text in texts]
 
@@ -218,17 +219,6 @@ def clear_generation_cache() -> None:
     """
     with _LOCK:
         _LOADED.clear()
-
-
-def _load_once(
-    name: str, revision: str | None, dtype: str, device: "torch.device"
-) -> LanguageModel:
-    key = (name, revision, dtype, device)
-    with _LOCK:
-        if key not in _LOADED:
-            _LOADED.clear()  # first, as there may not be memory for two
-            _LOADED[key] = _load(*key)
-        return _LOADED[key]
 
 
 def _load(

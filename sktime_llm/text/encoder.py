@@ -152,7 +152,7 @@ def _of(names: Sequence[Hashable] | None, at: int) -> str:
 
 
 def _with_next_token(token_ids: Tensor, texts: Sequence[str]) -> Tensor:
-    """Drop texts of one token, in which there is nothing to predict."""
+    """Drop texts of one token, which leave nothing to predict."""
     long_enough = (token_ids != PADDING).sum(dim=1) > 1
     if not long_enough.any():
         raise InputError(
@@ -192,7 +192,7 @@ class DescriptionEmbeddings(nn.Module):
         """Read the descriptions of new series, ordered by series, then by channel.
 
         The first `n_known` series keep their embeddings. If there are none, pooling
-        trains on the new ones until `freeze`.
+        trains until `freeze`.
         """
         if n_known:
             self.freeze()

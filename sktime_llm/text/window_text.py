@@ -38,10 +38,7 @@ class WindowStatistics(NamedTuple):
 
 
 def window_statistics(windows: Tensor, n_lags: int) -> WindowStatistics:
-    """Compute the statistics of finite windows, (batch, time).
-
-    Windows of fewer than ``2 * n_lags`` steps have half as many lags as steps.
-    """
+    """Return statistics of finite windows, (batch, time)."""
     ordered, length = windows.sort(dim=1).values, windows.shape[1]
     # torch's own median is the lower of the two values in the middle
     median = (ordered[:, (length - 1) // 2] + ordered[:, length // 2]) / 2
@@ -53,10 +50,8 @@ def window_statistics(windows: Tensor, n_lags: int) -> WindowStatistics:
 def _top_lags(windows: Tensor, n_lags: int) -> Tensor:
     """Find the lags of highest circular autocorrelation, (batch, time) to (batch, lag).
 
-    The autocorrelation of a window around its mean is the inverse transform of its
-    power spectrum. It is symmetric around half the window, so only lags up to there are
-    ranked, without lag 0. Among lags that agree to about 1e-4 the shorter comes first,
-    so a constant window has the lags 1, 2, 3 and so on.
+    It is symmetric around half the window, so only lags up to there are ranked, without
+    lag 0. Among lags that agree to about 1e-4 the shorter comes first.
     """
     length = windows.shape[1]
     if windows.device.type != "mps":  # which has no float64
@@ -74,8 +69,8 @@ def _top_lags(windows: Tensor, n_lags: int) -> Tensor:
 def write_texts(statistics: WindowStatistics, style: str = "short") -> list[str]:
     """Write the statistics of every window as one sentence.
 
-    "published" is the sentence of BALM-TSF, arXiv 2509.00622; "short" says the same in
-    a quarter of the tokens, with numbers as whole tenths: 13 is 1.3.
+    "published" is that of BALM-TSF, arXiv 2509.00622; "short" says the same in a
+    quarter of the tokens, with numbers as whole tenths: 13 is 1.3.
     """
     one_of(*TEXT_STYLES).check("text_style", style)
     write = _short if style == "short" else _published

@@ -507,9 +507,9 @@ def test_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "replace", fail)
     cache = TextCache(tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        cache.put({"a": 1}, "text")
+        cache.put("url", {"a": 1}, "text")
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
-    assert cache.get({"a": 1}) is None
+    assert cache.get("url", {"a": 1}) is None
 
 
 _WRITE_AND_READ = """
@@ -519,8 +519,8 @@ from sktime_llm.text._endpoint import TextCache
 cache = TextCache(sys.argv[1])
 text = sys.argv[2] * 50_000
 for _ in range(50):
-    cache.put({"a": 1}, text)
-    found = cache.get({"a": 1})
+    cache.put("url", {"a": 1}, text)
+    found = cache.get("url", {"a": 1})
     assert len(found) == 50_000 and len(set(found)) == 1, found[:20]
 """
 
