@@ -1,0 +1,95 @@
+"""Conformal intervals: quantiles of errors on windows that nothing was fitted to.
+
+Split conformal prediction by signed errors, for each step and variate by itself, over
+the windows of all series together. Errors are relative to the scale of their window,
+so that calm windows get narrow intervals. Source: Y. Romano, E. Patterson and E.
+Candès (2019), Conformalized quantile regression, arXiv 1905.03222, for both bounds with
+a correction each; the scale is that of J. Lei et al. (2018), Distribution-free
+predictive inference for regression, arXiv 1604.04173.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sktime_llm.errors import NoIntervalsError
+
+FLOOR = 0.1
+"""Scale of a constant window, as a share of the deviation of its series."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Errors of a network on windows that it was neither trained nor chosen by.
+
+    Attributes
+    ----------
+    errors : array of shape (window, step, channel)
+        Truth minus forecast, divided by `window_scale`; NaN where there is no truth.
+    """
+
+    errors: np.ndarray
+
+    def with_errors(self, errors: np.ndarray) -> "Calibration":
+        """Put the errors of newer windows in the place of the oldest ones."""
+        joined = np.concatenate([self.errors, errors])
+        return Calibration(joined[-max(len(self.errors), 1) :])
+
+    def quantiles(self, levels: Sequence[float], n_steps: int) -> np.ndarray:
+        """Return quantiles of shape (step, channel, level), which never cross.
+
+        Bounds are at the ranks that cover a level even for few windows. Beyond the
+        calibrated steps, errors grow by the square root of the step, as a random walk's.
+
+        Raises
+        ------
+        NoIntervalsError
+            If there are too few windows for a level.
+        """
+        ordered = np.sort(self.errors, axis=0)  # NaN last
+        n = np.isfinite(self.errors).sum(axis=0)
+        self._check_enough(int(n.min()) if n.size else 0, levels)
+        known = np.stack([_at_level(ordered, n, level) for level in levels], axis=-1)
+        steps = np.arange(1, n_steps + 1)
+        growth = np.sqrt(np.maximum(steps / len(known), 1.0))
+        last = np.minimum(steps, len(known)) - 1
+        return known[last] * growth[:, None, None]
+
+    def _check_enough(self, n: int, levels: Sequence[float]) -> None:
+        furthest = min(min(level, 1 - level) for level in levels)
+        needed = int(np.ceil(1 / furthest - 1e-9)) - 1
+        if n < needed:
+            raise NoIntervalsError(
+                f"Got {n} windows to calibrate intervals on, but the quantile "
+                f"{furthest:.3g} (and {1 - furthest:.3g}) needs {needed}. Ask for a "
+                "lower coverage, or set a larger calibration_fraction."
+            )
+
+
+def _at_level(ordered: np.ndarray, n: np.ndarray, level: float) -> np.ndarray:
+    """Take the order statistic of (window, ...) that covers a level of n windows."""
+    rank = level * (n + 1)
+    outward = np.floor if level < 0.5 else np.ceil
+    low, high = (np.floor, np.ceil) if level == 0.5 else (outward, outward)
+    parts = [
+        np.take_along_axis(ordered, _index(side(rank - 1e-9 * s), n)[None], axis=0)[0]
+        for side, s in ((low, -1), (high, 1))
+    ]
+    return (parts[0] + parts[1]) / 2
+
+
+def _index(rank: np.ndarray, n: np.ndarray) -> np.ndarray:
+    return np.clip(rank.astype(np.int64), 1, n) - 1
+
+
+def window_scale(contexts: np.ndarray) -> np.ndarray:
+    """Return the deviation of contexts, (window, time, channel), as (window, channel).
+
+    Contexts are standardized and may have NaN; a constant one has a scale of `FLOOR`.
+    """
+    there = np.isfinite(contexts)
+    n = np.maximum(there.sum(axis=1, keepdims=True), 1)
+    mean = np.where(there, contexts, 0.0).sum(axis=1, keepdims=True) / n
+    square = np.where(there, contexts - mean, 0.0) ** 2
+    return np.sqrt(square.sum(axis=1) / n[:, 0] + FLOOR**2)
