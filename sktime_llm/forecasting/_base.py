@@ -22,11 +22,13 @@ from sktime_llm.forecasting._checks import (
     warn_short,
     with_columns_of,
 )
+from sktime_llm.forecasting._conformal import Calibration, errors_of
 from sktime_llm.forecasting._contract import SktimeForecaster
 from sktime_llm.forecasting._horizon import steps_of
 from sktime_llm.forecasting._known import Extension, KnownSeries, extend
 from sktime_llm.forecasting._predicting import (
     Contexts,
+    SeriesForecasts,
     contexts_of,
     forecast_series,
     labels_of_latest,
@@ -41,11 +43,17 @@ from sktime_llm.forecasting._series import (
     split_series,
     to_arrays,
 )
-from sktime_llm.forecasting._shape import choose_shape, customary_horizon
+from sktime_llm.forecasting._shape import (
+    choose_shape,
+    customary_horizon,
+    rows_to_hold_out,
+)
 from sktime_llm.forecasting._training import (
     SeriesSplit,
     TrainingResult,
+    held_out_windows,
     make_scalings,
+    new_windows,
     split_in_time,
     train_on_all,
     train_on_new,
@@ -53,7 +61,7 @@ from sktime_llm.forecasting._training import (
 from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.training.config import MAX_BATCH_SIZE, TrainingConfig
 from sktime_llm.training.processes import on_main_process
-from sktime_llm.training.windows import WindowShape, shape_of
+from sktime_llm.training.windows import Windows, WindowShape, shape_of
 
 _MAX_SEED = 2**31 - 1
 
@@ -91,7 +99,9 @@ class BaseLLMForecaster(SktimeForecaster):
         else:
             network = copy.deepcopy(pretrained)
             n_epochs = self.fine_tune_epochs
-        split = self._split(series, network)
+        held_out = self._rows_to_hold_out(series, network)
+        training = {key: v[: len(v) - held_out[key]] for key, v in series.items()}
+        split = self._split(training, network)
         scalings = self._make_scalings(split)
         descriptions = self._register_series(
             network, split, y.columns, trains=n_epochs > 0
@@ -105,6 +115,9 @@ class BaseLLMForecaster(SktimeForecaster):
         self._known = KnownSeries.of(
             parts, series, y, scalings, shape.total, frequency, descriptions
         )
+        windows = held_out_windows(self.network_, series, held_out, self._known)
+        self._calibration = Calibration(self._errors(windows))
+        self._n_rows = max(lengths_of(series))
         return self
 
     def _new_network(
@@ -142,6 +155,28 @@ class BaseLLMForecaster(SktimeForecaster):
             longest_step=longest_step,
             default_horizon=customary_horizon(y),
             validation_fraction=self.validation_fraction,
+            calibration_fraction=self._calibration_fraction(),
+        )
+
+    def _calibration_fraction(self) -> float | None:
+        return None if self.intervals is None else self.calibration_fraction
+
+    def _rows_to_hold_out(
+        self, series: Mapping[Key, np.ndarray], network: ForecastNetwork
+    ) -> dict[Key, int]:
+        """Return how many rows of each series are to calibrate intervals only."""
+        rows = rows_to_hold_out(
+            lengths_of(series), network.prediction_length, self._calibration_fraction()
+        )
+        return dict(zip(series, rows, strict=True))
+
+    def _errors(self, windows: Windows | None) -> np.ndarray:
+        """Return the errors of the network on windows that it does not know yet."""
+        return errors_of(
+            self.network_,
+            windows,
+            batch_size=self._prediction_batch_size(),
+            precision=self.precision,
         )
 
     def _split(
@@ -207,11 +242,9 @@ class BaseLLMForecaster(SktimeForecaster):
     def _predict(
         self, fh: ForecastingHorizon, X: pd.DataFrame | None = None
     ) -> pd.DataFrame:
-        return self._forecast(fh)[0]
+        return self._forecast(fh).mean()
 
-    def _forecast(
-        self, fh: ForecastingHorizon
-    ) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    def _forecast(self, fh: ForecastingHorizon) -> SeriesForecasts:
         return forecast_series(
             self.network_,
             self._known,
@@ -240,6 +273,9 @@ class BaseLLMForecaster(SktimeForecaster):
             shape_of(self.network_).total,
             allow_missing=self.get_tag("capability:missing_values"),
         )
+        # of series that are known, and before any training on the new rows
+        news = extension.of_known() if self._calibration.n else None
+        errors = self._errors(news and new_windows(self.network_, news))
         trains = update_params and self.update_epochs > 0
         # a copy, since a fitted copy of this forecaster may hold the same network
         changes = trains or extension.new
@@ -252,6 +288,7 @@ class BaseLLMForecaster(SktimeForecaster):
             trained = train_on_new(network, extension._replace(known=known), config)
         # nothing fails from here on
         self._known, self.network_ = known, network.eval()
+        self._calibration = self._calibration.with_errors(errors)
         if len(trained.history):
             self.history_ = pd.concat(
                 [self.history_, trained.history], ignore_index=True

@@ -12,9 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from sktime_llm.errors import NoIntervalsError
+from sktime_llm.networks._interface import ForecastNetwork
+from sktime_llm.training.rollout import roll_forward
+from sktime_llm.training.windows import Windows
 
+MAX_WINDOWS = 1000
+_ROUNDING = 1e-9
 FLOOR = 0.1
 """Scale of a constant window, as a share of the deviation of its series."""
 
@@ -31,16 +37,24 @@ class Calibration:
 
     errors: np.ndarray
 
+    @property
+    def n(self) -> int:
+        """Number of windows."""
+        return len(self.errors)
+
     def with_errors(self, errors: np.ndarray) -> "Calibration":
         """Put the errors of newer windows in the place of the oldest ones."""
+        if not len(errors):
+            return self
         joined = np.concatenate([self.errors, errors])
-        return Calibration(joined[-max(len(self.errors), 1) :])
+        return Calibration(joined[-self.n :])
 
     def quantiles(self, levels: Sequence[float], n_steps: int) -> np.ndarray:
         """Return quantiles of shape (step, channel, level), which never cross.
 
-        Bounds are at the ranks that cover a level even for few windows. Beyond the
-        calibrated steps, errors grow by the square root of the step, as a random walk's.
+        Bounds are at ranks that cover a level even for few windows. Beyond the
+        calibrated steps, errors grow by the square root of the step, as in a random
+        walk.
 
         Raises
         ------
@@ -58,7 +72,7 @@ class Calibration:
 
     def _check_enough(self, n: int, levels: Sequence[float]) -> None:
         furthest = min(min(level, 1 - level) for level in levels)
-        needed = int(np.ceil(1 / furthest - 1e-9)) - 1
+        needed = int(np.ceil(1 / furthest - _ROUNDING)) - 1
         if n < needed:
             raise NoIntervalsError(
                 f"Got {n} windows to calibrate intervals on, but the quantile "
@@ -70,17 +84,49 @@ class Calibration:
 def _at_level(ordered: np.ndarray, n: np.ndarray, level: float) -> np.ndarray:
     """Take the order statistic of (window, ...) that covers a level of n windows."""
     rank = level * (n + 1)
-    outward = np.floor if level < 0.5 else np.ceil
-    low, high = (np.floor, np.ceil) if level == 0.5 else (outward, outward)
-    parts = [
-        np.take_along_axis(ordered, _index(side(rank - 1e-9 * s), n)[None], axis=0)[0]
-        for side, s in ((low, -1), (high, 1))
-    ]
-    return (parts[0] + parts[1]) / 2
+    inner = np.floor(rank + _ROUNDING), np.ceil(rank - _ROUNDING)
+    low, high = (
+        np.take_along_axis(ordered, _index(side, n)[None], axis=0)[0] for side in inner
+    )
+    if level == 0.5:
+        return (low + high) / 2
+    return low if level < 0.5 else high
 
 
 def _index(rank: np.ndarray, n: np.ndarray) -> np.ndarray:
     return np.clip(rank.astype(np.int64), 1, n) - 1
+
+
+def errors_of(
+    network: ForecastNetwork,
+    windows: Windows | None,
+    *,
+    batch_size: int,
+    precision: str,
+) -> np.ndarray:
+    """Return the errors of a network on windows, (window, step, channel).
+
+    Of more than 1,000 windows, 1,000 at equal distances count.
+    """
+    n_steps = network.prediction_length
+    if windows is None:
+        return np.zeros((0, n_steps, 0))
+    n = min(len(windows), MAX_WINDOWS)
+    which = torch.linspace(0, len(windows) - 1, n).round().long()
+    which = which.to(windows.starts.device)
+    context, target = windows.gather(which)
+    features = windows.features(which)
+    forecast = roll_forward(
+        network,
+        context,
+        n_steps,
+        batch_size=batch_size,
+        precision=precision,
+        series=features["series"],
+        last_observed=features.get("last_observed"),
+    )
+    errors = (target - forecast.mean).cpu().numpy().astype(np.float64)
+    return errors / window_scale(context.cpu().numpy())[:, None]
 
 
 def window_scale(contexts: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 
 from sktime_llm._validation import one_of
 from sktime_llm.errors import NoIntervalsError, TrainingInterrupted
+from sktime_llm.forecasting._conformal import Calibration
 from sktime_llm.forecasting._given import (
     check_complete,
     check_covariates,
@@ -40,7 +41,7 @@ class SktimeForecaster(ParameterMixin, BaseForecaster):
         "capability:multivariate": True,
         "capability:exogenous": False,
         "capability:insample": False,
-        "capability:pred_int": False,
+        "capability:pred_int": True,
         "capability:missing_values": False,
         "capability:update": True,
         "capability:unequal_length": True,
@@ -56,7 +57,9 @@ class SktimeForecaster(ParameterMixin, BaseForecaster):
 
     _known: KnownSeries
     _forecast: Any
-    _with_intervals = "LLMTSNetForecaster(uncertainty=True)"
+    _calibration: Calibration
+    calibration_fraction: float | None
+    intervals: str | None
     _X_columns: list[Any] | None = []
     _interruption: TrainingInterrupted | None = None
     _cutoff: Any  # of sktime
@@ -65,6 +68,11 @@ class SktimeForecaster(ParameterMixin, BaseForecaster):
         super().__init__()
         # sktime makes these only if remember_data is on at this point
         self._y = self._X = None
+
+    def __dynamic_tags__(self) -> None:
+        """Let forecasters without intervals say so."""
+        has_intervals = self.intervals is not None or self._has_variance()
+        self.set_tags(**{"capability:pred_int": has_intervals})
 
     # fit, pretrain and update, which Ctrl-C may interrupt
 
@@ -181,7 +189,7 @@ class SktimeForecaster(ParameterMixin, BaseForecaster):
         check_kind(fh, self._cutoff)
         return super()._check_fh(fh, pred_int)
 
-    # intervals of networks that forecast variances
+    # intervals
 
     def predict_interval(self, fh: Any = None, X: Any = None, coverage: Any = 0.90):  # type: ignore[no-untyped-def]
         """Forecast intervals as sktime does."""
@@ -204,12 +212,23 @@ class SktimeForecaster(ParameterMixin, BaseForecaster):
         return super().predict_proba(fh=fh, X=X, marginal=marginal)
 
     def _check_intervals(self, what: str) -> None:
+        """Raise if there are no intervals, and say what to do."""
+        name = type(self).__name__
         if not self.get_tag("capability:pred_int"):
             raise NoIntervalsError(
-                f"{type(self).__name__} has no {what}; {self._with_intervals} has. "
-                "Intervals around any forecaster's forecasts come from sktime's "
-                "ConformalIntervals, which fits it many times."
+                f"{name} has no {what}, since intervals=None. Set "
+                'intervals="conformal" and fit again.'
             )
+        if self.is_fitted and not self._has_variance() and not self._calibration.n:
+            raise NoIntervalsError(
+                f"{name} has no {what}: nothing was held out to calibrate them, with "
+                f"calibration_fraction={self.calibration_fraction} and at most "
+                f"{self._n_rows} rows. Set calibration_fraction, such as 0.2, and fit "
+                "again; None holds out a tenth where that makes at least 32 windows."
+            )
+
+    def _has_variance(self) -> bool:
+        return bool(self.get_params(deep=False).get("uncertainty"))
 
     def _predict_var(
         self,
@@ -222,17 +241,26 @@ class SktimeForecaster(ParameterMixin, BaseForecaster):
                 f"{type(self).__name__} does not forecast covariances between time "
                 "steps; use cov=False for their variances."
             )
-        return self._forecast(fh)[1]
+        if self._has_variance():
+            return self._forecast(fh).variance()
+        return super()._predict_var(fh=fh, X=X, cov=cov)  # from quantiles
 
     def _predict_quantiles(
         self, fh: ForecastingHorizon, X: pd.DataFrame | None, alpha: list[float]
     ) -> pd.DataFrame:
-        mean, variance = self._forecast(fh)
-        assert variance is not None  # else sktime does not ask
+        forecasts = self._forecast(fh)
+        if self._has_variance():
+            parts = _gaussian_quantiles(forecasts.mean(), forecasts.variance(), alpha)
+        else:
+            parts = forecasts.quantiles(self._calibration, alpha)
         columns = self._get_columns(method="predict_quantiles", alpha=alpha)
-        deviates = np.array([NormalDist().inv_cdf(p) for p in alpha])
-        deviation = np.sqrt(variance.to_numpy())[:, :, None]
-        values = mean.to_numpy()[:, :, None] + deviation * deviates
-        return pd.DataFrame(
-            values.reshape(len(mean), -1), index=mean.index, columns=columns
-        )
+        values = np.stack([part.to_numpy() for part in parts], axis=-1)
+        index = parts[0].index
+        return pd.DataFrame(values.reshape(len(index), -1), index, columns)
+
+
+def _gaussian_quantiles(
+    mean: pd.DataFrame, variance: pd.DataFrame, levels: list[float]
+) -> list[pd.DataFrame]:
+    deviation = np.sqrt(variance)
+    return [mean + deviation * NormalDist().inv_cdf(level) for level in levels]

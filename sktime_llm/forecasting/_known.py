@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -138,6 +139,15 @@ class Extension(NamedTuple):
     n_new: list[int]
     first_observed: list[np.ndarray | None]
     new: dict[Key, np.ndarray]
+
+    def of_known(self) -> "Extension":
+        """Leave out the series that were not known."""
+        kept = [key not in self.new for key in self.series]
+        return self._replace(
+            series={k: v for k, v in self.series.items() if k not in self.new},
+            n_new=list(compress(self.n_new, kept)),
+            first_observed=list(compress(self.first_observed, kept)),
+        )
 
 
 def extend(

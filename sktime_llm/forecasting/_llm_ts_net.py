@@ -62,7 +62,6 @@ CONSTRAINTS = SHARED_CONSTRAINTS | {
 
 TAGS = {
     "capability:missing_values": True,
-    "capability:pred_int": True,
     "pretrain:fitted_params": [
         "pretrained_network_",
         "pretrain_history_",

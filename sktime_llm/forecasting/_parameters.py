@@ -42,6 +42,8 @@ SHARED_CONSTRAINTS = {
     "batch_size": TRAINING_CONSTRAINTS["batch_size"],
     "patience": TRAINING_CONSTRAINTS["patience"],
     "validation_fraction": RATE | None,
+    "intervals": one_of("conformal") | None,
+    "calibration_fraction": RATE | None,
     "optimizer": TRAINING_CONSTRAINTS["optimizer"],
     "weight_decay": TRAINING_CONSTRAINTS["weight_decay"],
     "lr_schedule": TRAINING_CONSTRAINTS["lr_schedule"],

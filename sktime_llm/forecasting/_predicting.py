@@ -1,6 +1,6 @@
 """From a trained network and the most recent rows to forecasts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from sktime_llm.forecasting._checks import (
     check_forecasts,
     check_long_enough,
 )
+from sktime_llm.forecasting._conformal import Calibration, window_scale
 from sktime_llm.forecasting._horizon import cutoff_of, forecast_times
 from sktime_llm.forecasting._known import KnownSeries, LastObserved
 from sktime_llm.forecasting._saving import device_of
@@ -45,6 +46,65 @@ class Contexts(NamedTuple):
     last_observed: torch.Tensor | None
 
 
+class SeriesForecasts(NamedTuple):
+    """Forecasts of all known series, which become tables in the units of the data.
+
+    Attributes
+    ----------
+    scaled : Forecast
+        What the network says of every step up to the last one that is asked for.
+    contexts : Tensor of shape (series, context_length, channel)
+        What it said so from.
+    known : KnownSeries
+    steps : dict of key to array of int
+        Steps that are asked for, from 1 on.
+    times : list of pandas.Index
+        Their times.
+    """
+
+    scaled: Forecast
+    contexts: torch.Tensor
+    known: KnownSeries
+    steps: dict[Key, np.ndarray]
+    times: list[pd.Index]
+
+    def mean(self) -> pd.DataFrame:
+        """Return the point forecasts."""
+        return self._to_table(_to_numpy(self.scaled.mean), Scaling.undo)
+
+    def variance(self) -> pd.DataFrame | None:
+        """Return the variances, if the network forecasts them."""
+        if self.scaled.variance is None:
+            return None
+        values = _to_numpy(self.scaled.variance)
+        return self._to_table(values, lambda scaling, v: scaling.scale**2 * v)
+
+    def quantiles(
+        self, calibration: Calibration, levels: Sequence[float]
+    ) -> list[pd.DataFrame]:
+        """Return conformal quantiles, a table for each level."""
+        mean = _to_numpy(self.scaled.mean)
+        scale = window_scale(_to_numpy(self.contexts))
+        errors = calibration.quantiles(levels, mean.shape[1])
+        return [
+            self._to_table(mean + scale[:, None] * error, Scaling.undo)
+            for error in np.moveaxis(errors, -1, 0)
+        ]
+
+    def _to_table(
+        self, values: np.ndarray, undo: Callable[[Scaling, np.ndarray], np.ndarray]
+    ) -> pd.DataFrame:
+        parts = [
+            undo(self.known.scalings[key], one[series_steps - 1])
+            for one, (key, series_steps) in zip(values, self.steps.items(), strict=True)
+        ]
+        return to_frame(parts, list(self.steps), self.times, self.known.rows)
+
+
+def _to_numpy(values: torch.Tensor) -> np.ndarray:
+    return values.cpu().numpy().astype(np.float64)
+
+
 def forecast_series(
     network: ForecastNetwork,
     known: KnownSeries,
@@ -52,8 +112,8 @@ def forecast_series(
     *,
     batch_size: int,
     precision: str,
-) -> tuple[pd.DataFrame, pd.DataFrame | None]:
-    """Return means of all known series, and variances if the network forecasts them."""
+) -> SeriesForecasts:
+    """Forecast all known series."""
     steps, times = _horizons(known, fh)
     n_steps = max(int(each.max()) for each in steps.values())
     context = latest_contexts(network, known)
@@ -68,7 +128,7 @@ def forecast_series(
         last_observed=context.last_observed,
     )
     check_forecasts(forecasts.mean, context.values, network.prediction_length)
-    return _in_units_of_data(forecasts, known, steps, times)
+    return SeriesForecasts(forecasts, context.values, known, steps, times)
 
 
 def _horizons(
@@ -85,28 +145,6 @@ def _horizons(
         steps[key] = by_end[end][0]
         times.append(by_end[end][1])
     return steps, times
-
-
-def _in_units_of_data(
-    forecasts: Forecast,
-    known: KnownSeries,
-    steps: dict[Key, np.ndarray],
-    times: list[pd.Index],
-) -> tuple[pd.DataFrame, pd.DataFrame | None]:
-    def to_table(
-        values: torch.Tensor, undo: Callable[[Scaling, np.ndarray], np.ndarray]
-    ) -> pd.DataFrame:
-        rows = values.cpu().numpy().astype(np.float64)
-        parts = [
-            undo(known.scalings[key], one[series_steps - 1])
-            for one, (key, series_steps) in zip(rows, steps.items(), strict=True)
-        ]
-        return to_frame(parts, list(steps), times, known.rows)
-
-    mean = to_table(forecasts.mean, lambda scaling, rows: scaling.undo(rows))
-    if forecasts.variance is None:
-        return mean, None
-    return mean, to_table(forecasts.variance, lambda scaling, v: scaling.scale**2 * v)
 
 
 def latest_contexts(network: ForecastNetwork, known: KnownSeries) -> Contexts:

@@ -13,7 +13,7 @@ from sktime_llm.training.windows import WindowShape
 _CUSTOMARY_HORIZONS = {"Y": 6, "Q": 8, "M": 18, "W": 13, "D": 14, "B": 14, "h": 48}
 _OTHER_HORIZON = 24
 MIN_CONTEXT, MAX_CONTEXT = 24, 96
-DEFAULT_VALIDATION, MIN_VALIDATION_WINDOWS = 0.1, 32
+DEFAULT_SHARE, MIN_WINDOWS = 0.1, 32
 
 
 def choose_shape(
@@ -25,6 +25,7 @@ def choose_shape(
     longest_step: int | None,
     default_horizon: int = _OTHER_HORIZON,
     validation_fraction: float | None,
+    calibration_fraction: float | None = 0.0,
 ) -> WindowShape:
     """Choose the lengths of a window, given the lengths of the series.
 
@@ -43,7 +44,10 @@ def choose_shape(
     if prediction_length is None:
         wanted = longest_step or default_horizon
         prediction_length = max(1, min(wanted, longest // 4))
-    share = validation_share(n_rows, prediction_length, validation_fraction)
+    held_out = rows_to_hold_out(n_rows, prediction_length, calibration_fraction)
+    n_rows = [n - held for n, held in zip(n_rows, held_out, strict=True)]
+    longest = max(n_rows)
+    share = share_held_out(n_rows, prediction_length, validation_fraction)
     room = _room(longest, prediction_length, share)
     if context_length is None:
         context_length = default_context or min(
@@ -77,22 +81,38 @@ def customary_horizon(y: pd.DataFrame) -> int:
     return _CUSTOMARY_HORIZONS.get(name[of_business:], _OTHER_HORIZON)
 
 
-def validation_share(
-    n_rows: Sequence[int], prediction_length: int, validation_fraction: float | None
+def share_held_out(
+    n_rows: Sequence[int], prediction_length: int, fraction: float | None
 ) -> float:
-    """Return the share of every series, from its end, that is for validation.
+    """Return the share of every series, from its end, that is not trained on.
 
     None is a tenth where that makes at least 32 windows over all series, else nothing:
-    so few windows choose an epoch by chance, and a short series needs its last rows to
-    train on.
+    so few windows choose an epoch by chance, or calibrate no interval, and a short
+    series needs its last rows to train on.
     """
-    if validation_fraction is None:
+    if fraction is None:
         n_windows = sum(
-            max(0, round(DEFAULT_VALIDATION * n) - prediction_length + 1)
-            for n in n_rows
+            max(0, round(DEFAULT_SHARE * n) - prediction_length + 1) for n in n_rows
         )
-        return DEFAULT_VALIDATION if n_windows >= MIN_VALIDATION_WINDOWS else 0.0
-    return validation_fraction
+        return DEFAULT_SHARE if n_windows >= MIN_WINDOWS else 0.0
+    return fraction
+
+
+def rows_to_hold_out(
+    n_rows: Sequence[int], prediction_length: int, fraction: float | None
+) -> list[int]:
+    """Return how many rows at the end of each series are to calibrate intervals.
+
+    Those of one forecast at least; none of a series that is too short for both.
+    """
+    share = share_held_out(n_rows, prediction_length, fraction)
+    if not share:
+        return [0] * len(n_rows)
+    wanted = [max(prediction_length, round(share * n)) for n in n_rows]
+    return [
+        rows if n - rows > prediction_length else 0
+        for n, rows in zip(n_rows, wanted, strict=True)
+    ]
 
 
 def _room(longest: int, prediction_length: int, share: float) -> int:

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from sktime_llm.errors import ClippedParameterWarning, TrainingInterrupted
-from sktime_llm.forecasting._known import Extension
+from sktime_llm.forecasting._known import Extension, KnownSeries
 from sktime_llm.forecasting._saving import device_of
 from sktime_llm.forecasting._scaling import Scaling, common_scale
 from sktime_llm.forecasting._series import Key, lengths_of, pad_start
-from sktime_llm.forecasting._shape import validation_share
+from sktime_llm.forecasting._shape import share_held_out
 from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.training.config import TrainingConfig
 from sktime_llm.training.trainer import train
@@ -75,7 +75,7 @@ def split_in_time(
     validation_fraction: float | None,
 ) -> SeriesSplit:
     """Split series; do not validate where either part would have no window."""
-    share = validation_share(
+    share = share_held_out(
         lengths_of(series), shape.prediction_length, validation_fraction
     )
     padded = {key: pad_start(values, shape.total) for key, values in series.items()}
@@ -134,31 +134,75 @@ def train_on_new(
     network: ForecastNetwork, extension: Extension, config: TrainingConfig
 ) -> TrainingResult:
     """Train a network in place on the windows that end in new rows, if any do."""
-    known, shape = extension.known, shape_of(network)
-    scaled = [
-        pad_start(known.scalings[key].apply(values), shape.total)
-        for key, values in extension.series.items()
-    ]
-    starts = [
-        with_target(values, _last_starts(len(values), new, shape), shape)
-        for values, new in zip(scaled, extension.n_new, strict=True)
-    ]
-    if not any(map(len, starts)):
+    windows = new_windows(network, extension)
+    if windows is None:
         return TrainingResult(pd.DataFrame())
+    return _train(network, windows, None, config, stage="update")
+
+
+def new_windows(network: ForecastNetwork, extension: Extension) -> Windows | None:
+    """Return the windows that end in new rows, if any do."""
+    known, shape = extension.known, shape_of(network)
+    starts = {
+        key: _last_starts(max(len(values), shape.total), new, shape)
+        for (key, values), new in zip(
+            extension.series.items(), extension.n_new, strict=True
+        )
+    }
+    firsts = dict(zip(extension.series, extension.first_observed, strict=True))
+    return windows_of(network, extension.series, starts, known, firsts)
+
+
+def held_out_windows(
+    network: ForecastNetwork,
+    series: Mapping[Key, np.ndarray],
+    n_held_out: Mapping[Key, int],
+    known: KnownSeries,
+) -> Windows | None:
+    """Return the windows whose targets are in the last rows of series, if any are."""
+    shape = shape_of(network)
+    starts = {
+        key: _last_starts(
+            max(len(values), shape.total),
+            n_held_out[key] - shape.prediction_length + 1,
+            shape,
+        )
+        for key, values in series.items()
+        if n_held_out[key]
+    }
+    held_out = {key: series[key] for key in starts}
+    return windows_of(network, held_out, starts, known)
+
+
+def windows_of(
+    network: ForecastNetwork,
+    series: Mapping[Key, np.ndarray],
+    starts: Mapping[Key, np.ndarray],
+    known: KnownSeries,
+    first_observed: Mapping[Key, np.ndarray | None] | None = None,
+) -> Windows | None:
+    """Return windows of known series, given where they start once padded, if any."""
+    shape, firsts = shape_of(network), first_observed or {}
+    scaled = {
+        key: pad_start(known.scalings[key].apply(values), shape.total)
+        for key, values in series.items()
+    }
+    with_targets = [with_target(scaled[key], starts[key], shape) for key in series]
+    if not any(map(len, with_targets)):
+        return None
+    observed = (firsts.get(key) for key in series)
     (windows,) = stack_windows(
-        scaled,
-        [starts],
+        list(scaled.values()),
+        [with_targets],
         shape,
         device_of(network),
-        [known.numbers[key] for key in extension.series],
+        [known.numbers[key] for key in series],
         [
             None if first is None else known.scalings[key].apply(first)
-            for key, first in zip(
-                extension.series, extension.first_observed, strict=True
-            )
+            for key, first in zip(series, observed, strict=True)
         ],
     )
-    return _train(network, windows, None, config, stage="update")
+    return windows
 
 
 def _train(

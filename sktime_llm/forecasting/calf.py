@@ -120,6 +120,13 @@ class CALFForecaster(BaseLLMForecaster):
         Share of each series, from its end, that chooses the best epoch instead of being
         trained on; at least `prediction_length` rows. 0 keeps the last epoch. None uses
         0.1 if that gives at least 32 validation windows over all series, else 0.
+    intervals : {"conformal"} or None, default="conformal"
+        How `predict_interval` and the like get their bounds: from errors on rows that
+        are held out (split conformal prediction), or not at all, which trains on these.
+    calibration_fraction : float, optional
+        Share of each series, from its end, that calibrates the intervals instead of
+        being trained or validated on; at least `prediction_length` rows. None uses 0.1
+        if that gives at least 32 windows over all series, else 0: no intervals.
     optimizer : {"adam", "adamw"}, default="adam"
         Optimizer.
     weight_decay : float, default=0.0
@@ -244,6 +251,8 @@ class CALFForecaster(BaseLLMForecaster):
         batch_size: int | None = None,
         patience: int | None = 10,
         validation_fraction: float | None = None,
+        intervals: str | None = "conformal",
+        calibration_fraction: float | None = None,
         optimizer: str = "adam",
         weight_decay: float = 0.0,
         lr_schedule: str = "cosine",
@@ -285,6 +294,8 @@ class CALFForecaster(BaseLLMForecaster):
         self.batch_size = batch_size
         self.patience = patience
         self.validation_fraction = validation_fraction
+        self.intervals = intervals
+        self.calibration_fraction = calibration_fraction
         self.optimizer = optimizer
         self.weight_decay = weight_decay
         self.lr_schedule = lr_schedule

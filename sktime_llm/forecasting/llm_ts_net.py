@@ -128,6 +128,13 @@ class LLMTSNetForecaster(BaseLLMForecaster):
         Share of each series, from its end, that chooses the best epoch instead of being
         trained on; at least `prediction_length` rows. 0 keeps the last epoch. None uses
         0.1 if that gives at least 32 validation windows over all series, else 0.
+    intervals : {"conformal"} or None, default="conformal"
+        How `predict_interval` and the like get their bounds: from errors on rows that
+        are held out (split conformal prediction), or not at all, which trains on these.
+    calibration_fraction : float, optional
+        Share of each series, from its end, that calibrates the intervals instead of
+        being trained or validated on; at least `prediction_length` rows. None uses 0.1
+        if that gives at least 32 windows over all series, else 0: no intervals.
     optimizer : {"adam", "adamw"}, default="adam"
         Optimizer.
     weight_decay : float, default=0.0
@@ -261,6 +268,8 @@ class LLMTSNetForecaster(BaseLLMForecaster):
         batch_size: int | None = None,
         patience: int | None = 10,
         validation_fraction: float | None = None,
+        intervals: str | None = "conformal",
+        calibration_fraction: float | None = None,
         optimizer: str = "adam",
         weight_decay: float = 0.0,
         lr_schedule: str = "cosine",
@@ -308,6 +317,8 @@ class LLMTSNetForecaster(BaseLLMForecaster):
         self.batch_size = batch_size
         self.patience = patience
         self.validation_fraction = validation_fraction
+        self.intervals = intervals
+        self.calibration_fraction = calibration_fraction
         self.optimizer = optimizer
         self.weight_decay = weight_decay
         self.lr_schedule = lr_schedule
@@ -322,10 +333,6 @@ class LLMTSNetForecaster(BaseLLMForecaster):
         self.precision = precision
         self.verbose = verbose
         super().__init__()
-
-    def __dynamic_tags__(self) -> None:
-        """Only a forecaster of uncertainty gives intervals."""
-        self.set_tags(**{"capability:pred_int": bool(self.uncertainty)})
 
     def _validation_loss(self) -> str:
         return NLL if self.uncertainty else self.task_loss

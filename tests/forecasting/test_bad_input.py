@@ -14,7 +14,6 @@ from sktime_llm.errors import (
     DivergingForecastWarning,
     ForecastDivergedError,
     InputError,
-    NoIntervalsError,
     OutlierWarning,
     SeriesTooShortError,
     ShortSeriesWarning,
@@ -387,13 +386,6 @@ def test_covariates_that_are_not_used_are_told_of(make):
     with pytest.warns(UnusedCovariatesWarning, match=r"does not use X.*'temperature'"):
         forecaster = make(max_epochs=1).fit(y[:50], X=X[:50])
     forecaster.update(y[50:], X=X[50:], update_params=False).predict(fh=[1])
-
-
-@pytest.mark.parametrize("method", ["interval", "quantiles", "var", "proba"])
-def test_where_there_are_no_intervals_it_is_said_what_to_do(make, method):
-    forecaster = make(max_epochs=1).fit(make_series())
-    with pytest.raises(NoIntervalsError, match=r"uncertainty=True.*Conformal"):
-        getattr(forecaster, f"predict_{method}")(fh=[1])
 
 
 def test_periods_and_datetimes_do_not_mix(make):

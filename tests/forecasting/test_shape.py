@@ -5,7 +5,7 @@ from sktime_llm.errors import ClippedParameterWarning, SeriesTooShortError
 from sktime_llm.forecasting._shape import (
     choose_shape,
     customary_horizon,
-    validation_share,
+    share_held_out,
 )
 from sktime_llm.training.windows import WindowShape, n_training_rows
 
@@ -76,12 +76,12 @@ def test_a_clipped_context_leaves_windows_to_train_and_to_validate(n_rows):
     ],
 )
 def test_who_is_validated(longest, given, share):
-    assert validation_share([longest], 11, given) == share
+    assert share_held_out([longest], 11, given) == share
 
 
 def test_the_windows_of_a_panel_count_together():
-    assert validation_share([200] * 50, 12, None) == 0.1
-    assert validation_share([200] * 2, 12, None) == 0.0
+    assert share_held_out([200] * 50, 12, None) == 0.1
+    assert share_held_out([200] * 2, 12, None) == 0.0
 
 
 def test_nothing_fits():

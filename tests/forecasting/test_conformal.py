@@ -1,0 +1,94 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from sktime_llm import CALFForecaster, LLMTSNetForecaster
+from sktime_llm.errors import NoIntervalsError
+from sktime_llm.forecasting._conformal import FLOOR, Calibration, window_scale
+
+
+@pytest.mark.parametrize("n", [9, 10, 19, 100])
+@pytest.mark.parametrize("coverage", [0.5, 0.8])
+def test_new_errors_are_covered_as_often_as_promised(n, coverage):
+    rng = np.random.default_rng(0)
+    covered = []
+    for _ in range(3000):
+        errors, new = rng.exponential(size=(n, 1, 1)), rng.exponential()
+        levels = [(1 - coverage) / 2, (1 + coverage) / 2]
+        low, high = Calibration(errors).quantiles(levels, 1)[0, 0]
+        covered.append(low <= new <= high)
+    assert coverage - 0.02 <= np.mean(covered) <= coverage + 2 / (n + 1) + 0.02
+
+
+def test_ranks_are_exact_in_spite_of_rounding():
+    errors = np.arange(1.0, 10.0)[:, None, None]  # 1 to 9
+    levels = [0.1, 0.3, 0.5, 0.7, 0.9]
+    expected = [1.0, 3.0, 5.0, 7.0, 9.0]
+    assert Calibration(errors).quantiles(levels, 1)[0, 0].tolist() == expected
+    between = [0.25, 0.75]  # ranks 2.5 and 7.5, rounded outward
+    assert Calibration(errors).quantiles(between, 1)[0, 0].tolist() == [2.0, 8.0]
+
+
+def test_missing_truth_does_not_count():
+    errors = np.random.default_rng(0).normal(size=(30, 2, 1))
+    errors[20:, 1] = np.nan
+    found = Calibration(errors).quantiles([0.1, 0.9], 2)
+    few = Calibration(errors[:20, 1:]).quantiles([0.1, 0.9], 1)
+    np.testing.assert_array_equal(found[1], few[0])
+
+
+def test_beyond_the_calibrated_steps_errors_grow_as_of_a_random_walk():
+    errors = np.random.default_rng(0).normal(size=(50, 4, 2))
+    found = Calibration(errors).quantiles([0.2, 0.8], 16)
+    np.testing.assert_allclose(found[15], 2 * found[3])
+    np.testing.assert_array_equal(
+        found[:4], Calibration(errors).quantiles([0.2, 0.8], 4)
+    )
+
+
+def test_as_many_windows_as_a_level_needs():
+    errors = np.zeros((19, 1, 1))
+    Calibration(errors).quantiles([0.05, 0.95], 1)
+    with pytest.raises(NoIntervalsError, match=r"Got 18 windows .* needs 19"):
+        Calibration(errors[1:]).quantiles([0.05, 0.95], 1)
+
+
+def test_newer_errors_replace_the_oldest():
+    calibration = Calibration(np.arange(5.0)[:, None, None])
+    newer = calibration.with_errors(np.array([7.0, 8.0])[:, None, None])
+    assert newer.errors.ravel().tolist() == [2.0, 3.0, 4.0, 7.0, 8.0]
+
+
+def test_scale_of_a_window_is_its_deviation_without_gaps():
+    contexts = np.array([[1.0, 1.0, 1.0], [0.0, np.nan, 2.0]])[:, :, None]
+    found = window_scale(contexts).ravel()
+    np.testing.assert_allclose(found, [FLOOR, np.sqrt(1 + FLOOR**2)])
+
+
+@pytest.mark.parametrize(
+    "forecaster_class", [CALFForecaster, LLMTSNetForecaster], ids=["calf", "llm-ts-net"]
+)
+def test_coverage_and_width_follow_the_window(forecaster_class):
+    rng = np.random.default_rng(0)
+    t = np.arange(2600)
+    loud = np.where((t // 100) % 2, 1.0, 0.2)  # calm and loud stretches
+    y = pd.Series(loud * rng.standard_normal(2600))
+    forecaster = forecaster_class(
+        backbone="tiny-random",
+        context_length=24,
+        prediction_length=2,
+        max_epochs=1,
+        calibration_fraction=0.4,
+        random_state=0,
+        verbose=0,
+    ).fit(y[:2000])
+    covered, widths = [], []
+    for end in range(2007, 2600, 7):
+        forecaster.update(y[end - 7 : end], update_params=False)
+        interval = forecaster.predict_interval([1], coverage=0.8).to_numpy()[0]
+        covered.append(interval[0] <= y[end] <= interval[1])
+        if end % 100 >= 40:
+            widths.append((loud[end], interval[1] - interval[0]))
+    widths = pd.DataFrame(widths).groupby(0)[1].mean()
+    assert widths[1.0] > 2 * widths[0.2]
+    assert 0.7 <= np.mean(covered) <= 0.9
