@@ -100,6 +100,7 @@ def make_forecaster(args, horizon: int, seed: int, forecaster_class, own: dict):
         backbone=args.backbone,
         context_length=args.horizons_of_context * horizon,
         prediction_length=horizon,
+        intervals=None,
         max_epochs=args.epochs,
         cosine_epochs=args.epochs,
         learning_rate=args.learning_rate,

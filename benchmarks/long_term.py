@@ -125,6 +125,7 @@ def make_forecaster(args: argparse.Namespace, horizon: int, fraction: float):
         prediction_length=horizon,
         backbone=args.backbone,
         backbone_mode=args.backbone_mode,
+        intervals=None,
         max_epochs=args.epochs,
         patience=10,
         validation_fraction=fraction,

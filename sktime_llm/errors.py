@@ -11,6 +11,10 @@ class ClippedParameterWarning(SktimeLLMWarning):
     """A parameter does not fit the data or the backbone, and was clipped."""
 
 
+class FewWindowsWarning(SktimeLLMWarning):
+    """Intervals are calibrated on too few windows for a level."""
+
+
 class ShortSeriesWarning(SktimeLLMWarning):
     """Some of the series are shorter than a window, and were padded at their start."""
 

@@ -111,8 +111,9 @@ def _add_forecast_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         type=_percent,
         metavar="PERCENT",
-        help="levels of the intervals; without a number no intervals (default: 80 95 "
-        "if the method has intervals; llm-ts-net has them if levels are given)",
+        help="levels of the intervals; without a number no intervals (default: 80 95, "
+        "but none of calf, balm-tsf and llm-ts-net; if levels are given, calf and "
+        "balm-tsf hold out a fifth of the rows for them)",
     )
     add("--save", type=Path, metavar="DIR", help="keep the fitted forecaster in DIR")
     add(

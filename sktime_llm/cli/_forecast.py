@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sktime.forecasting.base import BaseForecaster
 
 _DEFAULT_METHOD, _DEFAULT_LEVELS = "calf", [80.0, 95.0]
+_CALIBRATION_FRACTION = 0.2
 _STDOUT = Path("-")
 # What --save writes, and --load reads.
 _FORECASTER, _RECENT = "forecaster.zip", "recent.pkl"
@@ -96,9 +97,7 @@ def _fit(
     make = forecaster_maker(options, [method])
     dataset = read_dataset(options, make)
     forecaster = make(dataset.seasonal_period)[method]
-    if options.levels and "uncertainty" in forecaster.get_params():
-        forecaster.set_params(uncertainty=True)
-    _levels(forecaster, options)
+    _prepare_intervals(forecaster, options)
     progress(0, 1, f"{dataset.name}: {method}")
     with library_warnings_off():
         forecaster.fit(dataset.y, fh=range(1, dataset.horizon + 1))
@@ -112,13 +111,27 @@ def _fit(
     return forecaster, recent, dataset.name
 
 
+def _prepare_intervals(
+    forecaster: "BaseForecaster", options: argparse.Namespace
+) -> None:
+    """Let a language model hold rows out only for intervals that are asked for."""
+    parameters = forecaster.get_params()
+    if options.levels and "uncertainty" in parameters:
+        forecaster.set_params(uncertainty=True)
+    elif options.levels and "intervals" in parameters:
+        forecaster.set_params(calibration_fraction=_CALIBRATION_FRACTION)
+    elif "intervals" in parameters:
+        forecaster.set_params(intervals=None)
+    _levels(forecaster, options)
+
+
 def _levels(forecaster: "BaseForecaster", options: argparse.Namespace) -> list[float]:
     """Return the levels of the intervals, in percent."""
     has_intervals = forecaster.get_tag("capability:pred_int")
     if options.levels and not has_intervals:
         raise InputError(
             f"Got --levels, but {type(forecaster).__name__} gives no intervals. Leave "
-            f"--levels out, or choose another --method, such as llm-ts-net or auto-ets."
+            f"--levels out, or choose another --method, such as calf or auto-ets."
         )
     default = _DEFAULT_LEVELS if has_intervals else []
     return default if options.levels is None else sorted(set(options.levels))

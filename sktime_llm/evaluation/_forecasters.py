@@ -122,7 +122,8 @@ def _make(name: str, seasonal_period: int, options: dict[str, Any]) -> "BaseFore
     if name in _LANGUAGE_MODELS:
         class_name, mode = _LANGUAGE_MODELS[name]
         make = getattr(importlib.import_module("sktime_llm"), class_name)
-        return make(backbone_mode=mode, **options)
+        # nothing is held out for intervals, which a comparison does not show
+        return make(backbone_mode=mode, intervals=None, **options)
     if name in _STATISTICAL:
         return _make_statistical(name, seasonal_period)
     from sktime.forecasting.naive import NaiveForecaster

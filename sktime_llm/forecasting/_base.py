@@ -159,7 +159,8 @@ class BaseLLMForecaster(SktimeForecaster):
         )
 
     def _calibration_fraction(self) -> float | None:
-        return None if self.intervals is None else self.calibration_fraction
+        calibrates = self.intervals == "conformal" and not self._has_variance()
+        return self.calibration_fraction if calibrates else 0.0
 
     def _rows_to_hold_out(
         self, series: Mapping[Key, np.ndarray], network: ForecastNetwork

@@ -35,12 +35,18 @@ _SMALL = {
     "verbose": 0,
 }
 TEST_PARAMS = (
-    {**_SMALL, "backbone": "tiny-random", "validation_fraction": 0.0},
+    {
+        **_SMALL,
+        "backbone": "tiny-random",
+        "validation_fraction": 0.0,
+        "calibration_fraction": 0.3,
+    },
     {
         **_SMALL,
         "backbone": "tiny-random-decoder",
         "lora_rank": 2,
         "feature_loss_weight": 0.0,
+        "calibration_fraction": 0.3,
         "steps_per_epoch": 2,
         "fine_tune_epochs": 1,
     },

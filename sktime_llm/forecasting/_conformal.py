@@ -8,18 +8,19 @@ a correction each; the scale is that of J. Lei et al. (2018), Distribution-free
 predictive inference for regression, arXiv 1604.04173.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from sktime_llm.errors import NoIntervalsError
+from sktime_llm.errors import FewWindowsWarning
 from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.training.rollout import roll_forward
 from sktime_llm.training.windows import Windows
 
-MAX_WINDOWS = 1000
+MIN_WINDOWS, MAX_WINDOWS, MAX_ERRORS = 40, 1000, 1_000_000
 _ROUNDING = 1e-9
 FLOOR = 0.1
 """Scale of a constant window, as a share of the deviation of its series."""
@@ -56,28 +57,29 @@ class Calibration:
         calibrated steps, errors grow by the square root of the step, as in a random
         walk.
 
-        Raises
-        ------
-        NoIntervalsError
-            If there are too few windows for a level.
+        Where there are too few windows for a level, a warning says which coverage the
+        furthest errors have.
         """
         ordered = np.sort(self.errors, axis=0)  # NaN last
         n = np.isfinite(self.errors).sum(axis=0)
-        self._check_enough(int(n.min()) if n.size else 0, levels)
+        self._warn_of_few(int(n.min()), levels)
         known = np.stack([_at_level(ordered, n, level) for level in levels], axis=-1)
         steps = np.arange(1, n_steps + 1)
         growth = np.sqrt(np.maximum(steps / len(known), 1.0))
         last = np.minimum(steps, len(known)) - 1
         return known[last] * growth[:, None, None]
 
-    def _check_enough(self, n: int, levels: Sequence[float]) -> None:
+    def _warn_of_few(self, n: int, levels: Sequence[float]) -> None:
         furthest = min(min(level, 1 - level) for level in levels)
         needed = int(np.ceil(1 / furthest - _ROUNDING)) - 1
         if n < needed:
-            raise NoIntervalsError(
-                f"Got {n} windows to calibrate intervals on, but the quantile "
-                f"{furthest:.3g} (and {1 - furthest:.3g}) needs {needed}. Ask for a "
-                "lower coverage, or set a larger calibration_fraction."
+            warnings.warn(
+                f"The quantiles {furthest:.3g} and {1 - furthest:.3g} need {needed} "
+                f"windows to calibrate on, but there are {n}: the furthest errors are "
+                f"taken, between which {max(0, n - 1) / (n + 1):.0%} are expected. Set "
+                "a larger calibration_fraction, or ask for a lower coverage.",
+                FewWindowsWarning,
+                stacklevel=2,
             )
 
 
@@ -106,12 +108,14 @@ def errors_of(
 ) -> np.ndarray:
     """Return the errors of a network on windows, (window, step, channel).
 
-    Of more than 1,000 windows, 1,000 at equal distances count.
+    Of many windows, 1,000 at equal distances count, or as many as have a million errors
+    where a forecast has many values; at least 40, for 95 %.
     """
     n_steps = network.prediction_length
     if windows is None:
         return np.zeros((0, n_steps, 0))
-    n = min(len(windows), MAX_WINDOWS)
+    room = MAX_ERRORS // (n_steps * windows.n_channels)
+    n = min(len(windows), max(MIN_WINDOWS, min(room, MAX_WINDOWS)))
     which = torch.linspace(0, len(windows) - 1, n).round().long()
     which = which.to(windows.starts.device)
     context, target = windows.gather(which)
@@ -125,7 +129,7 @@ def errors_of(
         series=features["series"],
         last_observed=features.get("last_observed"),
     )
-    errors = (target - forecast.mean).cpu().numpy().astype(np.float64)
+    errors = (target - forecast.mean).cpu().numpy()
     return errors / window_scale(context.cpu().numpy())[:, None]
 
 

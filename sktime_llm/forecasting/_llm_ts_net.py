@@ -87,11 +87,17 @@ _SMALL = {
     "verbose": 0,
 }
 TEST_PARAMS = (
-    {**_SMALL, "backbone": "tiny-random", "validation_fraction": 0.0},
+    {
+        **_SMALL,
+        "backbone": "tiny-random",
+        "validation_fraction": 0.0,
+        "calibration_fraction": 0.3,
+    },
     {
         **_SMALL,
         "backbone": "tiny-random-decoder",
         "uncertainty": True,
+        "calibration_fraction": 0.3,
         "steps_per_epoch": 2,
         "fine_tune_epochs": 1,
     },

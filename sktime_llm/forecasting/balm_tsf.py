@@ -385,11 +385,17 @@ class BALMTSFForecaster(BaseLLMForecaster):
             "verbose": 0,
         }
         return [
-            {**small, "backbone": "tiny-random", "validation_fraction": 0.0},
+            {
+                **small,
+                "backbone": "tiny-random",
+                "validation_fraction": 0.0,
+                "calibration_fraction": 0.3,
+            },
             {
                 **small,
                 "backbone": "tiny-random-decoder",
                 "prompt_order": "prompts-first",
+                "calibration_fraction": 0.3,
                 "steps_per_epoch": 2,
                 "fine_tune_epochs": 1,
             },

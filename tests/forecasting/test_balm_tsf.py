@@ -400,6 +400,7 @@ def test_saved_are_the_trained_weights_only(order, tmp_path):
     with torch.random.fork_rng(devices=[]):
         AutoModel.from_config(config).save_pretrained(tmp_path)
     settings, sizes = {"backbone": str(tmp_path), "prompt_order": order}, {}
+    settings["intervals"] = None
     for n_rows, gigabytes in [(60, 0.0), (60, 2.0), (400, 2.0)]:
         forecaster = make(text_cache_gigabytes=gigabytes, **settings)
         forecaster.fit(make_series(n_rows)).save(tmp_path / "saved")
