@@ -557,6 +557,15 @@ def test_forecast_of_hierarchies_variates_and_missing_rows(run, sales):
     assert (table["forecast"] < table["upper_50"]).all()
 
 
+@pytest.mark.parametrize("method", ["calf", "balm-tsf"])
+def test_levels_let_a_language_model_calibrate_intervals(run, panel, method):
+    small = ["--method", method, "--backbone", "tiny-random", "--max-epochs", "1"]
+    assert run(*panel, *small, "--quiet", "--no-plot", "--levels", "50")[0] == 0
+    table = pd.read_csv("forecast.csv")
+    assert (table["lower_50"] < table["forecast"]).all()
+    assert (table["forecast"] < table["upper_50"]).all()
+
+
 @pytest.mark.parametrize("method", ["naive", "calf"])
 def test_a_saved_forecaster_forecasts_the_same_in_another_process(run, panel, method):
     fast = {"naive": [], "calf": ["--backbone", "tiny-random", "--max-epochs", "1"]}
@@ -587,10 +596,6 @@ def test_a_saved_forecaster_forecasts_the_same_in_another_process(run, panel, me
         (["FILE"], ["--time-column"]),
         (["FILE", "--output", "a.xlsx"], ["'.xlsx'", ".parquet, or -"]),
         (["FILE", "--time-column", "date", "--method", "x"], ["'x'", "auto-ets"]),
-        (
-            ["FILE", "--time-column", "date", "--id-column", "store", "--levels", "9"],
-            ["--levels", "CALFForecaster", "auto-ets"],
-        ),
         (["STEPS", "--time-column", "step"], ["no season", "--horizon"]),
     ],
 )

@@ -114,14 +114,13 @@ def _fit(
 def _prepare_intervals(
     forecaster: "BaseForecaster", options: argparse.Namespace
 ) -> None:
-    """Let a language model hold rows out only for intervals that are asked for."""
+    """Let a language model, which is made without intervals, have those asked for."""
     parameters = forecaster.get_params()
     if options.levels and "uncertainty" in parameters:
         forecaster.set_params(uncertainty=True)
     elif options.levels and "intervals" in parameters:
-        forecaster.set_params(calibration_fraction=_CALIBRATION_FRACTION)
-    elif "intervals" in parameters:
-        forecaster.set_params(intervals=None)
+        share = _CALIBRATION_FRACTION
+        forecaster.set_params(intervals="conformal", calibration_fraction=share)
     _levels(forecaster, options)
 
 

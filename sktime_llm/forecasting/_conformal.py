@@ -1,11 +1,9 @@
-"""Conformal intervals: quantiles of errors on windows that nothing was fitted to.
+"""Conformal intervals: how far off forecasts were where nothing was fitted.
 
-Split conformal prediction by signed errors, for each step and variate by itself, over
+Split conformal prediction by absolute errors, for each step and variate by itself, over
 the windows of all series together. Errors are relative to the scale of their window,
-so that calm windows get narrow intervals. Source: Y. Romano, E. Patterson and E.
-Candès (2019), Conformalized quantile regression, arXiv 1905.03222, for both bounds with
-a correction each; the scale is that of J. Lei et al. (2018), Distribution-free
-predictive inference for regression, arXiv 1604.04173.
+so that calm windows get narrow intervals. Source: J. Lei et al. (2018),
+Distribution-free predictive inference for regression, arXiv 1604.04173, section 5.2.
 """
 
 import warnings
@@ -53,50 +51,40 @@ class Calibration:
     def quantiles(self, levels: Sequence[float], n_steps: int) -> np.ndarray:
         """Return quantiles of shape (step, channel, level), which never cross.
 
-        Bounds are at ranks that cover a level even for few windows. Beyond the
-        calibrated steps, errors grow by the square root of the step, as in a random
-        walk.
-
-        Where there are too few windows for a level, a warning says which coverage the
-        furthest errors have.
+        An interval is at the rank that covers its share even for few windows. Beyond
+        the calibrated steps, errors grow by the square root of the step, as in a random
+        walk. Where there are too few windows for a level, a warning says which coverage
+        the largest errors have.
         """
-        ordered = np.sort(self.errors, axis=0)  # NaN last
+        coverages = np.abs(2 * np.asarray(levels) - 1)
+        sizes = np.sort(np.abs(self.errors), axis=0)  # NaN last
         n = np.isfinite(self.errors).sum(axis=0)
-        self._warn_of_few(int(n.min()), levels)
-        known = np.stack([_at_level(ordered, n, level) for level in levels], axis=-1)
+        _warn_of_few(int(n.min()), float(coverages.max()))
+        known = np.stack([_covering(sizes, n, one) for one in coverages], axis=-1)
         steps = np.arange(1, n_steps + 1)
         growth = np.sqrt(np.maximum(steps / len(known), 1.0))
         last = np.minimum(steps, len(known)) - 1
-        return known[last] * growth[:, None, None]
-
-    def _warn_of_few(self, n: int, levels: Sequence[float]) -> None:
-        furthest = min(min(level, 1 - level) for level in levels)
-        needed = int(np.ceil(1 / furthest - _ROUNDING)) - 1
-        if n < needed:
-            warnings.warn(
-                f"The quantiles {furthest:.3g} and {1 - furthest:.3g} need {needed} "
-                f"windows to calibrate on, but there are {n}: the furthest errors are "
-                f"taken, between which {max(0, n - 1) / (n + 1):.0%} are expected. Set "
-                "a larger calibration_fraction, or ask for a lower coverage.",
-                FewWindowsWarning,
-                stacklevel=2,
-            )
+        return known[last] * growth[:, None, None] * np.sign(np.asarray(levels) - 0.5)
 
 
-def _at_level(ordered: np.ndarray, n: np.ndarray, level: float) -> np.ndarray:
-    """Take the order statistic of (window, ...) that covers a level of n windows."""
-    rank = level * (n + 1)
-    inner = np.floor(rank + _ROUNDING), np.ceil(rank - _ROUNDING)
-    low, high = (
-        np.take_along_axis(ordered, _index(side, n)[None], axis=0)[0] for side in inner
-    )
-    if level == 0.5:
-        return (low + high) / 2
-    return low if level < 0.5 else high
+def _warn_of_few(n: int, coverage: float) -> None:
+    needed = int(np.ceil(1 / (1 - coverage) - _ROUNDING)) - 1
+    if n < needed:
+        warnings.warn(
+            f"A coverage of {coverage:.3g} needs {needed} windows to calibrate on, but "
+            f"there are {n}: the largest errors are taken, which cover "
+            f"{n / (n + 1):.0%}. Set a larger calibration_fraction, or ask for a lower "
+            "coverage.",
+            FewWindowsWarning,
+            stacklevel=2,
+        )
 
 
-def _index(rank: np.ndarray, n: np.ndarray) -> np.ndarray:
-    return np.clip(rank.astype(np.int64), 1, n) - 1
+def _covering(sizes: np.ndarray, n: np.ndarray, coverage: float) -> np.ndarray:
+    """Take the order statistic of sorted (window, ...) that covers a share of n."""
+    rank = np.ceil(coverage * (n + 1) - _ROUNDING).astype(np.int64)
+    index = np.clip(rank, 1, np.maximum(n, 1)) - 1
+    return np.take_along_axis(sizes, index[None], axis=0)[0]
 
 
 def errors_of(

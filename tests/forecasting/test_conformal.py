@@ -21,12 +21,12 @@ def test_new_errors_are_covered_as_often_as_promised(n, coverage):
 
 
 def test_ranks_are_exact_in_spite_of_rounding():
-    errors = np.arange(1.0, 10.0)[:, None, None]  # 1 to 9
-    levels = [0.1, 0.3, 0.5, 0.7, 0.9]
-    expected = [1.0, 3.0, 5.0, 7.0, 9.0]
+    errors = np.array([1, -2, 3, -4, 5, -6, 7, -8, 9.0])[:, None, None]
+    levels = [0.05, 0.15, 0.35, 0.5, 0.65, 0.85, 0.95]  # 90, 70 and 30 % of 10 ranks
+    expected = [-9.0, -7.0, -3.0, 0.0, 3.0, 7.0, 9.0]
     assert Calibration(errors).quantiles(levels, 1)[0, 0].tolist() == expected
-    between = [0.25, 0.75]  # ranks 2.5 and 7.5, rounded outward
-    assert Calibration(errors).quantiles(between, 1)[0, 0].tolist() == [2.0, 8.0]
+    between = [0.375, 0.625]  # 25 %, rank 2.5
+    assert Calibration(errors).quantiles(between, 1)[0, 0].tolist() == [-3.0, 3.0]
 
 
 def test_missing_truth_does_not_count():
@@ -47,9 +47,11 @@ def test_beyond_the_calibrated_steps_errors_grow_as_of_a_random_walk():
 
 
 def test_as_many_windows_as_a_level_needs():
-    errors = np.zeros((19, 1, 1))
+    errors = np.ones((9, 1, 1))
     Calibration(errors).quantiles([0.05, 0.95], 1)
-    with pytest.warns(FewWindowsWarning, match=r"need 19 .* are 18: .* 89% are expec"):
+    with pytest.warns(
+        FewWindowsWarning, match=r"of 0\.9 needs 9 .* are 8: .* cover 89%"
+    ):
         Calibration(errors[1:]).quantiles([0.05, 0.95], 1)
 
 

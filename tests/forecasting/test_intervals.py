@@ -93,7 +93,7 @@ class TestForecasters:
     def test_too_few_windows_for_a_level(self, make):
         forecaster = make(**HELD_OUT).fit(make_series(60))  # 18 rows, 16 windows
         forecaster.predict_interval([1], coverage=0.8)
-        with pytest.warns(FewWindowsWarning, match="need 199 windows .* there are 16"):
+        with pytest.warns(FewWindowsWarning, match="needs 99 windows .* there are 16"):
             lower, upper = bounds(forecaster, [1], [0.99])
         assert (lower < upper).all(axis=None)
 
