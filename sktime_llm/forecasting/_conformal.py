@@ -102,7 +102,8 @@ def errors_of(
     n_steps = network.prediction_length
     if windows is None:
         return np.zeros((0, n_steps, 0))
-    room = MAX_ERRORS // (n_steps * windows.n_channels)
+    one_target = windows.gather(torch.zeros_like(windows.starts[:1]))[1]
+    room = MAX_ERRORS // one_target.numel()
     n = min(len(windows), max(MIN_WINDOWS, min(room, MAX_WINDOWS)))
     which = torch.linspace(0, len(windows) - 1, n).round().long()
     which = which.to(windows.starts.device)
