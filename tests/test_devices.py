@@ -13,20 +13,20 @@ from sktime_llm.errors import DeviceNotAvailableError, InputError
 CPU = torch.device("cpu")
 
 
-def test_auto_takes_the_cpu_where_there_is_nothing_else(monkeypatch):
-    monkeypatch.setattr(devices, "_count", lambda kind: int(kind == "cpu"))
-    assert resolve_device("auto") == CPU
-
-
-def test_auto_prefers_cuda(monkeypatch):
-    monkeypatch.setattr(devices, "_count", lambda kind: 1)
-    assert resolve_device("auto").type == "cuda"
-
-
-def test_auto_takes_the_gpu_of_the_process(monkeypatch):
-    monkeypatch.setattr(devices, "_count", lambda kind: 2)
-    monkeypatch.setenv("LOCAL_RANK", "1")
-    assert resolve_device("auto") == torch.device("cuda", 1)
+@pytest.mark.parametrize(
+    ("present", "rank", "expected"),
+    [
+        (["cpu"], "", "cpu"),
+        (["cpu"], "1", "cpu"),
+        (["mps", "cpu"], "", "mps"),
+        (["cuda", "mps", "cpu"], "", "cuda"),
+        (["cuda", "mps", "cpu"], "1", "cuda:1"),
+    ],
+)
+def test_auto_takes_the_best_there_is(present, rank, expected, monkeypatch):
+    monkeypatch.setattr(devices, "_count", lambda kind: 2 * (kind in present))
+    monkeypatch.setenv("LOCAL_RANK", rank)
+    assert resolve_device("auto") == torch.device(expected)
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:x", "", "tpu"])
@@ -53,16 +53,16 @@ def test_precision_that_the_device_lacks(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("precision", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)]
+    ("precision", "dtype"),
+    [
+        ("float32", torch.float32),
+        ("bfloat16", torch.bfloat16),
+        ("auto", torch.float32),
+    ],
 )
 def test_precision_is_what_is_computed_in(precision, dtype):
     with autocast(precision, CPU):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
-
-
-def test_auto_precision_on_the_cpu_is_float32():
-    with autocast("auto", CPU):
-        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
 
 
 def test_a_random_stream_goes_on_where_it_was():

@@ -18,13 +18,23 @@ from sktime_llm.networks.balm_tsf import (
     PromptBranch,
     published_prompt_length,
 )
+from tests.networks.tools import (
+    TINY,
+    assert_gradients,
+    close,
+    exact,
+    make_windows,
+    shake,
+    take_steps,
+    trained,
+    with_gradient,
+)
 from tests.reference import balm_tsf as reference
 
 B, L, H, M = 3, 20, 6, 2
 PATCH_LENGTH, PATCH_STRIDE, D_MODEL, D_FF, N_LAGS = 4, 2, 5, 7, 3
 N_PROMPTS = 3
 WIDTH, BACKBONE_HEADS, N_LAYERS = 16, 2, 2
-TINY = ["tiny-random", "tiny-random-decoder"]
 LAST_KEYS = dict(
     zip(TINY, ["encoder.layer.1.attention.self.key", "h.1.attn.c_attn"], strict=True)
 )
@@ -45,12 +55,6 @@ TRAINED = {
     "head.weight",
     "head.bias",
 }
-
-close = torch.testing.assert_close
-
-
-def exact(actual, expected):
-    close(actual, expected, rtol=1e-10, atol=1e-10)
 
 
 @pytest.fixture(params=TINY)
@@ -88,20 +92,10 @@ def build(name="tiny-random", order="text-first", **settings):
 
 
 def build_exact(name="tiny-random", order="text-first", **settings):
-    """In float64 without dropout; no tensor is zero, one or symmetric.
-
-    In float64 the frozen tensors are this network's own, so they can be shaken too.
-    """
+    """In float64 without dropout, where frozen tensors are the network's own, too."""
     network = build(name, order, **settings).double().eval()
-    generator = torch.Generator().manual_seed(2)
-    with torch.no_grad():
-        for p in network.parameters():
-            p.add_(torch.empty_like(p).normal_(std=0.3, generator=generator))
+    shake(network.parameters())
     return network
-
-
-def trained(network):
-    return {n: p for n, p in network.named_parameters() if p.requires_grad}
 
 
 def weights_of(network):
@@ -151,16 +145,7 @@ def expected_losses(network, weights, context, target):
 
 
 def make_data(batch=B, dtype=torch.float64, n_channels=M, context_length=L):
-    """Windows and variates on levels and scales of their own."""
-    generator = torch.Generator().manual_seed(3)
-    shape = (batch, context_length + H, n_channels)
-    rows = torch.randn(shape, generator=generator, dtype=torch.float64)
-    scales, levels = 1 + torch.arange(n_channels), 2 * torch.arange(batch)
-    rows = rows * scales + levels[:, None, None]
-    return rows[:, :context_length].to(dtype), rows[:, context_length:].to(dtype)
-
-
-# what it computes
+    return make_windows(batch, context_length, H, n_channels, dtype)
 
 
 @pytest.mark.parametrize("with_gradient", [True, False])
@@ -208,16 +193,9 @@ def test_losses_are_the_reference(name, order, alignment_loss_weight):
 def test_gradients_are_the_reference(name, order):
     network = build_exact(name, order)
     context, target = make_data()
-    network(context, target).losses["loss"].backward()
-
-    weights, names = weights_of(network), list(trained(network))
-    expected = torch.autograd.grad(
-        expected_losses(network, weights, context, target).loss,
-        [weights[reference_name(n)] for n in names],
-    )
-    for name, gradient in zip(names, expected, strict=True):
-        actual = network.get_parameter(name).grad
-        close(actual, gradient, rtol=1e-9, atol=1e-11, msg=lambda m, n=name: f"{n} {m}")
+    weights, loss = weights_of(network), network(context, target).losses["loss"]
+    expected = expected_losses(network, weights, context, target).loss
+    assert_gradients(network, loss, expected, weights, reference_name)
 
 
 def test_training_differs_from_evaluation_by_dropout_only(name, order):
@@ -281,9 +259,6 @@ def test_constant_windows_have_a_finite_forecast(name, order):
     assert all(p.grad.isfinite().all() for p in trained(network).values())
 
 
-# text
-
-
 def test_texts_tell_the_statistics_of_the_reference():
     network = build_exact()
     context, _ = make_data()
@@ -336,8 +311,7 @@ def test_padding_changes_nothing(name, order):
 
 def test_more_prompts_than_text(name, order):
     # the last states of a decoder are of prompts and text then
-    n_prompts = 90
-    network = build_exact(name, order, prompt_length=n_prompts)
+    network = build_exact(name, order, prompt_length=90)
     context, _ = make_data()
     assert max(len(ids) for texts in texts_of(network, context) for ids in texts) < 90
     expected, _ = expected_forecast(network, context)
@@ -360,12 +334,10 @@ def test_text_first_reads_the_text_without_gradient(name):
     network = build_exact(name, "text-first")
     context, target = make_data()
     keys = network.text.backbone.model.get_submodule(LAST_KEYS[name])
-    with_gradient = []
-    keys.register_forward_hook(
-        lambda _, __, out: with_gradient.append(out.requires_grad)
-    )
+    seen = []
+    keys.register_forward_hook(lambda _, __, out: seen.append(out.requires_grad))
     network(context, target)
-    assert with_gradient == [False, True]
+    assert seen == [False, True]
 
 
 def count_readings(network):
@@ -435,23 +407,16 @@ def test_text_that_does_not_fit(name, order):
     context, _ = make_data(dtype=torch.float32)
     assert network(context).forecast.isfinite().all()
     network = build(name, order, prompt_length=most + 1)
-    message = (
-        rf"{n_text} tokens and {most + 1} prompt.* 513, .* only 512 positions.*Set"
-    )
+    message = f"{n_text} tokens and {most + 1} prompt.* 513, .* only 512 positions.*Set"
     with pytest.raises(InputError, match=message):
         network.window_features(context)
-
-
-# what trains
 
 
 def test_exactly_these_tensors_train(name, order):
     network = build_exact(name, order)
     assert set(trained(network)) == TRAINED
     context, target = make_data()
-    network(context, target).losses["loss"].backward()
-    with_gradient = {n for n, p in network.named_parameters() if p.grad is not None}
-    assert with_gradient == TRAINED
+    assert with_gradient(network, context, target) == TRAINED
     for n in TRAINED:
         assert network.get_parameter(n).grad.abs().max() > 1e-8, n
 
@@ -462,12 +427,7 @@ def test_training_leaves_the_backbone_as_it_was(name, order):
     frozen = load_frozen(BackboneChoice(name))
     words = frozen.word_embeddings.clone()
     shared = {n: t.clone() for n, t in frozen.model.state_dict().items()}
-    context, target = make_data(dtype=torch.float32)
-    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
-    for _ in range(3):
-        optimizer.zero_grad()
-        network(context, target).losses["loss"].backward()
-        optimizer.step()
+    take_steps(network, *make_data(dtype=torch.float32))
     for n, t in network.state_dict().items():
         assert torch.equal(t, state[n]) == (n not in TRAINED), n
     assert torch.equal(frozen.word_embeddings, words)
@@ -483,11 +443,9 @@ def test_prompt_length(context_length, prediction_length):
     n_patches = count_patches(context_length, 16, 8)
     padded_series = reference.patches(torch.zeros(context_length), 16, 8)
     assert n_patches == len(padded_series)
-    shape = (n_patches, prediction_length, context_length)
-    # at least 2, as one token has no standard deviation
-    assert published_prompt_length(
-        context_length, prediction_length, n_patches
-    ) == reference.prompt_length(*shape, at_least=2)
+    published = reference.prompt_length(n_patches, prediction_length, context_length)
+    actual = published_prompt_length(context_length, prediction_length, n_patches)
+    assert actual == max(2, published)  # one token has no standard deviation
 
 
 def test_trained_parameters_are_as_many_as_published():

@@ -10,6 +10,7 @@ from sktime_llm.backbone.adapters import AdapterConfig
 from sktime_llm.backbone.make import BackboneChoice, make_backbone
 from sktime_llm.networks.llm_ts_net import LLMTSNetwork
 from sktime_llm.text.encoder import DescriptionEmbeddings, DescriptionEncoder
+from tests.networks.tools import assert_gradients, close, exact, trained
 from tests.reference import llm_ts_net as reference
 
 B, L, H, M = 3, 10, 3, 2
@@ -47,12 +48,6 @@ PARTS = {
 each_part = pytest.mark.parametrize("removed", PARTS.values(), ids=PARTS)
 certain_or_not = pytest.mark.parametrize("uncertainty", [False, True])
 
-close = torch.testing.assert_close
-
-
-def exact(actual, expected):
-    close(actual, expected, rtol=1e-9, atol=1e-10)
-
 
 def make_descriptions(name="tiny-random"):
     tuning = AdapterConfig(lora_rank=2, lora_dropout=0.0, reduced_memory=True)
@@ -73,10 +68,6 @@ def build(name="tiny-random", *, text=True, **settings):
     return network
 
 
-def trained(network):
-    return {n: p for n, p in network.named_parameters() if p.requires_grad}
-
-
 def make_data(gaps=True, n_channels=M, context_length=L):
     rows = torch.randn(B, context_length + H, n_channels, dtype=torch.float64)
     rows = rows * 2 + torch.arange(B)[:, None, None]
@@ -92,18 +83,19 @@ def run(network, context, target=None, series=SERIES):
     return network(context, target, {"series": torch.tensor(series)})
 
 
+def expected_embeddings(descriptions, pooling):
+    """By series and channel, from the states that the encoder gives."""
+    texts = zip(*descriptions.encoder.read(TEXTS), strict=True)
+    pooled = [reference.attention_pooling(pooling, *text) for text in texts]
+    return torch.stack(pooled).unflatten(0, (-1, M))
+
+
 def expected_outputs(network, context, w=None, series=SERIES):
     w = w or dict(network.named_parameters())
     texts = [None] * len(context)
     if network.descriptions is not None:
-        read = network.descriptions.encoder.read(TEXTS)
         pooling = reference.part(w, "descriptions.pooling")
-        embeddings = torch.stack(
-            [
-                reference.attention_pooling(pooling, *of_text)
-                for of_text in zip(*read, strict=True)
-            ]
-        ).unflatten(0, (-1, M))
+        embeddings = expected_embeddings(network.descriptions, pooling)
         texts = [embeddings[i] for i in series]
     return [
         reference.forward(w, window, text, settings_of(network))
@@ -123,9 +115,6 @@ def settings_of(network):
     )
 
 
-# what it computes
-
-
 @each_part
 def test_forecast_is_the_reference(removed):
     network = build(uncertainty=True, **removed)
@@ -136,10 +125,6 @@ def test_forecast_is_the_reference(removed):
     assert out.losses == {}
     exact(out.forecast, torch.stack([e.forecast for e in expected]))
     exact(out.variance, torch.stack([e.variance for e in expected]))
-
-
-def test_without_uncertainty_there_is_no_variance():
-    assert run(build(), make_data()[0]).variance is None
 
 
 @pytest.mark.parametrize(
@@ -171,17 +156,11 @@ def test_losses_are_the_reference(task_loss, weight, uncertainty):
 def test_gradients_are_the_reference(removed):
     network = build(uncertainty=True, **removed)
     context, target = make_data()
-    run(network, context, target).losses["loss"].backward()
     w = {n: p.detach().clone().requires_grad_() for n, p in network.named_parameters()}
     outputs = expected_outputs(network, context, w)
-    names = list(trained(network))
-    expected = torch.autograd.grad(
-        reference.losses(outputs, target, settings_of(network))["loss"],
-        [w[n] for n in names],
-    )
-    for name, gradient in zip(names, expected, strict=True):
-        actual = network.get_parameter(name).grad
-        close(actual, gradient, rtol=1e-7, atol=1e-10, msg=lambda m, n=name: f"{n} {m}")
+    expected = reference.losses(outputs, target, settings_of(network))["loss"]
+    loss = run(network, context, target).losses["loss"]
+    assert_gradients(network, loss, expected, w)
 
 
 @pytest.mark.parametrize(
@@ -221,14 +200,12 @@ def test_in_float32_it_is_the_reference_up_to_rounding(uncertainty):
 def test_dropout_is_on_in_training_only():
     network = build(dropout=0.5)
     context, _ = make_data()
-    expected = run(network, context).forecast
+    expected, _, variance = run(network, context)
+    assert variance is None
     network.train()
     assert not torch.allclose(run(network, context).forecast, expected)
     network.eval()
     assert torch.equal(run(network, context).forecast, expected)
-
-
-# missing values
 
 
 def test_a_missing_target_has_no_gradient():
@@ -283,9 +260,6 @@ def test_a_constant_window_may_be_followed_by_anything():
     assert (run(network, context).variance > 0.01).all()
 
 
-# descriptions
-
-
 def test_a_series_is_described_by_its_number():
     network = build()
     context, _ = make_data()
@@ -298,11 +272,8 @@ def test_a_series_is_described_by_its_number():
 @pytest.mark.parametrize("name", ["tiny-random", "tiny-random-decoder"])
 def test_embeddings_are_pooled_states(name):
     descriptions = build(name).descriptions
-    read = descriptions.encoder.read(TEXTS)
-    w = dict(descriptions.pooling.named_parameters())
-    expected = torch.stack(
-        [reference.attention_pooling(w, *text) for text in zip(*read, strict=True)]
-    ).unflatten(0, (2, M))
+    pooling = dict(descriptions.pooling.named_parameters())
+    expected = expected_embeddings(descriptions, pooling)
     exact(descriptions(torch.tensor([1, 0])), expected[[1, 0]])
     assert len(expected.flatten(0, 1).unique(dim=0)) == len(TEXTS)
 
@@ -366,9 +337,6 @@ def test_forward_does_not_run_the_language_model():
     assert calls == []
     network.descriptions.add(["a", "b"], M, n_known=2)
     assert calls == [1]
-
-
-# what trains
 
 
 @each_part

@@ -25,10 +25,7 @@ from tests.reference.calf import (
     part,
 )
 
-START_TEMPERATURE = 0.07
-
-
-# statistics of one window
+BALANCE_EPS = 1e-5
 
 
 class Statistics(NamedTuple):
@@ -46,18 +43,10 @@ def statistics(window, n_lags):
     return Statistics(
         minimum=window.min(),
         maximum=window.max(),
-        median=median(window),
+        median=np.median(window),
         trend=0 if change == 0 else int(math.copysign(1, change)),
         lags=top_lags(window, n_lags),
     )
-
-
-def median(window):
-    """The middle value, or the mean of the two in the middle."""
-    ordered, middle = sorted(window), len(window) // 2
-    if len(window) % 2 == 1:
-        return ordered[middle]
-    return (ordered[middle - 1] + ordered[middle]) / 2
 
 
 def autocorrelation(window, lag):
@@ -76,9 +65,6 @@ def top_lags(window, n_lags):
     return ranked[:n_lags]
 
 
-# the network, on one series
-
-
 @dataclass(frozen=True)
 class Settings:
     """Sizes that the weights do not tell, and what the method leaves open.
@@ -90,8 +76,6 @@ class Settings:
         [text; prompts], where the text sees no prompts, as in a decoder.
     read : str
         The text embedding is the states "last" or those at the "prompts".
-    balance_eps : float
-        Added to both variances of the scaling.
     """
 
     backbone: str  # "bert" or "gpt2"
@@ -103,7 +87,6 @@ class Settings:
     d_ff: int = 128
     prompts_first: bool = True
     read: str = "last"
-    balance_eps: float = 1e-5
     alignment_loss_weight: float = 1.0
 
 
@@ -113,8 +96,6 @@ class Embeddings(NamedTuple):
     series: torch.Tensor
     unbalanced_text: torch.Tensor
     text: torch.Tensor
-    series_scale: torch.Tensor
-    text_scale: torch.Tensor
 
 
 class Losses(NamedTuple):
@@ -130,9 +111,9 @@ def patches(series, patch_length, patch_stride):
     return torch.stack([padded[start : start + patch_length] for start in starts])
 
 
-def prompt_length(n_patches, prediction_length, context_length, at_least=1):
+def prompt_length(n_patches, prediction_length, context_length):
     share = Fraction(prediction_length, context_length)
-    return max(at_least, min(n_patches, math.floor(n_patches * share)))
+    return min(n_patches, math.floor(n_patches * share))
 
 
 def patch_embedding(kernel, rows):
@@ -185,25 +166,22 @@ def bert_after(w, words, prompts, settings):
     return x
 
 
-def token_scale(tokens, eps):
+def token_scale(tokens):
     """Standard deviation over the tokens, per feature; the biased one."""
     centred = tokens - tokens.sum(dim=0) / len(tokens)
-    return ((centred**2).sum(dim=0) / len(tokens) + eps) ** 0.5
+    return ((centred**2).sum(dim=0) / len(tokens) + BALANCE_EPS) ** 0.5
 
 
-def balance(text, series, eps):
+def balance(text, series):
     """Divide the text by how much more it varies than the series."""
-    return text / (token_scale(text, eps) / token_scale(series, eps))
+    return text / (token_scale(text) / token_scale(series))
 
 
 def embed(weights, series, token_ids, settings):
     """Embeddings of one normalized series and its text."""
-    eps = settings.balance_eps
     t = embed_series(weights, series, settings)
     e = embed_text(weights, token_ids, settings)
-    return Embeddings(
-        t, e, balance(e, t, eps), token_scale(t, eps), token_scale(e, eps)
-    )
+    return Embeddings(t, e, balance(e, t))
 
 
 def head(weights, text, series, d_ff):
@@ -211,9 +189,6 @@ def head(weights, text, series, d_ff):
     features = [value for token in text for value in token[:d_ff]]
     features += [value for token in series for value in token[:d_ff]]
     return weights["head.weight"] @ torch.stack(features) + weights["head.bias"]
-
-
-# the network, on a batch
 
 
 def forward(weights, contexts, token_ids, settings):
@@ -237,9 +212,6 @@ def forward(weights, contexts, token_ids, settings):
         forecasts.append(torch.stack(of_window, dim=1))
     stacked = [torch.stack(tensors) for tensors in zip(*embeddings, strict=True)]
     return torch.stack(forecasts), Embeddings(*stacked)
-
-
-# losses
 
 
 def unit(vector):

@@ -56,9 +56,6 @@ def part(weights, prefix):
     return {k[n:]: v for k, v in weights.items() if k.startswith(prefix + ".")}
 
 
-# arithmetic
-
-
 def linear(w, name, x):
     return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
 
@@ -95,9 +92,6 @@ def gelu(x):
 
 def gelu_new(x):
     return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
-
-
-# the network, on one window
 
 
 def instance_norm(context):
@@ -240,19 +234,12 @@ def forward(weights, contexts, settings):
     """Both branches on every window of (batch, time, variate), stacked."""
 
     def stack(windows):
-        n_states = len(windows[0].states)
-        return Branch(
-            torch.stack([w.tokens for w in windows]),
-            [torch.stack([w.states[i] for w in windows]) for i in range(n_states)],
-            torch.stack([w.normed_forecast for w in windows]),
-            torch.stack([w.forecast for w in windows]),
-        )
+        tokens, states, *forecasts = zip(*windows, strict=True)
+        states = [torch.stack(state) for state in zip(*states, strict=True)]
+        return Branch(torch.stack(tokens), states, *map(torch.stack, forecasts))
 
-    windows = [branches(weights, context, settings) for context in contexts]
-    return stack([w[0] for w in windows]), stack([w[1] for w in windows])
-
-
-# losses, of (batch, time, variate)
+    time, text = zip(*(branches(weights, c, settings) for c in contexts), strict=True)
+    return stack(time), stack(text)
 
 
 def mae(a, b):

@@ -9,12 +9,9 @@ from typing import NamedTuple
 
 import torch
 
-from tests.reference.calf import gelu, part
+from tests.reference.calf import POINTWISE, gelu, part
 
 LAYER_NORM_EPS = 1e-5
-
-
-# arithmetic
 
 
 def linear(w, x):
@@ -35,9 +32,6 @@ def softmax(scores):
     """Of a list of scalars."""
     powers = [torch.exp(s - max(scores)) for s in scores]
     return [p / sum(powers) for p in powers]
-
-
-# prompt pool
 
 
 class Selection(NamedTuple):
@@ -70,9 +64,6 @@ def selection_loss(scores):
             p_prompt = sum(other[prompt] for other in joint)
             information = information + p * torch.log(p / (sum(row) * p_prompt))
     return 1 - information / math.log(n_prompts)
-
-
-# attention
 
 
 def grouped_query_attention(w, tokens, memory, n_heads, n_kv_heads):
@@ -120,9 +111,6 @@ def time_space_block(w, tokens, n_heads, n_kv_heads):
     return torch.stack(encoded)
 
 
-# text
-
-
 def attention_pooling(w, states, is_token):
     """One sequence, (token, width), to one vector."""
     kept = [state for state, keep in zip(states, is_token, strict=True) if keep]
@@ -139,9 +127,6 @@ def cross_modal_fusion(w, states, text, n_heads):
         part(w, "attention"), states + projected, projected, n_heads, n_heads
     )
     return layer_norm(part(w, "norm"), states + mixed)
-
-
-# network
 
 
 class Settings(NamedTuple):
@@ -245,11 +230,8 @@ def forward(w, context, text, settings):
     if not part(w, "variance_head"):
         return Output(forecast, None, selections)
     raw = torch.log(1 + torch.exp(head(part(w, "variance_head"), states))).T
-    of_window, of_data = (
-        raw[: settings.prediction_length],
-        raw[settings.prediction_length :],
-    )
-    variance = of_window * scale**2 + of_data + MIN_VARIANCE
+    n_steps = settings.prediction_length  # of the window's scale, then of the data
+    variance = raw[:n_steps] * scale**2 + raw[n_steps:] + MIN_VARIANCE
     return Output(forecast, variance, selections)
 
 
@@ -261,12 +243,12 @@ def losses(outputs, targets, settings):
             for c in range(target.shape[1]):
                 if math.isnan(float(target[t, c])):
                     continue
-                error = output.forecast[t, c] - target[t, c]
+                forecast, truth = output.forecast[t, c], target[t, c]
                 if output.variance is not None:
                     v = output.variance[t, c]
-                    parts.append((torch.log(v) + error**2 / v) / 2)
+                    parts.append((torch.log(v) + (forecast - truth) ** 2 / v) / 2)
                 else:
-                    parts.append(distance(error, settings.task_loss))
+                    parts.append(POINTWISE[settings.task_loss](forecast, truth))
         scores += [torch.stack(s.scores) for s in output.selections]
         chosen += [i for s in output.selections for i in s.indices]
     found = {"task": sum(parts) / len(parts)}
@@ -281,11 +263,3 @@ def losses(outputs, targets, settings):
         n_prompts = scores[0].shape[0]
         found["pool_in_use"] = math.exp(entropy) / n_prompts
     return found
-
-
-def distance(error, name):
-    if name == "mae":
-        return abs(error)
-    if name == "mse":
-        return error**2
-    return error**2 / 2 if abs(error) < 1 else abs(error) - 0.5

@@ -238,18 +238,9 @@ def test_gradient_clipping_bounds_the_step():
     assert 0 < step < 1e-4
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "message"),
-    [
-        ("optimizer", "sgd", r"optimizer='sgd', expected one of \('adam', 'adamw'\)"),
-        ("lr_schedule", "linear", "lr_schedule='linear', expected one of"),
-        ("patience", 0, "patience=0, expected an integer of at least 1, or None"),
-        ("learning_rate", 0.0, "learning_rate=0.0, expected a number above 0"),
-    ],
-)
-def test_bad_settings(name, value, message):
-    with pytest.raises(InputError, match=message):
-        make_config(**{name: value})
+def test_a_patience_of_no_epochs():
+    with pytest.raises(InputError, match="patience=0, expected an integer of at least"):
+        make_config(patience=0)
 
 
 def test_a_loss_that_is_not_finite_names_epoch_and_step():
