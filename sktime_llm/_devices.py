@@ -116,8 +116,7 @@ def _shared_generators(device: torch.device) -> list[torch.Generator]:
     shared = [torch.default_generator]
     if device.type == "cuda":
         torch.cuda.init()
-        index = device.index
-        index = torch.cuda.current_device() if index is None else index
+        index = torch.cuda.current_device() if device.index is None else device.index
         shared.append(torch.cuda.default_generators[index])
     elif device.type == "mps":
         shared.append(torch.mps._get_default_mps_generator())

@@ -40,10 +40,7 @@ class Constraint:
 def check_parameters(
     values: Mapping[str, object], constraints: Mapping[str, Constraint]
 ) -> None:
-    """Check parameters against a table; those without a constraint are not checked.
-
-    Raise an InputError with the name, the value and what was expected.
-    """
+    """Check parameters against a table; those without a constraint are not checked."""
     for name, constraint in constraints.items():
         constraint.check(name, values[name])
 

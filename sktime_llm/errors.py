@@ -106,8 +106,8 @@ class TrainingDivergedError(SktimeLLMError, RuntimeError):
 class TrainingInterrupted(KeyboardInterrupt):
     """Training was stopped from outside, and the best weights so far were kept.
 
-    Like KeyboardInterrupt it is no Exception, so it is not a `SktimeLLMError`.
-    `records` are those of the complete epochs.
+    Like KeyboardInterrupt it is no Exception, so it is not a `SktimeLLMError`. It has
+    the `records` of the complete epochs.
     """
 
     def __init__(self, message: str, records: Sequence[dict[str, float]] = ()) -> None:
