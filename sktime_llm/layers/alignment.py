@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 _EPS = 1e-5
-"""Added to variances."""
 
 
 def balance(text: Tensor, series: Tensor) -> Tensor:

@@ -27,7 +27,6 @@ from sktime_llm.training.rollout import flops_of
 from sktime_llm.training.windows import Windows
 
 _log = logging.getLogger(__name__)
-
 _CHECK_LOSS_EVERY = 20
 
 
@@ -198,10 +197,9 @@ class _Run:
             bar.update()
         if self.config.lr_schedule != "one-cycle":
             self._step_schedule()
-        means = self._mean_over_processes(losses, sizes)
         return {
             "epoch": epoch,
-            **means,
+            **self._mean_over_processes(losses, sizes),
             "validation_loss": self.validate(),
             "learning_rate": rate,
             "seconds": time.perf_counter() - started,
