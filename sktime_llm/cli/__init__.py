@@ -3,11 +3,8 @@
 from collections.abc import Sequence
 
 from sktime_llm.cli._arguments import make_parser
-from sktime_llm.cli._console import echo, echo_error
+from sktime_llm.cli._output import echo, echo_error
 from sktime_llm.errors import SktimeLLMError
-
-# Exit codes.
-_OK, _FORECASTER_FAILED, _USER_ERROR, _INTERRUPTED = 0, 1, 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,8 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         Exit code: 0 if all went well, 1 if a forecaster failed, 2 if the arguments or
-        the data cannot be used or the output cannot be written, 130 if it was
-        interrupted.
+        the data cannot be used or the output cannot be written, 130 if interrupted.
 
     Raises
     ------
@@ -37,19 +33,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     2
     """
     try:
-        return _run(argv)
+        return 0 if _run(argv) else 1
     except (SktimeLLMError, ImportError, OSError) as error:
         echo_error(f"error: {error}")
-        return _USER_ERROR
+        return 2
     except KeyboardInterrupt:
         echo_error("interrupted")
-        return _INTERRUPTED
+        return 130
 
 
-def _run(argv: Sequence[str] | None) -> int:
+def _run(argv: Sequence[str] | None) -> bool:
     try:
         options = make_parser().parse_args(argv)
     except SystemExit:
         echo(end="")  # a stream that fails should not do so at exit
         raise
-    return _OK if options.run(options) else _FORECASTER_FAILED
+    # They import pandas, which --help does not need.
+    from sktime_llm.cli._comparison import compare
+    from sktime_llm.cli._forecast import forecast
+
+    return {"compare": compare, "forecast": forecast}[options.command](options)

@@ -5,9 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from sktime_llm._version import __version__
-from sktime_llm.cli._comparison import compare
-from sktime_llm.cli._forecast import forecast
-from sktime_llm.cli._table import add_table_arguments
 
 _MAX_SEED = 2**32 - 1
 
@@ -63,8 +60,56 @@ exit codes:
   output cannot be written
 """
 
+# How FILE is read, by the parameters of `read_table`; each is None unless it is given.
+TABLE_OPTIONS: dict[str, dict[str, Any]] = {
+    "time_column": {"metavar": "COLUMN", "help": "column with the times"},
+    "target": {
+        "nargs": "+",
+        "metavar": "COLUMN",
+        "help": "columns to forecast (default: all named columns of numbers)",
+    },
+    "id_column": {
+        "nargs": "+",
+        "metavar": "COLUMN",
+        "help": "columns that tell several series apart",
+    },
+    "frequency": {
+        "metavar": "ALIAS",
+        "help": "time between rows as a pandas alias, such as D, M or 15min "
+        "(default: inferred)",
+    },
+    "date_format": {
+        "metavar": "FORMAT",
+        "help": "notation of the times, such as %%d.%%m.%%Y (default: ISO 8601, "
+        "2020Q1, 2020-W05 or row numbers)",
+    },
+    "decimal": {"metavar": "CHAR", "help": "decimal separator (default: .)"},
+    "thousands": {"metavar": "CHAR", "help": "thousands separator (default: none)"},
+    "separator": {
+        "metavar": "CHAR",
+        "help": "separator of columns, such as ';' or '\\t' (default: ,)",
+    },
+    "skip_rows": {
+        "type": int,
+        "metavar": "N",
+        "help": "lines above the column names (default: 0)",
+    },
+    "missing": {
+        "choices": ("error", "values", "keep", "interpolate", "ffill"),
+        "help": "what becomes of missing rows and values: error; values: NaN for "
+        "values, rows are an error; keep: NaN for both; interpolate: linearly; ffill: "
+        "the value before (default: values if all forecasters take them, else error)",
+    },
+    "min_length": {
+        "type": int,
+        "metavar": "ROWS",
+        "help": "leave out series with fewer rows (default: none)",
+    },
+}
+
 
 def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command; `command` is which of the two was asked for."""
     raw: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter}
     parser = argparse.ArgumentParser(
         prog="sktime-llm",
@@ -74,7 +119,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     version = f"sktime-llm {__version__}"
     parser.add_argument("--version", action="version", version=version)
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     forecasting = commands.add_parser(
         "forecast",
         help="forecast your own data",
@@ -82,7 +127,6 @@ def make_parser() -> argparse.ArgumentParser:
         epilog=_FORECAST_EXAMPLES + _EXIT_CODES,
         **raw,
     )
-    forecasting.set_defaults(run=forecast)
     _add_forecast_arguments(forecasting)
     comparing = commands.add_parser(
         "compare",
@@ -91,14 +135,13 @@ def make_parser() -> argparse.ArgumentParser:
         epilog=_COMPARE_EXAMPLES + _EXIT_CODES,
         **raw,
     )
-    comparing.set_defaults(run=compare)
     _add_compare_arguments(comparing)
     return parser
 
 
 def _add_forecast_arguments(parser: argparse.ArgumentParser) -> None:
     _add_data_arguments(parser, "one season of FILE, or as fitted")
-    add_table_arguments(parser)
+    _add_table_arguments(parser)
     add = parser.add_argument_group("forecaster").add_argument
     add(
         "--method",
@@ -124,13 +167,8 @@ def _add_forecast_arguments(parser: argparse.ArgumentParser) -> None:
         "runs code from DIR, so load only what you trust",
     )
     _add_training_arguments(add)
-    _add_output_arguments(
-        parser,
-        default="forecast.csv",
-        metavar="FILE",
-        help="CSV or Parquet file, or - for standard output",
-        picture="the picture",
-    )
+    what = "CSV or Parquet file, or - for standard output"
+    _add_output_arguments(parser, "forecast.csv", "FILE", what, "the picture")
 
 
 def _add_compare_arguments(parser: argparse.ArgumentParser) -> None:
@@ -149,7 +187,7 @@ def _add_compare_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="times that every forecaster is fitted and scored (default: 3)",
     )
-    add_table_arguments(parser)
+    _add_table_arguments(parser)
     add = parser.add_argument_group("forecasters").add_argument
     add(
         "--forecasters",
@@ -161,66 +199,41 @@ def _add_compare_arguments(parser: argparse.ArgumentParser) -> None:
         "balm-tsf-no-llm, llm-ts-net-random-llm, llm-ts-net-no-llm",
     )
     _add_training_arguments(add)
-    _add_output_arguments(
-        parser,
-        default="compare_results",
-        metavar="DIR",
-        help="folder for results.csv, forecasts.csv and forecasts.png",
-        picture="forecasts.png",
-    )
+    what = "folder for results.csv, forecasts.csv and forecasts.png"
+    _add_output_arguments(parser, "compare_results", "DIR", what, "forecasts.png")
 
 
 def _add_data_arguments(parser: argparse.ArgumentParser, horizon: str) -> Any:
     add = parser.add_argument_group("data").add_argument
     add("file", nargs="?", metavar="FILE", type=Path, help="CSV or Parquet file")
-    add(
-        "--horizon",
-        type=_positive,
-        metavar="STEPS",
-        help=f"steps to forecast (default: {horizon})",
-    )
-    add(
-        "--seasonal-period",
-        type=_positive,
-        metavar="STEPS",
-        help="steps in one season, 1 for none (default: from the data)",
-    )
+    steps: dict[str, Any] = {"type": _positive, "metavar": "STEPS"}
+    add("--horizon", **steps, help=f"steps to forecast (default: {horizon})")
+    season = "steps in one season, 1 for none (default: from the data)"
+    add("--seasonal-period", **steps, help=season)
     return add
 
 
+def _add_table_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("how FILE is read")
+    for name, settings in TABLE_OPTIONS.items():
+        group.add_argument(f"--{name.replace('_', '-')}", **settings)
+
+
 def _add_training_arguments(add: Any) -> None:
-    add(
-        "--backbone",
-        metavar="NAME",
-        help="language model: a name on the Hugging Face Hub or a path",
-    )
+    backbone = "language model: a name on the Hugging Face Hub or a path"
+    add("--backbone", metavar="NAME", help=backbone)
     add("--max-epochs", type=_positive, metavar="N", help="training epochs")
     add("--device", metavar="NAME", help="device, such as cpu or cuda")
-    add(
-        "--random-state",
-        type=_seed,
-        default=0,
-        metavar="SEED",
-        help="seed (default: 0)",
-    )
+    seed = {"type": _seed, "default": 0, "metavar": "SEED"}
+    add("--random-state", **seed, help="seed (default: 0)")
 
 
 def _add_output_arguments(
-    parser: argparse.ArgumentParser,
-    *,
-    default: str,
-    metavar: str,
-    help: str,
-    picture: str,
+    parser: argparse.ArgumentParser, default: str, metavar: str, what: str, picture: str
 ) -> None:
     add = parser.add_argument_group("output").add_argument
-    add(
-        "--output",
-        type=Path,
-        default=Path(default),
-        metavar=metavar,
-        help=f"{help} (default: {default})",
-    )
+    place: dict[str, Any] = {"type": Path, "default": Path(default), "metavar": metavar}
+    add("--output", **place, help=f"{what} (default: {default})")
     add("--no-plot", action="store_true", help=f"do not draw {picture}")
     add("--quiet", action="store_true", help="show no progress")
 

@@ -1,21 +1,24 @@
 """The command ``compare``."""
 
 import argparse
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
-from sktime_llm.cli._console import Progress, echo, shown
-from sktime_llm.cli._files import make_folder, replacing
-from sktime_llm.cli._setup import ForecasterMaker, forecaster_maker, read_dataset
-from sktime_llm.cli._table import given_table_options
+import pandas as pd
+
+from sktime_llm import evaluation
+from sktime_llm.cli._data import (
+    ForecasterMaker,
+    forecaster_maker,
+    given_options,
+    read_dataset,
+)
+from sktime_llm.cli._output import echo, make_folder, replacing, shown_progress
+from sktime_llm.datasets import Dataset, dataset_names, format_time, load_dataset
+from sktime_llm.datasets._source import listed
 from sktime_llm.errors import InputError
+from sktime_llm.evaluation import Comparison
+from sktime_llm.plotting import plot_comparison, require_matplotlib
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from sktime_llm.datasets import Dataset
-    from sktime_llm.evaluation import Comparison
-
-_MAX_NAMES = 10
 _FORMATS = {
     "forecaster": ("forecaster", "{}"),
     "MASE": ("MASE", "{:.3f}"),
@@ -28,16 +31,13 @@ _FORMATS = {
 
 def compare(options: argparse.Namespace) -> bool:
     """Run the command; return whether all forecasters ran."""
-    from sktime_llm.evaluation import compare_forecasters
-    from sktime_llm.plotting import require_matplotlib
-
     if not options.no_plot:
         require_matplotlib()
     make_forecasters = forecaster_maker(options, options.forecasters)
-    with shown(Progress(show=not options.quiet)) as progress:
+    with shown_progress(show=not options.quiet) as progress:
         datasets = _load(options, make_forecasters)
         make_folder(options.output)
-        comparison = compare_forecasters(
+        comparison = evaluation.compare_forecasters(
             datasets,
             make_forecasters,
             n_folds=options.folds,
@@ -46,35 +46,30 @@ def compare(options: argparse.Namespace) -> bool:
         )
     for dataset in comparison.datasets:
         _print_dataset(dataset, comparison)
-    _print_summary(comparison)
+    _print_means(comparison)
     _write(comparison, options)
     return bool((comparison.scores["error"] == "").all())
 
 
 def _load(
     options: argparse.Namespace, make_forecasters: ForecasterMaker
-) -> "list[Dataset]":
+) -> list[Dataset]:
     """Load the data sets that the arguments ask for, as they ask for them."""
-    from dataclasses import replace
-
-    from sktime_llm.datasets import dataset_names, load_dataset
-
     if options.file is not None:
         if options.dataset is not None:
             raise InputError("Got both a FILE and --dataset; expected one of them.")
         return [read_dataset(options, make_forecasters)]
-    for name in given_table_options(options):
+    for name in given_options(options):
         raise InputError(
             f"--{name.replace('_', '-')} says how a FILE is read, and none was given. "
             f"Put the FILE first: sktime-llm compare FILE ..."
         )
-    datasets = [load_dataset(name) for name in options.dataset or dataset_names()]
-    changes = {"horizon": options.horizon, "seasonal_period": options.seasonal_period}
-    given = {key: value for key, value in changes.items() if value is not None}
-    return [replace(dataset, **given) for dataset in datasets]
+    given = given_options(options, ["horizon", "seasonal_period"])
+    names = options.dataset or dataset_names()
+    return [replace(load_dataset(name), **given) for name in names]
 
 
-def _print_dataset(dataset: "Dataset", comparison: "Comparison") -> None:
+def _print_dataset(dataset: Dataset, comparison: Comparison) -> None:
     n_folds, y = comparison.n_folds, dataset.y
     names = [y.name] if y.ndim == 1 else list(y.columns)
     variates = f", {len(names)} variates" if len(names) > 1 else ""
@@ -82,19 +77,21 @@ def _print_dataset(dataset: "Dataset", comparison: "Comparison") -> None:
         f"{dataset.name}: {n_folds} fold{'s' * (n_folds > 1)}, horizon "
         f"{dataset.horizon}, seasonal period {dataset.seasonal_period}{variates}"
     )
-    more = len(names) - _MAX_NAMES
-    listed = ", ".join(map(str, names[:_MAX_NAMES]))
-    echo(f"  forecast: {listed}{f' and {more} more' if more > 0 else ''}")
+    echo(f"  forecast: {listed(names)}")
     rows = comparison.scores[comparison.scores["dataset"] == dataset.name]
     _print_table(rows)
     for failed in rows[rows["error"] != ""].itertuples():
         echo(f"  {failed.forecaster} failed: {failed.error}")
-    for sentence in comparison.standings(dataset.name):
+    _print_standings(comparison.standings(dataset.name))
+
+
+def _print_standings(sentences: list[str]) -> None:
+    for sentence in sentences:
         echo(f"  {sentence}")
     echo()
 
 
-def _print_table(rows: "pd.DataFrame") -> None:
+def _print_table(rows: pd.DataFrame) -> None:
     """Print the columns that have a format, the first one to the left."""
     columns: list[list[str]] = []
     for name, (heading, form) in _FORMATS.items():
@@ -107,7 +104,7 @@ def _print_table(rows: "pd.DataFrame") -> None:
         echo("  " + "  ".join(line))
 
 
-def _print_summary(comparison: "Comparison") -> None:
+def _print_means(comparison: Comparison) -> None:
     means = comparison.mean_mase()
     n_datasets = means["n_datasets"].max()
     if not n_datasets > 1:
@@ -119,22 +116,14 @@ def _print_summary(comparison: "Comparison") -> None:
             f"  {failed.forecaster} has no mean: it failed on {failed.n_failed} of "
             f"{failed.n_datasets}"
         )
-    for sentence in comparison.standings():
-        echo(f"  {sentence}")
-    echo()
+    _print_standings(comparison.standings())
 
 
-def _write(comparison: "Comparison", options: argparse.Namespace) -> None:
+def _write(comparison: Comparison, options: argparse.Namespace) -> None:
     """Write the tables and the picture."""
-    from sktime_llm.datasets import format_time
-    from sktime_llm.plotting import plot_comparison
-
     forecasts = comparison.forecasts
-    times = forecasts["time"].map(format_time)
-    tables = {
-        "results.csv": comparison.scores,
-        "forecasts.csv": forecasts.assign(time=times),
-    }
+    named = forecasts.assign(time=forecasts["time"].map(format_time))
+    tables = {"results.csv": comparison.scores, "forecasts.csv": named}
     for name, table in tables.items():
         with replacing(options.output / name) as path:
             table.to_csv(path, index=False)

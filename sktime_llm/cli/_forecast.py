@@ -7,14 +7,25 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from sktime_llm.cli._console import Progress, echo, echo_error, shown
-from sktime_llm.cli._files import explained, make_folder, replacing
-from sktime_llm.cli._setup import forecaster_maker, read_dataset
-from sktime_llm.cli._table import given_table_options
+import pandas as pd
+
+from sktime_llm.cli._arguments import TABLE_OPTIONS
+from sktime_llm.cli._data import forecaster_maker, given_options, read_dataset
+from sktime_llm.cli._output import (
+    Progress,
+    echo,
+    echo_error,
+    explained,
+    make_folder,
+    replacing,
+    shown_progress,
+)
+from sktime_llm.datasets import format_time
 from sktime_llm.errors import InputError, SktimeLLMError
+from sktime_llm.evaluation._folds import library_warnings_off, long_table
+from sktime_llm.plotting import plot_forecast, require_matplotlib
 
 if TYPE_CHECKING:
-    import pandas as pd
     from sktime.forecasting.base import BaseForecaster
 
 _DEFAULT_METHOD, _DEFAULT_LEVELS = "calf", [80.0, 95.0]
@@ -25,19 +36,19 @@ _FORECASTER, _RECENT = "forecaster.zip", "recent.pkl"
 _N_RECENT = 200
 
 # What a forecaster is made by, and so cannot change for one that is loaded.
-_FITTING = ["file", "method", "backbone", "max_epochs", "device"]
-_FITTING += ["seasonal_period", "save"]
+_FITTING = ["file", "method", "backbone", "max_epochs", "device", "seasonal_period"]
+_FITTING += ["save", *TABLE_OPTIONS]
 
 
 def forecast(options: argparse.Namespace) -> bool:
     """Run the command; return whether the forecaster did not fail."""
     _check(options)
-    progress = Progress(show=not options.quiet)
     try:
-        with shown(progress):
-            forecaster, recent, name = (_load if options.load else _fit)(
-                options, progress
-            )
+        with shown_progress(show=not options.quiet) as progress:
+            if options.load:
+                forecaster, recent, name = _load(options.load)
+            else:
+                forecaster, recent, name = _fit(options, progress)
             table = _predict(forecaster, recent, options)
     except (SktimeLLMError, ImportError):
         raise
@@ -55,16 +66,13 @@ def forecast(options: argparse.Namespace) -> bool:
 
 def _check(options: argparse.Namespace) -> None:
     """Refuse what cannot be done before anything is fitted."""
-    from sktime_llm.plotting import require_matplotlib
-
     if options.load:
-        for name in [*_FITTING, *given_table_options(options)]:
-            if getattr(options, name) is not None:
-                spelled = "FILE" if name == "file" else f"--{name.replace('_', '-')}"
-                raise InputError(
-                    f"Got --load and {spelled}; a forecaster that is loaded forecasts "
-                    f"after the data that it was fitted on. Leave one of them out."
-                )
+        for name in given_options(options, _FITTING):
+            spelled = "FILE" if name == "file" else f"--{name.replace('_', '-')}"
+            raise InputError(
+                f"Got --load and {spelled}; a forecaster that is loaded forecasts "
+                f"after the data that it was fitted on. Leave one of them out."
+            )
     elif options.file is None:
         raise InputError("Name a FILE to forecast, or a fitted forecaster with --load.")
     if options.save:
@@ -89,10 +97,8 @@ def _check(options: argparse.Namespace) -> None:
 
 def _fit(
     options: argparse.Namespace, progress: Progress
-) -> "tuple[BaseForecaster, pd.Series | pd.DataFrame, str]":
+) -> tuple["BaseForecaster", pd.Series | pd.DataFrame, str]:
     """Fit a forecaster on all rows; return it, the recent rows, and a title."""
-    from sktime_llm.evaluation._warnings import library_warnings_off
-
     method = options.method or _DEFAULT_METHOD
     make = forecaster_maker(options, [method])
     dataset = read_dataset(options, make)
@@ -102,13 +108,10 @@ def _fit(
     with library_warnings_off():
         forecaster.fit(dataset.y, fh=range(1, dataset.horizon + 1))
     progress(1, 1, "done")
-    y, ids = dataset.y, list(range(dataset.y.index.nlevels - 1))
-    recent = (
-        y.groupby(level=ids, observed=True).tail(_N_RECENT)
-        if ids
-        else y.iloc[-_N_RECENT:]
-    )
-    return forecaster, recent, dataset.name
+    recent = dataset.y
+    if ids := list(range(recent.index.nlevels - 1)):
+        recent = recent.groupby(level=ids, observed=True)
+    return forecaster, recent.tail(_N_RECENT), dataset.name
 
 
 def _prepare_intervals(
@@ -138,13 +141,10 @@ def _levels(forecaster: "BaseForecaster", options: argparse.Namespace) -> list[f
 
 def _predict(
     forecaster: "BaseForecaster",
-    recent: "pd.Series | pd.DataFrame",
+    recent: pd.Series | pd.DataFrame,
     options: argparse.Namespace,
-) -> "pd.DataFrame":
+) -> pd.DataFrame:
     """Return the forecasts, one row per value, with the bounds of the intervals."""
-    from sktime_llm.evaluation._long import long_table
-    from sktime_llm.evaluation._warnings import library_warnings_off
-
     levels = _levels(forecaster, options)
     fh = forecaster.fh if options.horizon is None else range(1, options.horizon + 1)
     with library_warnings_off():
@@ -161,15 +161,12 @@ def _predict(
 
 
 def _write(
-    table: "pd.DataFrame",
-    recent: "pd.Series | pd.DataFrame",
+    table: pd.DataFrame,
+    recent: pd.Series | pd.DataFrame,
     title: str,
     options: argparse.Namespace,
 ) -> list[str]:
     """Write the table and the picture; return the names of the files."""
-    from sktime_llm.datasets import format_time
-    from sktime_llm.plotting import plot_forecast
-
     named = table.assign(time=table["time"].map(format_time))
     named = named.rename(columns={"id": "series"})
     if options.output == _STDOUT:
@@ -189,7 +186,7 @@ def _write(
 
 
 def _save(
-    forecaster: "BaseForecaster", recent: "pd.Series | pd.DataFrame", folder: Path
+    forecaster: "BaseForecaster", recent: pd.Series | pd.DataFrame, folder: Path
 ) -> None:
     with (
         explained(f"to the folder {str(folder)!r}"),
@@ -201,14 +198,10 @@ def _save(
             os.replace(Path(new) / name, folder / name)
 
 
-def _load(
-    options: argparse.Namespace, progress: Progress
-) -> "tuple[BaseForecaster, pd.Series | pd.DataFrame, str]":
+def _load(folder: Path) -> tuple["BaseForecaster", pd.Series | pd.DataFrame, str]:
     """Load what `_save` wrote."""
-    import pandas as pd
     from sktime.base import load
 
-    folder = options.load
     if not (folder / _FORECASTER).is_file():
         raise InputError(
             f"There is no fitted forecaster in {str(folder)!r}. Make one with --save."

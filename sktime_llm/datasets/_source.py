@@ -21,6 +21,7 @@ Columns = str | Sequence[str] | None
 
 # Lines in which the column names are looked for, to suggest options in an error.
 _MAX_HEADER_LINES = 20
+_MAX_NAMES = 10
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,13 @@ class Source:
             problem = "the cell is empty. Fill it in or remove the row."
             self.fail(column, int(empty.argmax()), problem)
         return texts
+
+
+def listed(names: Sequence[object]) -> str:
+    """Return the first ten names and how many more there are, in words."""
+    more = len(names) - _MAX_NAMES
+    first = ", ".join(map(str, names[:_MAX_NAMES]))
+    return f"{first} and {more} more" if more > 0 else first
 
 
 def require_file(path: str | Path) -> Path:

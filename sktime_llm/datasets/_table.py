@@ -10,11 +10,10 @@ from sktime_llm._validation import Constraint, check_parameters, integer, one_of
 from sktime_llm.datasets._columns import read_targets
 from sktime_llm.datasets._frequency import period_alias
 from sktime_llm.datasets._series import FILLS, Rows, fill, lay_out, sort_rows
-from sktime_llm.datasets._source import Columns, Source, open_source
+from sktime_llm.datasets._source import Columns, Source, listed, open_source
 from sktime_llm.datasets._times import integer_format, read_times
 from sktime_llm.errors import InputError
 
-_MAX_NAMES = 10
 _CHARACTER = Constraint("one character", lambda x: isinstance(x, str) and len(x) == 1)
 _CONSTRAINTS = {
     "decimal": _CHARACTER,
@@ -196,10 +195,8 @@ def _report(
     n_rows = f"{len(rows.times)} row{'s' * (len(rows.times) > 1)}"
     report(f"{rows.source.name}: {n_rows}{several}, {span}, {what}")
     for what, items in found.items():
-        names = ", ".join(map(str, items[:_MAX_NAMES]))
-        more = f" and {len(items) - _MAX_NAMES} more" * (len(items) > _MAX_NAMES)
-        if names:
-            report(f"  {what}: {names}{more}")
+        if len(items):
+            report(f"  {what}: {listed(items)}")
 
 
 def _set_index(

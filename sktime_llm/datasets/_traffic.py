@@ -50,8 +50,8 @@ def load_pems(
         2018-01-01 (PeMS04), 2017-05-01 (PeMS07) or 2016-07-01 (PeMS08), from [1]_. None
         gives rows numbered from 0.
     sensor_ids : str or Path, optional
-        Text file with one sensor id per line, in the order of the array, such as the
-        one published with PeMS03. Default: sensors are numbered from 0.
+        Text file with one sensor id per line in the order of the array, as published
+        with PeMS03. Default: sensors are numbered from 0.
 
     Returns
     -------
@@ -71,14 +71,12 @@ def load_pems(
 
     Examples
     --------
-    >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
     >>> import numpy as np
     >>> from sktime_llm.datasets import load_pems
     >>> with TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "pems08.npz"
-    ...     np.savez(path, data=np.arange(12.0).reshape(2, 2, 3))
-    ...     load_pems("PeMS08", path)
+    ...     np.savez(f"{folder}/pems08.npz", data=np.arange(12.0).reshape(2, 2, 3))
+    ...     load_pems("PeMS08", f"{folder}/pems08.npz")
                            0    1
     2016-07-01 00:00:00  0.0  3.0
     2016-07-01 00:05:00  6.0  9.0
@@ -88,15 +86,15 @@ def load_pems(
     path = require_file(path)
     values = _read_npz(path)
     n_steps, n_sensors, n_features = values.shape
-    if _FEATURES.index(feature) >= n_features:
+    number = _FEATURES.index(feature)
+    if number >= n_features:
         raise InputError(
             f"{path.name} has no {feature}: got {n_features} feature(s) per sensor, "
             f"which are {', '.join(_FEATURES[:n_features])}. Ask for one of these."
         )
     columns = _sensor_ids(sensor_ids, n_sensors)
     index = _times(n_steps, _PEMS_STARTS[name] if start == "published" else start)
-    chosen = values[:, :, _FEATURES.index(feature)].astype("float64")
-    return pd.DataFrame(chosen, index=index, columns=columns)
+    return pd.DataFrame(values[:, :, number].astype("float64"), index, columns)
 
 
 def load_los_loop(
@@ -105,7 +103,7 @@ def load_los_loop(
     r"""Read Los-loop from the ``los_speed.csv`` that the authors of T-GCN [1]_ publish.
 
     The first week of METR-LA: speeds in miles per hour of 207 loop detectors, 2016
-    rows, one per 5 minutes. The authors have filled in missing readings by linear
+    rows, one per 5 minutes. The authors filled in missing readings by linear
     interpolation. The first line of the file holds the ids of the sensors.
 
     Parameters
@@ -113,8 +111,7 @@ def load_los_loop(
     path : str or Path
         The ``.csv`` file; nothing is downloaded.
     start : str, pandas.Timestamp or None, default="2012-03-01"
-        Time of the first row, which the file does not say. None gives rows numbered
-        from 0.
+        Time of the first row, which the file does not say; None: rows numbered from 0.
 
     Returns
     -------
@@ -136,13 +133,13 @@ def load_los_loop(
 
     Examples
     --------
-    >>> from pathlib import Path
-    >>> from tempfile import TemporaryDirectory
+    >>> from io import StringIO
+    >>> from tempfile import NamedTemporaryFile
     >>> from sktime_llm.datasets import load_los_loop
-    >>> with TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "los_speed.csv"
-    ...     _ = path.write_text("773869,767541\n64.4,67.6\n62.7,68.6\n")
-    ...     load_los_loop(path)
+    >>> with NamedTemporaryFile(suffix=".csv") as file:
+    ...     _ = file.write(b"773869,767541\n64.4,67.6\n62.7,68.6\n")
+    ...     file.flush()
+    ...     load_los_loop(file.name)
                          773869  767541
     2012-03-01 00:00:00    64.4    67.6
     2012-03-01 00:05:00    62.7    68.6
@@ -173,9 +170,8 @@ def load_dcrnn(
 
     Speeds in miles per hour, one row per 5 minutes of local time: METR-LA of 207 loop
     detectors on the highways of Los Angeles from March to June 2012, PEMS-BAY of 325 in
-    the Bay Area from January to June 2017. Needs PyTables, which
-    ``pip install sktime-llm[traffic]`` installs. The format can hold pickled objects,
-    so read only files that you trust.
+    the Bay Area from January to June 2017. PyTables, from the extra ``[traffic]``, reads
+    it. The format can hold pickled objects, so read only files that you trust.
 
     Parameters
     ----------
@@ -194,8 +190,7 @@ def load_dcrnn(
     Returns
     -------
     pandas.DataFrame of shape (time, sensor)
-        float64, one column per sensor, named by its id as text, with a
-        `DatetimeIndex`.
+        float64, one column per sensor, named by its id as text; a `DatetimeIndex`.
 
     Raises
     ------
@@ -211,15 +206,14 @@ def load_dcrnn(
 
     Examples
     --------
-    >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
     >>> import pandas as pd
     >>> from sktime_llm.datasets import load_dcrnn
     >>> times = pd.date_range("2012-03-01", periods=2, freq="5min")
+    >>> speeds = pd.DataFrame({"773869": [64.375, 0.0]}, index=times)
     >>> with TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "metr-la.h5"
-    ...     pd.DataFrame({"773869": [64.375, 0.0]}, index=times).to_hdf(path, key="df")
-    ...     load_dcrnn("METR-LA", path)
+    ...     speeds.to_hdf(f"{folder}/metr-la.h5", key="df")
+    ...     load_dcrnn("METR-LA", f"{folder}/metr-la.h5")
                          773869
     2012-03-01 00:00:00  64.375
     2012-03-01 00:05:00     NaN
@@ -230,7 +224,7 @@ def load_dcrnn(
     _check_speeds(table, path.name)
     speeds = table.astype("float64").rename(columns=str)
     if zero_is_missing:
-        speeds = speeds.mask(speeds == 0.0)
+        speeds = speeds.replace(0.0, np.nan)
     return speeds.asfreq(_STEP) if regular else speeds
 
 
@@ -252,10 +246,7 @@ def _read_npz(path: Path) -> np.ndarray:
         names = getattr(content, "files", [])
         values = content["data"] if "data" in names else None
     except (EOFError, OSError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(
-            f"{path.name} is not an archive of numeric arrays; expected the .npz file "
-            f"as published. Check that it was fetched completely."
-        ) from error
+        raise _damaged(path, "an archive of numeric arrays") from error
     if values is None:
         raise InputError(
             f"{path.name} has no array 'data'; it holds "
@@ -267,6 +258,13 @@ def _read_npz(path: Path) -> np.ndarray:
             f"{values.dtype}; expected numbers of shape (time, sensor, feature)."
         )
     return values
+
+
+def _damaged(path: Path, expected: str) -> InputError:
+    return InputError(
+        f"{path.name} is not {expected}; expected the {path.suffix} file as published. "
+        f"Check that it was fetched completely."
+    )
 
 
 def _sensor_ids(path: str | Path | None, n_sensors: int) -> list[str]:
@@ -284,7 +282,7 @@ def _sensor_ids(path: str | Path | None, n_sensors: int) -> list[str]:
 
 def _read_hdf(path: Path, key: str) -> pd.DataFrame:
     try:
-        import tables
+        from tables import HDF5ExtError
     except ImportError as error:
         raise MissingPackageError(
             f"Reading {path.name} needs PyTables. Install it with "
@@ -295,11 +293,8 @@ def _read_hdf(path: Path, key: str) -> pd.DataFrame:
             keys = [name.lstrip("/") for name in store.keys()]  # noqa: SIM118
             if key in keys:
                 return store.get(key)
-    except tables.HDF5ExtError as error:
-        raise InputError(
-            f"{path.name} is not an HDF5 file; expected the .h5 file as published. "
-            f"Check that it was fetched completely."
-        ) from error
+    except HDF5ExtError as error:
+        raise _damaged(path, "an HDF5 file") from error
     raise InputError(
         f"{path.name} has no table {key!r}; its tables are "
         f"{', '.join(map(repr, keys)) or 'not those of pandas'}. Give the name of one "

@@ -5,12 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
-from sktime_llm._validation import (
-    Constraint,
-    check_parameters,
-    integer,
-    one_of,
-)
+from sktime_llm._validation import Constraint, check_parameters, integer, one_of
 from sktime_llm.datasets import Dataset
 from sktime_llm.errors import (
     BackboneCorruptedError,
@@ -155,18 +150,17 @@ def compare_forecasters(
         parts.append(part)
     report(len(jobs), len(jobs), "done")
     filled = [part for part in parts if not part.empty] or parts[:1]
-    forecasts_of_all = pd.concat(filled, ignore_index=True)
-    return Comparison(tuple(datasets), n_folds, _sort(rows), forecasts_of_all)
+    forecasts = pd.concat(filled, ignore_index=True)
+    return Comparison(tuple(datasets), n_folds, _sort(rows), forecasts)
 
 
 def _forecasters_for(
     dataset: Dataset, forecasters: Forecasters | Callable[[int], Forecasters]
 ) -> Forecasters:
-    made = (
-        forecasters(dataset.seasonal_period) if callable(forecasters) else forecasters
-    )
-    _FORECASTERS.check("forecasters", made)
-    return made
+    if callable(forecasters):
+        forecasters = forecasters(dataset.seasonal_period)
+    _FORECASTERS.check("forecasters", forecasters)
+    return forecasters
 
 
 def _evaluate(
@@ -201,7 +195,5 @@ def _sort(rows: list[dict[str, object]]) -> pd.DataFrame:
     """Keep the order of the data sets; the best first, failures last."""
     scores = pd.DataFrame(rows, columns=_COLUMNS).astype(dict.fromkeys(_NUMBERS, float))
     parts = scores.groupby("dataset", sort=False)
-    return pd.concat(
-        [part.sort_values("MASE", kind="stable") for _, part in parts],
-        ignore_index=True,
-    )
+    ordered = [part.sort_values("MASE", kind="stable") for _, part in parts]
+    return pd.concat(ordered, ignore_index=True)

@@ -23,12 +23,10 @@ def as_datasets(
     if isinstance(data, (pd.Series, pd.DataFrame)):
         if horizon is None:
             raise InputError("Give the horizon: the number of steps to forecast.")
-        name = data.name if isinstance(data, pd.Series) else None
-        season = infer_seasonal_period(data)
-        datasets = [Dataset(str(name or "data"), data, season, horizon)]
+        name = (data.name if data.ndim == 1 else None) or "data"
+        datasets = [Dataset(str(name), data, infer_seasonal_period(data), horizon)]
     else:
-        several = isinstance(data, Iterable)
-        datasets = list(data) if several else [data]  # type: ignore[arg-type, list-item]
+        datasets = list(data) if isinstance(data, Iterable) else [data]
     for one in datasets:
         _DATA.check("data", one)
     names = [dataset.name for dataset in datasets]
@@ -38,9 +36,7 @@ def as_datasets(
         )
     changes = {"horizon": horizon, "seasonal_period": seasonal_period}
     given: dict[str, Any] = {k: v for k, v in changes.items() if v is not None}
-    return [
-        replace(dataset, y=_with_plain_ids(dataset), **given) for dataset in datasets
-    ]
+    return [replace(one, y=_with_plain_ids(one), **given) for one in datasets]
 
 
 def _with_plain_ids(dataset: Dataset) -> pd.Series | pd.DataFrame:
@@ -48,21 +44,22 @@ def _with_plain_ids(dataset: Dataset) -> pd.Series | pd.DataFrame:
     index = dataset.y.index
     if index.nlevels == 1:
         return dataset.y
-    ids = [index.get_level_values(i) for i in range(index.nlevels - 1)]
-    if any(level.hasnans for level in ids):
+    levels = [index.get_level_values(i) for i in range(index.nlevels)]
+    if any(level.hasnans for level in levels[:-1]):
         raise InputError(
             f"In the data set {dataset.name!r}, rows have no id; expected one in every "
             f"row. Fill the ids in, or remove the rows."
         )
     plain = [
-        level.astype(level.categories.dtype)
-        if isinstance(level, pd.CategoricalIndex)
-        else level
-        for level in ids
+        level.astype(getattr(level, "categories", level).dtype) for level in levels
     ]
-    levels = [*plain, index.get_level_values(-1)]
     names = [f"level {i}" if n is None else n for i, n in enumerate(index.names)]
-    return dataset.y.set_axis(pd.MultiIndex.from_arrays(levels, names=names))
+    return dataset.y.set_axis(pd.MultiIndex.from_arrays(plain, names=names))
+
+
+def join_ids(key: object) -> str:
+    """Name a series by its id, or by its ids from the top level down."""
+    return " / ".join(map(str, key)) if isinstance(key, tuple) else str(key)
 
 
 def check_length(dataset: Dataset, n_folds: int) -> None:
@@ -71,9 +68,7 @@ def check_length(dataset: Dataset, n_folds: int) -> None:
     length, series, advice = len(dataset.y), "", ""
     if dataset.y.index.nlevels > 1:
         lengths = dataset.y.index.droplevel(-1).value_counts()
-        length, key = lengths.min(), lengths.idxmin()
-        names = key if isinstance(key, tuple) else (key,)
-        series = f" in the series {' / '.join(map(str, names))!r}"
+        length, series = lengths.min(), f" in the series {join_ids(lengths.idxmin())!r}"
         advice = ", or leave short series out, as --min-length does"
     left = length - n_folds * dataset.horizon
     # MASE compares with the error of repeating the last season of the training data.

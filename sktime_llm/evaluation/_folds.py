@@ -1,19 +1,33 @@
 """One forecaster on the folds of one data set."""
 
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from sktime_llm.datasets import Dataset
-from sktime_llm.evaluation._long import long_table
 from sktime_llm.evaluation._mase import mean_absolute_scaled_error
-from sktime_llm.evaluation._warnings import library_warnings_off
 
 if TYPE_CHECKING:
     from sktime.forecasting.base import BaseForecaster
 
 FORECAST_COLUMNS = ["id", "time", "variate", "truth", "forecast"]
+_SCORES = {
+    "MASE": "MASE",
+    "test_MeanAbsolutePercentageError": "sMAPE",
+    "test_MeanAbsoluteError": "MAE",
+    "fit_time": "fit_seconds",
+    "pred_time": "predict_seconds",
+}
+_FOR_DEVELOPERS = (
+    FutureWarning,
+    DeprecationWarning,
+    PendingDeprecationWarning,
+    ResourceWarning,
+)
 
 
 def evaluate_folds(
@@ -30,14 +44,7 @@ def evaluate_folds(
         mean_absolute_scaled_error(fold, dataset.seasonal_period, scalable)
         for _, fold in folds.iterrows()
     ]
-    columns = {
-        "MASE": "MASE",
-        "test_MeanAbsolutePercentageError": "sMAPE",
-        "test_MeanAbsoluteError": "MAE",
-        "fit_time": "fit_seconds",
-        "pred_time": "predict_seconds",
-    }
-    means = {name: float(folds[column].mean()) for column, name in columns.items()}
+    means = {name: float(folds[column].mean()) for column, name in _SCORES.items()}
     truth = folds["y_test"].iloc[-1]
     forecast = folds["y_pred"].iloc[-1].reindex(truth.index)
     return means, long_table({"truth": truth, "forecast": forecast})
@@ -68,3 +75,40 @@ def _run_folds(
         if not np.isfinite(forecasts.to_numpy(dtype=float)).all():
             raise ValueError("the forecasts hold missing or infinite values")
     return folds
+
+
+def long_table(values: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Stack frames of the same rows and columns: id, time, variate, a column for each.
+
+    The id is empty unless the frames are panels.
+    """
+    first = next(iter(values.values()))
+    keys = {"id": "", "time": first.index.get_level_values(-1).astype("object")}
+    if first.index.nlevels > 1:
+        keys["id"] = [" / ".join(map(str, key[:-1])) for key in first.index]
+    parts = []
+    for place, name in enumerate(first.columns):
+        own = {
+            key: frame.iloc[:, place].to_numpy(float) for key, frame in values.items()
+        }
+        parts.append(pd.DataFrame({**keys, "variate": str(name), **own}))
+    return pd.concat(parts, ignore_index=True)
+
+
+@contextmanager
+def library_warnings_off(prefix: str = "") -> Iterator[None]:
+    """Drop the warnings that libraries address to developers; repeat the others once.
+
+    Warnings are recorded rather than filtered, because sktime and statsmodels set
+    filters of their own while they run.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    messages = {
+        (str(one.message), one.category)
+        for one in caught
+        if not issubclass(one.category, _FOR_DEVELOPERS)
+    }
+    for message, category in sorted(messages, key=str):
+        warnings.warn(prefix + message, category, stacklevel=5)

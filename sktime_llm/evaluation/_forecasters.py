@@ -1,12 +1,12 @@
 """The forecasters of a comparison, by name."""
 
-import importlib
 import importlib.util
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+import sktime_llm
 from sktime_llm.errors import InputError, MissingPackageError
-from sktime_llm.evaluation._warnings import library_warnings_off
+from sktime_llm.evaluation._folds import library_warnings_off
 
 if TYPE_CHECKING:
     from sktime.forecasting.base import BaseForecaster
@@ -44,8 +44,8 @@ def forecaster_names() -> list[str]:
     Returns
     -------
     list of str
-        The names: first those of the default forecasters, then the other methods, each
-        also with a randomly initialized language model and without any.
+        Those of the default forecasters, then the other methods, each also with a
+        randomly initialized language model and without any.
 
     Examples
     --------
@@ -106,13 +106,8 @@ def default_forecasters(
             f"Got the forecasters {', '.join(map(repr, unknown)) or 'none'}; expected "
             f"some of {', '.join(forecaster_names())}."
         )
-    options = {
-        "backbone": backbone,
-        "max_epochs": max_epochs,
-        "random_state": random_state,
-        "device": device,
-        "verbose": verbose,
-    }
+    options = {"backbone": backbone, "max_epochs": max_epochs, "device": device}
+    options |= {"random_state": random_state, "verbose": verbose}
     given = {key: value for key, value in options.items() if value is not None}
     with library_warnings_off():
         return {name: _make(name, seasonal_period, given) for name in names}
@@ -121,7 +116,7 @@ def default_forecasters(
 def _make(name: str, seasonal_period: int, options: dict[str, Any]) -> "BaseForecaster":
     if name in _LANGUAGE_MODELS:
         class_name, mode = _LANGUAGE_MODELS[name]
-        make = getattr(importlib.import_module("sktime_llm"), class_name)
+        make = getattr(sktime_llm, class_name)
         # nothing is held out for intervals, which a comparison does not show
         return make(backbone_mode=mode, intervals=None, **options)
     if name in _STATISTICAL:

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 
 from sktime_llm.datasets import Dataset
+from sktime_llm.datasets._source import listed
 from sktime_llm.errors import InputError, UndefinedScoreWarning
+from sktime_llm.evaluation._data import join_ids
 
 # A seasonal change is only rounding if it is a smaller part than this of the values.
 _ROUNDING = 1e-12
 _SMALLEST_CHANGE = 1e-100
-
-_MAX_NAMES = 10
 
 
 def find_scalable(dataset: Dataset, n_folds: int) -> pd.DataFrame:
@@ -32,10 +32,25 @@ def find_scalable(dataset: Dataset, n_folds: int) -> pd.DataFrame:
     scalable = mean_change > rounding.clip(lower=_SMALLEST_CHANGE)
     # Nullable booleans of several columns would be objects in arrays.
     scalable = scalable.fillna(False).astype(bool)
+    season = dataset.seasonal_period
+    steps = f"one season ({season} steps)" if season > 1 else "one step"
+    n = scalable.size
     if not scalable.any(axis=None):
-        raise InputError(_describe_none(dataset, scalable.size))
-    if not scalable.all(axis=None):
-        message = _describe_some(dataset, scalable)
+        what = f"none of the {n} series shows a" if n > 1 else "there is no"
+        raise InputError(
+            f"The data set {dataset.name!r} has no MASE, which divides by the change "
+            f"over one season: in the training rows of the first fold, {what} change "
+            f"over {steps} beyond rounding. Expected at least one series with such a "
+            f"change. Use another seasonal period, or fewer folds or a shorter "
+            f"horizon, which leave more rows to train on, or leave the data set out."
+        )
+    left_out = [_name(y, scalable, i, j) for i, j in np.argwhere(~scalable.to_numpy())]
+    if left_out:
+        message = (
+            f"{dataset.name}: MASE leaves out {len(left_out)} of {n} series, which in "
+            f"the training rows of the first fold show no change over {steps} beyond "
+            f"rounding: {listed(left_out)}. sMAPE and MAE count all."
+        )
         warnings.warn(message, UndefinedScoreWarning, stacklevel=3)
     return scalable
 
@@ -46,42 +61,13 @@ def _instances(y: pd.DataFrame) -> list[pd.Index | np.ndarray]:
     return [y.index.get_level_values(i) for i in levels] or [np.zeros(len(y), int)]
 
 
-def _describe_none(dataset: Dataset, n_series: int) -> str:
-    what = f"none of the {n_series} series shows a" if n_series > 1 else "there is no"
-    return (
-        f"The data set {dataset.name!r} has no MASE, which divides by the change over "
-        f"one season: in the training rows of the first fold, {what} change over "
-        f"{_steps(dataset)} beyond rounding. Expected at least one series with such a "
-        f"change. Use another seasonal period, or fewer folds or a shorter horizon, "
-        f"which leave more rows to train on, or leave the data set out."
-    )
-
-
-def _describe_some(dataset: Dataset, scalable: pd.DataFrame) -> str:
-    left_out = np.argwhere(~scalable.to_numpy())
-    names = [_name(dataset, scalable, i, j) for i, j in left_out[:_MAX_NAMES]]
-    more = len(left_out) - len(names)
-    listed = ", ".join(names) + (f" and {more} more" if more else "")
-    return (
-        f"{dataset.name}: MASE leaves out {len(left_out)} of {scalable.size} series, "
-        f"which in the training rows of the first fold show no change over "
-        f"{_steps(dataset)} beyond rounding: {listed}. sMAPE and MAE count all."
-    )
-
-
-def _steps(dataset: Dataset) -> str:
-    season = dataset.seasonal_period
-    return f"one season ({season} steps)" if season > 1 else "one step"
-
-
-def _name(dataset: Dataset, scalable: pd.DataFrame, i: int, j: int) -> str:
+def _name(y: pd.DataFrame, scalable: pd.DataFrame, i: int, j: int) -> str:
     """Name a series by its instance and, if there are several, by its column."""
     column = f"column {scalable.columns[j]!r}"
-    if dataset.y.index.nlevels == 1:
+    if y.index.nlevels == 1:
         return column
-    key = scalable.index[i]
-    instance = " / ".join(map(str, key)) if isinstance(key, tuple) else str(key)
-    return f"{column} of {instance!r}" if scalable.shape[1] > 1 else repr(instance)
+    instance = repr(join_ids(scalable.index[i]))
+    return f"{column} of {instance}" if scalable.shape[1] > 1 else instance
 
 
 def mean_absolute_scaled_error(

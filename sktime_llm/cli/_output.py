@@ -1,13 +1,16 @@
-"""What the command shows while it runs."""
+"""What the command prints while it runs, and the files that it writes."""
 
 import os
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TextIO
 
+from sktime_llm import _files
 from sktime_llm.errors import InputError
 
 
@@ -43,22 +46,18 @@ class Progress:
 
     def __call__(self, done: int, total: int, label: str) -> None:
         if self._step:
-            self._end_step(total - done)
+            seconds = time.perf_counter() - self._started
+            # On a terminal, bars of the step itself may have overwritten the line.
+            again = f"\r{self._step}" if sys.stderr.isatty() else ""
+            if not self._is_line_open:
+                again = self._step
+            left = f", {total - done} to go" if done < total else ""
+            self._write(f"{again}{seconds:.1f} s{left}\n")
+        self._is_line_open = done < total
         if done < total:
             self._step = f"[{done + 1}/{total}] {label} ... "
             self._started = time.perf_counter()
             self._write(self._step)
-            self._is_line_open = True
-
-    def _end_step(self, n_left: int) -> None:
-        seconds = time.perf_counter() - self._started
-        # On a terminal, bars of the step itself may have overwritten the line.
-        again = f"\r{self._step}" if sys.stderr.isatty() else ""
-        if not self._is_line_open:
-            again = self._step
-        left = f", {n_left} to go" if n_left else ""
-        self._write(f"{again}{seconds:.1f} s{left}\n")
-        self._step, self._is_line_open = "", False
 
     def end_line(self) -> None:
         """Make room for other text."""
@@ -72,17 +71,44 @@ class Progress:
 
 
 @contextmanager
-def shown(progress: Progress) -> Iterator[Progress]:
-    """Show the progress, and each warning as a line of its own without code."""
+def shown_progress(*, show: bool) -> Iterator[Progress]:
+    """Show progress if asked to, and each warning as a line of its own without code."""
+    progress = Progress(show=show)
 
-    def show(message: Warning | str, *details: object, **more: object) -> None:
+    def show_warning(message: Warning | str, *details: object, **more: object) -> None:
         progress.end_line()
         echo(f"warning: {message}", file=sys.stderr)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        warnings.showwarning = show
+        warnings.showwarning = show_warning
         try:
             yield progress
         finally:
             progress.end_line()
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Turn errors of the system into messages of what cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"Cannot write {what}: {error.strerror or error}. Make room or get access, "
+            f"or choose another place."
+        ) from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, or say why nothing can be written to it."""
+    with explained(f"to the folder {str(folder)!r}"):
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a path to write to; what was written there replaces the file at the end."""
+    with explained(str(path)), _files.replacing(path) as beside:
+        yield beside

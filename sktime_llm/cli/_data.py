@@ -1,0 +1,65 @@
+"""From the options that both commands have to data and forecasters."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from sktime_llm import evaluation
+from sktime_llm.cli._arguments import TABLE_OPTIONS
+from sktime_llm.cli._output import echo
+from sktime_llm.datasets import Dataset, infer_seasonal_period, read_table
+from sktime_llm.errors import InputError
+
+if TYPE_CHECKING:
+    from sktime.forecasting.base import BaseForecaster
+
+ForecasterMaker = Callable[[int], "dict[str, BaseForecaster]"]
+
+
+def forecaster_maker(
+    options: argparse.Namespace, names: Iterable[str] | None
+) -> ForecasterMaker:
+    """Return a function that makes the forecasters of these names for a season."""
+    return partial(
+        evaluation.default_forecasters,
+        names=names,
+        backbone=options.backbone,
+        max_epochs=options.max_epochs,
+        random_state=options.random_state,
+        device=options.device,
+        verbose=0 if options.quiet else None,
+    )
+
+
+def given_options(
+    options: argparse.Namespace, names: Iterable[str] = TABLE_OPTIONS
+) -> dict[str, Any]:
+    """Return the options of these names that were given; by default, of a table."""
+    values = {name: getattr(options, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def read_dataset(
+    options: argparse.Namespace, make_forecasters: ForecasterMaker
+) -> Dataset:
+    """Read FILE, print what its columns were taken for, find its season and horizon."""
+    given = given_options(options)
+    if "time_column" not in given:
+        raise InputError(
+            f"Name the column of {options.file} that holds the times with "
+            f"--time-column."
+        )
+    forecasters = make_forecasters(1).values()
+    take_missing = all(one.get_tag("capability:missing_values") for one in forecasters)
+    given.setdefault("missing", "values" if take_missing else "error")
+    y = read_table(options.file, report=partial(echo, file=sys.stderr), **given)
+    season = options.seasonal_period or infer_seasonal_period(y)
+    horizon = options.horizon or season
+    if horizon == 1 and options.horizon is None:
+        raise InputError(
+            f"The data in {options.file} have no season to forecast by default. Give "
+            f"the number of steps with --horizon."
+        )
+    return Dataset(options.file.stem, y, season, horizon)
