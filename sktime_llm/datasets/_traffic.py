@@ -170,8 +170,9 @@ def load_dcrnn(
 
     Speeds in miles per hour, one row per 5 minutes of local time: METR-LA of 207 loop
     detectors on the highways of Los Angeles from March to June 2012, PEMS-BAY of 325 in
-    the Bay Area from January to June 2017. PyTables, from the extra ``[traffic]``, reads
-    it. The format can hold pickled objects, so read only files that you trust.
+    the Bay Area from January to June 2017. Needs PyTables: ``pip install
+    sktime-llm[traffic]``. The format can hold pickled objects, so read only files that
+    you trust.
 
     Parameters
     ----------

@@ -3,6 +3,6 @@
 from sktime_llm.plotting._alignment import plot_alignment
 from sktime_llm.plotting._comparison import plot_comparison
 from sktime_llm.plotting._forecast import plot_forecast
-from sktime_llm.plotting._matplotlib import require_matplotlib
+from sktime_llm.plotting._panels import require_matplotlib
 
 __all__ = ["plot_alignment", "plot_comparison", "plot_forecast", "require_matplotlib"]

@@ -1,11 +1,10 @@
-"""How well texts and series match, in one picture."""
+"""A plot of how well texts and series match."""
 
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
 import pandas as pd
 
-from sktime_llm.plotting._matplotlib import require_matplotlib
+from sktime_llm.plotting._panels import require_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,24 +59,17 @@ def plot_alignment(alignment: _Alignment) -> "Figure":
     cosines = alignment.similarity.to_numpy()
     image = left.imshow(cosines, aspect="equal", interpolation="nearest")
     figure.colorbar(image, ax=left, label="cosine")
-    own, chance = _top_1(cosines), 1 / len(cosines)
+    # Series whose own text is the most similar one, ties included.
+    own, chance = (cosines.diagonal() >= cosines.max(axis=1)).mean(), 1 / len(cosines)
     left.set_title(
         f"own text most similar: {own:.0%} (by chance {chance:.0%}), "
         f"temperature {alignment.temperature:.3f}",
         fontsize="small",
     )
-    left.set_xlabel("text of window")
-    left.set_ylabel("series of window")
+    left.set(xlabel="text of window", ylabel="series of window")
     for name in alignment.scales:
         right.plot(alignment.scales[name].to_numpy(), ".-", label=name, lw=0.8)
-    right.set_yscale("log")
-    right.set_xlabel("window")
-    right.set_ylabel("scale of tokens")
+    right.set(xlabel="window", ylabel="scale of tokens", yscale="log")
     right.set_title("scales before and after balancing", fontsize="small")
     right.legend(frameon=False)
     return figure
-
-
-def _top_1(cosines: np.ndarray) -> float:
-    """Share of series whose own text is the most similar one, ties included."""
-    return float((cosines.diagonal() >= cosines.max(axis=1)).mean())

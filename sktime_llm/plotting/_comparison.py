@@ -1,4 +1,4 @@
-"""Forecasts of several forecasters in one picture."""
+"""A plot of the forecasts of several forecasters."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pandas as pd
 
 from sktime_llm.errors import InputError
-from sktime_llm.plotting._matplotlib import require_matplotlib
 from sktime_llm.plotting._panels import (
     COLORS,
+    EMPHASIZED,
     Series,
     add_legend,
     count_series,
@@ -18,6 +18,8 @@ from sktime_llm.plotting._panels import (
     label,
     make_axes,
     n_shown,
+    own_rows,
+    require_matplotlib,
     split_series,
 )
 
@@ -29,16 +31,9 @@ _OTHERS = "other forecasters"
 _QUIET = {"color": "0.7", "linewidth": 0.9, "zorder": 3, "label": _OTHERS}
 
 
-class _Dataset(Protocol):
-    @property
-    def name(self) -> str: ...
-    @property
-    def y(self) -> pd.Series | pd.DataFrame: ...
-
-
 class _Comparison(Protocol):
     @property
-    def datasets(self) -> Sequence[_Dataset]: ...
+    def datasets(self) -> Sequence[Any]: ...
     @property
     def scores(self) -> pd.DataFrame: ...
     @property
@@ -90,8 +85,9 @@ def plot_comparison(
     1
     """
     require_matplotlib()
-    forecast = set(comparison.forecasts["dataset"])
-    datasets = [one for one in comparison.datasets if one.name in forecast]
+    forecasts, scores = comparison.forecasts, comparison.scores
+    known = set(forecasts["dataset"])
+    datasets = [one for one in comparison.datasets if one.name in known]
     if not datasets:
         raise InputError(
             "There is nothing to plot: got a comparison without forecasts, expected "
@@ -101,12 +97,12 @@ def plot_comparison(
     counts = _share(totals, max_panels)
     figure, grid = make_axes(sum(counts))
     free = iter(grid)
-    colors = _choose_colors(comparison.scores, highlight)
+    colors = _choose_colors(scores, highlight)
     for dataset, count in zip(datasets, counts, strict=True):
-        scores = comparison.scores[comparison.scores["dataset"] == dataset.name]
-        rows = comparison.forecasts[comparison.forecasts["dataset"] == dataset.name]
-        names = _emphasized(scores, highlight)
-        note = _describe(scores, names)
+        own_scores = scores[scores["dataset"] == dataset.name]
+        rows = forecasts[forecasts["dataset"] == dataset.name]
+        names = _emphasized(own_scores, highlight)
+        note = _describe(own_scores, names)
         for series in split_series(dataset.y, count):
             axes = next(free)
             _draw(axes, series, rows, {name: colors[name] for name in names})
@@ -152,20 +148,10 @@ def _describe(scores: pd.DataFrame, names: list[str]) -> str:
 def _draw(
     axes: "Axes", series: Series, rows: pd.DataFrame, colors: Mapping[str, str]
 ) -> None:
-    is_own = (rows["id"] == series.instance) & (rows["variate"] == series.variate)
-    for name, part in rows[is_own].groupby("forecaster", sort=False):
-        ahead = pd.Series(
-            part["forecast"].to_numpy(), index=pd.Index(list(part["time"]))
-        )
-        start = len(series.values) - len(ahead)
-        style: dict[str, Any] = _QUIET
-        if name in colors:
-            style = {
-                "color": colors[name],
-                "linewidth": 2.0,
-                "zorder": 5,
-                "label": name,
-            }
-        draw_forecast(axes, series.values.iloc[:start], ahead, **style)
+    for name, ahead in own_rows(rows, series).groupby("forecaster", sort=False):
+        history = series.values.iloc[: len(series.values) - len(ahead)]
+        is_quiet = name not in colors
+        style = _QUIET if is_quiet else {"color": colors[name], "label": name}
+        draw_forecast(axes, history, ahead["forecast"], **{**EMPHASIZED, **style})
     shown = len(ahead) + n_shown(len(ahead))
     draw_observed(axes, series.values.iloc[-shown:], ahead.index)

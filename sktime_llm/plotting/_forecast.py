@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from sktime_llm.plotting._matplotlib import require_matplotlib
 from sktime_llm.plotting._panels import (
     COLORS,
+    EMPHASIZED,
     add_legend,
     count_series,
     draw_forecast,
@@ -16,6 +16,8 @@ from sktime_llm.plotting._panels import (
     label,
     make_axes,
     n_shown,
+    own_rows,
+    require_matplotlib,
     split_series,
 )
 
@@ -72,15 +74,13 @@ def plot_forecast(
     names = [f"{level} % interval" for level in levels]
     shades = np.linspace(0.45, 0.2, len(levels))
     for axes, series in zip(grid, panels, strict=True):
-        is_own = forecasts["id"] == series.instance
-        rows = forecasts[is_own & (forecasts["variate"] == series.variate)]
-        ahead = rows.set_axis(pd.Index(list(rows["time"])))
+        ahead = own_rows(forecasts, series)
         # The widest first, below the others.
         for level, name, shade in list(zip(levels, names, shades, strict=True))[::-1]:
             bounds = ahead[f"lower_{level}"], ahead[f"upper_{level}"]
             draw_interval(axes, series.values, *bounds, shade=shade, label=name)
-        style = {"color": COLORS[0], "linewidth": 2.0, "zorder": 5}
-        draw_forecast(axes, series.values, ahead["forecast"], label="forecast", **style)
+        style = {"color": COLORS[0], "label": "forecast", **EMPHASIZED}
+        draw_forecast(axes, series.values, ahead["forecast"], **style)
         draw_observed(axes, series.values.iloc[-n_shown(len(ahead)) :], ahead.index)
         label(axes, title, y, series)
     total = count_series(y)

@@ -1,5 +1,7 @@
 """Panels of series over time, with the look that all plots of forecasts share."""
 
+import importlib.util
+import math
 import re
 from collections.abc import Iterator
 from itertools import islice
@@ -9,11 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from sktime_llm.errors import MissingPackageError
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-OBSERVED: dict[str, Any] = {"color": "black", "linewidth": 1.3, "zorder": 4}
+_OBSERVED: dict[str, Any] = {"color": "black", "linewidth": 1.3, "zorder": 4}
+EMPHASIZED: dict[str, Any] = {"linewidth": 2.0, "zorder": 5}
 
 # Colors of Okabe and Ito, which people with any color vision tell apart; ours first.
 COLORS = ["#D55E00", "#009E73", "#CC79A7", "#0072B2", "#E69F00", "#56B4E9", "#7F7F00"]
@@ -40,6 +45,25 @@ class Series(NamedTuple):
     values: pd.Series
 
 
+def require_matplotlib() -> None:
+    """Raise an error that says what to install if matplotlib is missing.
+
+    Raises
+    ------
+    MissingPackageError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from sktime_llm.plotting import require_matplotlib
+    >>> require_matplotlib()
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise MissingPackageError(
+            "Plots need matplotlib. Install it with `pip install sktime-llm[plots]`."
+        )
+
+
 def split_series(y: pd.Series | pd.DataFrame, n: int) -> list[Series]:
     """Return the first `n` series."""
     return list(islice(_iterate(y), n))
@@ -56,15 +80,18 @@ def _iterate(y: pd.Series | pd.DataFrame) -> Iterator[Series]:
             yield Series(" / ".join(key), str(variate), values)
 
 
+def own_rows(forecasts: pd.DataFrame, series: Series) -> pd.DataFrame:
+    """Return the rows of a table of forecasts that are of one series, by their time."""
+    is_own = forecasts["id"] == series.instance
+    rows = forecasts[is_own & (forecasts["variate"] == series.variate)]
+    return rows.set_axis(pd.Index(list(rows["time"])))
+
+
 def count_series(y: pd.Series | pd.DataFrame) -> int:
     """Return how many series there are."""
     n_variates = 1 if y.ndim == 1 else y.shape[1]
     ids = list(range(y.index.nlevels - 1))
     return n_variates * (y.groupby(level=ids, observed=True).ngroups if ids else 1)
-
-
-def _n_columns(n: int) -> int:
-    return 1 if n == 1 else 2 if n <= 6 else 3
 
 
 def n_shown(n_ahead: int) -> int:
@@ -78,7 +105,7 @@ def make_axes(n: int) -> tuple["Figure", list["Axes"]]:
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     n_columns = _n_columns(n)
-    n_rows = -(-n // n_columns)
+    n_rows = math.ceil(n / n_columns)
     height = _HEIGHTS[n_columns] * n_rows + 0.7
     layout = ConstrainedLayoutEngine(h_pad=0.08, w_pad=0.08)
     figure = Figure(figsize=(_WIDTH, height), dpi=_DPI, layout=layout)
@@ -91,7 +118,7 @@ def make_axes(n: int) -> tuple["Figure", list["Axes"]]:
 def draw_observed(axes: "Axes", observed: pd.Series, ahead: pd.Index) -> None:
     """Draw a series, and shade the time from before the first to the last forecast."""
     places = positions(observed.index)
-    axes.plot(places, observed.to_numpy(), label="observed", **OBSERVED)
+    axes.plot(places, observed.to_numpy(), label="observed", **_OBSERVED)
     future = positions(ahead)
     axes.axvspan(
         places[places < future[0]][-1], future[-1], color="0.95", zorder=0, linewidth=0
@@ -138,7 +165,7 @@ def label(
 ) -> None:
     """Name a panel and its axes; the note is a second, quieter line."""
     several_variates = y.ndim > 1 and y.shape[1] > 1
-    details = [series.instance, series.variate if several_variates else ""]
+    details = [series.instance, series.variate * several_variates]
     own = ", ".join(filter(None, details))
     title = f"{name}: {own}" if own else name
     width = _NOTE_WIDTHS[_n_columns(len(axes.figure.axes))]
@@ -147,9 +174,10 @@ def label(
     plain: dict[str, Any] = {"parse_math": False}  # a $ is a $
     bold: dict[str, Any] = {"fontsize": 10, "fontweight": "bold", **plain}
     axes.set_title(_cut(title, 2 * width // 3), loc="left", pad=pad, **bold)
-    corner: dict[str, Any] = {"xy": (0, 1), "xycoords": "axes fraction"}
     above: dict[str, Any] = {"xytext": (0, 5), "textcoords": "offset points"}
-    text = axes.annotate("\n".join(lines), **corner, **above, **_QUIET_TEXT)
+    text = axes.annotate(
+        "\n".join(lines), (0, 1), xycoords="axes fraction", **above, **_QUIET_TEXT
+    )
     text.set_in_layout(False)
     axes.set_xlabel(describe_time(series.values.index), fontsize=8, **plain)
     axes.set_ylabel(_cut(series.variate, _MAX_LABEL), fontsize=8, **plain)
@@ -167,6 +195,10 @@ def label(
         from matplotlib.ticker import MaxNLocator
 
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _n_columns(n: int) -> int:
+    return 1 if n == 1 else 2 if n <= 6 else 3
 
 
 def _cut(text: str, length: int) -> str:
