@@ -59,6 +59,10 @@ def make_comparison(data, **mase):
     )
 
 
+def plot(data, **mase):
+    return plot_comparison(make_comparison(data, **mase))
+
+
 def make_alignment(similarity, temperature=0.05):
     windows = [f"w{i}" for i in range(len(similarity))]
     scales = {"series": 0.1, "text": 2.0, "balanced text": 0.2}
@@ -97,8 +101,7 @@ def legend_of(figure):
 
 
 def test_forecasts_are_attached_to_what_was_observed():
-    comparison = make_comparison({"sales": months(40)}, naive=1.0, calf=2.0)
-    figure = plot_comparison(comparison)
+    figure = plot({"sales": months(40)}, naive=1.0, calf=2.0)
     (axes,) = figure.axes
     lines = lines_of(axes)
     assert titles_of(figure) == ["sales"]
@@ -112,7 +115,7 @@ def test_forecasts_are_attached_to_what_was_observed():
 def test_forecasts_are_attached_to_the_last_value_before_a_gap():
     y = months(40)
     y.iloc[34:37] = np.nan
-    lines = lines_of(plot_comparison(make_comparison({"sales": y}, calf=1.0)).axes[0])
+    lines = lines_of(plot({"sales": y}, calf=1.0).axes[0])
     assert lines["calf"].get_ydata()[0] == 33.0
     assert np.isnan(lines["observed"].get_ydata()).sum() == 3
 
@@ -155,7 +158,7 @@ def test_a_forecaster_has_one_color_in_all_panels():
 def test_every_series_has_a_panel_up_to_a_limit():
     many = pd.DataFrame({name: months() for name in "abcde"})
     data = {"single": months(), "many": many}
-    figure = plot_comparison(make_comparison(data, calf=1.0))
+    figure = plot(data, calf=1.0)
     assert titles_of(figure) == ["single", *(f"many: {name}" for name in "abcde")]
     figure = plot_comparison(make_comparison(data, calf=1.0), max_panels=3)
     assert titles_of(figure) == ["single", "many: a", "many: b"]
@@ -167,7 +170,7 @@ def test_every_series_has_a_panel_up_to_a_limit():
 def test_series_of_a_panel_are_told_apart(ids):
     parts = dict(zip(ids, [months(30), months(25) * -1], strict=True))
     y = pd.concat({key: part.to_frame() for key, part in parts.items()})
-    figure = plot_comparison(make_comparison({"shop": y}, calf=0.5, naive=1.25))
+    figure = plot({"shop": y}, calf=0.5, naive=1.25)
     assert titles_of(figure) == [f"shop: {one}" for one in ids]
     observed = lines_of(figure.axes[1])["observed"].get_ydata()
     assert observed.tolist() == [-float(i) for i in range(25)]
@@ -189,7 +192,7 @@ def test_series_of_a_panel_are_told_apart(ids):
 )
 def test_every_kind_of_time_is_drawn_and_named(index, words, tmp_path):
     y = pd.Series(np.arange(30.0), index=index, name="units sold")
-    figure = plot_comparison(make_comparison({"sales": y}, naive=1.0))
+    figure = plot({"sales": y}, naive=1.0)
     (axes,) = figure.axes
     assert (axes.get_xlabel(), axes.get_ylabel()) == (words, "units sold")
     path = tmp_path / "forecasts.png"
@@ -201,7 +204,7 @@ def test_every_kind_of_time_is_drawn_and_named(index, words, tmp_path):
 
 def test_the_legend_covers_no_data():
     data = {name: months() for name in ("sales", "visits", "calls")}
-    figure = plot_comparison(make_comparison(data, calf=1.0, naive=2.0))
+    figure = plot(data, calf=1.0, naive=2.0)
     figure.draw_without_rendering()
     legend = figure.legends[0].get_window_extent()
     assert not any(legend.overlaps(axes.get_window_extent()) for axes in figure.axes)
@@ -210,7 +213,7 @@ def test_the_legend_covers_no_data():
 def test_long_and_odd_names_fit(tmp_path):
     name = "price in $, not in $\\euro$, " + "x" * 200
     y = pd.concat({name: months(name=name).to_frame()})
-    figure = plot_comparison(make_comparison({"shop": y}, calf=1.0))
+    figure = plot({"shop": y}, calf=1.0)
     figure.savefig(tmp_path / "odd.png")
     (axes,) = figure.axes
     assert axes.get_title(loc="left").startswith(
@@ -255,7 +258,7 @@ def test_forecasts_of_a_panel_have_a_panel_each():
     assert figure.get_supxlabel() == "2 of 3 series are shown."
 
 
-def test_alignment_shows_every_cosine():
+def test_alignment_shows_every_cosine_and_scale():
     figure = plot_alignment(make_alignment(ALIGNED))
     left, right, bar = figure.axes
     (image,) = left.get_images()
@@ -265,6 +268,13 @@ def test_alignment_shows_every_cosine():
     assert left.get_ylabel() == "series of window"
     assert bar.get_ylabel() == "cosine"
     assert right.get_title() == "scales before and after balancing"
+    lines = lines_of(right)
+    assert list(lines) == ["series", "text", "balanced text"]
+    np.testing.assert_allclose(lines["text"].get_ydata(), [2.0, 4.0, 6.0, 8.0])
+    np.testing.assert_allclose(lines["series"].get_ydata(), [0.1, 0.2, 0.3, 0.4])
+    assert right.get_yscale() == "log"
+    legend = [text.get_text() for text in right.get_legend().get_texts()]
+    assert legend == list(lines)
 
 
 @pytest.mark.parametrize(
@@ -276,17 +286,6 @@ def test_alignment_counts_the_series_whose_own_text_is_nearest(similarity, own, 
     assert title == (
         f"own text most similar: {own} (by chance {chance}), temperature 0.057"
     )
-
-
-def test_alignment_shows_scales_on_a_logarithmic_axis():
-    axes = plot_alignment(make_alignment(ALIGNED)).axes[1]
-    lines = lines_of(axes)
-    assert list(lines) == ["series", "text", "balanced text"]
-    np.testing.assert_allclose(lines["text"].get_ydata(), [2.0, 4.0, 6.0, 8.0])
-    np.testing.assert_allclose(lines["series"].get_ydata(), [0.1, 0.2, 0.3, 0.4])
-    assert axes.get_yscale() == "log"
-    legend = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert legend == list(lines)
 
 
 def test_alignment_of_a_fitted_forecaster(tmp_path):
@@ -306,16 +305,15 @@ def test_alignment_of_a_fitted_forecaster(tmp_path):
 
 
 def test_no_forecasts_is_an_error():
-    comparison = make_comparison({"sales": months()}, calf=np.nan)
     with pytest.raises(InputError, match="nothing to plot"):
-        plot_comparison(comparison)
+        plot({"sales": months()}, calf=np.nan)
 
 
 def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *args: None)
     for draw in (
         require_matplotlib,
-        lambda: plot_comparison(make_comparison({"sales": months()}, calf=1.0)),
+        lambda: plot({"sales": months()}, calf=1.0),
         lambda: plot_alignment(make_alignment(ALIGNED)),
     ):
         with pytest.raises(ImportError, match=re.escape("sktime-llm[plots]")):
@@ -326,7 +324,7 @@ def test_plots_leave_pyplot_alone():
     code = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r});"
         "from test_plotting import *;"
-        "plot_comparison(make_comparison({'sales': months()}, calf=1.0));"
+        "plot({'sales': months()}, calf=1.0);"
         "plot_alignment(make_alignment(ALIGNED));"
         "assert 'matplotlib.figure' in sys.modules;"
         "assert 'matplotlib.pyplot' not in sys.modules"

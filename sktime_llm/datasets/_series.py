@@ -1,11 +1,12 @@
 """From rows in any order to series with a regular time index."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 import numpy as np
 import pandas as pd
 
+from sktime_llm.datasets._cells import integer_format
 from sktime_llm.datasets._frequency import (
     find_alias,
     format_time,
@@ -14,7 +15,6 @@ from sktime_llm.datasets._frequency import (
     to_ordinals,
 )
 from sktime_llm.datasets._source import Source
-from sktime_llm.datasets._times import integer_format
 from sktime_llm.errors import InputError
 
 FILLS = ("interpolate", "ffill")
@@ -92,7 +92,7 @@ def sort_rows(
             f"business day (frequency B). Remove the row, or give another --frequency."
         )
     ordinals = to_ordinals(times, found)
-    rows = Rows(source, times, series, names, ordinals, found, alias is None)
+    rows = replace(rows, ordinals=ordinals, alias=found, is_inferred=alias is None)
     _check_distinct(rows)
     return rows
 

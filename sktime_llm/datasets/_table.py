@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 
 from sktime_llm._validation import Constraint, check_parameters, integer, one_of
-from sktime_llm.datasets._columns import read_targets
+from sktime_llm.datasets._cells import integer_format, read_targets, read_times
 from sktime_llm.datasets._frequency import period_alias
 from sktime_llm.datasets._series import FILLS, Rows, fill, lay_out, sort_rows
 from sktime_llm.datasets._source import Columns, Source, listed, open_source
-from sktime_llm.datasets._times import integer_format, read_times
 from sktime_llm.errors import InputError
 
 _CHARACTER = Constraint("one character", lambda x: isinstance(x, str) and len(x) == 1)

@@ -150,8 +150,7 @@ def _draw(
 ) -> None:
     for name, ahead in own_rows(rows, series).groupby("forecaster", sort=False):
         history = series.values.iloc[: len(series.values) - len(ahead)]
-        is_quiet = name not in colors
-        style = _QUIET if is_quiet else {"color": colors[name], "label": name}
+        style = {"color": colors[name], "label": name} if name in colors else _QUIET
         draw_forecast(axes, history, ahead["forecast"], **{**EMPHASIZED, **style})
     shown = len(ahead) + n_shown(len(ahead))
     draw_observed(axes, series.values.iloc[-shown:], ahead.index)

@@ -12,8 +12,6 @@ from sktime_llm.datasets import (
 )
 from sktime_llm.errors import InputError
 
-# ------------------------------------------------------------------ shipped data sets
-
 LENGTHS = {"airline": (144, 1), "lynx": (114, 1), "shampoo_sales": (36, 1)}
 LENGTHS |= {"pbs": (204, 1), "us_consumption": (187, 1), "us_change": (187, 5)}
 
@@ -36,9 +34,6 @@ def test_us_change_ends_when_its_source_ends():
     with pytest.raises(InputError, match=r"'air', expected one of .*'lynx', .*'us_cha"):
         load_dataset("air")
     pd.testing.assert_series_equal(load_dataset("us_consumption").y, y["Consumption"])
-
-
-# -------------------------------------------------------------------- seasonal period
 
 
 PERIODS = {1: "Y 2D ms", 4: "Q Q-NOV", 6: "2M 10s", 7: "D", 12: "M 2h", 24: "h"}

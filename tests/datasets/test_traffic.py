@@ -48,9 +48,6 @@ def h5(tmp_path):
     return write
 
 
-# ------------------------------------------------------------------------------- PeMS
-
-
 @pytest.mark.parametrize(
     ("name", "start"),
     [
@@ -127,9 +124,6 @@ def test_archives_of_something_else(npz, tmp_path):
         load_pems("PeMS04", tmp_path / "one.npy")
 
 
-# --------------------------------------------------------------------------- Los-loop
-
-
 def test_los_loop_is_a_table_of_speeds(csv):
     path = csv("773869,767541", "64.375,67.625", "62.5,", "61,60")
     y = load_los_loop(path)
@@ -144,9 +138,6 @@ def test_los_loop_cell_that_is_no_speed(csv, cell):
     path = csv("773869,767541", "64,67", f"62,{cell}")
     with pytest.raises(InputError, match=f"line 3, column '767541': got '{cell}'"):
         load_los_loop(path)
-
-
-# ------------------------------------------------------------------------------- DCRNN
 
 
 @pytest.mark.parametrize(("name", "key"), [("METR-LA", "df"), ("PEMS-BAY", "speed")])
@@ -219,9 +210,6 @@ def test_without_pytables(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tables", None)
     with pytest.raises(ImportError, match=r"pip install sktime-llm\[traffic\]"):
         load_dcrnn("METR-LA", path)
-
-
-# --------------------------------------------------------------------------------- all
 
 
 @pytest.mark.parametrize("load", [load_los_loop, load_pems, load_dcrnn])

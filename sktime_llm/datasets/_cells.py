@@ -1,15 +1,22 @@
-"""From the cells of a time column to integers, time stamps or periods."""
+"""From the cells of a table to numbers, and to times or row numbers."""
 
 import re
 import shlex
 import warnings
+from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 from pandas.tseries.api import guess_datetime_format
 
 from sktime_llm.datasets._frequency import has_dates
 from sktime_llm.datasets._source import Source
 from sktime_llm.errors import InputError
+
+_MISSING = ("", "-", "na", "nan", "n/a", "#n/a", "<na>", "none", "null", "nat")
+
+# Decimal and thousands separators that are suggested if all cells fit them.
+_NOTATIONS = ((".", ","), (",", None), (",", "."), (",", " "), (".", " "), (".", "'"))
 
 _ISO = r"\d{4}-\d\d(-\d\d([T ]\d\d.*)?)?|\d{8}T\d\d.*"
 _QUARTER = r"\d{4}[ -]?Q[1-4]"
@@ -21,6 +28,90 @@ _OFFSET = r"^(.*[T ]\d\d.*?)\s?(Z|[+-][01]\d(?::?[0-5]\d)?)$"
 _INTEGER_FORMATS = {n: "%Y%m%d%H%M%S"[: n - 2] for n in (4, 6, 8, 10, 12, 14)}
 _FORMATS = ["%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%y-%m-%d"]
 _FORMATS += ["%b %Y", "%b-%y", "%m/%Y", "%Y-M%m"]
+
+
+def read_targets(
+    source: Source,
+    target: Sequence[object] | None,
+    taken: Sequence[object],
+    decimal: str,
+    thousands: str | None,
+) -> tuple[pd.DataFrame, dict[object, str]]:
+    """Return the targets as numbers, NaN where missing, and why others are left out.
+
+    Without `target`, each column that mostly holds numbers is a target.
+    """
+    others = [name for name in source.frame.columns if name not in taken]
+    left_out, columns = {}, {}
+    for name in target or others:
+        cells = source.frame[name]
+        numbers, bad = _parse_numbers(cells, decimal, thousands)
+        position = int(bad.argmax())
+        found = repr(str(cells.iloc[position]))
+        if target is None and name in source.unnamed:
+            left_out[name] = "has no name"
+        elif target is None and bad.sum() >= max(numbers.notna().sum(), 1):
+            reason = f"{source.row(position)}: {found} is not a number"
+            left_out[name] = "; ".join(filter(None, [reason, _fitting_options(cells)]))
+        elif target is None and numbers.isna().all():
+            left_out[name] = "holds no values"
+        elif bad.any():
+            advice = "Write it as 1234.5, or leave the column out with --target"
+            if options := _fitting_options(cells):
+                advice = f"Give {options}"
+            problem = f"got {found}, expected a finite number. {advice}."
+            source.fail(name, position, problem)
+        else:
+            columns[name] = numbers
+    if target is not None:
+        left_out = {name: "not a target" for name in others if name not in target}
+    if not columns:
+        reasons = ", ".join(f"{name} ({why})" for name, why in left_out.items())
+        raise InputError(
+            f"{source.name} has no column of numbers to forecast. Left out: "
+            f"{reasons or 'none'}."
+        )
+    return pd.DataFrame(columns), left_out
+
+
+def _parse_numbers(
+    cells: pd.Series, decimal: str, thousands: str | None
+) -> tuple[pd.Series, pd.Series]:
+    """Return numbers, NaN where there is none, and which cells hold something else."""
+    is_type = pd.api.types
+    if is_type.is_numeric_dtype(cells) and not is_type.is_bool_dtype(cells):
+        numbers = cells.astype("float64")
+        return numbers, np.isinf(numbers)
+    if not (is_type.is_object_dtype(cells) or is_type.is_string_dtype(cells)):
+        return pd.Series(np.nan, cells.index), cells.notna()
+    if decimal == thousands:
+        raise InputError(f"Got {decimal!r} as both decimal and thousands separator.")
+    texts = cells.astype("object").map(str).str.strip()
+    missing = texts.str.lower().isin(_MISSING)
+    # Only the given separators count: with a decimal comma, '1.5' is not a number.
+    marks: dict[str, str | None] = {".": "?"}
+    if thousands is not None:
+        marks[thousands] = None
+        mark = re.escape(thousands)
+        misplaced = texts.str.contains(rf"{mark}(?!\d{{3}}(?!\d)|\d\d{mark})")
+        texts = texts.mask(misplaced, "?")
+    plain = texts.str.translate(str.maketrans({**marks, decimal: "."}))
+    numbers = pd.to_numeric(plain.mask(missing), errors="coerce").astype("float64")
+    bad = ~missing & ~np.isfinite(numbers)
+    return numbers.mask(bad), bad
+
+
+def _fitting_options(cells: pd.Series) -> str:
+    """Return options with which all cells are numbers, the first two, or nothing."""
+    fitting = []
+    texts = cells.map(str)
+    for decimal, thousands in _NOTATIONS:
+        is_used = thousands is None or texts.str.contains(thousands, regex=False).any()
+        if is_used and not _parse_numbers(cells, decimal, thousands)[1].any():
+            options = [] if decimal == "." else [f"--decimal {decimal}"]
+            options += [f"--thousands {shlex.quote(thousands)}"] if thousands else []
+            fitting.append(f"`{' '.join(options)}`")
+    return " or ".join(fitting[:2])
 
 
 def read_times(
@@ -46,7 +137,7 @@ def read_times(
     elif texts.str.fullmatch(r"[+-]?\d{1,18}").all():
         if integer_format(texts) != "%Y%m%d":
             return texts.astype("int64")
-        times = _parse(texts, "%Y%m%d")
+        times = _parse_times(texts, "%Y%m%d")
     else:
         times = _read_notation(plain)
         problem = "expected a time as in other rows. Correct the cell or remove the row"
@@ -86,7 +177,7 @@ def _read_format(texts: pd.Series, date_format: str) -> pd.Series:
             raise ValueError("it has no year")
         if "%z" in plain:
             raise ValueError("%z is only read at its end, after a time of day")
-        return _parse(texts, plain)
+        return _parse_times(texts, plain)
     except (ValueError, re.error) as error:
         raise InputError(
             f"Got the date format {date_format!r}, expected one as strftime takes it, "
@@ -102,11 +193,13 @@ def _read_notation(texts: pd.Series) -> pd.Series | None:
         return None
     texts = texts.where(texts.str.fullmatch(pattern))
     if pattern == _ISO:
-        return _parse(texts, "ISO8601")
+        return _parse_times(texts, "ISO8601")
     if pattern == _WEEK:
-        return _parse(texts.str.replace("-", "") + "1", "%GW%V%u").dt.to_period("W")
+        return _parse_times(texts.str.replace("-", "") + "1", "%GW%V%u").dt.to_period(
+            "W"
+        )
     if pattern == _SPAN:
-        ends = _parse(texts.str[11:], "%Y-%m-%d")
+        ends = _parse_times(texts.str[11:], "%Y-%m-%d")
         weeks = ends.dt.to_period(f"W-{ends.dt.day_name()[0][:3].upper()}")
         return weeks.mask(weeks.astype(str) != texts)
     quarters = texts.str.replace(r"[ -]", "", regex=True)
@@ -119,7 +212,7 @@ def integer_format(texts: pd.Series) -> str | None:
     date_format = _INTEGER_FORMATS.get(lengths.iloc[0])
     if date_format is None or lengths.nunique() > 1:
         return None
-    return None if _parse(texts, date_format).isna().any() else date_format
+    return None if _parse_times(texts, date_format).isna().any() else date_format
 
 
 def _fitting_formats(texts: pd.Series) -> list[str]:
@@ -131,8 +224,8 @@ def _fitting_formats(texts: pd.Series) -> list[str]:
             for is_day_first in (False, True)
         ]
     formats = dict.fromkeys([*guesses, *_FORMATS])
-    return [one for one in formats if one and _parse(texts, one).notna().all()]
+    return [one for one in formats if one and _parse_times(texts, one).notna().all()]
 
 
-def _parse(texts: pd.Series, date_format: str) -> pd.Series:
+def _parse_times(texts: pd.Series, date_format: str) -> pd.Series:
     return pd.to_datetime(texts, format=date_format, errors="coerce")
