@@ -24,8 +24,8 @@ def infer_seasonal_period(y: pd.Series | pd.DataFrame) -> int:
 
     Months have a season of 12 steps, quarters 4, weeks 52, days 7, business days 5,
     hours 24, seconds 60. Steps of five minutes or more have a season of a day, shorter
-    ones of an hour. A step of several units divides these: two hours give 12. All
-    else, years and integers among them, has no season.
+    ones of an hour. Steps of several units have fewer: two hours give 12. All others,
+    such as years and integers, have no season.
 
     Parameters
     ----------
@@ -181,8 +181,6 @@ def format_time(stamp: object) -> str:
     --------
     >>> import pandas as pd
     >>> from sktime_llm.datasets import format_time
-    >>> format_time(pd.Timestamp("2020-01-05"))
-    '2020-01-05'
     >>> format_time(pd.Period("2020-01-05", freq="W-SUN"))
     '2020-01-05'
     """

@@ -170,11 +170,10 @@ def fill(
     rows: Rows, index: pd.Index, series: np.ndarray, values: pd.DataFrame, how: str
 ) -> pd.DataFrame:
     """Fill NaN from values of the same series; raise an error where there is none."""
-    if how == "ffill":
-        filled = values.groupby(series).ffill()
-    else:
-        groups = values.groupby(series)
-        is_inside = groups.ffill().notna() & groups.bfill().notna()
+    groups = values.groupby(series)
+    filled = groups.ffill()
+    if how == "interpolate":
+        is_inside = filled.notna() & groups.bfill().notna()
         filled = values.interpolate().where(is_inside)
     left = np.argwhere(filled.isna().to_numpy())
     if len(left):

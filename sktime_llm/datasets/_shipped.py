@@ -56,12 +56,12 @@ _SHIPPED = {
 
 
 def dataset_names() -> list[str]:
-    """Names that `load_dataset` knows.
+    """Return the names that `load_dataset` knows.
 
     Returns
     -------
     list of str
-        The names; the univariate data sets come first.
+        The univariate data sets come first.
 
     Examples
     --------

@@ -14,7 +14,6 @@ import pandas as pd
 
 from sktime_llm.errors import InputError, MissingPackageError
 
-_TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 _SEPARATORS = (",", ";", "\t", "|")
 
 Columns = str | Sequence[str] | None
@@ -44,17 +43,16 @@ class Source:
         raise InputError(f"{where}: {problem}")
 
     def find(self, columns: Columns, role: str) -> list[object]:
-        """Return the names of columns as they are in the file."""
-        names = list(self.frame.columns)
-        by_text = {str(name): name for name in names}
-        wanted = [columns] if isinstance(columns, (str, int)) else list(columns or [])
+        """Return the names of columns as they are in the file, which may be numbers."""
+        names = {str(name): name for name in self.frame.columns}
+        wanted = [columns] if isinstance(columns, (str, int)) else columns or []
         for column in wanted:
-            if column not in names and column not in by_text:
+            if str(column) not in names:
                 raise InputError(
                     f"{self.name} has no column {column!r} (the {role}); its columns "
-                    f"are {', '.join(map(repr, names))}."
+                    f"are {', '.join(map(repr, names.values()))}."
                 )
-        return [name if name in names else by_text[str(name)] for name in wanted]
+        return [names[str(column)] for column in wanted]
 
     def texts(self, column: object) -> pd.Series:
         """Return the cells of a column as text; none may be empty."""
@@ -89,17 +87,17 @@ def open_source(
     path: Path, separator: str, skip_rows: int, time_column: object
 ) -> Source:
     """Read a file by its suffix; the cells of a text file stay text."""
-    separator = separator.replace("\\t", "\t")
     suffix = path.suffix.lower()
-    if suffix not in (*_TEXT_SUFFIXES, ".parquet"):
+    if suffix not in (".csv", ".tsv", ".txt", ".parquet"):
         raise InputError(
             f"Cannot tell how to read {str(path)!r} from its suffix {suffix!r}; "
-            f"expected {', '.join(_TEXT_SUFFIXES)} or .parquet."
+            f"expected .csv, .tsv, .txt or .parquet."
         )
     require_file(path)
     if suffix == ".parquet":
         source = _read_parquet(path)
     else:
+        separator = separator.replace("\\t", "\t")
         source = _read_text(path, separator, skip_rows, str(time_column))
     if source.frame.empty:
         raise InputError(
@@ -110,7 +108,6 @@ def open_source(
 
 def _read_text(path: Path, separator: str, skip_rows: int, time_column: str) -> Source:
     text = _decode(path)
-    lines = text.split("\n", _MAX_HEADER_LINES)[:_MAX_HEADER_LINES]
     try:
         cells = pd.read_csv(
             StringIO(text),
@@ -124,14 +121,14 @@ def _read_text(path: Path, separator: str, skip_rows: int, time_column: str) -> 
     except pd.errors.EmptyDataError:
         cells = pd.DataFrame([[""]])
     except (pd.errors.ParserError, ValueError) as error:
-        _check_header(path.name, lines, separator, skip_rows, time_column)
+        _check_header(path.name, text, separator, skip_rows, time_column)
         raise InputError(
             f"{path.name} is not a table: {error}. Every line needs as many cells, "
             f"separated by {separator!r}, as the header in line {skip_rows + 1}."
         ) from error
     header = cells.iloc[0].str.strip()
     if time_column not in header.tolist():
-        _check_header(path.name, lines, separator, skip_rows, time_column)
+        _check_header(path.name, text, separator, skip_rows, time_column)
     unnamed = header == ""
     header = header.mask(unnamed, [f"Unnamed: {i}" for i in range(len(header))])
     if header.duplicated().any():
@@ -145,8 +142,7 @@ def _read_text(path: Path, separator: str, skip_rows: int, time_column: str) -> 
 
 def _decode(path: Path) -> str:
     with path.open("rb") as file:
-        start = file.read(2)
-    is_utf16 = start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        is_utf16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
     try:
         return path.read_text(encoding="utf-16" if is_utf16 else "utf-8-sig")
     except UnicodeDecodeError as error:
@@ -156,9 +152,10 @@ def _decode(path: Path) -> str:
 
 
 def _check_header(
-    name: str, lines: list[str], separator: str, skip_rows: int, time_column: str
+    name: str, text: str, separator: str, skip_rows: int, time_column: str
 ) -> None:
     """Raise an error with the options that would find the time column, if any do."""
+    lines = text.split("\n", _MAX_HEADER_LINES)[:_MAX_HEADER_LINES]
     separators = dict.fromkeys([separator, *_SEPARATORS])
     for (n, line), other in itertools.product(enumerate(lines), separators):
         if time_column not in [cell.strip(" \"'") for cell in line.split(other)]:

@@ -145,9 +145,7 @@ def read_table(
             "ids": ids,
             "left out": [f"{name} ({reason})" for name, reason in left_out.items()],
             f"left out, shorter than {min_length} rows": short,
-            f"missing, {how}": [
-                f"{n} {what}{'s' * (n > 1)}" for what, n in n_missing.items() if n
-            ],
+            f"missing, {how}": [_count(n, one) for one, n in n_missing.items() if n],
         }
         _report(report, rows, found)
     return _set_index(y, index, series, keys, times_name)
@@ -191,11 +189,15 @@ def _report(
         date_format = integer_format(rows.times.astype(str))
         hint = f" (if these are dates, give `--date-format {date_format}`)"
         what = f"row numbers{hint * bool(date_format)}"
-    n_rows = f"{len(rows.times)} row{'s' * (len(rows.times) > 1)}"
+    n_rows = _count(len(rows.times), "row")
     report(f"{rows.source.name}: {n_rows}{several}, {span}, {what}")
     for what, items in found.items():
         if len(items):
             report(f"  {what}: {listed(items)}")
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'s' * (n > 1)}"
 
 
 def _set_index(
