@@ -20,6 +20,7 @@ from sktime_llm.errors import BackboneNotFoundError, ShortSeriesWarning
 from sktime_llm.evaluation import forecaster_names
 
 NAIVE = ["--forecasters", "naive", "seasonal-naive"]
+STORES = ["--time-column", "date", "--id-column", "store", "--target", "units"]
 
 
 @pytest.fixture(autouse=True)
@@ -286,10 +287,8 @@ def test_options_reach_the_forecasters(run, monkeypatch):
 
 
 def test_own_panel(run, sales):
-    arguments = ["--time-column", "date", "--id-column", "store", "--target", "units"]
-    code, out, _ = run(
-        "compare", sales, *arguments, "--horizon", "4", "--folds", "2", *NAIVE
-    )
+    options = ["--horizon", "4", "--folds", "2"]
+    code, out, _ = run("compare", sales, *STORES, *options, *NAIVE)
     assert code == 0
     assert "sales: 2 folds, horizon 4, seasonal period 12\n" in out
     forecasts = pd.read_csv("compare_results/forecasts.csv")
@@ -433,8 +432,7 @@ def test_a_series_that_never_changes_is_left_out_of_mase(run, sales):
     frame = pd.read_csv(sales)
     frame.loc[frame["store"] == "east", "units"] = 3
     frame.to_csv(sales, index=False)
-    arguments = ["--time-column", "date", "--id-column", "store", "--target", "units"]
-    arguments += ["--horizon", "2", "--no-plot", "--quiet", *NAIVE]
+    arguments = [*STORES, "--horizon", "2", "--no-plot", "--quiet", *NAIVE]
     code, _, err = run("compare", sales, *arguments)
     assert code == 0
     assert "\nwarning: sales: MASE leaves out 1 of 2 series, which in " in err
@@ -481,8 +479,7 @@ def test_with_calf_itself(run):
 @pytest.fixture
 def panel(sales):
     """Arguments that forecast the two series of a file."""
-    columns = ["--time-column", "date", "--id-column", "store", "--target", "units"]
-    return ["forecast", sales, *columns, "--horizon", "3", "--quiet"]
+    return ["forecast", sales, *STORES, "--horizon", "3", "--quiet"]
 
 
 def test_forecast_of_a_file(run, panel, sales):
@@ -607,13 +604,9 @@ def run_in_shell(command, **options):
     program = f"{sys.executable} -m sktime_llm.cli"
     # With unbuffered streams, argparse itself passes over what it cannot write.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
-    return subprocess.run(
-        ["bash", "-c", command.replace("sktime-llm", program)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        **options,
-    )
+    command = ["bash", "-c", command.replace("sktime-llm", program)]
+    options |= {"capture_output": True, "text": True, "env": environment}
+    return subprocess.run(command, **options)
 
 
 needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
@@ -638,7 +631,7 @@ def test_output_that_cannot_be_written_is_a_message(command, tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs ulimit")
-def test_files_stay_whole_if_they_cannot_be_replaced(tmp_path):
+def test_files_stay_whole_if_they_cannot_be_replaced():
     command = f"{COMPARE} theta --output out"
     assert run_in_shell(command).returncode == 0
     before = {path.name: path.read_bytes() for path in Path("out").iterdir()}

@@ -426,7 +426,7 @@ def test_statistical_forecasters_run(n_variates):
 def test_calf_takes_its_options():
     options = {"backbone": "tiny-random", "max_epochs": 1, "random_state": 0}
     forecaster = default_forecasters(12, ["calf"], **options)["calf"]
-    assert {key: forecaster.get_params()[key] for key in options} == options
+    assert forecaster.get_params().items() >= options.items()
     assert forecaster.get_params()["device"] == type(forecaster)().device
 
 
@@ -463,10 +463,9 @@ def test_mean_is_over_univariate_data_sets_only():
 
 
 def test_a_failure_leaves_no_mean():
-    scores = make_comparison(
-        MASE=[1.0, np.nan, 3.0, 1.0, 50.0, 60.0], error=["", "Error: x", *[""] * 4]
-    )
-    means = scores.mean_mase()
+    failed = {"MASE": [1.0, np.nan, 3.0, 1.0, 50.0, 60.0]}
+    failed["error"] = ["", "Error: x", *[""] * 4]
+    means = make_comparison(**failed).mean_mase()
     assert means["forecaster"].tolist() == ["a", "b"]
     assert np.isnan(means.loc[1, "MASE"])
     assert means["n_failed"].tolist() == [0, 1]

@@ -14,10 +14,9 @@ from sktime_llm.errors import (
     ForecasterFailedError,
     UnsupportedBackboneError,
 )
-from sktime_llm.evaluation._data import as_datasets, check_length
+from sktime_llm.evaluation._data import as_datasets, check_length, find_scalable
 from sktime_llm.evaluation._folds import FORECAST_COLUMNS, evaluate_folds
 from sktime_llm.evaluation._forecasters import default_forecasters
-from sktime_llm.evaluation._mase import find_scalable
 from sktime_llm.evaluation._result import Comparison
 
 if TYPE_CHECKING:

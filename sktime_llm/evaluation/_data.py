@@ -1,17 +1,24 @@
-"""The data sets of a comparison."""
+"""The data sets of a comparison, and the series of them that have a MASE."""
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from sktime_llm._validation import check_parameters, instance_of, integer
 from sktime_llm.datasets import Dataset, infer_seasonal_period
-from sktime_llm.errors import InputError
+from sktime_llm.datasets._source import listed
+from sktime_llm.errors import InputError, UndefinedScoreWarning
 
 _CONSTRAINTS = {"seasonal_period": integer(1), "horizon": integer(1)}
 _DATA = instance_of(Dataset, expected="a pandas object, a Dataset or several of them")
+
+# A seasonal change is only rounding if it is a smaller part than this of the values.
+_ROUNDING = 1e-12
+SMALLEST_CHANGE = 1e-100
 
 
 def as_datasets(
@@ -81,3 +88,58 @@ def check_length(dataset: Dataset, n_folds: int) -> None:
             f"of {dataset.seasonal_period}. Use a shorter horizon, fewer folds or a "
             f"smaller seasonal period{advice}."
         )
+
+
+def find_scalable(dataset: Dataset, n_folds: int) -> pd.DataFrame:
+    """Mark the series that have a MASE, (instance, variate); warn of the others.
+
+    MASE divides by the mean change of a series over one season of its training rows.
+    The first fold decides: all other folds begin with its rows, so a series that
+    changes in the first fold changes in all of them.
+    """
+    y = dataset.y.to_frame() if dataset.y.ndim == 1 else dataset.y
+    y_train = y.groupby(_instances(y)).head(-n_folds * dataset.horizon)
+    by = _instances(y_train)
+    changes = y_train.groupby(by).diff(dataset.seasonal_period).abs()
+    mean_change = changes.groupby(by).mean()
+    # Also false where too many values are missing for a change to be known.
+    rounding = _ROUNDING * y_train.abs().groupby(by).max()
+    scalable = mean_change > rounding.clip(lower=SMALLEST_CHANGE)
+    # Nullable booleans of several columns would be objects in arrays.
+    scalable = scalable.fillna(False).astype(bool)
+    season = dataset.seasonal_period
+    steps = f"one season ({season} steps)" if season > 1 else "one step"
+    n = scalable.size
+    if not scalable.any(axis=None):
+        what = f"none of the {n} series shows a" if n > 1 else "there is no"
+        raise InputError(
+            f"The data set {dataset.name!r} has no MASE, which divides by the change "
+            f"over one season: in the training rows of the first fold, {what} change "
+            f"over {steps} beyond rounding. Expected at least one series with such a "
+            f"change. Use another seasonal period, or fewer folds or a shorter "
+            f"horizon, which leave more rows to train on, or leave the data set out."
+        )
+    left_out = [_name(y, scalable, i, j) for i, j in np.argwhere(~scalable.to_numpy())]
+    if left_out:
+        message = (
+            f"{dataset.name}: MASE leaves out {len(left_out)} of {n} series, which in "
+            f"the training rows of the first fold show no change over {steps} beyond "
+            f"rounding: {listed(left_out)}. sMAPE and MAE count all."
+        )
+        warnings.warn(message, UndefinedScoreWarning, stacklevel=3)
+    return scalable
+
+
+def _instances(y: pd.DataFrame) -> list[pd.Index | np.ndarray]:
+    """Return the instance of each row; a single series is the instance 0."""
+    levels = range(y.index.nlevels - 1)
+    return [y.index.get_level_values(i) for i in levels] or [np.zeros(len(y), int)]
+
+
+def _name(y: pd.DataFrame, scalable: pd.DataFrame, i: int, j: int) -> str:
+    """Name a series by its instance and, if there are several, by its column."""
+    column = f"column {scalable.columns[j]!r}"
+    if y.index.nlevels == 1:
+        return column
+    instance = repr(join_ids(scalable.index[i]))
+    return f"{column} of {instance}" if scalable.shape[1] > 1 else instance

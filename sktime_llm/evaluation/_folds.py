@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from sktime_llm.datasets import Dataset
-from sktime_llm.evaluation._mase import mean_absolute_scaled_error
+from sktime_llm.evaluation._data import SMALLEST_CHANGE
 
 if TYPE_CHECKING:
     from sktime.forecasting.base import BaseForecaster
@@ -41,7 +41,7 @@ def evaluate_folds(
     with library_warnings_off(f"{name} on {dataset.name}: "):
         folds = _run_folds(dataset, forecaster, n_folds)
     folds["MASE"] = [
-        mean_absolute_scaled_error(fold, dataset.seasonal_period, scalable)
+        _mean_absolute_scaled_error(fold, dataset.seasonal_period, scalable)
         for _, fold in folds.iterrows()
     ]
     means = {name: float(folds[column].mean()) for column, name in _SCORES.items()}
@@ -75,6 +75,26 @@ def _run_folds(
         if not np.isfinite(forecasts.to_numpy(dtype=float)).all():
             raise ValueError("the forecasts hold missing or infinite values")
     return folds
+
+
+def _mean_absolute_scaled_error(
+    fold: pd.Series, seasonal_period: int, scalable: pd.DataFrame
+) -> float:
+    """Average the MASE of one fold over the scalable series."""
+    from sktime.performance_metrics.forecasting import MeanAbsoluteScaledError
+
+    metric = MeanAbsoluteScaledError(
+        multioutput="raw_values",
+        multilevel="raw_values",
+        sp=seasonal_period,
+        # Below the scale of every series that is kept.
+        eps=SMALLEST_CHANGE,
+    )
+    scores = metric(fold["y_test"], fold["y_pred"], y_train=fold["y_train"])
+    # One row per instance; sktime gives a single series as a column.
+    table = scores if fold["y_test"].index.nlevels > 1 else scores.T
+    kept = scalable.reindex(table.index).to_numpy()
+    return float(pd.Series(table.to_numpy()[kept]).mean())
 
 
 def long_table(values: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -7,21 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pandas as pd
 
 from sktime_llm.errors import InputError
-from sktime_llm.plotting._panels import (
-    COLORS,
-    EMPHASIZED,
-    Series,
-    add_legend,
-    count_series,
-    draw_forecast,
-    draw_observed,
-    label,
-    make_axes,
-    n_shown,
-    own_rows,
-    require_matplotlib,
-    split_series,
-)
+from sktime_llm.plotting import _panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,7 +70,7 @@ def plot_comparison(
     >>> len(figure.axes)
     1
     """
-    require_matplotlib()
+    _panels.require_matplotlib()
     forecasts, scores = comparison.forecasts, comparison.scores
     known = set(forecasts["dataset"])
     datasets = [one for one in comparison.datasets if one.name in known]
@@ -93,9 +79,9 @@ def plot_comparison(
             "There is nothing to plot: got a comparison without forecasts, expected "
             "one in which a forecaster did not fail."
         )
-    totals = [count_series(one.y) for one in datasets]
+    totals = [_panels.count_series(one.y) for one in datasets]
     counts = _share(totals, max_panels)
-    figure, grid = make_axes(sum(counts))
+    figure, grid = _panels.make_axes(sum(counts))
     free = iter(grid)
     colors = _choose_colors(scores, highlight)
     for dataset, count in zip(datasets, counts, strict=True):
@@ -103,15 +89,15 @@ def plot_comparison(
         rows = forecasts[forecasts["dataset"] == dataset.name]
         names = _emphasized(own_scores, highlight)
         note = _describe(own_scores, names)
-        for series in split_series(dataset.y, count):
+        for series in _panels.split_series(dataset.y, count):
             axes = next(free)
             _draw(axes, series, rows, {name: colors[name] for name in names})
-            label(axes, dataset.name, dataset.y, series, note)
+            _panels.label(axes, dataset.name, dataset.y, series, note)
             note = ""
     about = "Forecasts of the last fold. MASE: mean over all folds; lower is better."
     if counts != totals:
         about += f" {sum(counts)} of {sum(totals)} series are shown."
-    add_legend(figure, grid, ["observed", *colors, _OTHERS], about)
+    _panels.add_legend(figure, grid, ["observed", *colors, _OTHERS], about)
     return figure
 
 
@@ -133,7 +119,7 @@ def _choose_colors(scores: pd.DataFrame, highlight: Sequence[str]) -> dict[str, 
     parts = scores.groupby("dataset", sort=False)
     names = [name for _, part in parts for name in _emphasized(part, highlight)]
     ordered = [name for name in highlight if name in names] + names
-    return dict(zip(dict.fromkeys(ordered), cycle(COLORS), strict=False))
+    return dict(zip(dict.fromkeys(ordered), cycle(_panels.COLORS), strict=False))
 
 
 def _describe(scores: pd.DataFrame, names: list[str]) -> str:
@@ -146,11 +132,11 @@ def _describe(scores: pd.DataFrame, names: list[str]) -> str:
 
 
 def _draw(
-    axes: "Axes", series: Series, rows: pd.DataFrame, colors: Mapping[str, str]
+    axes: "Axes", series: _panels.Series, rows: pd.DataFrame, colors: Mapping[str, str]
 ) -> None:
-    for name, ahead in own_rows(rows, series).groupby("forecaster", sort=False):
+    for name, ahead in _panels.own_rows(rows, series).groupby("forecaster", sort=False):
         history = series.values.iloc[: len(series.values) - len(ahead)]
         style = {"color": colors[name], "label": name} if name in colors else _QUIET
-        draw_forecast(axes, history, ahead["forecast"], **{**EMPHASIZED, **style})
-    shown = len(ahead) + n_shown(len(ahead))
-    draw_observed(axes, series.values.iloc[-shown:], ahead.index)
+        style = {**_panels.EMPHASIZED, **style}
+        _panels.draw_forecast(axes, history, ahead["forecast"], **style)
+    _panels.draw_observed(axes, series.values, ahead.index)

@@ -5,21 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from sktime_llm.plotting._panels import (
-    COLORS,
-    EMPHASIZED,
-    add_legend,
-    count_series,
-    draw_forecast,
-    draw_interval,
-    draw_observed,
-    label,
-    make_axes,
-    n_shown,
-    own_rows,
-    require_matplotlib,
-    split_series,
-)
+from sktime_llm.plotting import _panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,23 +53,23 @@ def plot_forecast(
     >>> figure.axes[0].get_ylabel()
     'sales'
     """
-    require_matplotlib()
-    panels = split_series(y, max_panels)
-    figure, grid = make_axes(len(panels))
+    _panels.require_matplotlib()
+    panels = _panels.split_series(y, max_panels)
+    figure, grid = _panels.make_axes(len(panels))
     levels = [name[6:] for name in forecasts.columns if name.startswith("lower_")]
     names = [f"{level} % interval" for level in levels]
     shades = np.linspace(0.45, 0.2, len(levels))
     for axes, series in zip(grid, panels, strict=True):
-        ahead = own_rows(forecasts, series)
+        ahead = _panels.own_rows(forecasts, series)
         # The widest first, below the others.
         for level, name, shade in list(zip(levels, names, shades, strict=True))[::-1]:
             bounds = ahead[f"lower_{level}"], ahead[f"upper_{level}"]
-            draw_interval(axes, series.values, *bounds, shade=shade, label=name)
-        style = {"color": COLORS[0], "label": "forecast", **EMPHASIZED}
-        draw_forecast(axes, series.values, ahead["forecast"], **style)
-        draw_observed(axes, series.values.iloc[-n_shown(len(ahead)) :], ahead.index)
-        label(axes, title, y, series)
-    total = count_series(y)
+            _panels.draw_interval(axes, series.values, *bounds, shade=shade, label=name)
+        style = {"color": _panels.COLORS[0], "label": "forecast", **_panels.EMPHASIZED}
+        _panels.draw_forecast(axes, series.values, ahead["forecast"], **style)
+        _panels.draw_observed(axes, series.values, ahead.index)
+        _panels.label(axes, title, y, series)
+    total = _panels.count_series(y)
     note = f"{len(panels)} of {total} series are shown." if total > len(panels) else ""
-    add_legend(figure, grid, ["observed", "forecast", *names], note)
+    _panels.add_legend(figure, grid, ["observed", "forecast", *names], note)
     return figure

@@ -94,11 +94,6 @@ def count_series(y: pd.Series | pd.DataFrame) -> int:
     return n_variates * (y.groupby(level=ids, observed=True).ngroups if ids else 1)
 
 
-def n_shown(n_ahead: int) -> int:
-    """Return how many observed values are shown with a forecast."""
-    return max(_HISTORY_PER_FORECAST * n_ahead, _MIN_HISTORY)
-
-
 def make_axes(n: int) -> tuple["Figure", list["Axes"]]:
     """Make a figure of full-page width with `n` panels."""
     from matplotlib.figure import Figure
@@ -116,13 +111,14 @@ def make_axes(n: int) -> tuple["Figure", list["Axes"]]:
 
 
 def draw_observed(axes: "Axes", observed: pd.Series, ahead: pd.Index) -> None:
-    """Draw a series, and shade the time from before the first to the last forecast."""
-    places = positions(observed.index)
-    axes.plot(places, observed.to_numpy(), label="observed", **_OBSERVED)
-    future = positions(ahead)
-    axes.axvspan(
-        places[places < future[0]][-1], future[-1], color="0.95", zorder=0, linewidth=0
-    )
+    """Draw the end of a series, and shade the time from before the first forecast."""
+    places, future = positions(observed.index), positions(ahead)
+    n_before = int((places < future[0]).sum())
+    start = max(0, n_before - max(_HISTORY_PER_FORECAST * len(ahead), _MIN_HISTORY))
+    values = observed.to_numpy()
+    axes.plot(places[start:], values[start:], label="observed", **_OBSERVED)
+    shade = {"color": "0.95", "zorder": 0, "linewidth": 0}
+    axes.axvspan(places[n_before - 1], future[-1], **shade)
 
 
 def draw_forecast(

@@ -48,22 +48,17 @@ def h5(tmp_path):
     return write
 
 
-@pytest.mark.parametrize(
-    ("name", "start"),
-    [
-        ("PeMS03", "2018-09-01"),
-        ("PeMS04", "2018-01-01"),
-        ("PeMS07", "2017-05-01"),
-        ("PeMS08", "2016-07-01"),
-    ],
-)
+STARTS = {"PeMS03": "2018-09-01", "PeMS04": "2018-01-01"}
+STARTS |= {"PeMS07": "2017-05-01", "PeMS08": "2016-07-01"}
+
+
+@pytest.mark.parametrize(("name", "start"), STARTS.items())
 def test_pems_is_a_table_of_flows_from_its_published_start(npz, name, start):
     y = load_pems(name, npz(data=COUNTS))
     times = pd.date_range(start, periods=4, freq="5min")
     flows = [[0.0, 3.0], [6.0, 9.0], [12.0, 15.0], [18.0, 21.0]]
     expected = pd.DataFrame(flows, index=times, columns=["0", "1"])
     pd.testing.assert_frame_equal(y, expected)
-    assert y.index.freqstr == "5min"
 
 
 def test_pems_feature_start_and_sensor_ids(npz, tmp_path):
@@ -129,7 +124,6 @@ def test_los_loop_is_a_table_of_speeds(csv):
     y = load_los_loop(path)
     speeds = {"773869": [64.375, 62.5, 61.0], "767541": [67.625, np.nan, 60.0]}
     pd.testing.assert_frame_equal(y, pd.DataFrame(speeds, index=TIMES))
-    assert y.index.freqstr == "5min"
     assert load_los_loop(path, start=None).index.equals(pd.RangeIndex(3))
 
 
@@ -144,7 +138,6 @@ def test_los_loop_cell_that_is_no_speed(csv, cell):
 def test_table_of_speeds_under_the_published_key(h5, name, key):
     y = load_dcrnn(name, h5(SPEEDS, key))
     pd.testing.assert_frame_equal(y, SPEEDS.replace(0.0, np.nan))
-    assert y.index.freqstr == "5min"
 
 
 def test_zeros_can_stay_and_names_and_values_are_converted(h5):
