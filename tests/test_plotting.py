@@ -4,7 +4,6 @@ import importlib.util
 import re
 import subprocess
 import sys
-from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +12,7 @@ import pandas as pd
 import pytest
 
 from sktime_llm.errors import InputError
+from sktime_llm.evaluation._folds import long_table
 from sktime_llm.plotting import (
     plot_alignment,
     plot_comparison,
@@ -33,29 +33,18 @@ def make_comparison(data, **mase):
     parts, scores = [], []
     for dataset, y in data.items():
         frame = y.to_frame() if isinstance(y, pd.Series) else y
-        is_panel = frame.index.nlevels > 1
-        groups = frame.groupby(level=0, sort=False) if is_panel else [("", frame)]
-        for key, part in groups:
-            part = part.droplevel(0) if is_panel else part
-            for variate, place in product(frame, range(len(mase))):
-                truth = part[variate].iloc[-HORIZON:]
-                columns = {"time": truth.index.astype("object"), "truth": truth.array}
-                table = pd.DataFrame(columns).assign(
-                    dataset=dataset,
-                    forecaster=list(mase)[place],
-                    id=str(key),
-                    variate=str(variate),
-                    forecast=truth.to_numpy() + 1 + place,
-                )
-                parts.append(table)
+        groups = frame.groupby(level=0) if frame.index.nlevels > 1 else frame
+        truth = groups.tail(HORIZON)
+        for place, name in enumerate(mase, 1):
+            if mase[name] == mase[name]:
+                part = long_table({"truth": truth, "forecast": truth + place})
+                parts.append(part.assign(dataset=dataset, forecaster=name))
         table = {"forecaster": list(mase), "MASE": list(mase.values())}
         scores.append(pd.DataFrame(table).assign(dataset=dataset).sort_values("MASE"))
-    forecasts = pd.concat(parts)
-    failed = [name for name, value in mase.items() if value != value]
     return SimpleNamespace(
         datasets=[SimpleNamespace(name=name, y=y) for name, y in data.items()],
         scores=pd.concat(scores, ignore_index=True),
-        forecasts=forecasts[~forecasts["forecaster"].isin(failed)],
+        forecasts=pd.concat(parts) if parts else pd.DataFrame({"dataset": []}),
     )
 
 

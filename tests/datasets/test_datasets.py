@@ -69,12 +69,8 @@ def test_seasonal_period_without_a_frequency_is_one(index):
 
 @pytest.mark.parametrize("n_levels", [1, 2])
 def test_seasonal_period_of_a_panel(n_levels):
-    short = pd.date_range("2020-01-01", periods=2, freq="MS")
-    long = pd.date_range("2020-01-01", periods=9, freq="MS")
-    series = {
-        ("a",) * n_levels: pd.DataFrame({"y": 0.0}, index=short),
-        ("b",) * n_levels: pd.DataFrame({"y": 0.0}, index=long),
-    }
-    y = pd.concat(series)
+    months = pd.Series(0.0, index=pd.date_range("2020-01-01", periods=9, freq="MS"))
+    short, long = ("a",) * n_levels, ("b",) * n_levels
+    y = pd.concat({short: months.iloc[:2], long: months}).to_frame()
     assert y.index.nlevels == n_levels + 1
     assert infer_seasonal_period(y) == 12
