@@ -117,8 +117,8 @@ def draw_observed(axes: "Axes", observed: pd.Series, ahead: pd.Index) -> None:
     start = max(0, n_before - max(_HISTORY_PER_FORECAST * len(ahead), _MIN_HISTORY))
     values = observed.to_numpy()
     axes.plot(places[start:], values[start:], label="observed", **_OBSERVED)
-    shade = {"color": "0.95", "zorder": 0, "linewidth": 0}
-    axes.axvspan(places[n_before - 1], future[-1], **shade)
+    last = places[n_before - 1]
+    axes.axvspan(last, future[-1], color="0.95", zorder=0, linewidth=0)
 
 
 def draw_forecast(
