@@ -10,16 +10,9 @@ import pytest
 from sktime.forecasting.base import BaseForecaster
 from sktime.forecasting.naive import NaiveForecaster
 
+from sktime_llm import errors
 from sktime_llm.datasets import Dataset, load_dataset
-from sktime_llm.errors import (
-    BackboneCorruptedError,
-    BackboneNotFoundError,
-    DeviceNotAvailableError,
-    InputError,
-    SktimeLLMWarning,
-    UndefinedScoreWarning,
-    UnsupportedBackboneError,
-)
+from sktime_llm.errors import InputError, SktimeLLMWarning, UndefinedScoreWarning
 from sktime_llm.evaluation import (
     Comparison,
     compare_forecasters,
@@ -27,18 +20,15 @@ from sktime_llm.evaluation import (
     forecaster_names,
 )
 
-SETUP_ERRORS = [BackboneCorruptedError, BackboneNotFoundError]
-SETUP_ERRORS += [DeviceNotAvailableError, UnsupportedBackboneError]
+SETUP_ERRORS = [errors.BackboneCorruptedError, errors.BackboneNotFoundError]
+SETUP_ERRORS += [errors.DeviceNotAvailableError, errors.UnsupportedBackboneError]
 
 
 class Repeat(BaseForecaster):
     """Forecast `value` always, after doing what `behavior` says in fit."""
 
-    _tags = {
-        "capability:missing_values": True,
-        "capability:multivariate": True,
-        "y_inner_mtype": "pd.DataFrame",
-    }
+    _tags = {"capability:missing_values": True, "capability:multivariate": True}
+    _tags |= {"y_inner_mtype": "pd.DataFrame"}
     _config = {"remember_data": False}
 
     def __init__(self, value=0.0, behavior="fit"):

@@ -20,6 +20,7 @@ from sktime_llm.plotting import (
     require_matplotlib,
 )
 
+pytest.importorskip("matplotlib")
 HORIZON = 3
 
 
@@ -70,11 +71,6 @@ ALIGNED = [[0.9, 0.1, 0.3, 0.0], [0.2, 0.1, 0.4, 0], [0, 0, 0.5, 0.4], [0, 0, 0,
 
 def lines_of(axes):
     return {line.get_label(): line for line in axes.get_lines()}
-
-
-@pytest.fixture(autouse=True)
-def _matplotlib():
-    pytest.importorskip("matplotlib")
 
 
 def titles_of(figure):

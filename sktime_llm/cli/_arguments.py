@@ -109,7 +109,7 @@ TABLE_OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command; `command` is which of the two was asked for."""
+    """Return the parser of the command; `command` holds the name of its subcommand."""
     raw: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter}
     parser = argparse.ArgumentParser(
         prog="sktime-llm",

@@ -1,4 +1,4 @@
-"""From the options that both commands have to data and forecasters."""
+"""Data and forecasters from the options that both commands have."""
 
 import argparse
 import sys

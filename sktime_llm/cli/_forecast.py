@@ -35,7 +35,7 @@ _STDOUT = Path("-")
 _FORECASTER, _RECENT = "forecaster.zip", "recent.pkl"
 _N_RECENT = 200
 
-# What a forecaster is made by, and so cannot change for one that is loaded.
+# Options of fitting, which cannot change a forecaster that is loaded.
 _FITTING = ["file", "method", "backbone", "max_epochs", "device", "seasonal_period"]
 _FITTING += ["save", *TABLE_OPTIONS]
 
@@ -65,7 +65,7 @@ def forecast(options: argparse.Namespace) -> bool:
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Refuse what cannot be done before anything is fitted."""
+    """Raise an error, before anything is fitted, if options do not go together."""
     if options.load:
         for name in given_options(options, _FITTING):
             spelled = "FILE" if name == "file" else f"--{name.replace('_', '-')}"
@@ -108,10 +108,9 @@ def _fit(
     with library_warnings_off():
         forecaster.fit(dataset.y, fh=range(1, dataset.horizon + 1))
     progress(1, 1, "done")
-    recent = dataset.y
-    if ids := list(range(recent.index.nlevels - 1)):
-        recent = recent.groupby(level=ids, observed=True)
-    return forecaster, recent.tail(_N_RECENT), dataset.name
+    ids = list(range(dataset.y.index.nlevels - 1))
+    parts = dataset.y.groupby(level=ids, observed=True) if ids else dataset.y
+    return forecaster, parts.tail(_N_RECENT), dataset.name
 
 
 def _prepare_intervals(

@@ -109,6 +109,6 @@ def make_folder(folder: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a path to write to; what was written there replaces the file at the end."""
+    """Yield a path to write to; what is written there replaces the file at the end."""
     with explained(str(path)), _files.replacing(path) as beside:
         yield beside

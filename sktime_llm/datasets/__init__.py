@@ -1,4 +1,4 @@
-"""Series to forecast: sktime's own, public traffic data, and a person's tables."""
+"""Series to forecast: those of sktime, public traffic data, and users' own tables."""
 
 from sktime_llm.datasets._frequency import format_time, infer_seasonal_period
 from sktime_llm.datasets._shipped import Dataset, dataset_names, load_dataset

@@ -1,4 +1,4 @@
-"""From the cells of a table to numbers, and to times or row numbers."""
+"""Numbers and times in the cells of a table."""
 
 import re
 import shlex

@@ -10,7 +10,6 @@ import pandas as pd
 from sktime_llm.errors import InputError
 
 _STEPS_PER_SEASON = {"M": 12, "Q": 4, "W": 52, "D": 7, "B": 5, "h": 24, "s": 60}
-_MINUTES_PER_DAY = 24 * 60
 
 # Parts of a series whose frequency is inferred when the whole has none.
 _MAX_PARTS = 50
@@ -57,7 +56,7 @@ def infer_seasonal_period(y: pd.Series | pd.DataFrame) -> int:
         return 1
     steps = _STEPS_PER_SEASON.get(unit.partition("-")[0], 1)
     if unit == "min":
-        steps = _MINUTES_PER_DAY if count >= 5 else 60
+        steps = 24 * 60 if count >= 5 else 60
     return steps // count if steps % count == 0 else 1
 
 

@@ -1,4 +1,4 @@
-"""From rows in any order to series with a regular time index."""
+"""Series with a regular time index, made of rows in any order."""
 
 from dataclasses import dataclass, replace
 from typing import NoReturn

@@ -1,4 +1,4 @@
-"""The cells of a CSV or Parquet file as they are, and the names of their rows."""
+"""The cells of a CSV or Parquet file, and what users call its rows."""
 
 import codecs
 import itertools
@@ -25,7 +25,7 @@ _MAX_NAMES = 10
 
 @dataclass(frozen=True)
 class Source:
-    """Rows of a file, numbered from 0, with the names that a person knows them by."""
+    """Rows of a file, numbered from 0, and how to name them in messages."""
 
     frame: pd.DataFrame
     name: str
@@ -34,7 +34,7 @@ class Source:
     unnamed: frozenset[object] = frozenset()
 
     def row(self, position: int) -> str:
-        """Name a row the way a person finds it in the file."""
+        """Name a row as users find it in the file, such as line 2."""
         return f"{self.row_word} {self.first_row + position}"
 
     def fail(self, column: object, position: int, problem: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""A person's own table, read into the formats that sktime forecasts."""
+"""Users' own tables in the formats that sktime forecasts."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

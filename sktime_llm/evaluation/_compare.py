@@ -40,7 +40,7 @@ _FORECASTERS = Constraint(
     lambda value: isinstance(value, Mapping) and bool(value),
 )
 
-# What is missing or broken for one data set is so for all of them.
+# These would fail on every data set.
 _SETUP_ERRORS = (
     BackboneCorruptedError,
     BackboneNotFoundError,
@@ -63,8 +63,8 @@ def compare_forecasters(
 
     Every forecaster is fitted anew on each of `n_folds` expanding windows and forecasts
     the `horizon` steps after it; the folds do not overlap and the last one ends with
-    the data. In a panel this holds for every series. Forecasters of one variate
-    forecast several one by one.
+    the data. In a panel this holds for every series. Univariate forecasters forecast
+    several variates one by one.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a comparison of forecasters finds."""
+"""The result of a comparison of forecasters."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from sktime_llm.evaluation._forecasters import METHODS
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Scores and forecasts of several forecasters, as `compare_forecasters` finds them.
+    """Scores and forecasts of several forecasters, returned by `compare_forecasters`.
 
     Parameters
     ----------
@@ -71,14 +71,14 @@ class Comparison:
     def standings(
         self, dataset: str | None = None, forecasters: Sequence[str] = METHODS
     ) -> list[str]:
-        """Say where forecasters stand among all of them, by MASE.
+        """Describe how forecasters rank among all by MASE.
 
         Parameters
         ----------
         dataset : str, optional
             Name of a data set. Default: the mean over the univariate data sets.
         forecasters : sequence of str, default the three methods of this package
-            Names of the forecasters to speak of. Those without a MASE are left out.
+            Names of the forecasters to describe. Those without a MASE are left out.
 
         Returns
         -------

@@ -32,7 +32,7 @@ def plot_comparison(
     highlight: Sequence[str] = ("calf", "balm-tsf", "llm-ts-net"),
     max_panels: int = 12,
 ) -> "Figure":
-    """Plot the forecasts of the last fold against what came, one panel per series.
+    """Plot forecasts of the last fold and the observed values, one panel per series.
 
     The highlighted forecasters and the best one of each data set are drawn in color,
     the others in gray.

@@ -81,7 +81,7 @@ def _iterate(y: pd.Series | pd.DataFrame) -> Iterator[Series]:
 
 
 def own_rows(forecasts: pd.DataFrame, series: Series) -> pd.DataFrame:
-    """Return the rows of a table of forecasts that are of one series, by their time."""
+    """Return the forecasts of one series, indexed by time."""
     is_own = forecasts["id"] == series.instance
     rows = forecasts[is_own & (forecasts["variate"] == series.variate)]
     return rows.set_axis(pd.Index(list(rows["time"])))
@@ -111,7 +111,7 @@ def make_axes(n: int) -> tuple["Figure", list["Axes"]]:
 
 
 def draw_observed(axes: "Axes", observed: pd.Series, ahead: pd.Index) -> None:
-    """Draw the end of a series, and shade the time from before the first forecast."""
+    """Draw the end of a series, and shade the time of its forecasts."""
     places, future = positions(observed.index), positions(ahead)
     n_before = int((places < future[0]).sum())
     start = max(0, n_before - max(_HISTORY_PER_FORECAST * len(ahead), _MIN_HISTORY))
@@ -159,7 +159,7 @@ def label(
     series: Series,
     note: str | None = None,
 ) -> None:
-    """Name a panel and its axes; the note is a second, quieter line."""
+    """Label a panel and its axes; the note is a second, quieter line."""
     several_variates = y.ndim > 1 and y.shape[1] > 1
     details = [series.instance, series.variate * several_variates]
     own = ", ".join(filter(None, details))

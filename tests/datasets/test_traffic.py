@@ -27,16 +27,6 @@ def npz(tmp_path):
 
 
 @pytest.fixture
-def csv(tmp_path):
-    def write(*lines):
-        path = tmp_path / "los_speed.csv"
-        path.write_text("\n".join(lines) + "\n")
-        return path
-
-    return write
-
-
-@pytest.fixture
 def h5(tmp_path):
     pytest.importorskip("tables")
 
