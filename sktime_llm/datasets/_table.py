@@ -39,12 +39,11 @@ def read_table(
     min_length: int = 1,
     report: Callable[[str], None] | None = None,
 ) -> pd.Series | pd.DataFrame:
-    r"""Read a CSV or Parquet file into a format that sktime forecasts.
+    """Read a CSV or Parquet file into a format that sktime forecasts.
 
     The file is wide (one row per time, one column per variate) or long (one row per
-    series and time, `id_column` names the series). Rows may come in any order. No
-    notation is guessed; an error names the cell, and the option that would fit it as
-    the command line spells it: ``--date-format`` is `date_format`.
+    series and time). Rows may come in any order. No notation is guessed; an error names
+    the cell, and the option that would fit it as the command line spells it.
 
     Parameters
     ----------
@@ -57,8 +56,7 @@ def read_table(
         them, or row numbers. Other notations need `date_format`. Of times with an
         offset from UTC, the local date is taken for steps of a day or longer, else UTC.
     target : str or sequence of str, optional
-        Columns to forecast. Default: all named columns that mostly hold numbers, apart
-        from `time_column` and `id_column`.
+        Columns to forecast. Default: all other named columns that mostly hold numbers.
     id_column : str or sequence of str, optional
         Columns that name the series of a row. Default: one series.
     frequency : str, optional
@@ -79,8 +77,7 @@ def read_table(
     min_length : int, default=1
         Series with fewer rows are left out.
     report : callable, optional
-        Called with lines that say which columns are times, targets, ids and left out,
-        and what else was found.
+        Called with lines about what was found, such as the columns that are left out.
 
     Returns
     -------
@@ -99,15 +96,14 @@ def read_table(
 
     Examples
     --------
-    >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
+    >>> import pandas as pd
     >>> from sktime_llm.datasets import read_table
+    >>> dates = ["2020-01-01", "2020-02-01", "2020-03-01"]
+    >>> table = pd.DataFrame({"date": dates, "sales": [3, 5, 4]})
     >>> with TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "sales.csv"
-    ...     rows = ["date,sales", "2020-01-01,3", "2020-02-01,5", "2020-03-01,4"]
-    ...     _ = path.write_text("\n".join(rows))
-    ...     y = read_table(path, time_column="date")
-    >>> y
+    ...     table.to_csv(f"{folder}/sales.csv", index=False)
+    ...     read_table(f"{folder}/sales.csv", time_column="date")
     date
     2020-01    3.0
     2020-02    5.0

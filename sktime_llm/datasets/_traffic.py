@@ -100,11 +100,11 @@ def load_pems(
 def load_los_loop(
     path: str | Path, *, start: str | pd.Timestamp | None = "2012-03-01"
 ) -> pd.DataFrame:
-    r"""Read Los-loop from the ``los_speed.csv`` that the authors of T-GCN [1]_ publish.
+    """Read Los-loop from the ``los_speed.csv`` that the authors of T-GCN [1]_ publish.
 
-    The first week of METR-LA: speeds in miles per hour of 207 loop detectors, 2016
-    rows, one per 5 minutes. The authors filled in missing readings by linear
-    interpolation. The first line of the file holds the ids of the sensors.
+    The first week of METR-LA: speeds in miles per hour of 207 loop detectors, one row
+    per 5 minutes, 2016 rows. The authors interpolated missing readings linearly. The
+    first line of the file holds the ids of the sensors.
 
     Parameters
     ----------
@@ -116,9 +116,8 @@ def load_los_loop(
     Returns
     -------
     pandas.DataFrame of shape (time, sensor)
-        float64, one column per sensor, named by its id as text; empty cells are NaN.
-        The index is a `DatetimeIndex` with a frequency of 5 minutes, or a `RangeIndex`
-        if `start` is None.
+        float64, one column per sensor id, NaN where a cell is empty. The index is a
+        `DatetimeIndex` of 5-minute steps, or a `RangeIndex` if `start` is None.
 
     Raises
     ------
@@ -133,13 +132,13 @@ def load_los_loop(
 
     Examples
     --------
-    >>> from io import StringIO
-    >>> from tempfile import NamedTemporaryFile
+    >>> from tempfile import TemporaryDirectory
+    >>> import pandas as pd
     >>> from sktime_llm.datasets import load_los_loop
-    >>> with NamedTemporaryFile(suffix=".csv") as file:
-    ...     _ = file.write(b"773869,767541\n64.4,67.6\n62.7,68.6\n")
-    ...     file.flush()
-    ...     load_los_loop(file.name)
+    >>> speeds = pd.DataFrame({"773869": [64.4, 62.7], "767541": [67.6, 68.6]})
+    >>> with TemporaryDirectory() as folder:
+    ...     speeds.to_csv(f"{folder}/los_speed.csv", index=False)
+    ...     load_los_loop(f"{folder}/los_speed.csv")
                          773869  767541
     2012-03-01 00:00:00    64.4    67.6
     2012-03-01 00:05:00    62.7    68.6
@@ -249,10 +248,8 @@ def _read_npz(path: Path) -> np.ndarray:
     except (EOFError, OSError, ValueError, zipfile.BadZipFile) as error:
         raise _damaged(path, "an archive of numeric arrays") from error
     if values is None:
-        raise InputError(
-            f"{path.name} has no array 'data'; it holds "
-            f"{', '.join(map(repr, names)) or 'no named arrays'}."
-        )
+        held = ", ".join(map(repr, names)) or "no named arrays"
+        raise InputError(f"{path.name} has no array 'data'; it holds {held}.")
     if values.ndim != 3 or 0 in values.shape or values.dtype.kind not in "iuf":
         raise InputError(
             f"The array 'data' of {path.name} has shape {values.shape} and type "
@@ -296,10 +293,10 @@ def _read_hdf(path: Path, key: str) -> pd.DataFrame:
                 return store.get(key)
     except HDF5ExtError as error:
         raise _damaged(path, "an HDF5 file") from error
+    held = ", ".join(map(repr, keys)) or "not those of pandas"
     raise InputError(
-        f"{path.name} has no table {key!r}; its tables are "
-        f"{', '.join(map(repr, keys)) or 'not those of pandas'}. Give the name of one "
-        f"as `key`."
+        f"{path.name} has no table {key!r}; its tables are {held}. Give the name of "
+        f"one as `key`."
     )
 
 
