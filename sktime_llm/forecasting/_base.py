@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,12 @@ from sktime_llm.forecasting._checks import (
 from sktime_llm.forecasting._conformal import Calibration, errors_of
 from sktime_llm.forecasting._contract import SktimeForecaster
 from sktime_llm.forecasting._horizon import steps_of
-from sktime_llm.forecasting._known import Extension, KnownSeries, extend
+from sktime_llm.forecasting._known import (
+    Extension,
+    KnownSeries,
+    LastObserved,
+    extend,
+)
 from sktime_llm.forecasting._predicting import (
     Contexts,
     SeriesForecasts,
@@ -39,7 +44,7 @@ from sktime_llm.forecasting._series import (
     Key,
     check_frequency,
     frequency_of,
-    lengths_of,
+    last_rows,
     split_series,
     to_arrays,
 )
@@ -71,21 +76,20 @@ class BaseLLMForecaster(SktimeForecaster):
 
     A subclass has the parameters that are read here as ``self.<name>`` in its
     constructor, implements `_build_network`, and overrides the other hooks where its
-    method differs.
+    method differs. `_default_context` is used if it fits; `_max_variates` are computed
+    at once at most if `batch_size` is None.
     """
 
     network_: ForecastNetwork
     history_: pd.DataFrame
     _known: KnownSeries
     _default_context: int | None = None
+    _max_variates: int | None = None
 
     # fit
 
     def _fit(
-        self,
-        y: pd.DataFrame,
-        X: pd.DataFrame | None = None,
-        fh: ForecastingHorizon | None = None,
+        self, y: pd.DataFrame, X: Any = None, fh: ForecastingHorizon | None = None
     ) -> "BaseLLMForecaster":
         parts = dict(split_series(y))
         series = self._read(parts)
@@ -112,12 +116,20 @@ class BaseLLMForecaster(SktimeForecaster):
         self.context_length_ = shape.context_length
         self.prediction_length_ = shape.prediction_length
         self.network_, self.history_ = network.eval(), trained.history
-        self._known = KnownSeries.of(
-            parts, series, y, scalings, shape.total, frequency, descriptions
+        self._known = KnownSeries(
+            rows=last_rows(y, shape.total),
+            last_observed={
+                key: LastObserved.of(series[key], rows.index, shape.total)
+                for key, rows in parts.items()
+            },
+            scalings=scalings,
+            numbers={key: i for i, key in enumerate(series)},
+            frequency=frequency,
+            descriptions=descriptions,
         )
         windows = held_out_windows(self.network_, series, held_out, self._known)
         self._calibration = Calibration(self._errors(windows))
-        self._n_rows = max(lengths_of(series))
+        self._n_rows = max(map(len, series.values()))
         return self
 
     def _new_network(
@@ -126,29 +138,14 @@ class BaseLLMForecaster(SktimeForecaster):
         series: Mapping[Key, np.ndarray],
         fh: ForecastingHorizon | None,
     ) -> ForecastNetwork:
-        shape = self._choose_shape(y, series, fh)
-        check_varies(series, y.columns)
-        device = resolve_device(self.device)
-        with own_random_numbers(self._seed()):
-            network = self._build_network(shape, len(y.columns))
-        return network.to(device)
-
-    def _choose_shape(
-        self,
-        y: pd.DataFrame,
-        series: Mapping[Key, np.ndarray],
-        fh: ForecastingHorizon | None,
-    ) -> WindowShape:
-        longest_step = None
         if fh is not None and not fh.is_relative and self.cutoff is None:
             raise InputError(
                 "pretrain was given an absolute fh, expected a relative one, such as "
                 "[1, 2, 3]: a panel to pretrain on has no single last time."
             )
-        if fh is not None:
-            longest_step = int(np.max(steps_of(fh, self.cutoff)))
-        return choose_shape(
-            lengths_of(series),
+        longest_step = None if fh is None else int(np.max(steps_of(fh, self.cutoff)))
+        shape = choose_shape(
+            [len(values) for values in series.values()],
             context_length=self.context_length,
             default_context=self._default_context,
             prediction_length=self.prediction_length,
@@ -157,18 +154,19 @@ class BaseLLMForecaster(SktimeForecaster):
             validation_fraction=self.validation_fraction,
             calibration_fraction=self._calibration_fraction(),
         )
-
-    def _calibration_fraction(self) -> float | None:
-        calibrates = self.intervals == "conformal" and not self._has_variance()
-        return self.calibration_fraction if calibrates else 0.0
+        check_varies(series, y.columns)
+        device = resolve_device(self.device)
+        with own_random_numbers(self._seed()):
+            network = self._build_network(shape)
+        return network.to(device)
 
     def _rows_to_hold_out(
         self, series: Mapping[Key, np.ndarray], network: ForecastNetwork
     ) -> dict[Key, int]:
         """Return how many rows of each series are to calibrate intervals only."""
-        rows = rows_to_hold_out(
-            lengths_of(series), network.prediction_length, self._calibration_fraction()
-        )
+        lengths = [len(values) for values in series.values()]
+        fraction = self._calibration_fraction()
+        rows = rows_to_hold_out(lengths, network.prediction_length, fraction)
         return dict(zip(series, rows, strict=True))
 
     def _errors(self, windows: Windows | None) -> np.ndarray:
@@ -183,9 +181,8 @@ class BaseLLMForecaster(SktimeForecaster):
     def _split(
         self, series: Mapping[Key, np.ndarray], network: ForecastNetwork
     ) -> SeriesSplit:
-        shape = shape_of(network)
-        warn_short(series, shape)
-        return split_in_time(series, shape, self.validation_fraction)
+        warn_short(series, shape_of(network))
+        return split_in_time(series, shape_of(network), self.validation_fraction)
 
     def _make_scalings(
         self, split: SeriesSplit, known: Mapping[Key, Scaling] | None = None
@@ -206,33 +203,37 @@ class BaseLLMForecaster(SktimeForecaster):
     ) -> TrainingResult:
         if n_epochs == 0:
             return TrainingResult(pd.DataFrame())
-        config = self._training_config(split.n_channels, n_epochs)
+        n_channels = next(iter(split.series.values())).shape[1]
+        config = self._training_config(n_channels, n_epochs)
         trained = train_on_all(network, split, scalings, config)
         self._interruption = trained.interruption
         return trained
 
     def _training_config(self, n_channels: int, n_epochs: int) -> TrainingConfig:
-        return TrainingConfig(
-            learning_rate=self.learning_rate,
-            max_epochs=n_epochs,
-            batch_size=self.batch_size,
-            max_batch_size=self._max_batch_size(n_channels),
-            patience=self.patience,
-            optimizer=self.optimizer,
-            weight_decay=self.weight_decay,
-            lr_schedule=self.lr_schedule,
-            cosine_epochs=self.cosine_epochs,
-            gradient_clip=self.gradient_clip,
-            steps_per_epoch=self.steps_per_epoch,
-            validation_loss=self._validation_loss(),
-            precision=self.precision,
-            seed=self._seed(),
-            verbose=self.verbose,
-        )
+        parameters = self.get_params(deep=False)
+        settings = {
+            field.name: parameters[field.name]
+            for field in fields(TrainingConfig)
+            if field.name in parameters
+        } | {
+            "max_epochs": n_epochs,
+            "max_batch_size": self._max_batch_size(n_channels),
+            "validation_loss": self._validation_loss(),
+            "seed": self._seed(),
+        }
+        return TrainingConfig(**settings)
+
+    def _max_batch_size(self, n_channels: int) -> int:
+        """Return the maximum of windows computed at once if `batch_size` is None."""
+        if self._max_variates is None:
+            return MAX_BATCH_SIZE
+        return max(1, min(MAX_BATCH_SIZE, self._max_variates // n_channels))
 
     def _read(self, parts: Mapping[Key, pd.DataFrame]) -> dict[Key, np.ndarray]:
-        missing = self.get_tag("capability:missing_values")
-        return to_arrays(parts, allow_missing=missing)
+        return to_arrays(parts, allow_missing=self._allows_missing())
+
+    def _allows_missing(self) -> bool:
+        return bool(self.get_tag("capability:missing_values"))
 
     def _seed(self) -> int:
         state = check_random_state(self.random_state)
@@ -240,9 +241,7 @@ class BaseLLMForecaster(SktimeForecaster):
 
     # predict
 
-    def _predict(
-        self, fh: ForecastingHorizon, X: pd.DataFrame | None = None
-    ) -> pd.DataFrame:
+    def _predict(self, fh: ForecastingHorizon, X: Any = None) -> pd.DataFrame:
         return self._forecast(fh).mean()
 
     def _forecast(self, fh: ForecastingHorizon) -> SeriesForecasts:
@@ -260,10 +259,7 @@ class BaseLLMForecaster(SktimeForecaster):
     # update
 
     def _update(
-        self,
-        y: pd.DataFrame,
-        X: pd.DataFrame | None = None,
-        update_params: bool = True,
+        self, y: pd.DataFrame, X: Any = None, update_params: bool = True
     ) -> "BaseLLMForecaster":
         y = with_columns_of(self._known.rows, y)
         check_times(y, self._known.rows)
@@ -272,7 +268,7 @@ class BaseLLMForecaster(SktimeForecaster):
             self._known,
             y,
             shape_of(self.network_).total,
-            allow_missing=self.get_tag("capability:missing_values"),
+            allow_missing=self._allows_missing(),
         )
         # of series that are known, and before any training on the new rows
         news = extension.of_known() if self._calibration.n else None
@@ -317,20 +313,14 @@ class BaseLLMForecaster(SktimeForecaster):
     # pretrain
 
     def _pretrain(
-        self,
-        y: pd.DataFrame,
-        X: pd.DataFrame | None = None,
-        fh: ForecastingHorizon | None = None,
+        self, y: pd.DataFrame, X: Any = None, fh: ForecastingHorizon | None = None
     ) -> "BaseLLMForecaster":
         series = self._read(dict(split_series(y)))
         network = self._new_network(y, series, fh)
         return self._pretrain_network(network, series, y.columns)
 
     def _pretrain_update(
-        self,
-        y: pd.DataFrame,
-        X: pd.DataFrame | None = None,
-        fh: ForecastingHorizon | None = None,
+        self, y: pd.DataFrame, X: Any = None, fh: ForecastingHorizon | None = None
     ) -> "BaseLLMForecaster":
         known = getattr(self, "pretrained_network_", None) or self.network_
         network = copy.deepcopy(known)
@@ -354,7 +344,7 @@ class BaseLLMForecaster(SktimeForecaster):
 
     # hooks: where the methods differ
 
-    def _build_network(self, shape: WindowShape, n_channels: int) -> ForecastNetwork:
+    def _build_network(self, shape: WindowShape) -> ForecastNetwork:
         """Return the untrained network, on the CPU."""
         raise NotImplementedError
 
@@ -388,10 +378,6 @@ class BaseLLMForecaster(SktimeForecaster):
         """Whether a loss depends on the level of the data, as percentages do."""
         return False
 
-    def _max_batch_size(self, n_channels: int) -> int:
-        """Return the maximum of windows computed at once if `batch_size` is None."""
-        return MAX_BATCH_SIZE
-
     # what inspections look at
 
     def _contexts(self, y: Any, stride: int | None) -> tuple[Contexts, pd.MultiIndex]:
@@ -406,7 +392,7 @@ class BaseLLMForecaster(SktimeForecaster):
             self._known,
             self._scale_like_known,
             stride=stride or self.prediction_length_,
-            allow_missing=self.get_tag("capability:missing_values"),
+            allow_missing=self._allows_missing(),
         )
 
     def _scale_like_known(self, series: Mapping[Key, np.ndarray]) -> dict[Key, Scaling]:

@@ -1,13 +1,16 @@
-"""What is wrong, or odd, with the values and times of series."""
+"""What is wrong, or odd, with data: as it was given, and as series are read."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from torch import Tensor
 
 from sktime_llm.errors import (
+    ColumnTypeError,
     ConstantSeriesWarning,
     DivergingForecastWarning,
     EmptySeriesWarning,
@@ -15,11 +18,13 @@ from sktime_llm.errors import (
     InputError,
     OutlierWarning,
     ShortSeriesWarning,
+    UnusedCovariatesWarning,
 )
 from sktime_llm.forecasting._scaling import Scaling
 from sktime_llm.forecasting._series import Key, of_series, times_of
 from sktime_llm.training.windows import WindowShape
 
+_TIME_NAMES = ("ds", "date", "time", "timestamp")
 _OUTLIER = 1e4
 """Distance from the median, in interquartile ranges."""
 _PEAK = 3.5
@@ -27,8 +32,183 @@ _PEAK = 3.5
 _DIVERGED = 1e3
 """Ratio of forecasts to the values that they are made from."""
 
+# data as a user gives it, before sktime looks at it
+
+
+def check_complete(y: Any) -> None:
+    """Refuse missing values, and say where the first one is."""
+    frame = _as_frame(y)
+    if frame is None or not frame.isna().any(axis=None):
+        return
+    missing = frame.isna().to_numpy()
+    row, column = np.argwhere(missing)[0]
+    time: Any = frame.index[row]
+    key = None
+    if isinstance(frame.index, pd.MultiIndex):
+        *keys, time = time
+        key = keys[0] if len(keys) == 1 else tuple(keys)
+    raise InputError(
+        f"y{of_series(key)} has {missing.sum()} missing value(s) (NaN), expected none. "
+        f"The first is in column {frame.columns[column]!r} at {time}. Fill them first, "
+        "for example by sktime.transformations.series.impute.Imputer in a pipeline, or "
+        "use a forecaster that takes missing values, such as LLMTSNetForecaster."
+    )
+
+
+@contextmanager
+def naming_text_columns(y: Any) -> Iterator[None]:
+    """Name the columns that are not numeric where sktime refuses them."""
+    try:
+        yield
+    except TypeError as error:
+        frame = _as_frame(y)
+        types = {} if frame is None else frame.dtypes.to_dict()
+        is_numeric = pd.api.types.is_numeric_dtype
+        text = {name: str(t) for name, t in types.items() if not is_numeric(t)}
+        if frame is None or not text:
+            raise
+        raise ColumnTypeError(
+            f"{error} These columns of y, with their types, are not numbers: {text}. "
+            f"{_what_to_do(frame, list(text))}"
+        ) from error
+
+
+def _as_frame(y: Any) -> pd.DataFrame | None:
+    frame = y.to_frame() if isinstance(y, pd.Series) else y
+    return frame if isinstance(frame, pd.DataFrame) else None
+
+
+def _what_to_do(frame: pd.DataFrame, columns: list[Any]) -> str:
+    """Suggest an index if the columns look like those of a long table."""
+    times = [
+        name
+        for name in columns
+        if name in _TIME_NAMES or pd.api.types.is_datetime64_any_dtype(frame[name])
+    ]
+    if not times or isinstance(frame.index, pd.MultiIndex):
+        return "Convert them, for example by y.astype(float), or leave them out."
+    ids = [name for name in columns if name not in times]
+    return (
+        "If they are the series and the time of each row, make them the index: "
+        f"y.set_index({[*ids, times[0]]!r}), times converted by pandas.to_datetime."
+    )
+
+
+def check_ids(y: Any) -> None:
+    """Raise if a row of a panel has no id: pandas would leave its series out."""
+    index = getattr(y, "index", None)
+    if not isinstance(index, pd.MultiIndex):
+        return
+    for level, codes in enumerate(index.codes[:-1]):
+        if (codes == -1).any():
+            row = int(np.argmax(codes == -1))
+            raise InputError(
+                f"y has no id (NaN) in the index level {index.names[level]!r} of row "
+                f"{row}, {index[row]}; expected one in each row. Name the series, or "
+                "leave its rows out."
+            )
+
+
+def with_plain_ids(y: Any) -> Any:
+    """Turn categorical ids into their values: unused categories are not series."""
+    index = getattr(y, "index", None)
+    if not isinstance(index, pd.MultiIndex) or not any(
+        isinstance(level, pd.CategoricalIndex) for level in index.levels
+    ):
+        return y
+    ids = [index.get_level_values(i) for i in range(index.nlevels)]
+    plain = [
+        each.astype(each.categories.dtype)
+        if isinstance(each, pd.CategoricalIndex)
+        else each
+        for each in ids
+    ]
+    return y.set_axis(pd.MultiIndex.from_arrays(plain, names=index.names))
+
+
+def check_covariates(
+    X: Any, seen: list[Any] | None, owner: str, *, is_fitted: bool
+) -> None:
+    """Warn in fit that X is not used; raise if X of predict has columns of its own."""
+    columns = columns_of(X)
+    if not is_fitted and X is not None:
+        warnings.warn(
+            f"{owner} does not use X; its columns {columns} change nothing. None of "
+            "the forecasters of sktime-llm uses covariates. Leave X out, or choose a "
+            "forecaster of sktime whose tag capability:exogenous is True.",
+            UnusedCovariatesWarning,
+            stacklevel=2,
+        )
+    if is_fitted and columns is not None and seen is not None:
+        unseen = [name for name in columns if name not in seen]
+        if unseen:
+            raise InputError(
+                f"X has the column(s) {unseen} in predict, which fit did not see; "
+                f"expected {seen}. (X is not used by {owner}.)"
+            )
+
+
+def columns_of(X: Any) -> list[Any] | None:
+    """Return the names of the columns; None if they have no names."""
+    if X is None:
+        return []
+    if isinstance(X, pd.Series):
+        return None if X.name is None else [X.name]
+    return list(X.columns) if isinstance(X, pd.DataFrame) else None
+
+
+# rows of an update, compared with those of fit
+
+
+def check_times(y: pd.DataFrame, like: pd.DataFrame) -> None:
+    """Raise if times are of another kind, or with another frequency of periods."""
+    now, then = (_kind_of(times_of(frame.index)) for frame in (y, like))
+    if now != then:
+        raise InputError(
+            f"the time index of y is of {now} in update, but fit saw {then}; expected "
+            "the same. Convert it, for example by y.to_period(...), y.to_timestamp() "
+            "or y.tz_localize(...)."
+        )
+
+
+def _kind_of(times: pd.Index) -> str:
+    if isinstance(times, pd.PeriodIndex):
+        return f"periods of frequency {times.freqstr!r}"
+    if isinstance(times, pd.DatetimeIndex):
+        return f"datetimes {'with' if times.tz else 'without'} a time zone"
+    return "integers" if pd.api.types.is_integer_dtype(times) else f"{times.dtype}"
+
+
+def in_time_zone_of(like: pd.DataFrame, y: pd.DataFrame) -> pd.DataFrame:
+    """Return the same moments in the time zone of a frame that was seen before."""
+    zone = getattr(times_of(like.index), "tz", None)
+    if zone is None or times_of(y.index).tz is zone:
+        return y
+    return y.tz_convert(zone, level=-1 if isinstance(y.index, pd.MultiIndex) else None)
+
+
+def with_columns_of(like: pd.DataFrame, y: pd.DataFrame) -> pd.DataFrame:
+    """Check the columns; the name of a Series is no column, and may have been lost."""
+    if len(y.columns) == 1 and y.columns[0] in (0, None) and len(like.columns) == 1:
+        return y.set_axis(like.columns, axis=1)
+    check_columns(y, like)
+    return y
+
+
+def check_columns(y: pd.DataFrame, like: pd.DataFrame) -> None:
+    """Raise if the columns are not those of a frame that was seen before."""
+    if list(y.columns) != list(like.columns):
+        raise InputError(
+            f"y has the columns {list(y.columns)} now; fit saw "
+            f"{list(like.columns)}. Expected the same columns in the same order."
+        )
+
+
+# values and lengths of series
+
 
 def warn_short(series: Mapping[Key, np.ndarray], shape: WindowShape) -> None:
+    """Warn of series that are shorter than a window."""
     short = [key for key, values in series.items() if len(values) < shape.total]
     if short:
         warnings.warn(
@@ -41,19 +221,8 @@ def warn_short(series: Mapping[Key, np.ndarray], shape: WindowShape) -> None:
         )
 
 
-def check_long_enough(series: Mapping[Key, np.ndarray], context_length: int) -> None:
-    for key, values in series.items():
-        if len(values) < context_length:
-            name = "" if key is None else f" (series {key!r})"
-            raise InputError(
-                f"y{name} has {len(values)} row(s), expected at least the "
-                f"{context_length} of a context. Give more of its rows, or leave it "
-                "out."
-            )
-
-
 def check_varies(series: Mapping[Key, np.ndarray], columns: pd.Index) -> None:
-    """Refuse data of which nothing can be learned; warn where it is some of them."""
+    """Raise if nothing can be learned of any series; warn if of some."""
     if columns.empty:
         raise InputError("y has 0 columns, expected at least 1: what to forecast.")
     if not any(np.isfinite(values).any() for values in series.values()):
@@ -62,7 +231,11 @@ def check_varies(series: Mapping[Key, np.ndarray], columns: pd.Index) -> None:
             "NaN. Expected numbers, and NaN only where one is missing."
         )
     warn_empty(series, columns)
-    constant = [key for key, v in series.items() if not _varies(v)]
+    constant = [
+        key
+        for key, values in series.items()
+        if not (np.fmax.reduce(values) > np.fmin.reduce(values)).any()
+    ]
     if len(constant) == len(series):
         values = max(series.values(), key=lambda v: np.isfinite(v).sum())
         raise InputError(
@@ -79,13 +252,33 @@ def check_varies(series: Mapping[Key, np.ndarray], columns: pd.Index) -> None:
         )
 
 
+def warn_empty(series: Mapping[Key, np.ndarray], columns: pd.Index) -> None:
+    """Warn of variates without any value."""
+    empty = [
+        (key, columns[i])
+        for key, values in series.items()
+        for i in np.flatnonzero(~np.isfinite(values).any(axis=0))
+    ]
+    if empty:
+        key, column = empty[0]
+        owner = "" if key is None else f" of series {key!r}"
+        warnings.warn(
+            f"{len(empty)} of {len(series) * len(columns)} variates have no value at "
+            f"all, such as {column!r}{owner}. They are forecast around 0, as nothing "
+            "is known of their level; leave them out.",
+            EmptySeriesWarning,
+            stacklevel=2,
+        )
+
+
 def warn_outliers(series: Mapping[Key, pd.DataFrame]) -> None:
     """Warn of values that dwarf all others, which no scaling makes harmless."""
     for key, rows in series.items():
         values = rows.to_numpy(dtype=np.float64)
-        if not _has_peak(values):
+        # cheaper than quartiles, which most series then do not need
+        if not (np.abs(Scaling.of(values).apply(values)) > _PEAK).any():
             continue
-        low, middle, high = _quartiles(values)
+        low, middle, high = pd.DataFrame(values).quantile([0.25, 0.5, 0.75]).to_numpy()
         spread = np.where(high > low, high - low, np.inf)
         excess = np.abs(values - middle) / spread
         if not (excess > _OUTLIER).any():
@@ -101,45 +294,6 @@ def warn_outliers(series: Mapping[Key, pd.DataFrame]) -> None:
             stacklevel=2,
         )
         return
-
-
-def _has_peak(values: np.ndarray) -> bool:
-    """Whether any value is far from the mean; cheaper than quartiles."""
-    scaling = Scaling.of(values)
-    return bool((np.abs(scaling.apply(values)) > _PEAK).any())
-
-
-def _quartiles(values: np.ndarray) -> np.ndarray:
-    """Quartiles of each channel of (time, channel); NaN where there is no value."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
-        return np.nanpercentile(values, [25, 50, 75], axis=0)
-
-
-def warn_empty(series: Mapping[Key, np.ndarray], columns: pd.Index) -> None:
-    empty = [
-        (key, column)
-        for key, values in series.items()
-        for column, there in zip(columns, np.isfinite(values).any(axis=0), strict=True)
-        if not there
-    ]
-    n_variates = len(series) * len(columns)
-    if empty:
-        key, column = empty[0]
-        of_series = "" if key is None else f" of series {key!r}"
-        warnings.warn(
-            f"{len(empty)} of {n_variates} variates have no value at all, such as "
-            f"{column!r}{of_series}. They are forecast around 0, as nothing is known "
-            "of their level; leave them out.",
-            EmptySeriesWarning,
-            stacklevel=2,
-        )
-
-
-def _varies(values: np.ndarray) -> bool:
-    """Whether any channel has two different values; NaN is none."""
-    lowest, highest = np.fmin.reduce(values), np.fmax.reduce(values)
-    return bool((highest > lowest).any())
 
 
 def check_forecasts(mean: Tensor, context: Tensor, trained_length: int) -> None:
@@ -163,50 +317,4 @@ def check_forecasts(mean: Tensor, context: Tensor, trained_length: int) -> None:
             f"deviations from the mean. {what_to_do}",
             DivergingForecastWarning,
             stacklevel=2,
-        )
-
-
-def check_times(y: pd.DataFrame, like: pd.DataFrame) -> None:
-    now, then = (_kind_of(times_of(frame.index)) for frame in (y, like))
-    if now != then:
-        raise InputError(
-            f"the time index of y is of {now} in update, but fit saw {then}; expected "
-            "the same. Convert it, for example by y.to_period(...), y.to_timestamp() "
-            "or y.tz_localize(...)."
-        )
-
-
-def in_time_zone_of(like: pd.DataFrame, y: pd.DataFrame) -> pd.DataFrame:
-    """Give the same moments in the time zone of a frame that was seen before."""
-    zone = getattr(times_of(like.index), "tz", None)
-    times = times_of(y.index)
-    if zone is None or times.tz is zone:
-        return y
-    if not isinstance(y.index, pd.MultiIndex):
-        return y.set_axis(times.tz_convert(zone))
-    levels = y.index.levels[-1].tz_convert(zone)
-    return y.set_axis(y.index.set_levels(levels, level=-1))
-
-
-def _kind_of(times: pd.Index) -> str:
-    if isinstance(times, pd.PeriodIndex):
-        return f"periods of frequency {times.freqstr!r}"
-    if isinstance(times, pd.DatetimeIndex):
-        return f"datetimes {'with' if times.tz else 'without'} a time zone"
-    return "integers" if pd.api.types.is_integer_dtype(times) else f"{times.dtype}"
-
-
-def with_columns_of(like: pd.DataFrame, y: pd.DataFrame) -> pd.DataFrame:
-    """Check the columns; the name of a Series is no column, and may have been lost."""
-    if len(y.columns) == 1 and y.columns[0] in (0, None) and len(like.columns) == 1:
-        return y.set_axis(like.columns, axis=1)
-    check_columns(y, like)
-    return y
-
-
-def check_columns(y: pd.DataFrame, like: pd.DataFrame) -> None:
-    if list(y.columns) != list(like.columns):
-        raise InputError(
-            f"y has the columns {list(y.columns)} now; fit saw "
-            f"{list(like.columns)}. Expected the same columns in the same order."
         )

@@ -1,19 +1,27 @@
 """sktime's contract, kept for all forecasters in one place."""
 
 import importlib
+import numbers
+import warnings
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from statistics import NormalDist
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 
-from sktime_llm._validation import one_of
-from sktime_llm.errors import NoIntervalsError, TrainingInterrupted
-from sktime_llm.forecasting._conformal import Calibration
-from sktime_llm.forecasting._given import (
+from sktime_llm._devices import autocast, resolve_device
+from sktime_llm._validation import Constraint, check_parameters, one_of
+from sktime_llm.backbone.make import BackboneChoice
+from sktime_llm.errors import (
+    ClippedParameterWarning,
+    NoIntervalsError,
+    TrainingInterrupted,
+)
+from sktime_llm.forecasting._checks import (
     check_complete,
     check_covariates,
     check_ids,
@@ -21,15 +29,35 @@ from sktime_llm.forecasting._given import (
     naming_text_columns,
     with_plain_ids,
 )
+from sktime_llm.forecasting._conformal import Calibration
 from sktime_llm.forecasting._horizon import check_kind
 from sktime_llm.forecasting._known import KnownSeries
-from sktime_llm.forecasting._parameters import ParameterMixin
-from sktime_llm.forecasting._saving import move_networks, with_networks_on_cpu
+from sktime_llm.forecasting._parameters import SHARED_CONSTRAINTS
 from sktime_llm.forecasting._series import MTYPES, frequency_of
-from sktime_llm.forecasting.saving import load, write_zip
+from sktime_llm.forecasting.saving import (
+    load,
+    move_networks,
+    with_networks_on_cpu,
+    write_zip,
+)
+
+_TINY = {
+    "backbone": "tiny-random",
+    "context_length": 4,
+    "prediction_length": 2,
+    "calibration_fraction": 0.3,
+    "max_epochs": 1,
+    "random_state": 0,
+    "verbose": 0,
+}
+_DECODER = {
+    "backbone": "tiny-random-decoder",
+    "steps_per_epoch": 2,
+    "fine_tune_epochs": 1,
+}
 
 
-class SktimeForecaster(ParameterMixin, BaseForecaster):
+class SktimeForecaster(BaseForecaster):
     """What sktime asks of a forecaster beside `_fit`, `_predict` and `_update`."""
 
     _tags = {
@@ -55,6 +83,9 @@ class SktimeForecaster(ParameterMixin, BaseForecaster):
     # the recent rows that a forecast needs are kept here, the rest is not
     _config = {"remember_data": False}
 
+    _parameter_constraints: ClassVar[Mapping[str, Constraint]] = SHARED_CONSTRAINTS
+    _test_params: tuple[dict[str, Any], dict[str, Any]] = {}, {}
+    """A method's own parameters for sktime's tests, and more for those of a decoder."""
     _known: KnownSeries
     _forecast: Any
     _calibration: Calibration
@@ -73,6 +104,42 @@ class SktimeForecaster(ParameterMixin, BaseForecaster):
         """Let forecasters without intervals say so."""
         has_intervals = self.intervals is not None or self._has_variance()
         self.set_tags(**{"capability:pred_int": has_intervals})
+
+    @classmethod
+    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
+        """Return parameters for sktime's tests: of an encoder and of a decoder."""
+        own, of_decoder = cls._test_params
+        encoder = {**_TINY, "validation_fraction": 0.0, **own}
+        return [encoder, {**_TINY, **_DECODER, **own, **of_decoder}]
+
+    # parameters
+
+    def _backbone_choice(self) -> BackboneChoice:
+        # what is random and frozen must be the same in every process
+        seed = self.random_state
+        return BackboneChoice(
+            name=self.backbone,
+            revision=self.revision,
+            n_layers=self.n_backbone_layers,
+            mode=self.backbone_mode,
+            random_seed=int(seed) if isinstance(seed, numbers.Integral) else 0,
+        )
+
+    def _clip(self, name: str, default: int, maximum: int, why: str) -> int:
+        """Return a parameter, or the maximum if it is larger.
+
+        Only a parameter that a user has set is clipped with a warning.
+        """
+        value = getattr(self, name)
+        if value is None:
+            return min(default, maximum)
+        if value > maximum:
+            warnings.warn(
+                f"{name}={value}, but {why}; it is clipped to {maximum}.",
+                ClippedParameterWarning,
+                stacklevel=2,
+            )
+        return min(int(value), maximum)
 
     # fit, pretrain and update, which Ctrl-C may interrupt
 
@@ -169,19 +236,24 @@ class SktimeForecaster(ParameterMixin, BaseForecaster):
                 self._cutoff = pd.DatetimeIndex(cutoff, freq=frequency)
 
     def _check_X_y(self, X: Any = None, y: Any = None, **kwargs: Any) -> Any:
-        """Check what is given; then as sktime, with what it refuses named."""
+        """Check what is given, before any training; then as sktime.
+
+        sktime calls this first in fit, pretrain and update.
+        """
         check_covariates(
             X if y is None or not self.is_fitted else None,
             self._X_columns,
             type(self).__name__,
             is_fitted=self.is_fitted,
-            is_used=self.get_tag("capability:exogenous"),
         )
         if not self.is_fitted:
             self._X_columns = columns_of(X)
         check_ids(y)
         if not self.get_tag("capability:missing_values"):
             check_complete(y)
+        check_parameters(self.get_params(deep=False), self._parameter_constraints)
+        if not (self.is_fitted or hasattr(self, "pretrained_network_")):
+            autocast(self.precision, resolve_device(self.device))  # if they exist here
         with naming_text_columns(y):
             return super()._check_X_y(X=X, y=with_plain_ids(y), **kwargs)
 
@@ -230,11 +302,12 @@ class SktimeForecaster(ParameterMixin, BaseForecaster):
     def _has_variance(self) -> bool:
         return bool(self.get_params(deep=False).get("uncertainty"))
 
+    def _calibration_fraction(self) -> float | None:
+        calibrates = self.intervals == "conformal" and not self._has_variance()
+        return self.calibration_fraction if calibrates else 0.0
+
     def _predict_var(
-        self,
-        fh: ForecastingHorizon,
-        X: pd.DataFrame | None = None,
-        cov: bool = False,
+        self, fh: ForecastingHorizon, X: Any = None, cov: bool = False
     ) -> pd.DataFrame | None:
         if cov:
             raise NotImplementedError(

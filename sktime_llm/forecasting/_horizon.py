@@ -11,7 +11,7 @@ from sktime_llm.forecasting._series import Key, of_series
 
 
 def cutoff_of(index: pd.Index, frequency: pd.offsets.BaseOffset | None) -> pd.Index:
-    """Give the last time of a series as an index of one element that knows its freq."""
+    """Return the last time of a series as an index of one that knows its freq."""
     last = index[-1:]
     if isinstance(index, pd.DatetimeIndex) and last.freq is None:
         return pd.DatetimeIndex(last, freq=frequency, name=index.name)
@@ -34,13 +34,7 @@ def check_kind(fh: Any, cutoff: pd.Index | None) -> None:
 def forecast_times(
     fh: ForecastingHorizon, cutoff: pd.Index, key: Key
 ) -> tuple[np.ndarray, pd.Index]:
-    """Count the horizon from a series' own last time: steps from 1 on, and their times.
-
-    Raises
-    ------
-    InputError
-        If a step is not after the last time, or not on the time steps.
-    """
+    """Return the steps after a series' own last time, from 1 on, and their times."""
     steps = steps_of(fh, cutoff)
     if len(steps) and steps.min() < 1:
         raise InputError(
@@ -56,10 +50,7 @@ def forecast_times(
 def steps_of(fh: ForecastingHorizon, cutoff: pd.Index | None) -> np.ndarray:
     """Count the steps of a horizon from a time that knows its frequency.
 
-    Raises
-    ------
-    InputError
-        If it is of durations, and one is no whole number of steps.
+    Raise an InputError if a duration is not a whole number of steps.
     """
     if not _has_durations(fh):
         return _count_times(fh, cutoff)

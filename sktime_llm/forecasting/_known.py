@@ -1,6 +1,6 @@
 """What a fitted forecaster knows of its series, and how new rows extend it."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from itertools import compress
 from typing import Any, NamedTuple
@@ -14,7 +14,9 @@ from sktime_llm.forecasting._scaling import Scaling
 from sktime_llm.forecasting._series import (
     Key,
     check_frequency,
+    index_like,
     last_rows,
+    of_series,
     split_series,
     times_of,
     to_arrays,
@@ -22,14 +24,9 @@ from sktime_llm.forecasting._series import (
 
 
 class LastObserved(NamedTuple):
-    """Last observed value of each channel of a series, before the rows that are kept.
+    """Last observed value of each channel before the rows kept, and its time.
 
-    Attributes
-    ----------
-    values : array of shape (channel,)
-        NaN where nothing was observed.
-    times : array of object of shape (channel,)
-        Time of each value; None where nothing was observed.
+    Both (channel,); NaN and None where nothing was observed.
     """
 
     values: np.ndarray
@@ -69,20 +66,9 @@ class LastObserved(NamedTuple):
 class KnownSeries:
     """What a fitted forecaster knows of its series; an update makes a new one.
 
-    Attributes
-    ----------
-    rows : pandas.DataFrame
-        Most recent rows of every series, as many as a window has.
-    last_observed : dict of key to LastObserved
-        Last observed values before `rows`.
-    scalings : dict of key to Scaling
-        Scaling of each series.
-    numbers : dict of key to int
-        Number of each series, by which the network knows it.
-    frequency : offset or None
-        Frequency of datetimes.
-    descriptions : pandas.Series of str or None
-        Description of every variate, if the forecaster describes them.
+    `rows` are the most recent ones of every series, as many as a window has, and
+    `last_observed` is from before them. The network knows the series by `numbers`.
+    `frequency` is that of datetimes, `descriptions` those of all variates, if any.
     """
 
     rows: pd.DataFrame
@@ -92,46 +78,13 @@ class KnownSeries:
     frequency: pd.offsets.BaseOffset | None
     descriptions: pd.Series | None = None
 
-    @classmethod
-    def of(
-        cls,
-        parts: Mapping[Key, pd.DataFrame],
-        series: Mapping[Key, np.ndarray],
-        y: pd.DataFrame,
-        scalings: dict[Key, Scaling],
-        n_kept: int,
-        frequency: pd.offsets.BaseOffset | None,
-        descriptions: pd.Series | None = None,
-    ) -> "KnownSeries":
-        """Keep the last `n_kept` rows of each series of a frame, given in parts too."""
-        return cls(
-            rows=last_rows(y, n_kept),
-            last_observed={
-                key: LastObserved.of(series[key], rows.index, n_kept)
-                for key, rows in parts.items()
-            },
-            scalings=scalings,
-            numbers={key: i for i, key in enumerate(series)},
-            frequency=frequency,
-            descriptions=descriptions,
-        )
-
 
 class Extension(NamedTuple):
     """Known series with new rows.
 
-    Attributes
-    ----------
-    known : KnownSeries
-        With the new rows, but without scalings and descriptions of new series.
-    series : dict of key to array of shape (time, channel)
-        All rows at hand, the old ones first.
-    n_new : list of int
-        New rows of each series.
-    first_observed : list of (array of shape (channel,) or None)
-        Last observed values before the rows of each series.
-    new : dict of key to array of shape (time, channel)
-        Series that were not known.
+    `known` has no scalings and descriptions of new series yet. By series: all rows at
+    hand, (time, channel), the old ones first; how many of them are new; and the values
+    last observed before them, (channel,). `new` are the series that were not known.
     """
 
     known: KnownSeries
@@ -155,10 +108,7 @@ def extend(
 ) -> Extension:
     """Add the rows of a frame, and its new series, to what is known.
 
-    Raises
-    ------
-    InputError
-        If the rows cannot follow those that are known.
+    Raise an InputError if the rows cannot follow those that are known.
     """
     ends = {key: rows.index[-1] for key, rows in split_series(known.rows)}
     frame = extend_rows(known.rows, y, known.frequency, allow_missing=allow_missing)
@@ -196,49 +146,50 @@ def extend_rows(
     """Join the rows kept of each series and new ones, up to the last new one.
 
     Values that are in both are taken from `y` where it has them. A series that is not
-    in `y` stays as it is. Steps between the old rows and the new ones are NaN, if that
-    is allowed.
-
-    Raises
-    ------
-    InputError
-        If steps between are missing and that is not allowed.
+    in `y` stays as it is. Steps between the old rows and the new ones are NaN, or an
+    InputError where values may not be missing.
     """
     old, new = _ends(recent), _ends(y)
     # sktime forecasts from the last row that update was given
     last = new["last"].reindex(_keys(recent.index)).to_numpy()
     kept = recent[pd.isna(last) | (times_of(recent.index) <= last)]
     joined = update_data(kept, y.rename_axis(recent.index.names))
-    left_out: list[Any] = []
-    known: dict[Any, pd.Index] = {}
+    is_panel = isinstance(recent.index, pd.MultiIndex)
+    left_out: list[tuple[Key, Any]] = []
+    gaps: dict[Any, pd.Index] = {}
     for key in new.index.intersection(old.index):
+        ends = old["last"][key], new["first"][key]
         # of a series taken back, rows before the first new one may be left
-        before = old["last"][key]
-        if new["last"][key] < before:
+        if new["last"][key] < ends[0]:
             continue
-        ends = before, new["first"][key]
-        if ends not in known:  # most panels have one such pair, or few
-            known[ends] = _between(*ends, times_of(recent.index), frequency)
-        if len(known[ends]) and not allow_missing:
-            is_panel = isinstance(recent.index, pd.MultiIndex)
-            raise _gap(known[ends], ends, key if is_panel else None)
-        left_out += [(key, step) for step in known[ends]]
+        if ends not in gaps:  # most panels have one such pair, or few
+            gaps[ends] = _between(*ends, times_of(recent.index), frequency)
+        if len(gaps[ends]) and not allow_missing:
+            raise InputError(
+                f"y{of_series(key if is_panel else None)} begins at {ends[1]} in "
+                f"update, but the last row known is of {ends[0]}; expected "
+                f"{gaps[ends][0]}. Give the {len(gaps[ends])} row(s) between, too, or "
+                "fit again."
+            )
+        left_out += [(key, step) for step in gaps[ends]]
     if not left_out:
         return joined
-    return joined.reindex(joined.index.append(_labels(left_out, recent))).sort_index()
-
-
-_ONLY = 0
+    if is_panel:
+        labels: pd.Index = index_like(recent, left_out)
+    else:
+        labels = pd.Index([step for _, step in left_out], name=recent.index.name)
+    return joined.reindex(joined.index.append(labels)).sort_index()
 
 
 def _keys(index: pd.Index) -> pd.Index:
+    """Return the series of each row; 0 for a single one."""
     if isinstance(index, pd.MultiIndex):
         return index.droplevel(-1)
-    return pd.Index([_ONLY] * len(index))
+    return pd.Index([0] * len(index))
 
 
 def _ends(frame: pd.DataFrame) -> pd.DataFrame:
-    """First and last time of every series."""
+    """Return the first and the last time of every series."""
     times, keys = times_of(frame.index), _keys(frame.index)
     by = list(range(keys.nlevels)) if keys.nlevels > 1 else 0
     groups = pd.Series(times, index=keys).groupby(level=by, observed=True)
@@ -248,7 +199,7 @@ def _ends(frame: pd.DataFrame) -> pd.DataFrame:
 def _between(
     last: Any, first: Any, times: pd.Index, frequency: pd.offsets.BaseOffset | None
 ) -> pd.Index:
-    """All time steps after `last` and before `first`; none if that is not on them."""
+    """Return all steps after `last` and before `first`; none if that is not on them."""
     if isinstance(times, pd.PeriodIndex):
         steps = pd.period_range(last, first, freq=times.freq)
     elif isinstance(times, pd.DatetimeIndex):
@@ -259,21 +210,3 @@ def _between(
         steps = pd.RangeIndex(last, first + 1)
     # what is not regular is explained where series are read
     return steps[1:-1] if len(steps) and steps[-1] == first else steps[:0]
-
-
-def _labels(left_out: list[tuple[Any, Any]], like: pd.DataFrame) -> pd.Index:
-    if not isinstance(like.index, pd.MultiIndex):
-        return pd.Index([step for _, step in left_out], name=like.index.name)
-    tuples = [
-        (*(key if isinstance(key, tuple) else (key,)), step) for key, step in left_out
-    ]
-    return pd.MultiIndex.from_tuples(tuples, names=like.index.names)
-
-
-def _gap(steps: pd.Index, ends: tuple[Any, Any], key: Key) -> InputError:
-    name = "" if key is None else f" (series {key!r})"
-    return InputError(
-        f"y{name} begins at {ends[1]} in update, but the last row known is of "
-        f"{ends[0]}; expected {steps[0]}. Give the {len(steps)} row(s) between, too, "
-        "or fit again."
-    )

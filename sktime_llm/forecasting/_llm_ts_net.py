@@ -1,6 +1,6 @@
 """How LLM-TS Net's network is built, told of series, and asked for its prompts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,21 +9,17 @@ import torch
 
 from sktime_llm._validation import BOOLEAN, Constraint, instance_of, integer, one_of
 from sktime_llm.backbone.adapters import ADAPTER_CONSTRAINTS, AdapterConfig
-from sktime_llm.backbone.make import BackboneChoice, make_backbone
+from sktime_llm.backbone.make import make_backbone
 from sktime_llm.errors import InputError
-from sktime_llm.forecasting._describing import (
-    Describing,
-    describe_series,
-    tune_encoder,
-)
 from sktime_llm.forecasting._known import KnownSeries
 from sktime_llm.forecasting._parameters import RATE, SHARED_CONSTRAINTS, WEIGHT
 from sktime_llm.forecasting._predicting import Contexts
-from sktime_llm.forecasting._series import Key
+from sktime_llm.forecasting._training import SeriesSplit
 from sktime_llm.layers.prompt_pool import usage_counts
 from sktime_llm.networks.llm_ts_net import LLMTSNetwork
-from sktime_llm.text.describers import Describer
+from sktime_llm.text.describers import Describer, resolve_describer, texts_of
 from sktime_llm.text.encoder import DescriptionEmbeddings, DescriptionEncoder
+from sktime_llm.training.processes import on_main_process
 from sktime_llm.training.windows import WindowShape
 
 _MAX_TOKENS = 12
@@ -70,44 +66,23 @@ TAGS = {
 }
 """sktime's tags, where they are not those of the base class."""
 
-_SMALL = {
-    "context_length": 4,
-    "prediction_length": 2,
-    "language_model_steps": 1,
-    "lora_rank": 2,
-    "n_prompts": 3,
-    "patch_length": 2,
-    "d_model": 4,
-    "n_heads": 2,
-    "n_kv_heads": 1,
-    "d_ff": 4,
-    "n_blocks": 1,
-    "max_epochs": 1,
-    "random_state": 0,
-    "verbose": 0,
-}
-TEST_PARAMS = (
+TEST_PARAMS: tuple[dict[str, Any], dict[str, Any]] = (
     {
-        **_SMALL,
-        "backbone": "tiny-random",
-        "validation_fraction": 0.0,
-        "calibration_fraction": 0.3,
+        "language_model_steps": 1,
+        "lora_rank": 2,
+        "n_prompts": 3,
+        "patch_length": 2,
+        "d_model": 4,
+        "n_heads": 2,
+        "n_kv_heads": 1,
+        "d_ff": 4,
+        "n_blocks": 1,
     },
-    {
-        **_SMALL,
-        "backbone": "tiny-random-decoder",
-        "uncertainty": True,
-        "calibration_fraction": 0.3,
-        "steps_per_epoch": 2,
-        "fine_tune_epochs": 1,
-    },
+    {"uncertainty": True},
 )
-"""Parameters for sktime's tests: of an encoder and of a decoder."""
 
 
-def build_network(
-    forecaster: Any, choice: BackboneChoice, shape: WindowShape
-) -> LLMTSNetwork:
+def build_network(forecaster: Any, shape: WindowShape) -> LLMTSNetwork:
     """Build the untrained network from the parameters of a forecaster."""
     _check_prompts_and_rank(forecaster)
     descriptions = None
@@ -118,7 +93,7 @@ def build_network(
             lora_dropout=0.0,
             reduced_memory=True,
         )
-        backbone = make_backbone(choice, adapter)
+        backbone = make_backbone(forecaster._backbone_choice(), adapter)
         descriptions = DescriptionEmbeddings(DescriptionEncoder(backbone))
     patch_length = forecaster.patch_length or -(-shape.context_length // _MAX_TOKENS)
     return LLMTSNetwork(
@@ -166,9 +141,9 @@ def _check_prompts_and_rank(forecaster: Any) -> None:
 
 
 def register_series(
+    forecaster: Any,
     network: Any,
-    how: Describing,
-    training_parts: Mapping[Key, np.ndarray],
+    split: SeriesSplit,
     columns: pd.Index,
     known: KnownSeries | None,
     *,
@@ -176,26 +151,69 @@ def register_series(
 ) -> tuple[pd.Series | None, list[float] | None]:
     """Describe series, and let a network read the descriptions, in place.
 
-    Returns the descriptions of all series, also of those known before, and the losses
+    Return the descriptions of all series, also of those known before, and the losses
     of fine-tuning the language model, if it was fine-tuned now.
     """
     embedded = network.descriptions
     if embedded is None:
         return None, None
     old = None if known is None else known.descriptions
-    new = describe_series(
-        how, training_parts, columns, () if old is None else old.index
-    )
-    losses = tune_encoder(how, embedded, new) if old is None else None
-    embedded.add(
-        new.tolist(),
-        len(columns),
-        n_known=0 if known is None else len(known.numbers),
-        names=new.index.tolist(),
-    )
+    new = _describe(forecaster, split, columns, () if old is None else old.index)
+    texts, names, losses = new.tolist(), new.index.tolist(), None
+    encoder: DescriptionEncoder = embedded.encoder
+    if old is None and any(p.requires_grad for p in encoder.parameters()):
+        n_steps, seed = forecaster.language_model_steps, forecaster._seed()
+        losses = encoder.tune(texts, n_steps=n_steps, seed=seed, names=names)
+    n_known = 0 if known is None else len(known.numbers)
+    embedded.add(texts, len(columns), n_known=n_known, names=names)
     if not trains:
         embedded.freeze()
     return (new if old is None else pd.concat([old, new])), losses
+
+
+def _describe(
+    forecaster: Any, split: SeriesSplit, columns: pd.Index, known: Sequence[Hashable]
+) -> pd.Series:
+    """Describe every variate by its training part, in the data's units.
+
+    The user's own descriptions replace the describer; `known` are the names of variates
+    described before. The result is ordered by series, then by channel.
+    """
+    variates, names = [], list[Hashable]()
+    for key, end in split.n_training_rows.items():
+        variates += list(split.series[key][:end].T)
+        if key is None:
+            names += list(columns)
+        else:
+            names += [key] if len(columns) == 1 else [(key, name) for name in columns]
+
+    def describe() -> list[str]:
+        if forecaster.descriptions is not None:
+            return _texts_of_new(forecaster.descriptions, names, known)
+        return resolve_describer(forecaster.describer).describe(variates, names)
+
+    texts = on_main_process(describe)
+    return pd.Series(texts, index=pd.Index(names, tupleize_cols=False))
+
+
+def _texts_of_new(
+    descriptions: Mapping[Hashable, str] | Sequence[str],
+    names: Sequence[Hashable],
+    known: Sequence[Hashable],
+) -> list[str]:
+    """Return the user's descriptions of new variates; known ones may be among them."""
+    if isinstance(descriptions, pd.Series):
+        descriptions = descriptions.to_dict()
+    if not len(known):
+        return texts_of(descriptions, names)
+    if not isinstance(descriptions, Mapping):
+        raise InputError(
+            f"descriptions is a {type(descriptions).__name__}, expected a mapping from "
+            f"names to texts, as there are new variates: {list(names[:3])}."
+        )
+    of_known = set(known)
+    of_new = {name: text for name, text in descriptions.items() if name not in of_known}
+    return texts_of(of_new, names)
 
 
 def select_prompts(

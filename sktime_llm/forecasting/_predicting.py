@@ -9,37 +9,31 @@ import torch
 from sktime.datatypes import convert_to
 from sktime.forecasting.base import ForecastingHorizon
 
-from sktime_llm.forecasting._checks import (
-    check_columns,
-    check_forecasts,
-    check_long_enough,
-)
+from sktime_llm.errors import InputError
+from sktime_llm.forecasting._checks import check_columns, check_forecasts
 from sktime_llm.forecasting._conformal import Calibration, window_scale
 from sktime_llm.forecasting._horizon import cutoff_of, forecast_times
 from sktime_llm.forecasting._known import KnownSeries, LastObserved
-from sktime_llm.forecasting._saving import device_of
 from sktime_llm.forecasting._scaling import Scaling
 from sktime_llm.forecasting._series import (
     MTYPES,
     Key,
+    of_series,
     pad_start,
     split_series,
     to_arrays,
     to_frame,
 )
+from sktime_llm.forecasting.saving import device_of
 from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.training.rollout import Forecast, roll_forward
 from sktime_llm.training.windows import last_observed_before
 
 
 class Contexts(NamedTuple):
-    """Scaled contexts on the network's device.
+    """Scaled contexts, (window, time, channel), on the network's device.
 
-    Attributes
-    ----------
-    values : Tensor of shape (window, context_length, channel)
-    last_observed : Tensor of shape (window, channel) or None
-        Last value observed before each context; None if no value is missing.
+    And the last value observed before each, (window, channel), if any are missing.
     """
 
     values: torch.Tensor
@@ -49,17 +43,9 @@ class Contexts(NamedTuple):
 class SeriesForecasts(NamedTuple):
     """Forecasts of all known series, which become tables in the units of the data.
 
-    Attributes
-    ----------
-    scaled : Forecast
-        What the network says of every step up to the last one that is asked for.
-    contexts : Tensor of shape (series, context_length, channel)
-        What it said so from.
-    known : KnownSeries
-    steps : dict of key to array of int
-        Steps that are asked for, from 1 on.
-    times : list of pandas.Index
-        Their times.
+    `scaled` are the network's, of every step up to the last one that is asked for, from
+    `contexts`, (series, time, channel). `steps`, from 1 on, are asked for; `times` are
+    theirs.
     """
 
     scaled: Forecast
@@ -173,19 +159,20 @@ def contexts_of(
     """Return contexts of given series, every `stride` steps back from their ends.
 
     And their labels: series, last time and variate, window by window. `scalings` makes
-    the scalings of series that are not known.
-
-    Raises
-    ------
-    InputError
-        If `y` has other columns than in fit, or a series shorter than a context.
+    the scalings of series that are not known. Raise an InputError if `y` has other
+    columns than in fit, or a series shorter than a context.
     """
     length = network.context_length
     frame = convert_to(y, MTYPES)
     check_columns(frame, known.rows)
     parts = dict(split_series(frame))
     series = to_arrays(parts, allow_missing=allow_missing)
-    check_long_enough(series, length)
+    for key, values in series.items():
+        if len(values) < length:
+            raise InputError(
+                f"y{of_series(key)} has {len(values)} row(s), expected at least the "
+                f"{length} of a context. Give more of its rows, or leave it out."
+            )
     new = {key: v for key, v in series.items() if key not in known.scalings}
     scaling_of = scalings(new) | known.scalings
     contexts, observed, labels = [], [], []
@@ -219,10 +206,8 @@ def _on_device(
 ) -> Contexts:
     """Stack scaled contexts, and the values before them if any are missing."""
     device = device_of(network)
-    stacked = np.stack(contexts).astype(np.float32)
-    values = torch.from_numpy(stacked).to(device)
-    if not np.isnan(stacked).any():
-        return Contexts(values, None)
-    return Contexts(
-        values, torch.from_numpy(np.stack(observed).astype(np.float32)).to(device)
+    values, before = (
+        torch.from_numpy(np.stack(parts).astype(np.float32)).to(device)
+        for parts in (contexts, observed)
     )
+    return Contexts(values, before if values.isnan().any() else None)

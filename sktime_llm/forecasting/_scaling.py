@@ -7,14 +7,9 @@ import numpy as np
 
 
 class Scaling(NamedTuple):
-    """Location and scale of one series, each of shape (channel,).
+    """Location and scale of one series, each (channel,), in the data's units.
 
-    Attributes
-    ----------
-    loc, scale : array
-        In the data's units.
-    known : bool array
-        Whether the values that were seen vary; if not, the scale is 1.
+    `known` says which channels vary; the scale of the others is 1.
     """
 
     loc: np.ndarray
@@ -23,7 +18,7 @@ class Scaling(NamedTuple):
 
     @classmethod
     def of(cls, values: np.ndarray, n_train: int | None = None) -> "Scaling":
-        """Mean and biased standard deviation over time, of (time, channel).
+        """Return mean and biased standard deviation over time, of (time, channel).
 
         Only the first `n_train` rows count, and all rows for a channel that does not
         vary in these. A deviation that is only rounding of the mean is zero. Missing
@@ -31,34 +26,21 @@ class Scaling(NamedTuple):
         """
         if n_train is not None and n_train < len(values):
             return cls.of(values[:n_train]).completed(values)
-        there = np.isfinite(values)
-        n = np.maximum(there.sum(axis=0), 1)
-        loc = np.where(there, values, 0.0).sum(axis=0) / n
-        square = np.where(there, values - loc, 0.0) ** 2
+        observed = np.isfinite(values)
+        n = np.maximum(observed.sum(axis=0), 1)
+        loc = np.where(observed, values, 0.0).sum(axis=0) / n
+        square = np.where(observed, values - loc, 0.0) ** 2
         deviation = np.sqrt(square.sum(axis=0) / n)
         known = deviation > 1e-9 * np.abs(loc)
         return cls(loc, np.where(known, deviation, 1.0), known)
-
-    def rescaled(self, scale: float, *, keep_level: bool) -> "Scaling":
-        """Return a scaling by a given number, that moves the level to 0 or keeps it."""
-        return Scaling(
-            np.zeros_like(self.loc) if keep_level else self.loc,
-            np.full_like(self.scale, scale),
-            np.ones_like(self.known),
-        )
 
     def completed(self, values: np.ndarray) -> "Scaling":
         """Take what is not known from further values, (time, channel)."""
         keep = self.known | ~np.isfinite(values).any(axis=0)
         if keep.all():
             return self
-        further = Scaling.of(values)
-        return Scaling(
-            *(
-                np.where(keep, mine, its)
-                for mine, its in zip(self, further, strict=True)
-            )
-        )
+        pairs = zip(self, Scaling.of(values), strict=True)
+        return Scaling(*(np.where(keep, mine, its) for mine, its in pairs))
 
     def apply(self, values: np.ndarray) -> np.ndarray:
         """Standardize (time, channel)."""
@@ -67,6 +49,14 @@ class Scaling(NamedTuple):
     def undo(self, values: np.ndarray) -> np.ndarray:
         """Bring (time, channel) back to the data's units."""
         return values * self.scale + self.loc
+
+    def rescaled(self, scale: float, *, keep_level: bool) -> "Scaling":
+        """Return a scaling by a given number, that moves the level to 0 or keeps it."""
+        return Scaling(
+            np.zeros_like(self.loc) if keep_level else self.loc,
+            np.full_like(self.scale, scale),
+            np.ones_like(self.known),
+        )
 
 
 def common_scale(each: Iterable[Scaling]) -> float:

@@ -1,6 +1,7 @@
 """From sktime's data frames to arrays per series, and back."""
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,13 +14,12 @@ MTYPES = ["pd.DataFrame", "pd-multiindex", "pd_multiindex_hier"]
 Key = Hashable
 """Instance of a panel or node of a hierarchy; None for a single series."""
 
-
 _PERIODS = ("M", "Q", "Y", "W")
 _MAX, _MIN_AMPLITUDE = 1e150, 1e-150
 
 
 def split_series(frame: pd.DataFrame) -> Iterator[tuple[Key, pd.DataFrame]]:
-    """Give each series of a frame, with a plain time index, sorted by key."""
+    """Yield each series of a frame, with a plain time index, sorted by key."""
     if not isinstance(frame.index, pd.MultiIndex):
         yield None, frame
         return
@@ -30,163 +30,8 @@ def split_series(frame: pd.DataFrame) -> Iterator[tuple[Key, pd.DataFrame]]:
 
 
 def times_of(index: pd.Index) -> pd.Index:
-    """Give the times of all rows of a series, panel or hierarchy."""
-    if isinstance(index, pd.MultiIndex):
-        return index.get_level_values(-1)
-    return index
-
-
-def lengths_of(series: Mapping[Key, np.ndarray]) -> list[int]:
-    """Count the rows of each series."""
-    return [len(values) for values in series.values()]
-
-
-def to_array(
-    series: pd.DataFrame, key: Key, *, allow_missing: bool = False
-) -> np.ndarray:
-    """Check a series and copy it into an array of shape (time, channel), float64.
-
-    Raises
-    ------
-    InputError
-        If a value is infinite, or missing where that is not allowed, or the time index
-        is not regular.
-    """
-    values = series.to_numpy(dtype=np.float64, copy=True)
-    bad = np.isinf(values) if allow_missing else ~np.isfinite(values)
-    if bad.any():
-        row, column = np.argwhere(bad)[0]
-        what = "infinite" if allow_missing else "NaN or infinite"
-        raise InputError(
-            f"y{of_series(key)} has {bad.sum()} value(s) that are {what}, expected "
-            f"finite numbers. The first is {values[row, column]} in column "
-            f"{series.columns[column]!r} at {series.index[row]}. Replace them first, "
-            "for example by sktime.transformations.series.impute.Imputer in a pipeline."
-        )
-    huge = np.abs(values) > _MAX
-    if huge.any():
-        row, column = np.argwhere(huge)[0]
-        raise InputError(
-            f"y{of_series(key)} has {values[row, column]} in column "
-            f"{series.columns[column]!r} at {series.index[row]}; expected at most "
-            f"{_MAX} in size, whose square is a number. Give y in a larger unit."
-        )
-    _check_amplitude(values, series, key)
-    _check_regular(series.index, key)
-    return values
-
-
-def _check_amplitude(values: np.ndarray, series: pd.DataFrame, key: Key) -> None:
-    """Raise if a channel varies so little that its variance would be zero."""
-    if not len(values):
-        return
-    amplitude = np.fmax.reduce(values) - np.fmin.reduce(values)
-    tiny = (amplitude > 0) & (amplitude < _MIN_AMPLITUDE)
-    if tiny.any():
-        column = int(np.argmax(tiny))
-        raise InputError(
-            f"y{of_series(key)} varies by {amplitude[column]} in column "
-            f"{series.columns[column]!r}, expected at least {_MIN_AMPLITUDE}, whose "
-            "square is not zero. Give y in a smaller unit."
-        )
-
-
-def to_arrays(
-    parts: Mapping[Key, pd.DataFrame], *, allow_missing: bool
-) -> dict[Key, np.ndarray]:
-    """Check and copy several series, each as `to_array` does."""
-    return {
-        key: to_array(rows, key, allow_missing=allow_missing)
-        for key, rows in parts.items()
-    }
-
-
-def frequency_of(frame: pd.DataFrame) -> pd.offsets.BaseOffset | None:
-    """Give the frequency of a frame's datetimes, from its longest series.
-
-    A shorter one tells it if only its frequency is that of all: five business days in
-    a row are days, too. None for other kinds of index, which do not need one, and where
-    there is no series of two rows to tell it.
-    """
-    indices = sorted((rows.index for _, rows in split_series(frame)), key=len)[::-1]
-    if not isinstance(indices[0], pd.DatetimeIndex):
-        return None
-    longest = _frequency_of_one(indices[0])
-    if longest is None or _has_frequency(indices, longest):
-        return longest
-    others = (_frequency_of_one(index) for index in indices[1:] if len(index) > 2)
-    return next(
-        (one for one in dict.fromkeys(others) if _has_frequency(indices, one)), longest
-    )
-
-
-def _frequency_of_one(index: pd.DatetimeIndex) -> pd.offsets.BaseOffset | None:
-    if index.freq is not None or len(index) < 2:
-        return index.freq
-    return _infer_frequency(index)
-
-
-def _has_frequency(
-    indices: list[pd.DatetimeIndex], frequency: pd.offsets.BaseOffset
-) -> bool:
-    return all(_first_other_step(index, frequency) is None for index in indices)
-
-
-def _first_other_step(
-    index: pd.DatetimeIndex, frequency: pd.offsets.BaseOffset
-) -> tuple[int, pd.Timestamp] | None:
-    """Give the first row that is not at the steps of a frequency, and what is there."""
-    steps = pd.date_range(index[0], periods=len(index), freq=frequency)
-    same = np.asarray(steps == index)
-    if same.all():
-        return None
-    at = int(np.argmin(same))
-    return at, steps[at]
-
-
-def check_frequency(
-    series: dict[Key, pd.DataFrame], frequency: pd.offsets.BaseOffset | None
-) -> None:
-    """Refuse datetimes that are not at the steps of one frequency in every series.
-
-    Raises
-    ------
-    InputError
-        If a series has other steps.
-    """
-    # two rows tell no frequency, and there is nothing to compare one series with
-    if frequency is None or len(series) == 1 or max(map(len, series.values())) < 3:
-        return
-    for key, rows in series.items():
-        other = _first_other_step(rows.index, frequency)
-        if other is not None:
-            at, expected = other
-            raise InputError(
-                f"y{of_series(key)} has {rows.index[at]} in row {at}, expected "
-                f"{expected}: the longest series has the frequency "
-                f"{frequency.freqstr!r}, and all have to share it. Bring them to one "
-                "frequency, for example by resampling, or fit a forecaster on each."
-            )
-
-
-def to_frame(
-    forecasts: Sequence[np.ndarray],
-    keys: Sequence[Key],
-    times: Sequence[pd.Index],
-    like: pd.DataFrame,
-) -> pd.DataFrame:
-    """Join forecasts, (step, channel), by series, with the labels of `like`."""
-    values = np.concatenate(forecasts)
-    if not isinstance(like.index, pd.MultiIndex):
-        index = times[0].rename(like.index.name)
-    else:
-        tuples = [
-            (*(key if isinstance(key, tuple) else (key,)), time)
-            for key, series_times in zip(keys, times, strict=True)
-            for time in series_times
-        ]
-        index = pd.MultiIndex.from_tuples(tuples, names=like.index.names)
-    return pd.DataFrame(values, index=index, columns=like.columns)
+    """Return the times of all rows of a series, panel or hierarchy."""
+    return index.get_level_values(-1) if isinstance(index, pd.MultiIndex) else index
 
 
 def last_rows(frame: pd.DataFrame, n_rows: int) -> pd.DataFrame:
@@ -203,6 +48,86 @@ def pad_start(values: np.ndarray, n_rows: int) -> np.ndarray:
     return np.pad(values, ((missing, 0), (0, 0)), mode="edge")
 
 
+def index_like(like: pd.DataFrame, labels: Iterable[tuple[Key, Any]]) -> pd.MultiIndex:
+    """Return (key, time) as an index with the levels of a panel or hierarchy."""
+    tuples = [
+        (*(key if isinstance(key, tuple) else (key,)), time) for key, time in labels
+    ]
+    return pd.MultiIndex.from_tuples(tuples, names=like.index.names)
+
+
+def to_frame(
+    forecasts: Sequence[np.ndarray],
+    keys: Sequence[Key],
+    times: Sequence[pd.Index],
+    like: pd.DataFrame,
+) -> pd.DataFrame:
+    """Join forecasts, (step, channel), by series, with the labels of `like`."""
+    if isinstance(like.index, pd.MultiIndex):
+        by_series = zip(keys, times, strict=True)
+        index = index_like(like, ((key, t) for key, each in by_series for t in each))
+    else:
+        index = times[0].rename(like.index.name)
+    return pd.DataFrame(np.concatenate(forecasts), index=index, columns=like.columns)
+
+
+def of_series(key: Key) -> str:
+    """Name a series in a message; a single one has no name."""
+    return "" if key is None else f" (series {key!r})"
+
+
+# arrays, with checks of values and times
+
+
+def to_arrays(
+    parts: Mapping[Key, pd.DataFrame], *, allow_missing: bool
+) -> dict[Key, np.ndarray]:
+    """Check series and copy them into arrays of shape (time, channel), float64.
+
+    Raise an InputError if a value is infinite, or missing where that is not allowed, or
+    if the time index is not regular.
+    """
+    return {key: _to_array(rows, key, allow_missing) for key, rows in parts.items()}
+
+
+def _to_array(series: pd.DataFrame, key: Key, allow_missing: bool) -> np.ndarray:
+    values = series.to_numpy(dtype=np.float64, copy=True)
+
+    def first(bad: np.ndarray) -> tuple[Any, str]:
+        row, column = np.argwhere(bad)[0]
+        place = f"in column {series.columns[column]!r} at {series.index[row]}"
+        return values[row, column], place
+
+    bad = np.isinf(values) if allow_missing else ~np.isfinite(values)
+    if bad.any():
+        what = "infinite" if allow_missing else "NaN or infinite"
+        value, place = first(bad)
+        raise InputError(
+            f"y{of_series(key)} has {bad.sum()} value(s) that are {what}, expected "
+            f"finite numbers. The first is {value} {place}. Replace them first, "
+            "for example by sktime.transformations.series.impute.Imputer in a pipeline."
+        )
+    huge = np.abs(values) > _MAX
+    if huge.any():
+        value, place = first(huge)
+        raise InputError(
+            f"y{of_series(key)} has {value} {place}; expected at most {_MAX} in size, "
+            "whose square is a number. Give y in a larger unit."
+        )
+    if len(values):
+        amplitude = np.fmax.reduce(values) - np.fmin.reduce(values)
+        tiny = (amplitude > 0) & (amplitude < _MIN_AMPLITUDE)
+        if tiny.any():
+            column = int(np.argmax(tiny))
+            raise InputError(
+                f"y{of_series(key)} varies by {amplitude[column]} in column "
+                f"{series.columns[column]!r}, expected at least {_MIN_AMPLITUDE}, "
+                "whose square is not zero. Give y in a smaller unit."
+            )
+    _check_regular(series.index, key)
+    return values
+
+
 def _check_regular(index: pd.Index, key: Key) -> None:
     if index.has_duplicates:
         twice = index[index.duplicated()][0]
@@ -216,17 +141,73 @@ def _check_regular(index: pd.Index, key: Key) -> None:
         return
     if isinstance(index, pd.PeriodIndex):
         positions, step = index.asi8, index.freq.n
-    elif not pd.api.types.is_integer_dtype(index):
+    elif pd.api.types.is_integer_dtype(index):
+        positions, step = index.to_numpy(), 1
+    else:
         raise InputError(
             f"the time index of y{of_series(key)} is a {type(index).__name__} of "
             f"{index.dtype}; expected datetimes, periods or integers. Number the rows, "
             "for example by y.reset_index(drop=True)."
         )
-    else:
-        positions, step = index.to_numpy(), 1
     gaps = np.flatnonzero(np.diff(positions) != step)
     if len(gaps):
         raise _irregular(index, int(gaps[0]), key)
+
+
+def _irregular(index: pd.Index, at: int, key: Key) -> InputError:
+    what_to_do = "Resample y, for example by y.asfreq(...), and fill the gaps."
+    alias = _period_of(index)
+    if alias is not None:
+        where = "" if key is None else " on each series, or on the level of times"
+        what_to_do = (
+            "Each is in the period after the last one's: use "
+            f"y.to_period({alias!r}){where}."
+        )
+    return InputError(
+        f"the time index of y{of_series(key)} is not regular: {index[at + 1]} follows "
+        f"{index[at]} (rows {at} and {at + 1}); expected equal steps, of 1 for an "
+        f"integer index. {what_to_do}"
+    )
+
+
+def _period_of(index: pd.Index) -> str | None:
+    """Return the periods that datetimes have one each of, if there are such."""
+    if isinstance(index, pd.DatetimeIndex):
+        for alias in _PERIODS:
+            periods = index.tz_localize(None).to_period(alias)
+            if (np.diff(periods.asi8) == 1).all():
+                return alias
+    return None
+
+
+# frequencies of datetimes
+
+
+def frequency_of(frame: pd.DataFrame) -> pd.offsets.BaseOffset | None:
+    """Return the frequency of a frame's datetimes, from its longest series.
+
+    A shorter one tells it if only its frequency is that of all: five business days in
+    a row are days, too. None for other kinds of index, which do not need one, and where
+    there is no series of two rows to tell it.
+    """
+    indices = sorted((rows.index for _, rows in split_series(frame)), key=len)[::-1]
+    if not isinstance(indices[0], pd.DatetimeIndex):
+        return None
+
+    def is_of_all(frequency: pd.offsets.BaseOffset) -> bool:
+        return all(_first_other_step(index, frequency) is None for index in indices)
+
+    longest = _frequency_of_one(indices[0])
+    if longest is None or is_of_all(longest):
+        return longest
+    others = (_frequency_of_one(index) for index in indices[1:] if len(index) > 2)
+    return next(filter(is_of_all, dict.fromkeys(others)), longest)
+
+
+def _frequency_of_one(index: pd.DatetimeIndex) -> pd.offsets.BaseOffset | None:
+    if index.freq is not None or len(index) < 2:
+        return index.freq
+    return _infer_frequency(index)
 
 
 def _infer_frequency(index: pd.DatetimeIndex, key: Key = None) -> pd.offsets.BaseOffset:
@@ -239,32 +220,32 @@ def _infer_frequency(index: pd.DatetimeIndex, key: Key = None) -> pd.offsets.Bas
     raise _irregular(index, int(np.abs(steps / np.median(steps) - 1).argmax()), key)
 
 
-def _irregular(index: pd.Index, at: int, key: Key) -> InputError:
-    what_to_do = (
-        "Resample y, for example by y.asfreq(...), and fill the gaps."
-        if (alias := _period_of(index)) is None
-        else f"Each is in the period after the last one's: use y.to_period({alias!r})"
-        + ("." if key is None else " on each series, or on the level of times.")
-    )
-    return InputError(
-        f"the time index of y{of_series(key)} is not regular: {index[at + 1]} follows "
-        f"{index[at]} (rows {at} and {at + 1}); expected equal steps, of 1 for an "
-        f"integer index. {what_to_do}"
-    )
-
-
-def _period_of(index: pd.Index) -> str | None:
-    """Return the periods that datetimes have one each of, if there are such."""
-    if not isinstance(index, pd.DatetimeIndex):
+def _first_other_step(
+    index: pd.DatetimeIndex, frequency: pd.offsets.BaseOffset
+) -> tuple[int, pd.Timestamp] | None:
+    """Return the first row that is not on a frequency, and the time expected there."""
+    steps = pd.date_range(index[0], periods=len(index), freq=frequency)
+    same = np.asarray(steps == index)
+    if same.all():
         return None
-    positions = (
-        (alias, index.tz_localize(None).to_period(alias)) for alias in _PERIODS
-    )
-    return next(
-        (alias for alias, each in positions if (np.diff(each.asi8) == 1).all()), None
-    )
+    at = int(np.argmin(same))
+    return at, steps[at]
 
 
-def of_series(key: Key) -> str:
-    """Name a series in a message; a single one has no name."""
-    return "" if key is None else f" (series {key!r})"
+def check_frequency(
+    series: dict[Key, pd.DataFrame], frequency: pd.offsets.BaseOffset | None
+) -> None:
+    """Raise if the datetimes of a series are not on the frequency of the others."""
+    # two rows tell no frequency, and there is nothing to compare one series with
+    if frequency is None or len(series) == 1 or max(map(len, series.values())) < 3:
+        return
+    for key, rows in series.items():
+        other = _first_other_step(rows.index, frequency)
+        if other is not None:
+            at, expected = other
+            raise InputError(
+                f"y{of_series(key)} has {rows.index[at]} in row {at}, expected "
+                f"{expected}: the longest series has the frequency "
+                f"{frequency.freqstr!r}, and all have to share it. Bring them to one "
+                "frequency, for example by resampling, or fit a forecaster on each."
+            )

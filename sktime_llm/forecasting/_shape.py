@@ -31,14 +31,10 @@ def choose_shape(
 
     What the user has set is kept; a context that does not fit is clipped, with a
     warning. `default_context` is the default if it fits, else half of the room; None is
-    twice the prediction, but at least 24 and at most 96 and half of the room.
-    `longest_step` is the largest step of the horizon, where it is known; without it,
-    `default_horizon` counts.
-
-    Raises
-    ------
-    SeriesTooShortError
-        If no window fits, whatever the context.
+    twice the prediction, as published for M4, but at least 24, and at most 96, as for
+    ETT, and half of the room. `longest_step` is the largest step of the horizon, where
+    it is known; without it, `default_horizon` counts. Raise a SeriesTooShortError if no
+    window fits, whatever the context.
     """
     longest = max(n_rows)
     if prediction_length is None:
@@ -49,23 +45,22 @@ def choose_shape(
     longest = max(n_rows)
     share = share_held_out(n_rows, prediction_length, validation_fraction)
     room = _room(longest, prediction_length, share)
+    half = max(1, (room + 1) // 2)  # as much for windows as the context takes
     if context_length is None:
-        context_length = default_context or min(
-            _default_context(prediction_length), _half(room)
-        )
+        usual = min(MAX_CONTEXT, max(MIN_CONTEXT, 2 * prediction_length))
+        context_length = default_context or min(usual, half)
         if context_length > room:
-            context_length = _half(room)
+            context_length = half
     elif context_length > room:
-        clipped = _half(room)
         warnings.warn(
             f"context_length={context_length} does not fit: of the {longest} rows of "
             f"the longest series, {longest - room - prediction_length} are for "
             f"validation and {prediction_length} for the forecast, which leaves "
-            f"{room}. It is clipped to {clipped}, so that there are some windows.",
+            f"{room}. It is clipped to {half}, so that there are some windows.",
             ClippedParameterWarning,
             stacklevel=2,
         )
-        context_length = clipped
+        context_length = half
     return WindowShape(int(context_length), int(prediction_length))
 
 
@@ -90,12 +85,12 @@ def share_held_out(
     so few windows choose an epoch by chance, or calibrate no interval, and a short
     series needs its last rows to train on.
     """
-    if fraction is None:
-        n_windows = sum(
-            max(0, round(DEFAULT_SHARE * n) - prediction_length + 1) for n in n_rows
-        )
-        return DEFAULT_SHARE if n_windows >= MIN_WINDOWS else 0.0
-    return fraction
+    if fraction is not None:
+        return fraction
+    n_windows = sum(
+        max(0, round(DEFAULT_SHARE * n) - prediction_length + 1) for n in n_rows
+    )
+    return DEFAULT_SHARE if n_windows >= MIN_WINDOWS else 0.0
 
 
 def rows_to_hold_out(
@@ -116,7 +111,7 @@ def rows_to_hold_out(
 
 
 def _room(longest: int, prediction_length: int, share: float) -> int:
-    """Longest context with which at least one training window fits."""
+    """Return the longest context with which at least one training window fits."""
     if longest < prediction_length + 1:
         raise SeriesTooShortError(
             f"the longest series has {longest} row(s), expected at least "
@@ -127,13 +122,3 @@ def _room(longest: int, prediction_length: int, share: float) -> int:
     n_validation = max(prediction_length, round(share * longest)) if share else 0
     room = longest - n_validation - prediction_length
     return room if room >= 1 else longest - prediction_length
-
-
-def _default_context(prediction_length: int) -> int:
-    """Twice the forecast, as published for M4, but at most 96, as for ETT."""
-    return min(MAX_CONTEXT, max(MIN_CONTEXT, 2 * prediction_length))
-
-
-def _half(room: int) -> int:
-    """Leave as much room for windows as the context takes."""
-    return max(1, (room + 1) // 2)

@@ -9,10 +9,10 @@ import pandas as pd
 
 from sktime_llm.errors import ClippedParameterWarning, TrainingInterrupted
 from sktime_llm.forecasting._known import Extension, KnownSeries
-from sktime_llm.forecasting._saving import device_of
 from sktime_llm.forecasting._scaling import Scaling, common_scale
-from sktime_llm.forecasting._series import Key, lengths_of, pad_start
+from sktime_llm.forecasting._series import Key, pad_start
 from sktime_llm.forecasting._shape import share_held_out
+from sktime_llm.forecasting.saving import device_of
 from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.training.config import TrainingConfig
 from sktime_llm.training.trainer import train
@@ -36,16 +36,9 @@ class TrainingResult(NamedTuple):
 class SeriesSplit(NamedTuple):
     """Several series and their split into training and validation windows.
 
-    Attributes
-    ----------
-    series : dict of key to array of shape (time, channel)
-        In the data's units.
-    padded : dict of key to array of shape (time, channel)
-        The same, repeated at the start up to the length of a window.
-    split : Split
-        Of the padded series.
-    wanted_share : float
-        Share of rows to validate on, were there enough of them.
+    `series`, (time, channel), are in the data's units; `padded` are the same, repeated
+    at the start up to the length of a window, and `split` is theirs. `wanted_share` is
+    the share of rows to validate on, were there enough of them.
     """
 
     series: Mapping[Key, np.ndarray]
@@ -54,19 +47,9 @@ class SeriesSplit(NamedTuple):
     wanted_share: float
 
     @property
-    def n_channels(self) -> int:
-        """Variates of each series."""
-        return next(iter(self.series.values())).shape[1]
-
-    @property
-    def training_parts(self) -> dict[Key, np.ndarray]:
-        """Rows of each series, without padding, that are for training."""
-        return {
-            key: values[:end]
-            for (key, values), end in zip(
-                self.series.items(), self.split.n_training_rows, strict=True
-            )
-        }
+    def n_training_rows(self) -> dict[Key, int]:
+        """Rows of each series that are for training."""
+        return dict(zip(self.series, self.split.n_training_rows, strict=True))
 
 
 def split_in_time(
@@ -75,9 +58,8 @@ def split_in_time(
     validation_fraction: float | None,
 ) -> SeriesSplit:
     """Split series; do not validate where either part would have no window."""
-    share = share_held_out(
-        lengths_of(series), shape.prediction_length, validation_fraction
-    )
+    lengths = [len(values) for values in series.values()]
+    share = share_held_out(lengths, shape.prediction_length, validation_fraction)
     padded = {key: pad_start(values, shape.total) for key, values in series.items()}
     split = Split.of(list(padded.values()), shape, share)
     if share and not split.has_both:
@@ -99,10 +81,8 @@ def make_scalings(
     happens at a high one.
     """
     each = {
-        key: Scaling.of(values, end)
-        for (key, values), end in zip(
-            parts.series.items(), parts.split.n_training_rows, strict=True
-        )
+        key: Scaling.of(parts.series[key], end)
+        for key, end in parts.n_training_rows.items()
     }
     if standardize or not each:
         return each
@@ -221,14 +201,13 @@ def _train(
 
 
 def _warn_no_validation(parts: SeriesSplit, max_epochs: int) -> None:
-    values = np.concatenate([each.ravel() for each in parts.series.values()])
-    missing = np.isnan(values).mean()
+    series = parts.series.values()
+    missing = np.isnan(np.concatenate([values.ravel() for values in series])).mean()
     share = f", and {missing:.0%} of all values are missing" if missing else ""
     warnings.warn(
         f"validation_fraction={parts.wanted_share} leaves no window to train on, or "
-        f"none to validate on; the longest series has "
-        f"{max(lengths_of(parts.series))} rows{share}. All {max_epochs} epochs are "
-        "trained, on all rows.",
+        f"none to validate on; the longest series has {max(map(len, series))} "
+        f"rows{share}. All {max_epochs} epochs are trained, on all rows.",
         ClippedParameterWarning,
         stacklevel=2,
     )

@@ -16,12 +16,9 @@ from sktime_llm.networks.balm_tsf import (
     published_prompt_length,
 )
 from sktime_llm.text.window_text import TEXT_STYLES
-from sktime_llm.training.config import MAX_BATCH_SIZE
 from sktime_llm.training.windows import WindowShape
 
 DEFAULT_CONTEXT, DEFAULT_PATCH_LENGTH, DEFAULT_D_FF = 512, 16, 128
-# Each variate of a window is a text that the language model reads.
-_VARIATES_OF_A_BATCH = 2048
 
 
 class BALMTSFForecaster(BaseLLMForecaster):
@@ -35,8 +32,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
     the patch embedding, the temperature and the head are trained.
 
     One network is trained on all series of a panel or hierarchy. The frozen weights of
-    the language model are loaded once per process and shared; only the trained weights
-    are saved, cloned and pickled.
+    the language model are shared in a process; only the trained ones are saved.
 
     Parameters
     ----------
@@ -45,40 +41,36 @@ class BALMTSFForecaster(BaseLLMForecaster):
         longest series has left for training windows if 512 do not fit. A length that
         does not fit is clipped in the same way, with a warning.
     prediction_length : int, optional
-        Time steps forecast at once; longer horizons are forecast by rolling forward.
-        None uses the largest step of `fh` in fit; without `fh`, 6 years, 8 quarters, 18
-        months, 13 weeks, 14 days, 48 hours, or 24 steps of another frequency; but at
-        most a quarter of the longest series.
+        Time steps forecast at once; longer horizons are rolled forward. None uses the
+        largest step of `fh` in fit, else 6 years, 8 quarters, 18 months, 13 weeks, 14
+        days, 48 hours or 24 other steps; at most a quarter of the longest series.
     backbone : str, default="sentence-transformers/all-MiniLM-L6-v2"
-        Language model: any encoder or decoder of transformers with safetensors weights,
-        by its name on the Hugging Face Hub, such as the published
-        ``"openai-community/gpt2"``, or as a local folder in the Hub's layout.
-        ``"tiny-random"`` (an encoder) and ``"tiny-random-decoder"`` are for tests.
+        Encoder or decoder of transformers with safetensors weights: its name on the
+        Hugging Face Hub (published: ``"openai-community/gpt2"``) or a local folder in
+        the Hub's layout. ``"tiny-random"`` and ``"tiny-random-decoder"`` are for tests.
     backbone_mode : str, default="pretrained"
-        ``"pretrained"``, or an ablation: ``"random"`` has the same architecture with
-        frozen random weights; ``"none"``, no model; ``"attention"`` and
-        ``"transformer"``, one layer trained from scratch.
+        ``"pretrained"``, or an ablation: ``"random"`` (frozen random weights),
+        ``"none"`` (no model), ``"attention"`` or ``"transformer"`` (one layer trained
+        from scratch).
     n_backbone_layers : int, optional
-        Layers to keep, from the first. None keeps six, as published, or all if there
-        are fewer.
+        Layers to keep, from the first. None keeps six, as published, or all of fewer.
     revision : str, optional
         Branch, tag or commit of the backbone on the Hub.
     patch_length : int, optional
-        Time steps per patch. None uses 16, or all of a shorter context. More than the
-        context has are clipped, with a warning.
+        Time steps per patch, at most the context's; more are clipped, with a warning.
+        None uses 16, or all of a shorter context.
     patch_stride : int, default=8
         Time steps between the starts of two patches.
     d_model : int, default=32
         Width of a patch before it is projected to the width of the backbone.
     d_ff : int, optional
-        Leading features of each token that the head sees. None uses 128, or all of a
-        narrower backbone. More than the backbone has are clipped, with a warning.
+        Leading features of each token that the head sees, at most the backbone's width;
+        more are clipped, with a warning. None uses 128, or all of a narrower backbone.
     dropout : float, default=0.1
         Dropout rate of the patches and of the forecast.
     prompt_length : int, optional
-        Learned prompt tokens, at least 2. None follows the published rule: the number
-        of patches times `prediction_length` / `context_length`, at most the number of
-        patches.
+        Learned prompt tokens, at least 2. None follows the published rule: patches
+        times `prediction_length` / `context_length`, at most the number of patches.
     prompt_order : {"text-first", "prompts-first"}, default="text-first"
         ``"prompts-first"`` is the published order. With ``"text-first"`` the prompts
         attend to the text but not the text to them, so that it runs without gradient.
@@ -86,12 +78,12 @@ class BALMTSFForecaster(BaseLLMForecaster):
         The sentence: ``"published"`` has the numbers in full; ``"short"`` says the same
         in a quarter of the tokens, with numbers in whole tenths.
     n_lags : int, default=5
-        Lags of highest autocorrelation in the sentence, out of half the context length;
-        0 for none.
+        Lags of highest autocorrelation in the sentence, up to half the context; 0 for
+        none.
     text_cache_gigabytes : float, default=2.0
-        Memory on the device, in gigabytes, in which training keeps the states of texts
-        for ``prompt_order="text-first"``. Texts beyond it are read again in every
-        epoch, with the same results.
+        Device memory, in gigabytes, in which training keeps the states of texts for
+        ``prompt_order="text-first"``. Texts beyond it are read again in every epoch,
+        with the same results.
     alignment_loss_weight : float, default=1.0
         Weight of the contrastive loss.
     init_temperature : float, default=0.07
@@ -99,19 +91,18 @@ class BALMTSFForecaster(BaseLLMForecaster):
     learning_rate : float, default=0.01
         Highest learning rate. Published: 0.002 to 0.02.
     max_epochs : int, default=20
-        Maximum number of passes over the training windows. Published: 100, with a
-        patience of 10.
+        Maximum passes over the training windows. Published: 100, a patience of 10.
     batch_size : int, optional
         Windows per step, and series computed at once in predict. None uses 1/32 of the
-        training windows, but at least 16 and at most 256, and no more than 2,048
-        variates in total, each of which is a text to read: 20 windows of 100 variates.
+        training windows, from 16 to 256, and no more than 2,048 variates in total, each
+        of which is a text to read.
     patience : int or None, default=10
         Epochs without a lower validation loss before training stops; None does not stop
         early. The weights of the best epoch are kept in any case.
     validation_fraction : float, optional
-        Share of each series, from its end, that chooses the best epoch instead of being
-        trained on; at least `prediction_length` rows. 0 keeps the last epoch. None uses
-        0.1 if that gives at least 32 validation windows over all series, else 0.
+        Share of each series, from its end, that chooses the best epoch instead of
+        training; at least `prediction_length` rows. 0 keeps the last epoch. None uses
+        0.1 if that gives at least 32 validation windows in total, else 0.
     intervals : {"conformal"} or None, default="conformal"
         How `predict_interval` and the like get their bounds: from errors on rows that
         are held out (split conformal prediction), or not at all, which trains on these.
@@ -130,11 +121,11 @@ class BALMTSFForecaster(BaseLLMForecaster):
     gradient_clip : float, optional
         Maximum norm of the gradient; None does not clip.
     steps_per_epoch : int, optional
-        Maximum number of steps per epoch, which then sees a random part of the windows.
+        Maximum steps per epoch, which then sees a random part of the windows.
     standardize : bool, default=True
-        Whether to standardize each series by its training part, so that all count alike
-        in the loss; a column that is constant there is scaled by all its rows. If
-        False, all are divided by one number, the root mean square of their deviations.
+        Whether to standardize each series by its training part, or a column that is
+        constant there by all its rows, so that all count alike in the loss. If False,
+        one number divides all: the root mean square of their deviations.
     fine_tune_epochs : int, default=0
         Epochs that `fit` trains after `pretrain`; 0 forecasts zero-shot.
     update_epochs : int, default=1
@@ -178,20 +169,19 @@ class BALMTSFForecaster(BaseLLMForecaster):
         In fit, if the loss becomes infinite or NaN.
     KeyboardInterrupt
         In fit, pretrain and update, by Ctrl-C. The best epoch so far is kept; before
-        the first one is complete, the forecaster is as it was.
+        the first is complete, the forecaster is as it was.
 
     Notes
     -----
     The published text and order are ``text_style="published",
-    prompt_order="prompts-first"``. All departures from the public code, and what they
-    do to accuracy, are listed in docs/methods.md of the repository.
+    prompt_order="prompts-first"``. docs/methods.md of the repository lists all
+    departures, and what they do to accuracy.
 
-    Fits in parallel, in threads (``backend="threading"``, dask) or in processes
-    (``backend="loky"``), give the forecasts of serial fits, as long as nothing else
-    draws from PyTorch's shared random numbers in another thread meanwhile. A long step
-    computes on several threads, but in a worker thread on one, which can change the
-    last digits. On a GPU, tune with ``backend=None``: every loky worker loads its own
-    backbone.
+    Parallel fits, in threads (``backend="threading"``, dask) or processes
+    (``backend="loky"``), forecast as serial ones do, unless another thread draws from
+    PyTorch's shared random numbers meanwhile. A worker thread computes long steps on
+    one thread, which can change the last digits. On a GPU, tune with ``backend=None``:
+    every loky worker loads its own backbone.
 
     References
     ----------
@@ -210,6 +200,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
     """
 
     _default_context = DEFAULT_CONTEXT
+    _max_variates = 2048  # each is a text that the language model reads
     _parameter_constraints = SHARED_CONSTRAINTS | {
         "patch_length": integer(1) | None,
         "patch_stride": integer(1),
@@ -224,6 +215,10 @@ class BALMTSFForecaster(BaseLLMForecaster):
         "alignment_loss_weight": WEIGHT,
         "init_temperature": real(above=0),
     }
+    _test_params = (
+        {"patch_length": 2, "patch_stride": 2, "d_model": 4, "d_ff": 8},
+        {"prompt_order": "prompts-first"},
+    )
 
     def __init__(
         self,
@@ -306,7 +301,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
         self.verbose = verbose
         super().__init__()
 
-    def _build_network(self, shape: WindowShape, n_channels: int) -> BALMTSFNetwork:
+    def _build_network(self, shape: WindowShape) -> BALMTSFNetwork:
         why = f"the context has {shape.context_length} steps"
         patch_length = self._clip(
             "patch_length", DEFAULT_PATCH_LENGTH, shape.context_length, why
@@ -338,9 +333,6 @@ class BALMTSFForecaster(BaseLLMForecaster):
             init_temperature=self.init_temperature,
         )
 
-    def _max_batch_size(self, n_channels: int) -> int:
-        return max(1, min(MAX_BATCH_SIZE, _VARIATES_OF_A_BATCH // n_channels))
-
     def inspect_alignment(
         self, y: Any = None, *, stride: int | None = None
     ) -> AlignmentReport:
@@ -369,34 +361,3 @@ class BALMTSFForecaster(BaseLLMForecaster):
         contexts, labels = self._contexts(y, stride)
         network: Any = self.network_
         return report_alignment(network, contexts.values, labels)
-
-    @classmethod
-    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
-        """Return parameters for sktime's tests: of an encoder and of a decoder."""
-        small = {
-            "context_length": 4,
-            "prediction_length": 2,
-            "patch_length": 2,
-            "patch_stride": 2,
-            "d_model": 4,
-            "d_ff": 8,
-            "max_epochs": 1,
-            "random_state": 0,
-            "verbose": 0,
-        }
-        return [
-            {
-                **small,
-                "backbone": "tiny-random",
-                "validation_fraction": 0.0,
-                "calibration_fraction": 0.3,
-            },
-            {
-                **small,
-                "backbone": "tiny-random-decoder",
-                "prompt_order": "prompts-first",
-                "calibration_fraction": 0.3,
-                "steps_per_epoch": 2,
-                "fine_tune_epochs": 1,
-            },
-        ]

@@ -1,25 +1,22 @@
 """CALF as an sktime forecaster."""
 
-from dataclasses import replace
-from typing import Any
-
 from sktime_llm._devices import own_random_numbers
-from sktime_llm.backbone._module import Backbone
-from sktime_llm.backbone.adapters import AdapterConfig
+from sktime_llm._validation import BOOLEAN, integer, one_of
+from sktime_llm.backbone.adapters import ADAPTER_CONSTRAINTS, AdapterConfig
 from sktime_llm.backbone.files import DEFAULT_BACKBONE
 from sktime_llm.backbone.make import make_backbone
 from sktime_llm.backbone.word_embeddings import principal_word_embeddings
 from sktime_llm.errors import InputError
 from sktime_llm.forecasting._base import BaseLLMForecaster
-from sktime_llm.forecasting._calf import CONSTRAINTS, TEST_PARAMS
-from sktime_llm.forecasting._saving import device_of
+from sktime_llm.forecasting._parameters import RATE, SHARED_CONSTRAINTS, WEIGHT
+from sktime_llm.forecasting.saving import device_of
 from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.networks.calf import CALFNetwork, SourceBranch
-from sktime_llm.training.config import TrainingConfig
+from sktime_llm.training.config import TRAINING_CONSTRAINTS
 from sktime_llm.training.windows import WindowShape
 
-PUBLISHED_EMBEDDINGS = 500
-_PUBLISHED_D_FF, _PUBLISHED_WIDTH = 2048, 768
+PUBLISHED_EMBEDDINGS, _PUBLISHED_D_FF, _PUBLISHED_WIDTH = 500, 2048, 768
+_POINTWISE = ("mae", "mse", "smooth_l1")
 
 
 class CALFForecaster(BaseLLMForecaster):
@@ -37,59 +34,51 @@ class CALFForecaster(BaseLLMForecaster):
     Parameters
     ----------
     context_length : int, optional
-        Time steps that the network sees. None uses twice `prediction_length`, but at
-        least 24 and at most 96, and at most half of the rows that the longest series
-        has left for training windows. A length that does not fit is clipped, with a
-        warning.
+        Time steps that the network sees. None uses twice `prediction_length`, from 24
+        to 96, but at most half of the rows that the longest series has left for
+        training windows. A length that does not fit is clipped, with a warning.
     prediction_length : int, optional
-        Time steps forecast at once; longer horizons are forecast by rolling forward.
-        None uses the largest step of `fh` in fit; without `fh`, 6 years, 8 quarters, 18
-        months, 13 weeks, 14 days, 48 hours, or 24 steps of another frequency; but at
-        most a quarter of the longest series.
+        Time steps forecast at once; longer horizons are rolled forward. None uses the
+        largest step of `fh` in fit, else 6 years, 8 quarters, 18 months, 13 weeks, 14
+        days, 48 hours or 24 other steps; at most a quarter of the longest series.
     backbone : str, default="sentence-transformers/all-MiniLM-L6-v2"
-        Language model: any encoder or decoder of transformers with safetensors weights,
-        by its name on the Hugging Face Hub, such as the published
-        ``"openai-community/gpt2"``, or as a local folder in the Hub's layout.
-        ``"tiny-random"`` (an encoder) and ``"tiny-random-decoder"`` are for tests.
+        Encoder or decoder of transformers with safetensors weights: its name on the
+        Hugging Face Hub (published: ``"openai-community/gpt2"``) or a local folder in
+        the Hub's layout. ``"tiny-random"`` and ``"tiny-random-decoder"`` are for tests.
     backbone_mode : str, default="pretrained"
-        ``"pretrained"``, or an ablation: ``"random"`` has the same architecture with
-        frozen random weights; ``"none"``, no model; ``"attention"`` and
-        ``"transformer"``, one layer trained from scratch.
+        ``"pretrained"``, or an ablation: ``"random"`` (frozen random weights),
+        ``"none"`` (no model), ``"attention"`` or ``"transformer"`` (one layer trained
+        from scratch).
     n_backbone_layers : int, optional
-        Layers to keep, from the first. None keeps six, as published, or all if there
-        are fewer.
+        Layers to keep, from the first. None keeps six, as published, or all of fewer.
     revision : str, optional
         Branch, tag or commit of the backbone on the Hub.
     lora_rank : int, default=8
-        Rank of the LoRA adapters on the attention's query, key and value projections; 0
-        for none.
+        Rank of the LoRA adapters on the query, key and value projections; 0 for none.
     lora_alpha : float, default=32
         The adapters are scaled by ``lora_alpha / lora_rank``.
     lora_dropout : float, default=0.1
         Dropout rate of the adapters' input.
     n_principal_embeddings : int, optional
-        Number of principal word embeddings, at most the width of the backbone minus
-        one; more are clipped, with a warning. None uses 500, as published, or as many
-        as there are.
+        Principal word embeddings, at most the width of the backbone minus one; more are
+        clipped, with a warning. None uses 500, as published, or as many as there are.
     n_heads : int, optional
-        Attention heads of the variate encoder and the cross-attention. None uses the
-        backbone's number.
+        Heads of the variate encoder and the cross-attention. None uses the backbone's.
     d_ff : int, optional
-        Feed-forward width of the variate encoder. None uses 8/3 of the width of the
-        backbone: the published 2048 for GPT-2, 1024 for the default backbone.
+        Feed-forward width of the variate encoder. None uses 8/3 of the backbone's
+        width: the published 2048 for GPT-2, 1024 for the default backbone.
     dropout : float, default=0.1
         Dropout rate of the variate encoder.
     task_loss : {"mae", "mse", "smooth_l1", "smape"}, default="mae"
-        Distance between forecast and truth. Published for M4: ``"smape"`` with a
-        consistency loss of ``"mase"``, a feature loss of ``"smooth_l1"`` and
-        ``standardize=False``.
+        Distance between forecast and truth. Published for M4: ``"smape"``, with
+        ``"mase"`` and ``"smooth_l1"`` as the other two and ``standardize=False``.
     consistency_loss : {"mae", "mse", "smooth_l1", "smape", "mase"}, default="mae"
         Distance between the forecasts of the two copies.
     feature_loss : {"mae", "mse", "smooth_l1"}, default="mae"
         Distance between the projected hidden states of the two copies.
     consistency_loss_weight : float, default=1.0
-        Weight of `consistency_loss`. Published for few-shot learning: 0 for both
-        weights, which makes no second copy.
+        Weight of `consistency_loss`. If both weights are 0, as published for few-shot
+        learning, there is no second copy.
     feature_loss_weight : float, default=0.01
         Weight of `feature_loss`.
     residual_in_features : bool, default=False
@@ -99,27 +88,27 @@ class CALFForecaster(BaseLLMForecaster):
         Time steps per season, for ``consistency_loss="mase"`` only.
     keep_textual_branch : bool, default=False
         Whether to keep the second copy after `fit`, so that `update` trains with all
-        three losses. Otherwise `update` trains with `task_loss` only, as published for
-        few data, and a saved forecaster is half as large. `pretrain` always keeps it.
+        losses. If not, `update` trains with `task_loss` only, as published for few
+        data, and a saved forecaster is half as large. `pretrain` always keeps it.
     learning_rate : float, default=5e-4
         Highest learning rate.
     projection_learning_rate : float, optional
         Constant learning rate of the attention of the variate encoder, of the
         cross-attention and of the projections in the feature loss: 70 % of the trained
-        weights with the default backbone. None trains them as all others. In the
-        public code: 1e-4.
+        weights with the default backbone. None trains them as all others. Public code:
+        1e-4.
     max_epochs : int, default=20
         Maximum passes over the training windows. Published: 100, a patience of 10.
     batch_size : int, optional
         Windows per step, and series computed at once in predict. None uses 1/32 of the
-        training windows, but at least 16 and at most 256.
+        training windows, from 16 to 256.
     patience : int or None, default=10
         Epochs without a lower validation loss before training stops; None does not stop
         early. The weights of the best epoch are kept in any case.
     validation_fraction : float, optional
-        Share of each series, from its end, that chooses the best epoch instead of being
-        trained on; at least `prediction_length` rows. 0 keeps the last epoch. None uses
-        0.1 if that gives at least 32 validation windows over all series, else 0.
+        Share of each series, from its end, that chooses the best epoch instead of
+        training; at least `prediction_length` rows. 0 keeps the last epoch. None uses
+        0.1 if that gives at least 32 validation windows in total, else 0.
     intervals : {"conformal"} or None, default="conformal"
         How `predict_interval` and the like get their bounds: from errors on rows that
         are held out (split conformal prediction), or not at all, which trains on these.
@@ -138,11 +127,11 @@ class CALFForecaster(BaseLLMForecaster):
     gradient_clip : float, optional
         Maximum norm of the gradient; None does not clip.
     steps_per_epoch : int, optional
-        Maximum number of steps per epoch, which then sees a random part of the windows.
+        Maximum steps per epoch, which then sees a random part of the windows.
     standardize : bool, default=True
-        Whether to standardize each series by its training part, so that all count alike
-        in the loss; a column that is constant there is scaled by all its rows. If
-        False, all are divided by one number, the root mean square of their deviations.
+        Whether to standardize each series by its training part, or a column that is
+        constant there by all its rows, so that all count alike in the loss. If False,
+        one number divides all: the root mean square of their deviations.
     fine_tune_epochs : int, default=0
         Epochs that `fit` trains after `pretrain`; 0 forecasts zero-shot.
     update_epochs : int, default=1
@@ -186,23 +175,21 @@ class CALFForecaster(BaseLLMForecaster):
         In fit, if the loss becomes infinite or NaN.
     KeyboardInterrupt
         In fit, pretrain and update, by Ctrl-C. The best epoch so far is kept; before
-        the first one is complete, the forecaster is as it was.
+        the first is complete, the forecaster is as it was.
 
     Notes
     -----
-    Network and losses are the published ones; some defaults are not. The published
-    long-term setting is ``context_length=96, batch_size=256, max_epochs=100,
-    backbone="openai-community/gpt2"``, and in the public code also
-    ``projection_learning_rate=1e-4, residual_in_features=True``. All departures from
-    what was published, and what they do to accuracy, are listed in docs/methods.md of
-    the repository.
+    Network and losses are as published, some defaults are not. The published long-term
+    setting is ``context_length=96, batch_size=256, max_epochs=100,
+    backbone="openai-community/gpt2"``, in the public code also
+    ``projection_learning_rate=1e-4, residual_in_features=True``. docs/methods.md of the
+    repository lists all departures, and what they do to accuracy.
 
-    Fits in parallel, in threads (``backend="threading"``, dask) or in processes
-    (``backend="loky"``), give the forecasts of serial fits, as long as nothing else
-    draws from PyTorch's shared random numbers in another thread meanwhile. A long step
-    computes on several threads, but in a worker thread on one, which can change the
-    last digits. On a GPU, tune with ``backend=None``: every loky worker loads its own
-    backbone.
+    Parallel fits, in threads (``backend="threading"``, dask) or processes
+    (``backend="loky"``), forecast as serial ones do, unless another thread draws from
+    PyTorch's shared random numbers meanwhile. A worker thread computes long steps on
+    one thread, which can change the last digits. On a GPU, tune with ``backend=None``:
+    every loky worker loads its own backbone.
 
     References
     ----------
@@ -220,7 +207,25 @@ class CALFForecaster(BaseLLMForecaster):
     3
     """
 
-    _parameter_constraints = CONSTRAINTS
+    _parameter_constraints = SHARED_CONSTRAINTS | {
+        "lora_rank": ADAPTER_CONSTRAINTS["lora_rank"],
+        "lora_alpha": ADAPTER_CONSTRAINTS["lora_alpha"],
+        "lora_dropout": ADAPTER_CONSTRAINTS["lora_dropout"],
+        "n_principal_embeddings": integer(1) | None,
+        "n_heads": integer(1) | None,
+        "d_ff": integer(1) | None,
+        "dropout": RATE,
+        "task_loss": one_of(*_POINTWISE, "smape"),
+        "consistency_loss": one_of(*_POINTWISE, "smape", "mase"),
+        "feature_loss": one_of(*_POINTWISE),
+        "consistency_loss_weight": WEIGHT,
+        "feature_loss_weight": WEIGHT,
+        "residual_in_features": BOOLEAN,
+        "seasonal_period": integer(1),
+        "keep_textual_branch": BOOLEAN,
+        "projection_learning_rate": TRAINING_CONSTRAINTS["projection_learning_rate"],
+    }
+    _test_params = {"d_ff": 8}, {"lora_rank": 2, "feature_loss_weight": 0.0}
 
     def __init__(
         self,
@@ -311,8 +316,14 @@ class CALFForecaster(BaseLLMForecaster):
         self.verbose = verbose
         super().__init__()
 
-    def _build_network(self, shape: WindowShape, n_channels: int) -> CALFNetwork:
-        self._check_season(shape)
+    def _build_network(self, shape: WindowShape) -> CALFNetwork:
+        too_long = self.seasonal_period >= shape.context_length
+        if self.consistency_loss == "mase" and too_long:
+            raise InputError(
+                f"seasonal_period={self.seasonal_period}, expected between 1 and "
+                f"{shape.context_length - 1}, below the context length, for "
+                "consistency_loss='mase'."
+            )
         tuning = AdapterConfig(
             lora_rank=self.lora_rank,
             lora_alpha=self.lora_alpha,
@@ -324,10 +335,8 @@ class CALFForecaster(BaseLLMForecaster):
         width = time_backbone.hidden_size
         n_heads = time_backbone.n_heads if self.n_heads is None else self.n_heads
         if width % n_heads:
-            raise InputError(
-                f"n_heads={n_heads}, expected a divisor of {width}, the width of the "
-                "backbone."
-            )
+            what = f"a divisor of {width}, the width of the backbone"
+            raise InputError(f"n_heads={n_heads}, expected {what}.")
         return CALFNetwork(
             time_backbone,
             self._textual_branch(n_heads),
@@ -349,12 +358,18 @@ class CALFForecaster(BaseLLMForecaster):
         """Make the untrained source branch, if a loss needs it."""
         if not (self.consistency_loss_weight or self.feature_loss_weight):
             return None
-        backbone = make_backbone(
-            self._backbone_choice(), AdapterConfig(position_embeddings=True)
+        tuning = AdapterConfig(position_embeddings=True)
+        backbone = make_backbone(self._backbone_choice(), tuning)
+        most = backbone.hidden_size - 1
+        n_embeddings = self._clip(
+            "n_principal_embeddings",
+            PUBLISHED_EMBEDDINGS,
+            most,
+            f"a backbone of width {backbone.hidden_size} has only {most}",
         )
         return SourceBranch(
             backbone,
-            principal_word_embeddings(backbone, self._n_principal(backbone)),
+            principal_word_embeddings(backbone, n_embeddings),
             n_heads,
             compare_features=self.feature_loss_weight != 0,
         )
@@ -373,37 +388,11 @@ class CALFForecaster(BaseLLMForecaster):
                 textual = self._textual_branch(network.n_heads)
             network.textual = None if textual is None else textual.to(device)
 
-    def _check_season(self, shape: WindowShape) -> None:
-        if self.consistency_loss == "mase" and (
-            self.seasonal_period >= shape.context_length
-        ):
-            raise InputError(
-                f"seasonal_period={self.seasonal_period}, expected between 1 and "
-                f"{shape.context_length - 1}, below the context length, for "
-                "consistency_loss='mase'."
-            )
-
-    def _n_principal(self, backbone: Backbone) -> int:
-        most = backbone.hidden_size - 1
-        why = f"a backbone of width {backbone.hidden_size} has only {most}"
-        return self._clip("n_principal_embeddings", PUBLISHED_EMBEDDINGS, most, why)
-
-    def _training_config(self, n_channels: int, n_epochs: int) -> TrainingConfig:
-        return replace(
-            super()._training_config(n_channels, n_epochs),
-            projection_learning_rate=self.projection_learning_rate,
-        )
-
     def _needs_level(self) -> bool:
         return "smape" in (self.task_loss, self.consistency_loss)
 
     def _validation_loss(self) -> str:
         return "smape" if self.task_loss == "smape" else "mse"
-
-    @classmethod
-    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
-        """Return parameters for sktime's tests: of an encoder and of a decoder."""
-        return list(TEST_PARAMS)
 
 
 def _default_d_ff(width: int) -> int:

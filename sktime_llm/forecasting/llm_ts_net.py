@@ -8,7 +8,6 @@ import pandas as pd
 from sktime_llm.backbone.files import DEFAULT_BACKBONE
 from sktime_llm.errors import InputError
 from sktime_llm.forecasting._base import BaseLLMForecaster
-from sktime_llm.forecasting._describing import Describing
 from sktime_llm.forecasting._known import KnownSeries
 from sktime_llm.forecasting._llm_ts_net import (
     CONSTRAINTS,
@@ -21,10 +20,8 @@ from sktime_llm.forecasting._llm_ts_net import (
 from sktime_llm.forecasting._training import SeriesSplit
 from sktime_llm.networks.llm_ts_net import LLMTSNetwork
 from sktime_llm.text.describers import Describer
-from sktime_llm.training.config import MAX_BATCH_SIZE, NLL
+from sktime_llm.training.config import NLL
 from sktime_llm.training.windows import WindowShape
-
-_VARIATES_OF_A_BATCH = 4096
 
 
 class LLMTSNetForecaster(BaseLLMForecaster):
@@ -47,27 +44,24 @@ class LLMTSNetForecaster(BaseLLMForecaster):
     Parameters
     ----------
     context_length : int, optional
-        Time steps that the network sees. None uses twice `prediction_length`, but at
-        least 24 and at most 96, and at most half of the rows that the longest series
-        has left for training windows. A length that does not fit is clipped, with a
-        warning. Published: 12.
+        Time steps that the network sees. None uses twice `prediction_length`, from 24
+        to 96, but at most half of the rows that the longest series has left for
+        training windows. A length that does not fit is clipped, with a warning.
+        Published: 12.
     prediction_length : int, optional
-        Time steps forecast at once; longer horizons are forecast by rolling forward.
-        None uses the largest step of `fh` in fit; without `fh`, 6 years, 8 quarters, 18
-        months, 13 weeks, 14 days, 48 hours, or 24 steps of another frequency; but at
-        most a quarter of the longest series.
+        Time steps forecast at once; longer horizons are rolled forward. None uses the
+        largest step of `fh` in fit, else 6 years, 8 quarters, 18 months, 13 weeks, 14
+        days, 48 hours or 24 other steps; at most a quarter of the longest series.
     backbone : str, default="sentence-transformers/all-MiniLM-L6-v2"
-        Language model: any encoder or decoder of transformers with safetensors weights,
-        by its name on the Hugging Face Hub, such as the published
-        ``"openai-community/gpt2"``, or as a local folder in the Hub's layout.
-        ``"tiny-random"`` (an encoder) and ``"tiny-random-decoder"`` are for tests.
+        Encoder or decoder of transformers with safetensors weights: its name on the
+        Hugging Face Hub (published: ``"openai-community/gpt2"``) or a local folder in
+        the Hub's layout. ``"tiny-random"`` and ``"tiny-random-decoder"`` are for tests.
     backbone_mode : str, default="pretrained"
-        ``"pretrained"``, or an ablation: ``"random"`` has the same architecture with
-        frozen random weights; ``"none"``, no model; ``"attention"`` and
-        ``"transformer"``, one layer trained from scratch.
+        ``"pretrained"``, or an ablation: ``"random"`` (frozen random weights),
+        ``"none"`` (no model), ``"attention"`` or ``"transformer"`` (one layer trained
+        from scratch).
     n_backbone_layers : int, optional
-        Layers to keep, from the first. None keeps six, as published, or all if there
-        are fewer.
+        Layers to keep, from the first. None keeps six, as published, or all of fewer.
     revision : str, optional
         Branch, tag or commit of the backbone on the Hub.
     describer : "template" or Describer, default="template"
@@ -117,7 +111,7 @@ class LLMTSNetForecaster(BaseLLMForecaster):
     learning_rate : float, default=1e-3
         Highest learning rate.
     max_epochs : int, default=20
-        Maximum number of passes over the training windows.
+        Maximum passes over the training windows.
     batch_size : int, optional
         Windows per step, and series computed at once in predict. None uses 1/32 of the
         training windows, from 16 to 256, and no more than 4,096 variates in total.
@@ -125,9 +119,9 @@ class LLMTSNetForecaster(BaseLLMForecaster):
         Epochs without a lower validation loss before training stops; None does not stop
         early. The weights of the best epoch are kept in any case.
     validation_fraction : float, optional
-        Share of each series, from its end, that chooses the best epoch instead of being
-        trained on; at least `prediction_length` rows. 0 keeps the last epoch. None uses
-        0.1 if that gives at least 32 validation windows over all series, else 0.
+        Share of each series, from its end, that chooses the best epoch instead of
+        training; at least `prediction_length` rows. 0 keeps the last epoch. None uses
+        0.1 if that gives at least 32 validation windows in total, else 0.
     intervals : {"conformal"} or None, default="conformal"
         How `predict_interval` and the like get their bounds: from errors on rows that
         are held out (split conformal prediction), or not at all, which trains on these.
@@ -146,11 +140,11 @@ class LLMTSNetForecaster(BaseLLMForecaster):
     gradient_clip : float, optional
         Maximum norm of the gradient; None does not clip.
     steps_per_epoch : int, optional
-        Maximum number of steps per epoch, which then sees a random part of the windows.
+        Maximum steps per epoch, which then sees a random part of the windows.
     standardize : bool, default=True
-        Whether to standardize each series by its training part, so that all count alike
-        in the loss; a column that is constant there is scaled by all its rows. If
-        False, all are divided by one number, the root mean square of their deviations.
+        Whether to standardize each series by its training part, or a column that is
+        constant there by all its rows, so that all count alike in the loss. If False,
+        one number divides all: the root mean square of their deviations.
     fine_tune_epochs : int, default=0
         Epochs that `fit` trains after `pretrain`; 0 forecasts zero-shot.
     update_epochs : int, default=1
@@ -198,7 +192,7 @@ class LLMTSNetForecaster(BaseLLMForecaster):
         In fit, if the loss becomes infinite or NaN.
     KeyboardInterrupt
         In fit, pretrain and update, by Ctrl-C. The best epoch so far is kept; before
-        the first one is complete, the forecaster is as it was.
+        the first is complete, the forecaster is as it was.
     DescriptionError
         In fit, if a series could not be described.
 
@@ -206,12 +200,11 @@ class LLMTSNetForecaster(BaseLLMForecaster):
     -----
     docs/methods.md of the repository lists what the paper leaves open.
 
-    Fits in parallel, in threads (``backend="threading"``, dask) or in processes
-    (``backend="loky"``), give the forecasts of serial fits, as long as nothing else
-    draws from PyTorch's shared random numbers in another thread meanwhile. A long step
-    computes on several threads, but in a worker thread on one, which can change the
-    last digits. On a GPU, tune with ``backend=None``: every loky worker loads its own
-    backbone.
+    Parallel fits, in threads (``backend="threading"``, dask) or processes
+    (``backend="loky"``), forecast as serial ones do, unless another thread draws from
+    PyTorch's shared random numbers meanwhile. A worker thread computes long steps on
+    one thread, which can change the last digits. On a GPU, tune with ``backend=None``:
+    every loky worker loads its own backbone.
 
     References
     ----------
@@ -231,7 +224,9 @@ class LLMTSNetForecaster(BaseLLMForecaster):
     """
 
     _tags = TAGS
+    _max_variates = 4096
     _parameter_constraints = CONSTRAINTS
+    _test_params = TEST_PARAMS
 
     def __init__(
         self,
@@ -337,11 +332,8 @@ class LLMTSNetForecaster(BaseLLMForecaster):
     def _validation_loss(self) -> str:
         return NLL if self.uncertainty else self.task_loss
 
-    def _max_batch_size(self, n_channels: int) -> int:
-        return max(1, min(MAX_BATCH_SIZE, _VARIATES_OF_A_BATCH // n_channels))
-
-    def _build_network(self, shape: WindowShape, n_channels: int) -> LLMTSNetwork:
-        return build_network(self, self._backbone_choice(), shape)
+    def _build_network(self, shape: WindowShape) -> LLMTSNetwork:
+        return build_network(self, shape)
 
     def _register_series(
         self,
@@ -352,11 +344,8 @@ class LLMTSNetForecaster(BaseLLMForecaster):
         known: KnownSeries | None = None,
         trains: bool = False,
     ) -> pd.Series | None:
-        how = Describing(
-            self.describer, self.descriptions, self.language_model_steps, self._seed
-        )
         descriptions, losses = register_series(
-            network, how, split.training_parts, columns, known, trains=trains
+            self, network, split, columns, known, trains=trains
         )
         if losses is not None:
             self.language_model_losses_ = losses
@@ -400,8 +389,3 @@ class LLMTSNetForecaster(BaseLLMForecaster):
         batch_size = self._prediction_batch_size()
         chosen, counts = select_prompts(network, contexts, batch_size)
         return pd.DataFrame(chosen, index=labels), pd.Series(counts, name="chosen")
-
-    @classmethod
-    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
-        """Return parameters for sktime's tests: of an encoder and of a decoder."""
-        return list(TEST_PARAMS)

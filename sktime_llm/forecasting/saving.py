@@ -1,7 +1,9 @@
-"""Files of fitted forecasters: written whole or not at all, with their version."""
+"""Files of fitted forecasters, and on which device their networks are."""
 
+import copy
 import json
 import pickle
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -9,15 +11,24 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
+import torch
 from sktime.base import BaseEstimator
 
+from sktime_llm._devices import resolve_device
 from sktime_llm._files import replacing
 from sktime_llm._version import __version__
-from sktime_llm.errors import InputError, SavedForecasterError
+from sktime_llm.errors import (
+    DeviceChangedWarning,
+    DeviceNotAvailableError,
+    InputError,
+    SavedForecasterError,
+)
+from sktime_llm.networks._interface import ForecastNetwork
 
 FORMAT = 1
 _VERSIONS = "_versions"
 _PACKAGES = ("sktime", "torch", "transformers", "peft")
+_NETWORKS = ("network_", "pretrained_network_")
 
 
 def load(path: str | Path) -> Any:
@@ -113,3 +124,37 @@ def _explaining(file: Path) -> Iterator[None]:
             f"{file} needs code that is not here ({error}). Install the packages, and "
             "the versions of them, that it was saved with."
         ) from error
+
+
+def device_of(network: ForecastNetwork) -> torch.device:
+    """Return the device that a network is on."""
+    return next(network.parameters()).device
+
+
+def with_networks_on_cpu(state: dict[str, Any]) -> dict[str, Any]:
+    """Copy a forecaster's state, with networks that any machine can load."""
+    state, memo = state.copy(), dict[int, Any]()
+    for name in _NETWORKS:
+        network = state.get(name)
+        if network is not None and device_of(network).type != "cpu":
+            state[name] = copy.deepcopy(network, memo).cpu()
+    return state
+
+
+def move_networks(state: dict[str, Any], owner: str) -> None:
+    """Move networks to the device that was asked for; warn if it does not exist."""
+    networks = [state[name] for name in _NETWORKS if name in state]
+    if not networks:
+        return
+    try:
+        device = resolve_device(state["device"])
+    except DeviceNotAvailableError as error:
+        warnings.warn(
+            f"a {owner} with device={state['device']!r} was loaded where there is "
+            f"none, and runs on the CPU: {error}",
+            DeviceChangedWarning,
+            stacklevel=2,
+        )
+        device = torch.device("cpu")
+    for network in networks:
+        network.to(device)

@@ -26,26 +26,6 @@ ORDERS = ["text-first", "prompts-first"]
 make = FORECASTERS["balm-tsf"]
 
 
-# parameters
-
-
-@pytest.mark.parametrize(
-    ("parameters", "message"),
-    [
-        ({"patch_stride": 0}, "patch_stride=0, expected an integer of at least 1"),
-        ({"prompt_length": 1}, "prompt_length=1, expected an integer of at least 2"),
-        (
-            {"prompt_order": "last"},
-            r"prompt_order='last', expected one of \('text-first', 'prompts-first'\)",
-        ),
-        ({"init_temperature": 0.0}, "init_temperature=0.0, expected a number above 0"),
-    ],
-)
-def test_bad_parameters(parameters, message):
-    with pytest.raises(InputError, match=message):
-        make(**parameters).fit(make_series())
-
-
 def test_defaults_that_do_not_fit_are_shortened_without_warning():
     defaults = {"context_length": None, "patch_length": None, "d_ff": None}
     network = make(**defaults).fit(make_series(30)).network_
@@ -100,14 +80,6 @@ def test_parameters_of_the_contrast(parameter):
     assert report.temperature == pytest.approx(start, rel=1e-5)
 
 
-def test_step_schedule():
-    history = make(lr_schedule="step", max_epochs=3).fit(make_series()).history_
-    assert history["learning_rate"].tolist() == pytest.approx([0.01, 0.005, 0.0025])
-
-
-# batches
-
-
 @pytest.fixture
 def texts_at_once(monkeypatch):
     """How many texts the language model is given, in training and in forecasts."""
@@ -136,9 +108,6 @@ def test_many_variates_make_small_batches_by_default(texts_at_once):
 )
 def test_the_max_batch_size_by_default(n_columns, most):
     assert make()._max_batch_size(n_columns) == most
-
-
-# text
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
@@ -230,9 +199,6 @@ def test_every_kind_of_prompt(order, style, n_lags):
     assert ("lags" in text) == (n_lags > 0)
 
 
-# ablations
-
-
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("mode", ["random", "none", "attention", "transformer"])
 def test_ablations_train_and_forecast(mode, order):
@@ -247,9 +213,6 @@ def test_ablations_train_and_forecast(mode, order):
     assert own_layer == (mode in ("attention", "transformer"))
     restored = pickle.loads(pickle.dumps(forecaster)).predict(fh=FH)
     pd.testing.assert_frame_equal(restored, forecast)
-
-
-# alignment
 
 
 def expected_text(rows):
@@ -386,9 +349,6 @@ def test_alignment_of_data_that_cannot_be(y, message):
     forecaster = make().fit(make_series())
     with pytest.raises(InputError, match=message):
         forecaster.inspect_alignment(y)
-
-
-# what is saved
 
 
 @pytest.mark.parametrize("order", ORDERS)

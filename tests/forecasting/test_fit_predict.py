@@ -13,7 +13,6 @@ from .common import each_forecaster, make_panel, make_series
 pytestmark = each_forecaster
 
 INDEXES = {
-    "range": pd.RangeIndex(60),
     "range from 5": pd.RangeIndex(5, 65),
     "int": pd.Index(np.arange(10, 70)),
     "datetime": pd.date_range("2000-01-01", periods=60, freq="D"),
@@ -95,9 +94,6 @@ def test_variates_keep_their_columns(make):
     assert (forecast["y1"] > 900).all()
 
 
-# panels and hierarchies
-
-
 @pytest.mark.parametrize("n_columns", [1, 2])
 def test_one_network_for_a_panel(make, n_columns):
     y = make_panel(n_columns=n_columns)
@@ -134,14 +130,6 @@ def test_an_absolute_horizon_on_a_ragged_panel(make):
     by_steps = forecaster.predict(fh=[2, 3])
     assert forecast.iloc[0, 0] == by_steps.loc[("s0", time), "y0"]
     assert forecast.iloc[1, 0] == by_steps.loc[("s1", time), "y0"]
-
-
-def test_a_panel_with_datetimes_without_freq(make):
-    y = make_panel(lengths=(30, 30))
-    y = y.reset_index().assign(time=lambda d: d["time"].dt.to_timestamp())
-    y = y.set_index(["series", "time"])
-    forecast = make().fit(y).predict(fh=[1])
-    assert (forecast.index.get_level_values(1) == pd.Timestamp("2002-07-01")).all()
 
 
 def test_short_series_of_a_panel_take_the_frequency_of_the_longest(make):

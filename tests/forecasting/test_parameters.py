@@ -8,7 +8,67 @@ from sktime_llm.errors import DeviceNotAvailableError, InputError
 
 from .common import FORECASTERS, each_forecaster, make_panel, make_series
 
+AT_LEAST_1 = "expected an integer of at least 1"
+# the value that is refused begins each message
+REFUSED = {
+    "calf": [
+        ({"lora_rank": 17}, "expected between 0 and 16"),
+        ({"n_heads": 3}, "expected a divisor of 16"),
+        ({"task_loss": "mase"}, "expected one of"),
+        ({"consistency_loss": "x"}, "expected one of"),
+        ({"feature_loss": "smape"}, "expected one of"),
+        (
+            {"seasonal_period": 8, "consistency_loss": "mase"},
+            "expected between 1 and 7",
+        ),
+    ],
+    "balm-tsf": [
+        ({"patch_stride": 0}, AT_LEAST_1),
+        ({"prompt_length": 1}, "expected an integer of at least 2"),
+        (
+            {"prompt_order": "last"},
+            r"expected one of \('text-first', 'prompts-first'\)",
+        ),
+        ({"init_temperature": 0.0}, "expected a number above 0"),
+    ],
+    "llm-ts-net": [
+        ({"lora_rank": 3}, "expected an even number"),
+        ({"lora_rank": 18}, "expected between 0 and 16"),
+        ({"n_heads": 3}, "expected a divisor of d_model=8"),
+        ({"n_kv_heads": 3}, "expected a divisor of n_heads=4"),
+        ({"n_prompts": 1, "n_selected_prompts": 1}, "with selection_loss"),
+        ({"n_selected_prompts": 17}, "expected between 1 and"),
+        (
+            {"n_selected_prompts": 2, "n_prompts": 1},
+            "expected between 1 and n_prompts=1",
+        ),
+        ({"prompt_length": 0}, AT_LEAST_1),
+        ({"task_loss": "smape"}, "expected one of"),
+    ],
+}
+REFUSED_BY_ALL = [
+    ({"context_length": 0}, AT_LEAST_1),
+    ({"prediction_length": 0}, AT_LEAST_1),
+    ({"n_backbone_layers": 7}, "expected between 1 and the 2"),
+    ({"validation_fraction": 1.0}, "expected a number of"),
+    ({"learning_rate": 0.0}, "expected a number above 0"),
+    ({"batch_size": 0}, f"{AT_LEAST_1}, or None"),
+    ({"max_epochs": 0}, AT_LEAST_1),
+    ({"gradient_clip": 0}, "expected a number above 0, or None"),
+    ({"dropout": 1}, "expected a number of at least 0 and below 1"),
+    ({"device": "gpu"}, "expected 'auto'"),
+]
 NUMPY_TYPES = {int: np.int64, float: np.float32, bool: np.bool_, str: np.str_}
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "message"),
+    [(name, *case) for name in REFUSED for case in REFUSED_BY_ALL + REFUSED[name]],
+)
+def test_bad_parameters(name, parameters, message):
+    parameter, value = next(iter(parameters.items()))
+    with pytest.raises(InputError, match=f"{parameter}={value!r},? {message}"):
+        FORECASTERS[name](**parameters).fit(make_series())
 
 
 @each_forecaster

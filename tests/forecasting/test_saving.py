@@ -5,7 +5,6 @@ import os
 import pickle
 import signal
 import time
-from pathlib import Path
 from zipfile import ZipFile
 
 import numpy as np
@@ -129,7 +128,7 @@ def test_what_cannot_be_read_says_so(fitted, members, message, tmp_path):
 
 def test_a_truncated_file(fitted, tmp_path):
     fitted.save(tmp_path / "saved")
-    file = Path(tmp_path / "saved.zip")
+    file = tmp_path / "saved.zip"
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(SavedForecasterError, match="is not a whole saved forecaster"):
         load(file)

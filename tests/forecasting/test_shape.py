@@ -39,16 +39,13 @@ def test_defaults_fit_the_data(n_rows, longest_step, expected):
     assert choose(n_rows, longest_step=longest_step) == expected
 
 
-@pytest.mark.parametrize(
-    ("n_rows", "expected"), [(10_000, 512), (524, 512), (523, 256), (30, 9)]
-)
-def test_a_default_context_that_does_not_fit_is_shortened_without_warning(
-    n_rows, expected
-):
-    chosen = choose(
-        n_rows, default_context=512, prediction_length=12, validation_fraction=0.0
-    )
-    assert chosen == (expected, 12)
+CONTEXTS = {10_000: 512, 524: 512, 523: 256, 30: 9}
+
+
+@pytest.mark.parametrize(("n_rows", "expected"), CONTEXTS.items())
+def test_a_default_context_that_does_not_fit_is_shortened(n_rows, expected):
+    given = {"prediction_length": 12, "validation_fraction": 0.0}
+    assert choose(n_rows, default_context=512, **given) == (expected, 12)
 
 
 def test_parameters_count():
@@ -65,23 +62,19 @@ def test_a_clipped_context_leaves_windows_to_train_and_to_validate(n_rows):
 
 
 @pytest.mark.parametrize(
-    ("longest", "given", "share"),
+    ("n_rows", "given", "share"),
     [
-        (1000, None, 0.1),
-        (420, None, 0.1),  # 42 - 11 windows
-        (400, None, 0.0),
-        (144, None, 0.0),
-        (10, 0.3, 0.3),
-        (1000, 0.0, 0.0),
+        ([1000], None, 0.1),
+        ([420], None, 0.1),  # 42 - 11 windows
+        ([400], None, 0.0),
+        ([200] * 50, None, 0.1),  # the windows of a panel count together
+        ([200] * 2, None, 0.0),
+        ([10], 0.3, 0.3),
+        ([1000], 0.0, 0.0),
     ],
 )
-def test_who_is_validated(longest, given, share):
-    assert share_held_out([longest], 11, given) == share
-
-
-def test_the_windows_of_a_panel_count_together():
-    assert share_held_out([200] * 50, 12, None) == 0.1
-    assert share_held_out([200] * 2, 12, None) == 0.0
+def test_who_is_validated(n_rows, given, share):
+    assert share_held_out(n_rows, 11, given) == share
 
 
 def test_nothing_fits():
@@ -99,19 +92,14 @@ HORIZONS = {"YS": 6, "QS-FEB": 8, "MS": 18, "ME": 18, "BME": 18, "W-MON": 13, "D
 HORIZONS |= {"B": 14, "h": 48, "2D": 24, "15min": 24, "SMS": 24, "WOM-1MON": 24}
 
 
-@pytest.mark.parametrize(("frequency", "expected"), HORIZONS.items())
-def test_horizon_without_fh_is_customary_for_the_frequency(frequency, expected):
-    index = pd.date_range("2020-01-01", periods=5, freq=frequency)
+OF_PERIODS = {"Y": 6, "Q": 8, "M": 18, "W": 13, "D": 14}
+INDEXES = [
+    (pd.RangeIndex(5), 24),
+    *((pd.date_range("2020", periods=5, freq=f), n) for f, n in HORIZONS.items()),
+    *((pd.period_range("2020", periods=5, freq=f), n) for f, n in OF_PERIODS.items()),
+]
+
+
+@pytest.mark.parametrize(("index", "expected"), INDEXES)
+def test_horizon_without_fh_is_customary_for_the_frequency(index, expected):
     assert customary_horizon(pd.DataFrame({"y": range(5)}, index)) == expected
-
-
-@pytest.mark.parametrize(
-    ("frequency", "expected"), [("Y", 6), ("Q", 8), ("M", 18), ("W", 13), ("D", 14)]
-)
-def test_periods_have_customary_horizons_too(frequency, expected):
-    index = pd.period_range("2020-01", periods=5, freq=frequency)
-    assert customary_horizon(pd.DataFrame({"y": range(5)}, index)) == expected
-
-
-def test_integers_have_no_customary_horizon():
-    assert customary_horizon(pd.DataFrame({"y": range(5)})) == 24

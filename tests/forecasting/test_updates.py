@@ -15,6 +15,7 @@ from sktime_llm.training import trainer
 from .common import FORECASTERS, each_forecaster, make_panel, make_series
 
 FH = [1, 2, 3, 4]
+make_net = FORECASTERS["llm-ts-net"]
 
 INDICES = {
     "range": pd.RangeIndex(5, 65),
@@ -40,7 +41,7 @@ def test_a_refused_update_changes_nothing(name, index):
     )
     with pytest.raises(InputError, match=message):
         forecaster.update(y[43:50])
-    with pytest.raises(InputError, match="y has the columns"):
+    with pytest.raises(InputError, match=r"columns \['z'\] now; fit saw \['y0'\]"):
         forecaster.update(y[40:45].rename(columns={"y0": "z"}))
     assert (forecaster.cutoff == cutoff).all()
     pd.testing.assert_frame_equal(forecaster.predict(fh=FH), before)
@@ -90,13 +91,6 @@ def test_absolute_horizon_with_gaps_of_a_datetime_panel(make, freq):
     pd.testing.assert_frame_equal(
         make(prediction_length=3).fit(y, fh=times[[40, 42]]).predict(), expected
     )
-
-
-# gaps, where values may be missing
-
-
-def make_net(**kwargs):
-    return FORECASTERS["llm-ts-net"](**kwargs)
 
 
 @each_index
