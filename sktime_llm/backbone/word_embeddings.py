@@ -28,13 +28,12 @@ class _Vocabulary:
 def principal_word_embeddings(backbone: Backbone, n_components: int) -> Tensor:
     """Reduce the word embeddings of a backbone to principal ones.
 
-    The PCA is over the vocabulary axis: the samples are the ``hidden_size`` dimensions,
-    the features are the words, and the centering is per word, as in CALF, arXiv
-    2403.07300. It is exact, and computed once per process and vocabulary.
+    As in CALF, arXiv 2403.07300, the samples of the PCA are the ``hidden_size``
+    dimensions, the features are the words, and the centering is per word. It is exact,
+    and computed once per process and vocabulary.
 
-    Returns `n_components`, sorted by the variance they explain, each with the sign that
-    makes the weight of its largest word positive: (n_components, hidden_size), float32,
-    on the CPU. Centering leaves ``hidden_size - 1`` components.
+    Return (n_components, hidden_size), float32, on the CPU, sorted by the variance they
+    explain. The sign of each makes the weight of its largest word positive.
     """
     most = backbone.hidden_size - 1
     if not 1 <= n_components <= most:
