@@ -29,6 +29,7 @@ from sktime_llm.forecasting._known import (
     Extension,
     KnownSeries,
     LastObserved,
+    Registered,
     extend,
 )
 from sktime_llm.forecasting._predicting import (
@@ -107,10 +108,10 @@ class BaseLLMForecaster(SktimeForecaster):
         training = {key: v[: len(v) - held_out[key]] for key, v in series.items()}
         split = self._split(training, network)
         scalings = self._make_scalings(split)
-        descriptions = self._register_series(
+        registered = self._register_series(
             network, split, y.columns, trains=n_epochs > 0
         )
-        trained = self._train(network, split, scalings, n_epochs)
+        trained = self._train(network, split, scalings, registered, n_epochs)
         self._drop_unneeded(network)
         shape = shape_of(network)
         self.context_length_ = shape.context_length
@@ -123,9 +124,9 @@ class BaseLLMForecaster(SktimeForecaster):
                 for key, rows in parts.items()
             },
             scalings=scalings,
-            numbers={key: i for i, key in enumerate(series)},
+            numbers=registered.last_numbers,
             frequency=frequency,
-            descriptions=descriptions,
+            descriptions=registered.descriptions,
         )
         windows = held_out_windows(self.network_, series, held_out, self._known)
         self._calibration = Calibration(self._errors(windows))
@@ -199,13 +200,14 @@ class BaseLLMForecaster(SktimeForecaster):
         network: ForecastNetwork,
         split: SeriesSplit,
         scalings: dict[Key, Scaling],
+        registered: Registered,
         n_epochs: int,
     ) -> TrainingResult:
         if n_epochs == 0:
             return TrainingResult(pd.DataFrame())
         n_channels = next(iter(split.series.values())).shape[1]
         config = self._training_config(n_channels, n_epochs)
-        trained = train_on_all(network, split, scalings, config)
+        trained = train_on_all(network, split, scalings, registered.numbers, config)
         self._interruption = trained.interruption
         return trained
 
@@ -278,11 +280,13 @@ class BaseLLMForecaster(SktimeForecaster):
         changes = trains or extension.new
         network = copy.deepcopy(self.network_) if changes else self.network_
         known, trained = extension.known, TrainingResult(pd.DataFrame())
+        registered = Registered({})
         if extension.new:
-            known = self._register_new(network, extension, y.columns)
+            known, registered = self._register_new(network, extension, y.columns)
         if trains:
             config = self._training_config(y.shape[1], self.update_epochs)
-            trained = train_on_new(network, extension._replace(known=known), config)
+            extension = extension._replace(known=known)
+            trained = train_on_new(network, extension, registered.numbers, config)
         # nothing fails from here on
         self._known, self.network_ = known, network.eval()
         self._calibration = self._calibration.with_errors(errors)
@@ -296,19 +300,21 @@ class BaseLLMForecaster(SktimeForecaster):
 
     def _register_new(
         self, network: ForecastNetwork, extension: Extension, columns: pd.Index
-    ) -> KnownSeries:
-        """Return what is known, with the scalings and descriptions of new series."""
+    ) -> tuple[KnownSeries, Registered]:
+        """Return what is known, new series included, and how these were registered."""
         warn_empty(extension.new, columns)
         split = split_in_time(
             extension.new, shape_of(network), self.validation_fraction
         )
         scalings = self._make_scalings(split, self._known.scalings)
-        descriptions = self._register_series(network, split, columns, known=self._known)
-        return replace(
+        registered = self._register_series(network, split, columns, known=self._known)
+        known = replace(
             extension.known,
             scalings=extension.known.scalings | scalings,
-            descriptions=descriptions,
+            numbers=extension.known.numbers | registered.last_numbers,
+            descriptions=registered.descriptions,
         )
+        return known, registered
 
     # pretrain
 
@@ -336,8 +342,8 @@ class BaseLLMForecaster(SktimeForecaster):
     ) -> "BaseLLMForecaster":
         split = self._split(series, network)
         scalings = self._make_scalings(split)
-        self._register_series(network, split, columns, trains=True)
-        trained = self._train(network, split, scalings, self.max_epochs)
+        registered = self._register_series(network, split, columns, trains=True)
+        trained = self._train(network, split, scalings, registered, self.max_epochs)
         self.pretrain_history_ = trained.history
         self.pretrained_network_ = network.eval()
         return self
@@ -356,13 +362,13 @@ class BaseLLMForecaster(SktimeForecaster):
         *,
         known: KnownSeries | None = None,
         trains: bool = False,
-    ) -> pd.Series | None:
-        """Make a network know series, in place; return the descriptions of all.
+    ) -> Registered:
+        """Make a network know series, in place; return numbers, and all descriptions.
 
         Series `known` from before remain; all others are forgotten. `trains` says
         whether the network is trained on the series next.
         """
-        return None
+        return Registered(split.numbers(0 if known is None else len(known.numbers)))
 
     def _drop_unneeded(self, network: ForecastNetwork) -> None:
         """Remove from a network, in place, what only `fit` needs."""

@@ -67,7 +67,8 @@ class KnownSeries:
     """What a fitted forecaster knows of its series; an update makes a new one.
 
     `rows` are the most recent ones of every series, as many as a window has, and
-    `last_observed` is from before them. The network knows the series by `numbers`.
+    `last_observed` is from before them. The network knows the series by `numbers`, as
+    they are at its end.
     `frequency` is that of datetimes, `descriptions` those of all variates, if any.
     """
 
@@ -79,12 +80,30 @@ class KnownSeries:
     descriptions: pd.Series | None = None
 
 
+class Registered(NamedTuple):
+    """Series that a network was told of.
+
+    `numbers`, (time + 1,), are those by which the network knows a series where a context
+    ends before a row of it, padded to the length of a window; `descriptions` the latest
+    ones of all variates, if there are any.
+    """
+
+    numbers: dict[Key, np.ndarray]
+    descriptions: pd.Series | None = None
+
+    @property
+    def last_numbers(self) -> dict[Key, int]:
+        """Number of each series at its end."""
+        return {key: int(rows[-1]) for key, rows in self.numbers.items()}
+
+
 class Extension(NamedTuple):
     """Known series with new rows.
 
-    `known` has no scalings and descriptions of new series yet. By series: all rows at
-    hand, (time, channel), the old ones first; how many of them are new; and the values
-    last observed before them, (channel,). `new` are the series that were not known.
+    `known` has no scalings, numbers and descriptions of new series yet. By series: all
+    rows at hand, (time, channel), the old ones first; how many of them are new; and the
+    values last observed before them, (channel,). `new` are the series that were not
+    known.
     """
 
     known: KnownSeries
@@ -117,7 +136,6 @@ def extend(
     check_frequency(parts, known.frequency)
     earlier = {key: known.last_observed[key].until(parts[key].index[0]) for key in ends}
     new = {key: values for key, values in series.items() if key not in ends}
-    numbers = {key: len(known.numbers) + i for i, key in enumerate(new)}
     extended = replace(
         known,
         rows=last_rows(frame, n_kept),
@@ -126,7 +144,6 @@ def extend(
             for key, rows in parts.items()
         },
         scalings={key: known.scalings[key].completed(series[key]) for key in ends},
-        numbers=known.numbers | numbers,
     )
     n_new = [
         int((rows.index > ends[key]).sum()) if key in ends else len(rows)

@@ -1,6 +1,6 @@
 """How LLM-TS Net's network is built, told of series, and asked for its prompts."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,15 +11,15 @@ from sktime_llm._validation import BOOLEAN, Constraint, instance_of, integer, on
 from sktime_llm.backbone.adapters import ADAPTER_CONSTRAINTS, AdapterConfig
 from sktime_llm.backbone.make import make_backbone
 from sktime_llm.errors import InputError
-from sktime_llm.forecasting._known import KnownSeries
+from sktime_llm.forecasting._describing import describe_series
+from sktime_llm.forecasting._known import KnownSeries, Registered
 from sktime_llm.forecasting._parameters import RATE, SHARED_CONSTRAINTS, WEIGHT
 from sktime_llm.forecasting._predicting import Contexts
 from sktime_llm.forecasting._training import SeriesSplit
 from sktime_llm.layers.prompt_pool import usage_counts
 from sktime_llm.networks.llm_ts_net import LLMTSNetwork
-from sktime_llm.text.describers import Describer, resolve_describer, texts_of
+from sktime_llm.text.describers import Describer
 from sktime_llm.text.encoder import DescriptionEmbeddings, DescriptionEncoder
-from sktime_llm.training.processes import on_main_process
 from sktime_llm.training.windows import WindowShape
 
 _MAX_TOKENS = 12
@@ -34,6 +34,7 @@ def _may_be_texts(value: object) -> bool:
 CONSTRAINTS = SHARED_CONSTRAINTS | {
     "describer": one_of("template") | instance_of(Describer),
     "descriptions": Constraint("a mapping or a sequence of str", _may_be_texts) | None,
+    "n_descriptions": integer(1),
     "language_model_steps": integer(0),
     "lora_rank": ADAPTER_CONSTRAINTS["lora_rank"],
     "lora_alpha": ADAPTER_CONSTRAINTS["lora_alpha"],
@@ -148,72 +149,33 @@ def register_series(
     known: KnownSeries | None,
     *,
     trains: bool,
-) -> tuple[pd.Series | None, list[float] | None]:
+) -> tuple[Registered, list[float] | None]:
     """Describe series, and let a network read the descriptions, in place.
 
-    Return the descriptions of all series, also of those known before, and the losses
-    of fine-tuning the language model, if it was fine-tuned now.
+    Return the latest descriptions of all series, also of those known before, and the
+    losses of fine-tuning the language model, if it was fine-tuned now.
     """
     embedded = network.descriptions
-    if embedded is None:
-        return None, None
     old = None if known is None else known.descriptions
-    new = _describe(forecaster, split, columns, () if old is None else old.index)
-    texts, names, losses = new.tolist(), new.index.tolist(), None
+    new = describe_series(forecaster, split, columns, () if old is None else old.index)
+    losses = None
     encoder: DescriptionEncoder = embedded.encoder
     if old is None and any(p.requires_grad for p in encoder.parameters()):
-        n_steps, seed = forecaster.language_model_steps, forecaster._seed()
-        losses = encoder.tune(texts, n_steps=n_steps, seed=seed, names=names)
-    n_known = 0 if known is None else len(known.numbers)
-    embedded.add(texts, len(columns), n_known=n_known, names=names)
+        known_texts = new.until(split.n_training_rows)
+        losses = encoder.tune(
+            known_texts.tolist(),
+            n_steps=forecaster.language_model_steps,
+            seed=forecaster._seed(),
+            names=known_texts.index.tolist(),
+        )
+    n_known = 0 if known is None else len(embedded.embeddings)
+    names = new.texts.index.tolist()
+    embedded.add(new.texts.tolist(), len(columns), n_known=n_known, names=names)
     if not trains:
         embedded.freeze()
-    return (new if old is None else pd.concat([old, new])), losses
-
-
-def _describe(
-    forecaster: Any, split: SeriesSplit, columns: pd.Index, known: Sequence[Hashable]
-) -> pd.Series:
-    """Describe every variate by its training part, in the data's units.
-
-    The user's own descriptions replace the describer; `known` are the names of variates
-    described before. The result is ordered by series, then by channel.
-    """
-    variates, names = [], list[Hashable]()
-    for key, end in split.n_training_rows.items():
-        variates += list(split.series[key][:end].T)
-        if key is None:
-            names += list(columns)
-        else:
-            names += [key] if len(columns) == 1 else [(key, name) for name in columns]
-
-    def describe() -> list[str]:
-        if forecaster.descriptions is not None:
-            return _texts_of_new(forecaster.descriptions, names, known)
-        return resolve_describer(forecaster.describer).describe(variates, names)
-
-    texts = on_main_process(describe)
-    return pd.Series(texts, index=pd.Index(names, tupleize_cols=False))
-
-
-def _texts_of_new(
-    descriptions: Mapping[Hashable, str] | Sequence[str],
-    names: Sequence[Hashable],
-    known: Sequence[Hashable],
-) -> list[str]:
-    """Return the user's descriptions of new variates; known ones may be among them."""
-    if isinstance(descriptions, pd.Series):
-        descriptions = descriptions.to_dict()
-    if not len(known):
-        return texts_of(descriptions, names)
-    if not isinstance(descriptions, Mapping):
-        raise InputError(
-            f"descriptions is a {type(descriptions).__name__}, expected a mapping from "
-            f"names to texts, as there are new variates: {list(names[:3])}."
-        )
-    of_known = set(known)
-    of_new = {name: text for name, text in descriptions.items() if name not in of_known}
-    return texts_of(of_new, names)
+    latest = new.latest()
+    descriptions = latest if old is None else pd.concat([old, latest])
+    return Registered(new.numbers(split, n_known), descriptions), losses
 
 
 def select_prompts(

@@ -46,6 +46,24 @@ class SeriesSplit(NamedTuple):
     split: Split
     wanted_share: float
 
+    def first_ends(self) -> dict[Key, int]:
+        """Rows of each series, at least one, before the first target of a window."""
+        ends = {}
+        starts = zip(self.split.training, self.split.validation, strict=True)
+        for (key, values), each in zip(self.series.items(), starts, strict=True):
+            padding = len(self.padded[key]) - len(values)
+            first = min((int(at[0]) for at in each if len(at)), default=len(values))
+            end = first + self.split.shape.context_length - padding
+            ends[key] = min(max(1, end), len(values))
+        return ends
+
+    def numbers(self, first: int) -> dict[Key, np.ndarray]:
+        """Number the series from `first` on, whatever the row."""
+        return {
+            key: np.full(len(values) + 1, first + i)
+            for i, (key, values) in enumerate(self.padded.items())
+        }
+
     @property
     def n_training_rows(self) -> dict[Key, int]:
         """Rows of each series that are for training."""
@@ -100,27 +118,40 @@ def train_on_all(
     network: ForecastNetwork,
     parts: SeriesSplit,
     scalings: Mapping[Key, Scaling],
+    numbers: Mapping[Key, np.ndarray],
     config: TrainingConfig,
 ) -> TrainingResult:
     """Train a network in place on all training windows of all series."""
     scaled = [scalings[key].apply(values) for key, values in parts.padded.items()]
-    training, validation = parts.split.windows(scaled, device_of(network))
+    training, validation = parts.split.windows(
+        scaled, device_of(network), [numbers[key] for key in parts.padded]
+    )
     if parts.wanted_share and not len(validation):
         _warn_no_validation(parts, config.max_epochs)
     return _train(network, training, validation, config, stage="fit")
 
 
 def train_on_new(
-    network: ForecastNetwork, extension: Extension, config: TrainingConfig
+    network: ForecastNetwork,
+    extension: Extension,
+    numbers: Mapping[Key, np.ndarray],
+    config: TrainingConfig,
 ) -> TrainingResult:
-    """Train a network in place on the windows that end in new rows, if any do."""
-    windows = new_windows(network, extension)
+    """Train a network in place on the windows that end in new rows, if any do.
+
+    `numbers` are those of new series.
+    """
+    windows = new_windows(network, extension, numbers)
     if windows is None:
         return TrainingResult(pd.DataFrame())
     return _train(network, windows, None, config, stage="update")
 
 
-def new_windows(network: ForecastNetwork, extension: Extension) -> Windows | None:
+def new_windows(
+    network: ForecastNetwork,
+    extension: Extension,
+    numbers: Mapping[Key, np.ndarray] | None = None,
+) -> Windows | None:
     """Return the windows that end in new rows, if any do."""
     known, shape = extension.known, shape_of(network)
     starts = {
@@ -130,7 +161,7 @@ def new_windows(network: ForecastNetwork, extension: Extension) -> Windows | Non
         )
     }
     firsts = dict(zip(extension.series, extension.first_observed, strict=True))
-    return windows_of(network, extension.series, starts, known, firsts)
+    return windows_of(network, extension.series, starts, known, firsts, numbers)
 
 
 def held_out_windows(
@@ -160,9 +191,11 @@ def windows_of(
     starts: Mapping[Key, np.ndarray],
     known: KnownSeries,
     first_observed: Mapping[Key, np.ndarray | None] | None = None,
+    numbers: Mapping[Key, np.ndarray] | None = None,
 ) -> Windows | None:
     """Return windows of known series, given where they start once padded, if any."""
     shape, firsts = shape_of(network), first_observed or {}
+    number_of: dict[Key, int | np.ndarray] = {**known.numbers, **(numbers or {})}
     scaled = {
         key: pad_start(known.scalings[key].apply(values), shape.total)
         for key, values in series.items()
@@ -176,7 +209,7 @@ def windows_of(
         [with_targets],
         shape,
         device_of(network),
-        [known.numbers[key] for key in series],
+        [number_of[key] for key in series],
         [
             None if first is None else known.scalings[key].apply(first)
             for key, first in zip(series, observed, strict=True)

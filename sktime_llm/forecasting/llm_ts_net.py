@@ -8,7 +8,7 @@ import pandas as pd
 from sktime_llm.backbone.files import DEFAULT_BACKBONE
 from sktime_llm.errors import InputError
 from sktime_llm.forecasting._base import BaseLLMForecaster
-from sktime_llm.forecasting._known import KnownSeries
+from sktime_llm.forecasting._known import KnownSeries, Registered
 from sktime_llm.forecasting._llm_ts_net import (
     CONSTRAINTS,
     TAGS,
@@ -69,6 +69,10 @@ class LLMTSNetForecaster(BaseLLMForecaster):
     descriptions : mapping or sequence of str, optional
         Your own descriptions instead, one for each variate: in order, or by column; in
         a panel by series, or by (series, column) if there are several columns.
+    n_descriptions : int, default=8
+        Times as of which each series is described, from its first context to its end;
+        fewer where that makes more than 8,192 texts, but at least two. A window gets
+        the last description before its target. A text of your own is of no time.
     language_model_steps : int, default=50
         Steps, each of 16 descriptions, that fine-tune the language model; 0 for none.
     lora_rank : int, default=16
@@ -238,6 +242,7 @@ class LLMTSNetForecaster(BaseLLMForecaster):
         revision: str | None = None,
         describer: str | Describer = "template",
         descriptions: Mapping[Hashable, str] | Sequence[str] | None = None,
+        n_descriptions: int = 8,
         language_model_steps: int = 50,
         lora_rank: int = 16,
         lora_alpha: float = 32,
@@ -296,13 +301,15 @@ class LLMTSNetForecaster(BaseLLMForecaster):
         *,
         known: KnownSeries | None = None,
         trains: bool = False,
-    ) -> pd.Series | None:
-        descriptions, losses = register_series(
+    ) -> Registered:
+        if network.descriptions is None:
+            return super()._register_series(network, split, columns, known=known)
+        registered, losses = register_series(
             self, network, split, columns, known, trains=trains
         )
         if losses is not None:
             self.language_model_losses_ = losses
-        return descriptions
+        return registered
 
     @property
     def descriptions_(self) -> pd.Series:

@@ -99,14 +99,16 @@ def stack_windows(
     starts: Sequence[Sequence[np.ndarray]],
     shape: WindowShape,
     device: torch.device,
-    numbers: Sequence[int] | None = None,
+    numbers: Sequence[int | np.ndarray] | None = None,
     last_observed: Sequence[np.ndarray | None] | None = None,
 ) -> list[Windows]:
     """Put series, (time, channel), on the device once, and lay sets of windows on them.
 
     `starts` has the rows at which windows begin, by set and by series. `numbers` are
-    those of the series, by default 0, 1, 2 and so on; `last_observed` has the last
-    values before each series, (channel,), by default unknown.
+    those of the series, by default 0, 1, 2 and so on, or (time + 1,) where a series has
+    another number from some row on: the one of the row after the context counts.
+    `last_observed` has the last values before each series, (channel,), by default
+    unknown.
     """
 
     def joined(parts: Sequence[np.ndarray], dtype: Any) -> Tensor:
@@ -123,7 +125,11 @@ def stack_windows(
     sets = []
     for each in starts:
         rows = [offset + at for offset, at in zip(offsets, each, strict=True)]
-        owners = [np.full(len(at), n) for n, at in zip(numbers, each, strict=True)]
+        ends = [at + shape.context_length for at in each]
+        owners = [
+            n[end] if isinstance(n, np.ndarray) else np.full(len(end), n)
+            for n, end in zip(numbers, ends, strict=True)
+        ]
         at, owner = joined(rows, np.int64), joined(owners, np.int64)
         sets.append(Windows(values, at, shape, owner, observed))
     return sets
@@ -182,7 +188,10 @@ class Split:
         return cls(shape, training, validation, ends)
 
     def windows(
-        self, series: Sequence[np.ndarray], device: torch.device
+        self,
+        series: Sequence[np.ndarray],
+        device: torch.device,
+        numbers: Sequence[int | np.ndarray] | None = None,
     ) -> list[Windows]:
         """Return the windows for training, at least one, and for validation."""
         if not any(map(len, self.training)):
@@ -194,7 +203,7 @@ class Split:
                 f"prediction_length={shape.prediction_length}."
             )
         sets = [self.training, self.validation]
-        return stack_windows(series, sets, self.shape, device)
+        return stack_windows(series, sets, self.shape, device, numbers)
 
 
 def with_target(

@@ -45,8 +45,10 @@ class TestForecasters:
         scaling = forecaster._known.scalings[None]
         scaled = scaling.apply(y.to_numpy()).astype(np.float32)
         context, truth = scaled[62:70], scaled[70:73]
+        features = {"series": torch.tensor([forecaster._known.numbers[None]])}
         with torch.no_grad():
-            forecast = forecaster.network_(torch.from_numpy(context[None])).forecast
+            window = torch.from_numpy(context[None])
+            forecast = forecaster.network_(window, features=features).forecast
         expected = (truth - forecast[0].numpy()) / window_scale(context[None])
         np.testing.assert_allclose(errors[0], expected, rtol=1e-3, atol=1e-5)
 
