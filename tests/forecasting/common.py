@@ -18,6 +18,7 @@ SMALL = {
 }
 PATCHES = {"patch_length": 4, "patch_stride": 2, "d_model": 8, "d_ff": 16}
 NET = {"patch_length": 4, "d_model": 8, "d_ff": 16, "language_model_steps": 2}
+NET |= {"n_descriptions": 1}
 FORECASTERS = {
     "calf": lambda **kwargs: CALFForecaster(**{**SMALL, "d_ff": 16, **kwargs}),
     "balm-tsf": lambda **kwargs: BALMTSFForecaster(**{**SMALL, **PATCHES, **kwargs}),

@@ -17,7 +17,10 @@ from sktime_llm.errors import (
     EmptySeriesWarning,
     InputError,
 )
-from sktime_llm.text.describers import Describer
+from sktime_llm.forecasting import _describing
+from sktime_llm.networks.llm_ts_net import LLMTSNetwork
+from sktime_llm.text.describers import Describer, TemplateDescriber
+from sktime_llm.text.encoder import DescriptionEncoder
 from sktime_llm.training import trainer
 
 from .common import FORECASTERS, make_panel, make_series
@@ -353,30 +356,106 @@ class Lengths(Describer):
         return [f"{one.name} has {len(one.values)} steps" for one in series]
 
 
-@pytest.mark.parametrize("changed", ["training", "validation"])
-def test_only_the_training_part_is_told(changed):
-    y = make_series(n_rows=100, n_columns=2)
-    other = y.copy()
-    rows = slice(-20, None) if changed == "validation" else slice(20)
-    other.iloc[rows] += 100
-    told, told_other = (
-        make(validation_fraction=0.2, max_epochs=1).fit(data).descriptions_
-        for data in (y, other)
+def lengths_told(monkeypatch, y, **kwargs):
+    """Fit to rows that hold their number; return each window's last row and its text.
+
+    As how many rows the text is of; and as many for every text that was tuned on.
+    """
+    told, tuned, windows = [], [], []
+    forward, tune = LLMTSNetwork.forward, DescriptionEncoder.tune
+
+    def recorded(self, context, target=None, features=None):
+        if features is not None:
+            windows.append((context[:, -1], features["series"]))
+        return forward(self, context, target, features)
+
+    def tuned_on(self, texts, **options):
+        tuned.extend(int(text.split()[-2]) for text in texts)
+        return tune(self, texts, **options)
+
+    monkeypatch.setattr(LLMTSNetwork, "forward", recorded)
+    monkeypatch.setattr(DescriptionEncoder, "tune", tuned_on)
+    describer = Lengths()
+    monkeypatch.setattr(
+        Lengths,
+        "_describe",
+        lambda self, series: (
+            told.extend(len(one.values) for one in series)
+            or [f"{one.name} has {len(one.values)} steps" for one in series]
+        ),
     )
-    assert told.equals(told_other) == (changed == "validation")
+    forecaster = make(describer=describer, standardize=False, **kwargs).fit(y)
+    scaling = next(iter(forecaster._known.scalings.values()))
+    rows = np.concatenate([scaling.undo(w.numpy())[:, 0].round() for w, _ in windows])
+    n_rows = np.array(told)[np.concatenate([n.numpy() for _, n in windows])]
+    return forecaster, rows.astype(int), n_rows, told, tuned
 
 
-def test_a_describer_is_told_names_and_training_rows():
+@pytest.mark.parametrize("n", [2, 5])
+def test_a_window_gets_the_last_text_before_its_target(monkeypatch, n):
+    y = pd.Series(np.arange(100.0))
+    forecaster, rows, n_rows, told, tuned = lengths_told(
+        monkeypatch, y, n_descriptions=n, validation_fraction=0.2
+    )
+    assert told == np.linspace(8, 100, n).round().astype(int).tolist()
+    known = np.array([[m for m in told if m <= row + 1][-1] for row in rows])
+    np.testing.assert_array_equal(n_rows, known)
+    assert set(rows) == {*range(7, 77), *range(79, 97)}  # to train, and to validate
+    assert max(tuned) <= 80 < max(told)  # nothing is fitted to rows of validation
+    assert forecaster.descriptions_.tolist() == ["0 has 100 steps"]
+    assert forecaster._known.numbers[None] == n - 1
+
+
+def test_what_comes_later_changes_no_text_before(monkeypatch):
+    texts = []
+    describe = TemplateDescriber._describe
+
+    def recorded(self, series):
+        texts.append(describe(self, series))
+        return texts[-1]
+
+    monkeypatch.setattr(TemplateDescriber, "_describe", recorded)
+    y = make_series(n_rows=100)
+    other = y.copy()
+    other.iloc[60:] += 100
+    for data in (y, other):
+        make(n_descriptions=5).fit(data)
+    before = np.linspace(8, 100, 5).round() <= 60
+    assert [a == b for a, b in zip(*texts, strict=True)] == before.tolist()
+
+
+@pytest.mark.filterwarnings("ignore::sktime_llm.errors.ShortSeriesWarning")
+def test_texts_of_short_series_are_of_what_they_have(monkeypatch):
+    parts = {"a": pd.DataFrame({"y": np.arange(60.0)}), "b": None}
+    parts["b"] = parts["a"].iloc[:6]  # padded to 11 rows
+    y = pd.concat(parts, names=["series", "time"])
+    forecaster, _, _, told, _ = lengths_told(monkeypatch, y, n_descriptions=3)
+    assert told == [8, 34, 60, 3, 4, 6]
+    assert forecaster._known.numbers == {"a": 2, "b": 5}
+    assert forecaster.predict(fh=FH).notna().all(axis=None)
+
+
+def test_long_panels_are_described_at_fewer_times(monkeypatch, readings):
+    monkeypatch.setattr(_describing, "_MAX_TEXTS", 9)
+    y = make_panel(lengths=(40, 40, 40))
+    make(n_descriptions=8, language_model_steps=0).fit(y)
+    assert readings == [9]
+    monkeypatch.setattr(_describing, "_MAX_TEXTS", 2)
+    make(n_descriptions=8, language_model_steps=0).fit(y)
+    assert readings == [9, 6]  # but at two, at least
+
+
+def test_a_describer_is_told_names():
     y = make_panel(lengths=(50, 40), n_columns=2)
-    forecaster = make(describer=Lengths(), validation_fraction=0.2).fit(y)
+    forecaster = make(describer=Lengths(), n_descriptions=2).fit(y)
     names = [("s0", "y0"), ("s0", "y1"), ("s1", "y0"), ("s1", "y1")]
     assert list(forecaster.descriptions_.index) == names
     texts = [
-        f"{name} has {n} steps" for name, n in zip(names, [40, 40, 32, 32], strict=True)
+        f"{name} has {n} steps" for name, n in zip(names, [50, 50, 40, 40], strict=True)
     ]
     assert forecaster.descriptions_.tolist() == texts
     expected = embedding_of(forecaster, texts).unflatten(0, (2, 2))
-    close(memory_of(forecaster).embeddings, expected)
+    close(memory_of(forecaster).embeddings[1::2], expected)
 
 
 @pytest.mark.parametrize(
