@@ -114,11 +114,6 @@ class SktimeForecaster(BaseForecaster):
 
     # parameters
 
-    def _set_parameters(self, values: Mapping[str, Any]) -> None:
-        """Set the parameters of a constructor, given its local variables."""
-        for name in self._parameter_constraints:
-            setattr(self, name, values[name])
-
     def _backbone_choice(self) -> BackboneChoice:
         # what is random and frozen must be the same in every process
         seed = self.random_state

@@ -261,7 +261,44 @@ class BALMTSFForecaster(BaseLLMForecaster):
         precision: str = "auto",
         verbose: int = 1,
     ) -> None:
-        self._set_parameters(locals())
+        self.context_length = context_length
+        self.prediction_length = prediction_length
+        self.backbone = backbone
+        self.backbone_mode = backbone_mode
+        self.n_backbone_layers = n_backbone_layers
+        self.revision = revision
+        self.patch_length = patch_length
+        self.patch_stride = patch_stride
+        self.d_model = d_model
+        self.d_ff = d_ff
+        self.dropout = dropout
+        self.prompt_length = prompt_length
+        self.prompt_order = prompt_order
+        self.text_style = text_style
+        self.n_lags = n_lags
+        self.text_cache_gigabytes = text_cache_gigabytes
+        self.alignment_loss_weight = alignment_loss_weight
+        self.init_temperature = init_temperature
+        self.learning_rate = learning_rate
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.patience = patience
+        self.validation_fraction = validation_fraction
+        self.intervals = intervals
+        self.calibration_fraction = calibration_fraction
+        self.optimizer = optimizer
+        self.weight_decay = weight_decay
+        self.lr_schedule = lr_schedule
+        self.cosine_epochs = cosine_epochs
+        self.gradient_clip = gradient_clip
+        self.steps_per_epoch = steps_per_epoch
+        self.standardize = standardize
+        self.fine_tune_epochs = fine_tune_epochs
+        self.update_epochs = update_epochs
+        self.random_state = random_state
+        self.device = device
+        self.precision = precision
+        self.verbose = verbose
         super().__init__()
 
     def _build_network(self, shape: WindowShape) -> BALMTSFNetwork:

@@ -272,7 +272,48 @@ class CALFForecaster(BaseLLMForecaster):
         precision: str = "auto",
         verbose: int = 1,
     ) -> None:
-        self._set_parameters(locals())
+        self.context_length = context_length
+        self.prediction_length = prediction_length
+        self.backbone = backbone
+        self.backbone_mode = backbone_mode
+        self.n_backbone_layers = n_backbone_layers
+        self.revision = revision
+        self.lora_rank = lora_rank
+        self.lora_alpha = lora_alpha
+        self.lora_dropout = lora_dropout
+        self.n_principal_embeddings = n_principal_embeddings
+        self.n_heads = n_heads
+        self.d_ff = d_ff
+        self.dropout = dropout
+        self.task_loss = task_loss
+        self.consistency_loss = consistency_loss
+        self.feature_loss = feature_loss
+        self.consistency_loss_weight = consistency_loss_weight
+        self.feature_loss_weight = feature_loss_weight
+        self.residual_in_features = residual_in_features
+        self.seasonal_period = seasonal_period
+        self.keep_textual_branch = keep_textual_branch
+        self.learning_rate = learning_rate
+        self.projection_learning_rate = projection_learning_rate
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.patience = patience
+        self.validation_fraction = validation_fraction
+        self.intervals = intervals
+        self.calibration_fraction = calibration_fraction
+        self.optimizer = optimizer
+        self.weight_decay = weight_decay
+        self.lr_schedule = lr_schedule
+        self.cosine_epochs = cosine_epochs
+        self.gradient_clip = gradient_clip
+        self.steps_per_epoch = steps_per_epoch
+        self.standardize = standardize
+        self.fine_tune_epochs = fine_tune_epochs
+        self.update_epochs = update_epochs
+        self.random_state = random_state
+        self.device = device
+        self.precision = precision
+        self.verbose = verbose
         super().__init__()
 
     def _build_network(self, shape: WindowShape) -> CALFNetwork:

@@ -284,7 +284,54 @@ class LLMTSNetForecaster(BaseLLMForecaster):
         precision: str = "auto",
         verbose: int = 1,
     ) -> None:
-        self._set_parameters(locals())
+        self.context_length = context_length
+        self.prediction_length = prediction_length
+        self.backbone = backbone
+        self.backbone_mode = backbone_mode
+        self.n_backbone_layers = n_backbone_layers
+        self.revision = revision
+        self.describer = describer
+        self.descriptions = descriptions
+        self.language_model_steps = language_model_steps
+        self.lora_rank = lora_rank
+        self.lora_alpha = lora_alpha
+        self.text_fusion = text_fusion
+        self.prompt_pool = prompt_pool
+        self.intra_series_attention = intra_series_attention
+        self.inter_series_attention = inter_series_attention
+        self.n_prompts = n_prompts
+        self.prompt_length = prompt_length
+        self.n_selected_prompts = n_selected_prompts
+        self.selection_loss_weight = selection_loss_weight
+        self.patch_length = patch_length
+        self.d_model = d_model
+        self.n_heads = n_heads
+        self.n_kv_heads = n_kv_heads
+        self.d_ff = d_ff
+        self.n_blocks = n_blocks
+        self.dropout = dropout
+        self.task_loss = task_loss
+        self.uncertainty = uncertainty
+        self.learning_rate = learning_rate
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.patience = patience
+        self.validation_fraction = validation_fraction
+        self.intervals = intervals
+        self.calibration_fraction = calibration_fraction
+        self.optimizer = optimizer
+        self.weight_decay = weight_decay
+        self.lr_schedule = lr_schedule
+        self.cosine_epochs = cosine_epochs
+        self.gradient_clip = gradient_clip
+        self.steps_per_epoch = steps_per_epoch
+        self.standardize = standardize
+        self.fine_tune_epochs = fine_tune_epochs
+        self.update_epochs = update_epochs
+        self.random_state = random_state
+        self.device = device
+        self.precision = precision
+        self.verbose = verbose
         super().__init__()
 
     def _validation_loss(self) -> str:
