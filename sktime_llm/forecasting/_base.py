@@ -104,7 +104,10 @@ class BaseLLMForecaster(SktimeForecaster):
         else:
             network = copy.deepcopy(pretrained)
             n_epochs = self.fine_tune_epochs
-        held_out = self._rows_to_hold_out(series, network)
+        lengths = [len(values) for values in series.values()]
+        fraction = self._calibration_fraction()
+        n_held_out = rows_to_hold_out(lengths, network.prediction_length, fraction)
+        held_out = dict(zip(series, n_held_out, strict=True))
         training = {key: v[: len(v) - held_out[key]] for key, v in series.items()}
         split = self._split(training, network)
         scalings = self._make_scalings(split)
@@ -130,7 +133,7 @@ class BaseLLMForecaster(SktimeForecaster):
         )
         windows = held_out_windows(self.network_, series, held_out, self._known)
         self._calibration = Calibration(self._errors(windows))
-        self._n_rows = max(map(len, series.values()))
+        self._n_rows = max(lengths)
         return self
 
     def _new_network(
@@ -160,15 +163,6 @@ class BaseLLMForecaster(SktimeForecaster):
         with own_random_numbers(self._seed()):
             network = self._build_network(shape)
         return network.to(device)
-
-    def _rows_to_hold_out(
-        self, series: Mapping[Key, np.ndarray], network: ForecastNetwork
-    ) -> dict[Key, int]:
-        """Return how many rows of each series are to calibrate intervals only."""
-        lengths = [len(values) for values in series.values()]
-        fraction = self._calibration_fraction()
-        rows = rows_to_hold_out(lengths, network.prediction_length, fraction)
-        return dict(zip(series, rows, strict=True))
 
     def _errors(self, windows: Windows | None) -> np.ndarray:
         """Return the errors of the network on windows that it does not know yet."""

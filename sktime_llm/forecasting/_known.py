@@ -83,9 +83,9 @@ class KnownSeries:
 class Registered(NamedTuple):
     """Series that a network was told of.
 
-    `numbers`, (time + 1,), are those by which the network knows a series where a context
-    ends before a row of it, padded to the length of a window; `descriptions` the latest
-    ones of all variates, if there are any.
+    `numbers`, (time + 1,), are those by which the network knows a series where a
+    context ends before a row of it, padded to the length of a window; `descriptions`
+    the latest ones of all variates, if there are any.
     """
 
     numbers: dict[Key, np.ndarray]

@@ -292,6 +292,7 @@ class LLMTSNetForecaster(BaseLLMForecaster):
         self.revision = revision
         self.describer = describer
         self.descriptions = descriptions
+        self.n_descriptions = n_descriptions
         self.language_model_steps = language_model_steps
         self.lora_rank = lora_rank
         self.lora_alpha = lora_alpha
