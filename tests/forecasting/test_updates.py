@@ -296,7 +296,7 @@ def test_descriptions_are_of_all_rows_if_all_train():
     y = make_series(100)
     y.iloc[:70] = np.nan
     with pytest.warns(ClippedParameterWarning, match="70% of all values are missing"):
-        forecaster = make_net(validation_fraction=0.3).fit(y)
+        forecaster = make_net(validation_fraction=0.3, n_descriptions=2).fit(y)
     assert "All values are missing" not in forecaster.descriptions_.iloc[0]
     assert forecaster.history_["validation_loss"].isna().all()
 
