@@ -1,0 +1,103 @@
+"""Forecasts of long and wide frames, in the shape in which they are given."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from sktime_llm._validation import check_parameters, integer, real
+from sktime_llm.errors import InputError
+
+if TYPE_CHECKING:
+    from sktime.forecasting.base import BaseForecaster
+
+_LEVEL = real(above=0, below=100)
+
+
+def forecast_frame(
+    forecaster: "BaseForecaster",
+    frame: pd.DataFrame,
+    horizon: int,
+    *,
+    id_column: str | None = "unique_id",
+    time_column: str = "ds",
+    target: str | Sequence[str] = "y",
+    levels: Sequence[float] = (),
+) -> pd.DataFrame:
+    """Fit a forecaster on a long or wide frame, and forecast it in the same shape.
+
+    Parameters
+    ----------
+    forecaster : sktime forecaster
+        Any one; it is fitted in place, so that it can be updated and saved afterwards.
+    frame : pandas.DataFrame
+        Long, with a row for each series and time, or wide, with a row for each time.
+        Rows may come in any order; other columns are left out.
+    horizon : int
+        Time steps to forecast after the end of each series.
+    id_column : str or None, default="unique_id"
+        Column that names the series; None for a wide frame.
+    time_column : str, default="ds"
+        Column of datetimes at equal steps, or of integers.
+    target : str or sequence of str, default="y"
+        Columns to forecast.
+    levels : sequence of float, optional
+        Coverages of prediction intervals in percent, such as ``[80, 95]``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of `id_column`, `time_column` and `target`, sorted by series and
+        time; for each level also ``"y-lo-80"`` and ``"y-hi-80"``.
+
+    Raises
+    ------
+    InputError
+        If a column is not there, an id is missing, or a parameter is invalid.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sktime.forecasting.naive import NaiveForecaster
+    >>> from sktime_llm.datasets import forecast_frame
+    >>> days = pd.date_range("2024-01-01", periods=3)
+    >>> frame = pd.DataFrame({"unique_id": "shop", "ds": days, "y": [1.0, 2.0, 4.0]})
+    >>> forecast_frame(NaiveForecaster(), frame, horizon=2)
+      unique_id         ds    y
+    0      shop 2024-01-04  4.0
+    1      shop 2024-01-05  4.0
+    """
+    check_parameters({"horizon": horizon}, {"horizon": integer(1)})
+    for level in levels:
+        _LEVEL.check("levels", level)
+    targets = [target] if isinstance(target, str) else list(target)
+    keys = [time_column] if id_column is None else [id_column, time_column]
+    y = _indexed(frame, keys, targets)
+    forecaster.fit(y, fh=range(1, horizon + 1))
+    forecasts: pd.DataFrame = forecaster.predict()
+    if levels:
+        coverage = [level / 100 for level in levels]
+        bounds = forecaster.predict_interval(coverage=coverage)
+        for name in targets:
+            for level in levels:
+                for side, short in (("lower", "lo"), ("upper", "hi")):
+                    column = f"{name}-{short}-{level:g}"
+                    forecasts[column] = bounds[name, level / 100, side]
+    return forecasts.rename_axis(keys).reset_index()
+
+
+def _indexed(frame: pd.DataFrame, keys: list[str], targets: list[str]) -> Any:
+    missing = [name for name in [*keys, *targets] if name not in frame]
+    if missing:
+        raise InputError(
+            f"frame has no column {', '.join(map(repr, missing))}; it has "
+            f"{', '.join(map(repr, frame.columns))}. Name the columns by id_column "
+            "(None in a wide frame), time_column and target."
+        )
+    unknown = frame[keys].isna().any(axis=1)
+    if unknown.any():
+        raise InputError(
+            f"row {int(unknown.argmax())} of frame has no {' or no '.join(keys)}; "
+            "expected both in every row. Fill or drop such rows first."
+        )
+    return frame.set_index(keys)[targets].sort_index()

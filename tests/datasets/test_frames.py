@@ -1,0 +1,71 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sktime.forecasting.naive import NaiveForecaster
+
+from sktime_llm import CALFForecaster
+from sktime_llm.datasets import forecast_frame
+from sktime_llm.errors import InputError
+
+
+def long_frame(ids=("b", "a"), n=60):
+    days = pd.date_range("2024-01-01", periods=n)
+    parts = [
+        pd.DataFrame({"unique_id": each, "ds": days, "y": np.arange(n) + 100.0 * i})
+        for i, each in enumerate(ids)
+    ]
+    return pd.concat(parts).sample(frac=1, random_state=0)
+
+
+def test_a_long_frame_comes_out_long():
+    found = forecast_frame(NaiveForecaster(), long_frame(), 2, levels=[80])
+    assert list(found) == ["unique_id", "ds", "y", "y-lo-80", "y-hi-80"]
+    assert found["unique_id"].tolist() == ["a", "a", "b", "b"]
+    assert found["ds"].tolist() == 2 * list(pd.date_range("2024-03-01", periods=2))
+    assert found["y"].tolist() == [159.0, 159.0, 59.0, 59.0]
+    assert (found["y-lo-80"] < found["y"]).all()
+    assert (found["y"] < found["y-hi-80"]).all()
+
+
+def test_a_wide_frame_comes_out_wide():
+    frame = pd.DataFrame({"t": range(30), "x": np.arange(30.0), "z": 1.0, "note": "-"})
+    names = {"id_column": None, "time_column": "t", "target": ["x", "z"]}
+    found = forecast_frame(NaiveForecaster(), frame, 3, **names)
+    assert list(found) == ["t", "x", "z"]
+    assert found["t"].tolist() == [30, 31, 32]
+    assert found["x"].tolist() == [29.0] * 3
+
+
+def test_our_forecasters_stay_fitted():
+    forecaster = CALFForecaster(
+        backbone="tiny-random",
+        max_epochs=1,
+        calibration_fraction=0.3,
+        random_state=0,
+        verbose=0,
+    )
+    found = forecast_frame(forecaster, long_frame([7, 3]), 4, levels=[50])
+    assert found["unique_id"].tolist() == [3] * 4 + [7] * 4
+    assert forecaster.predict()["y"].tolist() == found["y"].tolist()
+    assert (found["y-lo-50"] < found["y-hi-50"]).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"target": "sales"}, "no column 'sales'; it has 'unique_id', 'ds', 'y'"),
+        ({"id_column": "shop"}, r"no column 'shop'.*None in a wide frame"),
+        ({"horizon": 0}, "horizon=0"),
+        ({"levels": [100]}, "levels=100"),
+    ],
+)
+def test_what_cannot_be_forecast(change, message):
+    with pytest.raises(InputError, match=message):
+        forecast_frame(NaiveForecaster(), long_frame(), **{"horizon": 2, **change})
+
+
+def test_a_row_without_an_id_is_named():
+    frame = long_frame().reset_index(drop=True)
+    frame.loc[5, "unique_id"] = None
+    with pytest.raises(InputError, match="row 5 of frame has no unique_id"):
+        forecast_frame(NaiveForecaster(), frame, 2)
