@@ -126,7 +126,7 @@ def cross_modal_fusion(w, states, text, n_heads):
     mixed = grouped_query_attention(
         part(w, "attention"), states + projected, projected, n_heads, n_heads
     )
-    return layer_norm(part(w, "norm"), states + mixed)
+    return states + w["gate"] * mixed
 
 
 class Settings(NamedTuple):
