@@ -59,6 +59,25 @@ def traffic_gains(records: list[dict]) -> dict[str, float]:
     return {f"LLM-TS Net, Los-loop, {h} steps": gain for h, gain in gains.items()}
 
 
+def competition_gains(records: list[dict]) -> dict[str, float]:
+    """Return by how many percent the sMAPE falls with the language model or text.
+
+    Runs are compared if they have one seed, and the same period, epochs and context.
+    """
+    pairs = {
+        "CALF": "CALF without language model",
+        "LLM-TS Net": "LLM-TS Net without text",
+    }
+    same = ("competition", "period", "epochs", "horizons_of_context", "learning_rate")
+    tests = [r for r in records if r["part"] == "test" and len(r["seeds"]) == 1]
+    found = {(r["method"], *(r[name] for name in same)): r["smape"] for r in tests}
+    return {
+        f"{method}, {settings[0]}, {settings[1]}": 100 * (1 - smape / without)
+        for (method, *settings), smape in found.items()
+        if (without := found.get((pairs.get(method), *settings))) is not None
+    }
+
+
 def draw_gains(gains: dict[str, float], file: Path) -> None:
     """Draw one bar per comparison."""
     gains = dict(sorted(gains.items(), key=lambda item: item[1]))
@@ -92,6 +111,7 @@ def main() -> None:
     output.mkdir(parents=True, exist_ok=True)
     gains = long_term_gains(read("long_term.jsonl"))
     gains |= traffic_gains(read("traffic.jsonl"))
+    gains |= competition_gains(read("competitions.jsonl"))
     draw_gains(gains, output / "language_model.png")
     draw_forecast(output / "forecast.png")
 

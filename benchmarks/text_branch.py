@@ -71,6 +71,7 @@ def make(args: argparse.Namespace, name: str, **settings) -> BALMTSFForecaster:
         prediction_length=SHAPE.prediction_length,
         backbone=args.backbone,
         validation_fraction=0,
+        intervals=None,
         random_state=args.seed,
         device=args.device,
         verbose=0,

@@ -196,13 +196,21 @@ class NetworkMethod:
         if key not in self._trained:
             self._trained[key] = LLMTSNetForecaster(
                 **{**NETWORK, **self.parameters},
+                intervals=None,
                 random_state=task.seed,
                 device=str(task.device),
             ).fit(task.observed.iloc[: task.n_train])
         contexts = task.contexts(task.observed.to_numpy()).astype(np.float32)
-        network = self._trained[key].network_
+        forecaster = self._trained[key]
         context = torch.from_numpy(contexts).to(task.device)
-        forecast = roll_forward(network, context, MAX_STEPS, batch_size=64).mean
+        latest = forecaster._known.numbers[None]
+        forecast = roll_forward(
+            forecaster.network_,
+            context,
+            MAX_STEPS,
+            batch_size=64,
+            series=torch.full((len(context),), latest, device=task.device),
+        ).mean
         return forecast[:, : task.horizon].cpu().numpy()
 
 

@@ -94,6 +94,7 @@ def run(stream: Stream, seed: int, device: str) -> dict:
     forecaster = CALFForecaster(
         prediction_length=stream.horizon,
         keep_textual_branch=True,
+        intervals=None,
         random_state=seed,
         device=device,
         **stream.settings,

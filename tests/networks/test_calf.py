@@ -83,7 +83,7 @@ def backbone(request):
     return {"backbone": str(folder), "n_backbone_layers": N_LAYERS}
 
 
-def build(backbone="tiny-random", n_channels=M, **params):
+def build(backbone="tiny-random", **params):
     """The network as the forecaster makes it, in training mode as in training."""
     settings = {"d_ff": 24, "n_heads": N_HEADS, "n_principal_embeddings": K}
     if isinstance(backbone, dict):
@@ -93,7 +93,7 @@ def build(backbone="tiny-random", n_channels=M, **params):
     forecaster = CALFForecaster(**{**settings, **params})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return forecaster._build_network(WindowShape(L, H), n_channels).train()
+        return forecaster._build_network(WindowShape(L, H)).train()
 
 
 def build_exact(backbone, **params):
@@ -265,7 +265,7 @@ def test_projections_are_the_attention_and_projections_trained_from_scratch(back
 
 
 def test_one_variate(backbone):
-    network = build_exact(backbone, n_channels=1)
+    network = build_exact(backbone)
     context, target = make_data(n_channels=1)
     expected = expected_losses(network, context, target)
     exact(network(context, target).losses["loss"], expected.loss)

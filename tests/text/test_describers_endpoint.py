@@ -396,10 +396,13 @@ def test_failure_ends_the_waits_of_others(endpoint):
 
 
 _DESCRIBE_FOREVER = """
+import signal
 import sys
 import numpy as np
 from sktime_llm.text.describers import EndpointDescriber
 
+# a shell lets what it runs in the background ignore Ctrl-C
+signal.signal(signal.SIGINT, signal.default_int_handler)
 options = {"api_key_env": None, "timeout": 300.0, "backoff": 300.0, "max_wait": 300.0}
 describer = EndpointDescriber(sys.argv[1], "m", **options)
 describer.describe([np.zeros(2)] * 3)
