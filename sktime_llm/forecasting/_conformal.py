@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 
 from sktime_llm.errors import FewWindowsWarning
@@ -94,7 +95,7 @@ def errors_of(
     batch_size: int,
     precision: str,
 ) -> np.ndarray:
-    """Return the errors of a network on windows, (window, step, channel).
+    """Return the errors of a network on windows, (window, step, channel), oldest first.
 
     Of many windows, 1,000 at equal distances count, or as many as have a million errors
     where a forecast has many values; at least 40, for 95 %.
@@ -119,7 +120,10 @@ def errors_of(
         last_observed=features.get("last_observed"),
     )
     errors = (target - forecast.mean).cpu().numpy()
-    return errors / window_scale(context.cpu().numpy())[:, None]
+    errors /= window_scale(context.cpu().numpy())[:, None]
+    owners = pd.Series(features["series"].cpu().numpy())
+    from_end = owners.groupby(owners).cumcount(ascending=False).to_numpy()
+    return errors[np.argsort(-from_end, kind="stable")]
 
 
 def window_scale(contexts: np.ndarray) -> np.ndarray:

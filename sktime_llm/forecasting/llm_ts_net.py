@@ -27,11 +27,11 @@ from sktime_llm.training.windows import WindowShape
 class LLMTSNetForecaster(BaseLLMForecaster):
     """LLM-TS Net: forecast many variates, with their trends described in words.
 
-    A describer puts the trend of every variate into words, from its training part. A
-    small language model is fine-tuned on these descriptions by LoRA-AMR and embeds them
-    once. The tokens of a window, preceded by prompts from a learned pool, pass through
+    A describer puts the trend of every variate into words, as of a few times. A small
+    language model is fine-tuned on these descriptions by LoRA-AMR and embeds them once.
+    The tokens of a window, preceded by prompts from a learned pool, pass through
     grouped-query attention over time and over variates; each variate then attends to
-    the descriptions, and a head forecasts [1]_.
+    the last descriptions before, through a gate of ours, and a head forecasts [1]_.
 
     Missing values (NaN), also time steps left out between two updates, count in no loss
     or statistic; the network sees the last observed value, however old, with a flag.

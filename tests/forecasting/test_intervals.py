@@ -75,6 +75,25 @@ class TestForecasters:
         assert (upper - lower).iloc[0, 0] > 2 * before
         assert forecaster._calibration.n == n
 
+    def test_the_oldest_errors_of_a_panel_go_first(self, make):
+        y = make_panel((100, 100))
+        forecaster = make(**HELD_OUT, update_epochs=0).fit(y)
+        both = forecaster._calibration.errors
+        alone = make(**HELD_OUT, update_epochs=0).fit(y)
+        new = make_panel((101, 101)).groupby(level=0).tail(1)
+        kept = alone.update(new)._calibration.errors
+        # of each series the newest errors are last, and the oldest one is replaced
+        np.testing.assert_allclose(kept[:-2], both[2:])
+        values = y.xs("s0").to_numpy()
+        scaling = forecaster._known.scalings["s0"]
+        scale = window_scale(scaling.apply(values[89:97])[None])
+        first = {"series": torch.tensor([forecaster._known.numbers["s0"]])}
+        window = torch.from_numpy(scaling.apply(values[89:97])[None].astype(np.float32))
+        with torch.no_grad():
+            forecast = forecaster.network_(window, features=first).forecast[0].numpy()
+        expected = (scaling.apply(values[97:100]) - forecast) / scale
+        np.testing.assert_allclose(both[-2], expected, rtol=1e-3, atol=1e-5)
+
     def test_a_failed_update_leaves_the_calibration_as_it_was(self, make):
         forecaster = make(**HELD_OUT).fit(make_series(100))
         before = forecaster._calibration.errors.copy()
