@@ -11,7 +11,6 @@ from sklearn.utils import check_random_state
 from sktime.forecasting.base import ForecastingHorizon
 
 from sktime_llm._devices import own_random_numbers, resolve_device
-from sktime_llm._validation import integer
 from sktime_llm.errors import InputError
 from sktime_llm.forecasting._checks import (
     check_times,
@@ -33,12 +32,8 @@ from sktime_llm.forecasting._known import (
     extend,
 )
 from sktime_llm.forecasting._predicting import (
-    Contexts,
     SeriesForecasts,
-    contexts_of,
     forecast_series,
-    labels_of_latest,
-    latest_contexts,
 )
 from sktime_llm.forecasting._scaling import Scaling
 from sktime_llm.forecasting._series import (
@@ -377,24 +372,3 @@ class BaseLLMForecaster(SktimeForecaster):
     def _needs_level(self) -> bool:
         """Whether a loss depends on the level of the data, as percentages do."""
         return False
-
-    # what inspections look at
-
-    def _contexts(self, y: Any, stride: int | None) -> tuple[Contexts, pd.MultiIndex]:
-        """Return contexts of `y`, or the most recent ones, and their labels."""
-        (integer(1) | None).check("stride", stride)
-        if y is None:
-            contexts = latest_contexts(self.network_, self._known)
-            return contexts, labels_of_latest(self._known)
-        return contexts_of(
-            self.network_,
-            y,
-            self._known,
-            self._scale_like_known,
-            stride=stride or self.prediction_length_,
-            allow_missing=self._allows_missing(),
-        )
-
-    def _scale_like_known(self, series: Mapping[Key, np.ndarray]) -> dict[Key, Scaling]:
-        split = split_in_time(series, shape_of(self.network_), self.validation_fraction)
-        return self._make_scalings(split, self._known.scalings)

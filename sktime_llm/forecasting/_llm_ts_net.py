@@ -11,7 +11,9 @@ from sktime_llm._validation import BOOLEAN, Constraint, instance_of, integer, on
 from sktime_llm.backbone.adapters import ADAPTER_CONSTRAINTS, AdapterConfig
 from sktime_llm.backbone.make import make_backbone
 from sktime_llm.errors import InputError
+from sktime_llm.forecasting._base import BaseLLMForecaster
 from sktime_llm.forecasting._describing import describe_series
+from sktime_llm.forecasting._inspecting import contexts
 from sktime_llm.forecasting._known import KnownSeries, Registered
 from sktime_llm.forecasting._parameters import RATE, SHARED_CONSTRAINTS, WEIGHT
 from sktime_llm.forecasting._predicting import Contexts
@@ -20,6 +22,7 @@ from sktime_llm.layers.prompt_pool import usage_counts
 from sktime_llm.networks.llm_ts_net import LLMTSNetwork
 from sktime_llm.text.describers import Describer
 from sktime_llm.text.encoder import DescriptionEmbeddings, DescriptionEncoder
+from sktime_llm.training.config import NLL
 from sktime_llm.training.windows import WindowShape
 
 _MAX_TOKENS = 12
@@ -81,6 +84,78 @@ TEST_PARAMS: tuple[dict[str, Any], dict[str, Any]] = (
     },
     {"uncertainty": True},
 )
+
+
+class LLMTSNetMethod(BaseLLMForecaster):
+    """What LLM-TS Net does differently; its parameters are `LLMTSNetForecaster`'s."""
+
+    _tags = TAGS
+    _max_variates = 4096
+    _parameter_constraints = CONSTRAINTS
+    _test_params = TEST_PARAMS
+
+    def _validation_loss(self) -> str:
+        return NLL if self.uncertainty else self.task_loss
+
+    def _build_network(self, shape: WindowShape) -> LLMTSNetwork:
+        return build_network(self, shape)
+
+    def _register_series(
+        self,
+        network: Any,
+        split: SeriesSplit,
+        columns: pd.Index,
+        *,
+        known: KnownSeries | None = None,
+        trains: bool = False,
+    ) -> Registered:
+        if network.descriptions is None:
+            return super()._register_series(network, split, columns, known=known)
+        registered, losses = register_series(
+            self, network, split, columns, known, trains=trains
+        )
+        if losses is not None:
+            self.language_model_losses_ = losses
+        return registered
+
+    @property
+    def descriptions_(self) -> pd.Series:
+        """Descriptions of every series and variate, in a fit with `text_fusion`."""
+        known = vars(self).get("_known")
+        if known is None or known.descriptions is None:
+            raise AttributeError("descriptions_: fit with text_fusion=True first")
+        return known.descriptions
+
+    def inspect_prompts(self, y: Any = None, *, stride: int | None = None) -> Any:
+        """Show which prompts of the pool are chosen, on windows of given data.
+
+        Parameters
+        ----------
+        y : series in any format of sktime, optional
+            With the columns of fit. None takes the most recent window of each series.
+        stride : int, optional
+            Time steps between windows of `y`; `prediction_length_` by default.
+
+        Returns
+        -------
+        chosen : pandas.DataFrame
+            Numbers of the prompts, best first, by series, last time and variate.
+        counts : pandas.Series
+            How often each prompt of the pool was chosen.
+
+        Raises
+        ------
+        InputError
+            If there is no pool, or `y` has other columns than in fit.
+        """
+        self.check_is_fitted()
+        network: Any = self.network_
+        if network.pool is None:
+            raise InputError("prompt_pool=False, expected True: there is no pool.")
+        windows, labels = contexts(self, y, stride)
+        batch_size = self._prediction_batch_size()
+        chosen, counts = select_prompts(network, windows, batch_size)
+        return pd.DataFrame(chosen, index=labels), pd.Series(counts, name="chosen")
 
 
 def build_network(forecaster: Any, shape: WindowShape) -> LLMTSNetwork:

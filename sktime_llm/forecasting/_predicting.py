@@ -6,28 +6,22 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from sktime.datatypes import convert_to
 from sktime.forecasting.base import ForecastingHorizon
 
-from sktime_llm.errors import InputError
-from sktime_llm.forecasting._checks import check_columns, check_forecasts
+from sktime_llm.forecasting._checks import check_forecasts
 from sktime_llm.forecasting._conformal import Calibration, window_scale
 from sktime_llm.forecasting._horizon import cutoff_of, forecast_times
 from sktime_llm.forecasting._known import KnownSeries, LastObserved
 from sktime_llm.forecasting._scaling import Scaling
 from sktime_llm.forecasting._series import (
-    MTYPES,
     Key,
-    of_series,
     pad_start,
     split_series,
-    to_arrays,
     to_frame,
 )
 from sktime_llm.forecasting.saving import device_of
 from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.training.rollout import Forecast, roll_forward
-from sktime_llm.training.windows import last_observed_before
 
 
 class Contexts(NamedTuple):
@@ -144,64 +138,10 @@ def latest_contexts(network: ForecastNetwork, known: KnownSeries) -> Contexts:
             last = LastObserved.of(values, rows.index, length, last)
         contexts.append(pad_start(scaling.apply(values), length)[-length:])
         observed.append(scaling.apply(last.values))
-    return _on_device(network, contexts, observed)
+    return on_device(network, contexts, observed)
 
 
-def contexts_of(
-    network: ForecastNetwork,
-    y: Any,
-    known: KnownSeries,
-    scalings: Callable[[dict[Key, np.ndarray]], dict[Key, Scaling]],
-    *,
-    stride: int,
-    allow_missing: bool,
-) -> tuple[Contexts, pd.MultiIndex]:
-    """Return contexts of given series, every `stride` steps back from their ends.
-
-    And their labels: series, last time and variate, window by window. `scalings` makes
-    the scalings of series that are not known. Raise an InputError if `y` has other
-    columns than in fit, or a series shorter than a context.
-    """
-    length = network.context_length
-    frame = convert_to(y, MTYPES)
-    check_columns(frame, known.rows)
-    parts = dict(split_series(frame))
-    series = to_arrays(parts, allow_missing=allow_missing)
-    for key, values in series.items():
-        if len(values) < length:
-            raise InputError(
-                f"y{of_series(key)} has {len(values)} row(s), expected at least the "
-                f"{length} of a context. Give more of its rows, or leave it out."
-            )
-    new = {key: v for key, v in series.items() if key not in known.scalings}
-    scaling_of = scalings(new) | known.scalings
-    contexts, observed, labels = [], [], []
-    for key, values in series.items():
-        scaling, last = scaling_of[key], last_observed_before(values)
-        for end in range(len(values), length - 1, -stride):
-            contexts.append(scaling.apply(values[end - length : end]))
-            observed.append(scaling.apply(last[end - length]))
-            time = parts[key].index[end - 1]
-            labels += [(key, time, name) for name in frame.columns]
-    return _on_device(network, contexts, observed), _window_index(labels, frame)
-
-
-def labels_of_latest(known: KnownSeries) -> pd.MultiIndex:
-    """Return series, last time and variate of the most recent contexts."""
-    labels = [
-        (key, rows.index[-1], name)
-        for key, rows in split_series(known.rows)
-        for name in rows.columns
-    ]
-    return _window_index(labels, known.rows)
-
-
-def _window_index(labels: list[tuple[Any, ...]], like: pd.DataFrame) -> pd.MultiIndex:
-    index = pd.MultiIndex.from_tuples(labels, names=["series", "time", "variate"])
-    return index if isinstance(like.index, pd.MultiIndex) else index.droplevel("series")
-
-
-def _on_device(
+def on_device(
     network: ForecastNetwork, contexts: list[np.ndarray], observed: list[np.ndarray]
 ) -> Contexts:
     """Stack scaled contexts, and the values before them if any are missing."""

@@ -7,6 +7,7 @@ from sktime_llm.backbone.files import DEFAULT_BACKBONE
 from sktime_llm.backbone.make import make_backbone
 from sktime_llm.forecasting._alignment import AlignmentReport, report_alignment
 from sktime_llm.forecasting._base import BaseLLMForecaster
+from sktime_llm.forecasting._inspecting import contexts
 from sktime_llm.forecasting._parameters import RATE, SHARED_CONSTRAINTS, WEIGHT
 from sktime_llm.layers.embedding import count_patches
 from sktime_llm.networks.balm_tsf import (
@@ -358,6 +359,6 @@ class BALMTSFForecaster(BaseLLMForecaster):
             If `y` has other columns than in fit, or a series shorter than a context.
         """
         self.check_is_fitted()
-        contexts, labels = self._contexts(y, stride)
+        windows, labels = contexts(self, y, stride)
         network: Any = self.network_
-        return report_alignment(network, contexts.values, labels)
+        return report_alignment(network, windows.values, labels)

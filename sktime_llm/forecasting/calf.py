@@ -1,22 +1,13 @@
 """CALF as an sktime forecaster."""
 
 from sktime_llm._devices import own_random_numbers
-from sktime_llm._validation import BOOLEAN, integer, one_of
-from sktime_llm.backbone.adapters import ADAPTER_CONSTRAINTS, AdapterConfig
 from sktime_llm.backbone.files import DEFAULT_BACKBONE
-from sktime_llm.backbone.make import make_backbone
-from sktime_llm.backbone.word_embeddings import principal_word_embeddings
-from sktime_llm.errors import InputError
 from sktime_llm.forecasting._base import BaseLLMForecaster
-from sktime_llm.forecasting._parameters import RATE, SHARED_CONSTRAINTS, WEIGHT
+from sktime_llm.forecasting._calf import CONSTRAINTS, build_network, textual_branch
 from sktime_llm.forecasting.saving import device_of
 from sktime_llm.networks._interface import ForecastNetwork
-from sktime_llm.networks.calf import CALFNetwork, SourceBranch
-from sktime_llm.training.config import TRAINING_CONSTRAINTS
+from sktime_llm.networks.calf import CALFNetwork
 from sktime_llm.training.windows import WindowShape
-
-PUBLISHED_EMBEDDINGS, _PUBLISHED_D_FF, _PUBLISHED_WIDTH = 500, 2048, 768
-_POINTWISE = ("mae", "mse", "smooth_l1")
 
 
 class CALFForecaster(BaseLLMForecaster):
@@ -207,24 +198,7 @@ class CALFForecaster(BaseLLMForecaster):
     3
     """
 
-    _parameter_constraints = SHARED_CONSTRAINTS | {
-        "lora_rank": ADAPTER_CONSTRAINTS["lora_rank"],
-        "lora_alpha": ADAPTER_CONSTRAINTS["lora_alpha"],
-        "lora_dropout": ADAPTER_CONSTRAINTS["lora_dropout"],
-        "n_principal_embeddings": integer(1) | None,
-        "n_heads": integer(1) | None,
-        "d_ff": integer(1) | None,
-        "dropout": RATE,
-        "task_loss": one_of(*_POINTWISE, "smape"),
-        "consistency_loss": one_of(*_POINTWISE, "smape", "mase"),
-        "feature_loss": one_of(*_POINTWISE),
-        "consistency_loss_weight": WEIGHT,
-        "feature_loss_weight": WEIGHT,
-        "residual_in_features": BOOLEAN,
-        "seasonal_period": integer(1),
-        "keep_textual_branch": BOOLEAN,
-        "projection_learning_rate": TRAINING_CONSTRAINTS["projection_learning_rate"],
-    }
+    _parameter_constraints = CONSTRAINTS
     _test_params = {"d_ff": 8}, {"lora_rank": 2, "feature_loss_weight": 0.0}
 
     def __init__(
@@ -317,62 +291,7 @@ class CALFForecaster(BaseLLMForecaster):
         super().__init__()
 
     def _build_network(self, shape: WindowShape) -> CALFNetwork:
-        too_long = self.seasonal_period >= shape.context_length
-        if self.consistency_loss == "mase" and too_long:
-            raise InputError(
-                f"seasonal_period={self.seasonal_period}, expected between 1 and "
-                f"{shape.context_length - 1}, below the context length, for "
-                "consistency_loss='mase'."
-            )
-        tuning = AdapterConfig(
-            lora_rank=self.lora_rank,
-            lora_alpha=self.lora_alpha,
-            lora_dropout=self.lora_dropout,
-            layer_norms=True,
-            position_embeddings=True,
-        )
-        time_backbone = make_backbone(self._backbone_choice(), tuning)
-        width = time_backbone.hidden_size
-        n_heads = time_backbone.n_heads if self.n_heads is None else self.n_heads
-        if width % n_heads:
-            what = f"a divisor of {width}, the width of the backbone"
-            raise InputError(f"n_heads={n_heads}, expected {what}.")
-        return CALFNetwork(
-            time_backbone,
-            self._textual_branch(n_heads),
-            context_length=shape.context_length,
-            prediction_length=shape.prediction_length,
-            n_heads=n_heads,
-            d_ff=_default_d_ff(width) if self.d_ff is None else self.d_ff,
-            dropout=self.dropout,
-            task_loss=self.task_loss,
-            consistency_loss=self.consistency_loss,
-            feature_loss=self.feature_loss,
-            consistency_loss_weight=self.consistency_loss_weight,
-            feature_loss_weight=self.feature_loss_weight,
-            residual_in_features=self.residual_in_features,
-            seasonal_period=self.seasonal_period,
-        )
-
-    def _textual_branch(self, n_heads: int) -> SourceBranch | None:
-        """Make the untrained source branch, if a loss needs it."""
-        if not (self.consistency_loss_weight or self.feature_loss_weight):
-            return None
-        tuning = AdapterConfig(position_embeddings=True)
-        backbone = make_backbone(self._backbone_choice(), tuning)
-        most = backbone.hidden_size - 1
-        n_embeddings = self._clip(
-            "n_principal_embeddings",
-            PUBLISHED_EMBEDDINGS,
-            most,
-            f"a backbone of width {backbone.hidden_size} has only {most}",
-        )
-        return SourceBranch(
-            backbone,
-            principal_word_embeddings(backbone, n_embeddings),
-            n_heads,
-            compare_features=self.feature_loss_weight != 0,
-        )
+        return build_network(self, shape)
 
     def _drop_unneeded(self, network: ForecastNetwork) -> None:
         assert isinstance(network, CALFNetwork)
@@ -385,7 +304,7 @@ class CALFForecaster(BaseLLMForecaster):
         if network.textual is None:
             device = device_of(network)
             with own_random_numbers(self._seed()):
-                textual = self._textual_branch(network.n_heads)
+                textual = textual_branch(self, network.n_heads)
             network.textual = None if textual is None else textual.to(device)
 
     def _needs_level(self) -> bool:
@@ -393,8 +312,3 @@ class CALFForecaster(BaseLLMForecaster):
 
     def _validation_loss(self) -> str:
         return "smape" if self.task_loss == "smape" else "mse"
-
-
-def _default_d_ff(width: int) -> int:
-    """Keep the published ratio of the feed-forward's width to the backbone's."""
-    return round(_PUBLISHED_D_FF * width / _PUBLISHED_WIDTH)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sktime_llm.errors import ClippedParameterWarning
-from sktime_llm.forecasting import calf
+from sktime_llm.forecasting._calf import _default_d_ff
 
 from .common import FORECASTERS, make_panel, make_series
 
@@ -22,7 +22,7 @@ def test_principal_embeddings():
 
 @pytest.mark.parametrize(("width", "d_ff"), [(768, 2048), (384, 1024), (16, 43)])
 def test_the_feed_forward_keeps_the_published_ratio(width, d_ff):
-    assert calf._default_d_ff(width) == d_ff
+    assert _default_d_ff(width) == d_ff
     for given, used in ((None, 43), (7, 7)):  # of the width 16
         network = make(d_ff=given, max_epochs=1).fit(make_series()).network_
         assert network.embedding.encoder.linear1.out_features == used

@@ -9,6 +9,7 @@ from sktime.forecasting.naive import NaiveForecaster
 from sktime.split import ExpandingWindowSplitter
 
 from sktime_llm.errors import ClippedParameterWarning, EmptySeriesWarning, InputError
+from sktime_llm.forecasting._inspecting import contexts as contexts_of_given
 from sktime_llm.text.describers import TemplateDescriber
 from sktime_llm.training import trainer
 
@@ -137,11 +138,11 @@ def test_contexts_that_are_inspected_know_what_was_before():
     forecaster = make_net().fit(y)
     known = forecaster._known.scalings[None].apply(y.ffill().to_numpy())
     for given in (None, y):
-        contexts, _ = forecaster._contexts(given, 3)
+        contexts, _ = contexts_of_given(forecaster, given, 3)
         last = contexts.last_observed[0].tolist()
         assert last == pytest.approx(known[111], rel=1e-6)
         assert contexts.values.isnan().any()
-    whole, labels = forecaster._contexts(y[:100], 3)
+    whole, labels = contexts_of_given(forecaster, y[:100], 3)
     assert whole.last_observed is None
     assert len(labels) == 2 * len(whole.values)
 

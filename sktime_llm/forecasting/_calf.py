@@ -1,0 +1,102 @@
+"""How CALF's network is built from the parameters of its forecaster."""
+
+from typing import Any
+
+from sktime_llm._validation import BOOLEAN, integer, one_of
+from sktime_llm.backbone.adapters import ADAPTER_CONSTRAINTS, AdapterConfig
+from sktime_llm.backbone.make import make_backbone
+from sktime_llm.backbone.word_embeddings import principal_word_embeddings
+from sktime_llm.errors import InputError
+from sktime_llm.forecasting._parameters import RATE, SHARED_CONSTRAINTS, WEIGHT
+from sktime_llm.networks.calf import CALFNetwork, SourceBranch
+from sktime_llm.training.config import TRAINING_CONSTRAINTS
+from sktime_llm.training.windows import WindowShape
+
+PUBLISHED_EMBEDDINGS, _PUBLISHED_D_FF, _PUBLISHED_WIDTH = 500, 2048, 768
+_POINTWISE = ("mae", "mse", "smooth_l1")
+
+CONSTRAINTS = SHARED_CONSTRAINTS | {
+    "lora_rank": ADAPTER_CONSTRAINTS["lora_rank"],
+    "lora_alpha": ADAPTER_CONSTRAINTS["lora_alpha"],
+    "lora_dropout": ADAPTER_CONSTRAINTS["lora_dropout"],
+    "n_principal_embeddings": integer(1) | None,
+    "n_heads": integer(1) | None,
+    "d_ff": integer(1) | None,
+    "dropout": RATE,
+    "task_loss": one_of(*_POINTWISE, "smape"),
+    "consistency_loss": one_of(*_POINTWISE, "smape", "mase"),
+    "feature_loss": one_of(*_POINTWISE),
+    "consistency_loss_weight": WEIGHT,
+    "feature_loss_weight": WEIGHT,
+    "residual_in_features": BOOLEAN,
+    "seasonal_period": integer(1),
+    "keep_textual_branch": BOOLEAN,
+    "projection_learning_rate": TRAINING_CONSTRAINTS["projection_learning_rate"],
+}
+
+
+def build_network(forecaster: Any, shape: WindowShape) -> CALFNetwork:
+    too_long = forecaster.seasonal_period >= shape.context_length
+    if forecaster.consistency_loss == "mase" and too_long:
+        raise InputError(
+            f"seasonal_period={forecaster.seasonal_period}, expected between 1 and "
+            f"{shape.context_length - 1}, below the context length, for "
+            "consistency_loss='mase'."
+        )
+    tuning = AdapterConfig(
+        lora_rank=forecaster.lora_rank,
+        lora_alpha=forecaster.lora_alpha,
+        lora_dropout=forecaster.lora_dropout,
+        layer_norms=True,
+        position_embeddings=True,
+    )
+    time_backbone = make_backbone(forecaster._backbone_choice(), tuning)
+    width = time_backbone.hidden_size
+    n_heads = (
+        time_backbone.n_heads if forecaster.n_heads is None else forecaster.n_heads
+    )
+    if width % n_heads:
+        what = f"a divisor of {width}, the width of the backbone"
+        raise InputError(f"n_heads={n_heads}, expected {what}.")
+    return CALFNetwork(
+        time_backbone,
+        textual_branch(forecaster, n_heads),
+        context_length=shape.context_length,
+        prediction_length=shape.prediction_length,
+        n_heads=n_heads,
+        d_ff=_default_d_ff(width) if forecaster.d_ff is None else forecaster.d_ff,
+        dropout=forecaster.dropout,
+        task_loss=forecaster.task_loss,
+        consistency_loss=forecaster.consistency_loss,
+        feature_loss=forecaster.feature_loss,
+        consistency_loss_weight=forecaster.consistency_loss_weight,
+        feature_loss_weight=forecaster.feature_loss_weight,
+        residual_in_features=forecaster.residual_in_features,
+        seasonal_period=forecaster.seasonal_period,
+    )
+
+
+def textual_branch(forecaster: Any, n_heads: int) -> SourceBranch | None:
+    """Make the untrained source branch, if a loss needs it."""
+    if not (forecaster.consistency_loss_weight or forecaster.feature_loss_weight):
+        return None
+    tuning = AdapterConfig(position_embeddings=True)
+    backbone = make_backbone(forecaster._backbone_choice(), tuning)
+    most = backbone.hidden_size - 1
+    n_embeddings = forecaster._clip(
+        "n_principal_embeddings",
+        PUBLISHED_EMBEDDINGS,
+        most,
+        f"a backbone of width {backbone.hidden_size} has only {most}",
+    )
+    return SourceBranch(
+        backbone,
+        principal_word_embeddings(backbone, n_embeddings),
+        n_heads,
+        compare_features=forecaster.feature_loss_weight != 0,
+    )
+
+
+def _default_d_ff(width: int) -> int:
+    """Keep the published ratio of the feed-forward's width to the backbone's."""
+    return round(_PUBLISHED_D_FF * width / _PUBLISHED_WIDTH)

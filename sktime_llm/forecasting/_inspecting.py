@@ -1,0 +1,102 @@
+"""Windows of given series, or the latest ones, which inspections look at."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sktime.datatypes import convert_to
+
+from sktime_llm._validation import integer
+from sktime_llm.errors import InputError
+from sktime_llm.forecasting._checks import check_columns
+from sktime_llm.forecasting._known import KnownSeries
+from sktime_llm.forecasting._predicting import Contexts, latest_contexts, on_device
+from sktime_llm.forecasting._scaling import Scaling
+from sktime_llm.forecasting._series import (
+    MTYPES,
+    Key,
+    of_series,
+    split_series,
+    to_arrays,
+)
+from sktime_llm.forecasting._training import split_in_time
+from sktime_llm.networks._interface import ForecastNetwork
+from sktime_llm.training.windows import last_observed_before, shape_of
+
+
+def contexts(
+    forecaster: Any, y: Any, stride: int | None
+) -> tuple[Contexts, pd.MultiIndex]:
+    """Return contexts of `y`, or the most recent ones, and their labels."""
+    (integer(1) | None).check("stride", stride)
+    network, known = forecaster.network_, forecaster._known
+
+    def scale_like_known(series: dict[Key, np.ndarray]) -> dict[Key, Scaling]:
+        split = split_in_time(series, shape_of(network), forecaster.validation_fraction)
+        return forecaster._make_scalings(split, known.scalings)
+
+    if y is None:
+        return latest_contexts(network, known), labels_of_latest(known)
+    return contexts_of(
+        network,
+        y,
+        known,
+        scale_like_known,
+        stride=stride or forecaster.prediction_length_,
+        allow_missing=forecaster._allows_missing(),
+    )
+
+
+def contexts_of(
+    network: ForecastNetwork,
+    y: Any,
+    known: KnownSeries,
+    scalings: Callable[[dict[Key, np.ndarray]], dict[Key, Scaling]],
+    *,
+    stride: int,
+    allow_missing: bool,
+) -> tuple[Contexts, pd.MultiIndex]:
+    """Return contexts of given series, every `stride` steps back from their ends.
+
+    And their labels: series, last time and variate, window by window. `scalings` makes
+    the scalings of series that are not known. Raise an InputError if `y` has other
+    columns than in fit, or a series shorter than a context.
+    """
+    length = network.context_length
+    frame = convert_to(y, MTYPES)
+    check_columns(frame, known.rows)
+    parts = dict(split_series(frame))
+    series = to_arrays(parts, allow_missing=allow_missing)
+    for key, values in series.items():
+        if len(values) < length:
+            raise InputError(
+                f"y{of_series(key)} has {len(values)} row(s), expected at least the "
+                f"{length} of a context. Give more of its rows, or leave it out."
+            )
+    new = {key: v for key, v in series.items() if key not in known.scalings}
+    scaling_of = scalings(new) | known.scalings
+    contexts, observed, labels = [], [], []
+    for key, values in series.items():
+        scaling, last = scaling_of[key], last_observed_before(values)
+        for end in range(len(values), length - 1, -stride):
+            contexts.append(scaling.apply(values[end - length : end]))
+            observed.append(scaling.apply(last[end - length]))
+            time = parts[key].index[end - 1]
+            labels += [(key, time, name) for name in frame.columns]
+    return on_device(network, contexts, observed), _window_index(labels, frame)
+
+
+def labels_of_latest(known: KnownSeries) -> pd.MultiIndex:
+    """Return series, last time and variate of the most recent contexts."""
+    labels = [
+        (key, rows.index[-1], name)
+        for key, rows in split_series(known.rows)
+        for name in rows.columns
+    ]
+    return _window_index(labels, known.rows)
+
+
+def _window_index(labels: list[tuple[Any, ...]], like: pd.DataFrame) -> pd.MultiIndex:
+    index = pd.MultiIndex.from_tuples(labels, names=["series", "time", "variate"])
+    return index if isinstance(like.index, pd.MultiIndex) else index.droplevel("series")
