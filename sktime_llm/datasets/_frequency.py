@@ -2,17 +2,16 @@
 
 import contextlib
 import re
-from collections import Counter
 
 import numpy as np
 import pandas as pd
 
+from sktime_llm._frequency import infer_frequency, is_on_grid
 from sktime_llm.errors import InputError
 
 _STEPS_PER_SEASON = {"M": 12, "Q": 4, "W": 52, "D": 7, "B": 5, "h": 24, "s": 60}
 
 # Parts of a series whose frequency is inferred when the whole has none.
-_MAX_PARTS = 50
 
 # Suggested in an error if each row is then in a period of its own, without gaps.
 _SUGGESTIONS = ("Y-DEC", "Q-DEC", "M", "W-SUN", "D", "h", "min", "s")
@@ -104,7 +103,7 @@ def find_alias(name: str, times: pd.Series, series: np.ndarray) -> str:
     """Infer the frequency of sorted series from the longest of them."""
     stamps = pd.DatetimeIndex(times[series == np.bincount(series).argmax()])
     found = infer_frequency(stamps)
-    if found and _is_on_grid(pd.DatetimeIndex(times.unique()).sort_values(), found):
+    if found and is_on_grid(pd.DatetimeIndex(times.unique()).sort_values(), found):
         with contextlib.suppress(InputError):
             return period_alias(found)
     same_series = series[1:] == series[:-1]
@@ -118,32 +117,6 @@ def find_alias(name: str, times: pd.Series, series: np.ndarray) -> str:
         f"{name}: no frequency found in the times "
         f"{', '.join(map(format_time, stamps[:4]))}. {advice}."
     )
-
-
-def infer_frequency(stamps: pd.DatetimeIndex) -> str | None:
-    """Return the pandas alias of sorted time stamps, with or without missing rows.
-
-    If the whole has none, try ever shorter parts, until one has a frequency on whose
-    grid all stamps lie.
-    """
-    width = len(stamps)
-    while width >= 3:
-        starts = range(0, len(stamps) - width + 1, width)[:_MAX_PARTS]
-        found = [pd.infer_freq(stamps[start : start + width]) for start in starts]
-        for alias, _ in Counter(filter(None, found)).most_common():
-            if _is_on_grid(stamps, alias):
-                return alias
-        width = 3 if width in (4, 5) else width // 2
-    return None
-
-
-def _is_on_grid(stamps: pd.DatetimeIndex, alias: str) -> bool:
-    """Tell whether all stamps are steps of a frequency after the first of them."""
-    offset = pd.tseries.frequencies.to_offset(alias)
-    if isinstance(offset, pd.offsets.Tick):
-        return not ((stamps - stamps[0]) % pd.Timedelta(offset)).any()
-    grid = pd.date_range(stamps[0], stamps[-1], freq=offset)
-    return bool(stamps.isin(grid).all())
 
 
 def to_ordinals(times: pd.Series, alias: str) -> np.ndarray:

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from sktime_llm.forecasting._predicting import Contexts
 from sktime_llm.networks.balm_tsf import BALMTSFNetwork
 
 
@@ -42,11 +43,11 @@ class AlignmentReport:
 
 
 def report_alignment(
-    network: BALMTSFNetwork, contexts: Tensor, labels: pd.MultiIndex
+    network: BALMTSFNetwork, contexts: Contexts, labels: pd.MultiIndex
 ) -> AlignmentReport:
-    """Run a network over contexts, (window, time, channel), and label what it gives."""
+    """Run a network over contexts and label what it gives."""
     with torch.inference_mode():
-        seen = network.modalities(contexts)
+        seen = network.modalities(contexts.values, contexts.last_observed)
     parts = {
         "series": seen.series,
         "text": seen.text,

@@ -43,6 +43,7 @@ from sktime_llm.forecasting._series import (
     last_rows,
     split_series,
     to_arrays,
+    with_all_rows,
 )
 from sktime_llm.forecasting._shape import (
     choose_shape,
@@ -87,8 +88,9 @@ class BaseLLMForecaster(SktimeForecaster):
     def _fit(
         self, y: pd.DataFrame, X: Any = None, fh: ForecastingHorizon | None = None
     ) -> "BaseLLMForecaster":
+        y = self._with_rows(y)
         parts = dict(split_series(y))
-        series = self._read(parts)
+        series = to_arrays(parts)
         frequency = frequency_of(y)
         check_frequency(parts, frequency)
         warn_outliers(parts)
@@ -220,11 +222,9 @@ class BaseLLMForecaster(SktimeForecaster):
             return MAX_BATCH_SIZE
         return max(1, min(MAX_BATCH_SIZE, self._max_variates // n_channels))
 
-    def _read(self, parts: Mapping[Key, pd.DataFrame]) -> dict[Key, np.ndarray]:
-        return to_arrays(parts, allow_missing=self._allows_missing())
-
-    def _allows_missing(self) -> bool:
-        return bool(self.get_tag("capability:missing_values"))
+    def _with_rows(self, y: pd.DataFrame) -> pd.DataFrame:
+        """Add missing rows, if they are to count as missing values."""
+        return with_all_rows(y) if self.missing == "mask" else y
 
     def _seed(self) -> int:
         state = check_random_state(self.random_state)
@@ -254,12 +254,12 @@ class BaseLLMForecaster(SktimeForecaster):
     ) -> "BaseLLMForecaster":
         y = with_columns_of(self._known.rows, y)
         check_times(y, self._known.rows)
-        y = in_time_zone_of(self._known.rows, y)
+        y = self._with_rows(in_time_zone_of(self._known.rows, y))
         extension = extend(
             self._known,
             y,
             shape_of(self.network_).total,
-            allow_missing=self._allows_missing(),
+            fills_gaps=self.missing == "mask",
         )
         # of series that are known, and before any training on the new rows
         news = extension.of_known() if self._calibration.n else None
@@ -310,7 +310,8 @@ class BaseLLMForecaster(SktimeForecaster):
     def _pretrain(
         self, y: pd.DataFrame, X: Any = None, fh: ForecastingHorizon | None = None
     ) -> "BaseLLMForecaster":
-        series = self._read(dict(split_series(y)))
+        y = self._with_rows(y)
+        series = to_arrays(dict(split_series(y)))
         network = self._new_network(y, series, fh)
         return self._pretrain_network(network, series, y.columns)
 
@@ -320,7 +321,8 @@ class BaseLLMForecaster(SktimeForecaster):
         known = getattr(self, "pretrained_network_", None) or self.network_
         network = copy.deepcopy(known)
         self._restore_dropped(network)
-        series = self._read(dict(split_series(y)))
+        y = self._with_rows(y)
+        series = to_arrays(dict(split_series(y)))
         return self._pretrain_network(network, series, y.columns)
 
     def _pretrain_network(

@@ -35,26 +35,6 @@ _DIVERGED = 1e3
 # data as a user gives it, before sktime looks at it
 
 
-def check_complete(y: Any) -> None:
-    """Refuse missing values, and say where the first one is."""
-    frame = _as_frame(y)
-    if frame is None or not frame.isna().any(axis=None):
-        return
-    missing = frame.isna().to_numpy()
-    row, column = np.argwhere(missing)[0]
-    time: Any = frame.index[row]
-    key = None
-    if isinstance(frame.index, pd.MultiIndex):
-        *keys, time = time
-        key = keys[0] if len(keys) == 1 else tuple(keys)
-    raise InputError(
-        f"y{of_series(key)} has {missing.sum()} missing value(s) (NaN), expected none. "
-        f"The first is in column {frame.columns[column]!r} at {time}. Fill them first, "
-        "for example by sktime.transformations.series.impute.Imputer in a pipeline, or "
-        "use a forecaster that takes missing values, such as LLMTSNetForecaster."
-    )
-
-
 @contextmanager
 def naming_text_columns(y: Any) -> Iterator[None]:
     """Name the columns that are not numeric where sktime refuses them."""

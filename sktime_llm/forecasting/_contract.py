@@ -22,7 +22,6 @@ from sktime_llm.errors import (
     TrainingInterrupted,
 )
 from sktime_llm.forecasting._checks import (
-    check_complete,
     check_covariates,
     check_ids,
     columns_of,
@@ -70,7 +69,7 @@ class SktimeForecaster(BaseForecaster):
         "capability:exogenous": False,
         "capability:insample": False,
         "capability:pred_int": True,
-        "capability:missing_values": False,
+        "capability:missing_values": True,
         "capability:update": True,
         "capability:unequal_length": True,
         "capability:pretrain": True,
@@ -91,6 +90,7 @@ class SktimeForecaster(BaseForecaster):
     _calibration: Calibration
     calibration_fraction: float | None
     intervals: str | None
+    missing: str
     _X_columns: list[Any] | None = []
     _interruption: TrainingInterrupted | None = None
     _cutoff: Any  # of sktime
@@ -249,8 +249,6 @@ class SktimeForecaster(BaseForecaster):
         if not self.is_fitted:
             self._X_columns = columns_of(X)
         check_ids(y)
-        if not self.get_tag("capability:missing_values"):
-            check_complete(y)
         check_parameters(self.get_params(deep=False), self._parameter_constraints)
         if not (self.is_fitted or hasattr(self, "pretrained_network_")):
             autocast(self.precision, resolve_device(self.device))  # if they exist here

@@ -44,7 +44,6 @@ def contexts(
         known,
         scale_like_known,
         stride=stride or forecaster.prediction_length_,
-        allow_missing=forecaster._allows_missing(),
     )
 
 
@@ -55,7 +54,6 @@ def contexts_of(
     scalings: Callable[[dict[Key, np.ndarray]], dict[Key, Scaling]],
     *,
     stride: int,
-    allow_missing: bool,
 ) -> tuple[Contexts, pd.MultiIndex]:
     """Return contexts of given series, every `stride` steps back from their ends.
 
@@ -67,7 +65,7 @@ def contexts_of(
     frame = convert_to(y, MTYPES)
     check_columns(frame, known.rows)
     parts = dict(split_series(frame))
-    series = to_arrays(parts, allow_missing=allow_missing)
+    series = to_arrays(parts)
     for key, values in series.items():
         if len(values) < length:
             raise InputError(

@@ -14,12 +14,12 @@ from sktime_llm.forecasting._scaling import Scaling
 from sktime_llm.forecasting._series import (
     Key,
     check_frequency,
-    index_like,
     last_rows,
     of_series,
     split_series,
     times_of,
     to_arrays,
+    with_rows,
 )
 
 
@@ -123,16 +123,16 @@ class Extension(NamedTuple):
 
 
 def extend(
-    known: KnownSeries, y: pd.DataFrame, n_kept: int, *, allow_missing: bool
+    known: KnownSeries, y: pd.DataFrame, n_kept: int, *, fills_gaps: bool
 ) -> Extension:
     """Add the rows of a frame, and its new series, to what is known.
 
     Raise an InputError if the rows cannot follow those that are known.
     """
     ends = {key: rows.index[-1] for key, rows in split_series(known.rows)}
-    frame = extend_rows(known.rows, y, known.frequency, allow_missing=allow_missing)
+    frame = extend_rows(known.rows, y, known.frequency, fills_gaps=fills_gaps)
     parts = dict(split_series(frame))
-    series = to_arrays(parts, allow_missing=allow_missing)
+    series = to_arrays(parts)
     check_frequency(parts, known.frequency)
     earlier = {key: known.last_observed[key].until(parts[key].index[0]) for key in ends}
     new = {key: values for key, values in series.items() if key not in ends}
@@ -158,13 +158,13 @@ def extend_rows(
     y: pd.DataFrame,
     frequency: pd.offsets.BaseOffset | None,
     *,
-    allow_missing: bool,
+    fills_gaps: bool,
 ) -> pd.DataFrame:
     """Join the rows kept of each series and new ones, up to the last new one.
 
     Values that are in both are taken from `y` where it has them. A series that is not
     in `y` stays as it is. Steps between the old rows and the new ones are NaN, or an
-    InputError where values may not be missing.
+    InputError unless gaps are to be filled.
     """
     old, new = _ends(recent), _ends(y)
     # sktime forecasts from the last row that update was given
@@ -181,21 +181,15 @@ def extend_rows(
             continue
         if ends not in gaps:  # most panels have one such pair, or few
             gaps[ends] = _between(*ends, times_of(recent.index), frequency)
-        if len(gaps[ends]) and not allow_missing:
+        if len(gaps[ends]) and not fills_gaps:
             raise InputError(
                 f"y{of_series(key if is_panel else None)} begins at {ends[1]} in "
                 f"update, but the last row known is of {ends[0]}; expected "
-                f"{gaps[ends][0]}. Give the {len(gaps[ends])} row(s) between, too, or "
-                "fit again."
+                f"{gaps[ends][0]}. Give the {len(gaps[ends])} row(s) between, too, "
+                'set missing="mask", or fit again.'
             )
         left_out += [(key, step) for step in gaps[ends]]
-    if not left_out:
-        return joined
-    if is_panel:
-        labels: pd.Index = index_like(recent, left_out)
-    else:
-        labels = pd.Index([step for _, step in left_out], name=recent.index.name)
-    return joined.reindex(joined.index.append(labels)).sort_index()
+    return with_rows(joined, left_out) if left_out else joined
 
 
 def _keys(index: pd.Index) -> pd.Index:

@@ -60,8 +60,7 @@ CONSTRAINTS = SHARED_CONSTRAINTS | {
     "uncertainty": BOOLEAN,
 }
 
-TAGS = {
-    "capability:missing_values": True,
+TAGS: dict[str, Any] = {
     "pretrain:fitted_params": [
         "pretrained_network_",
         "pretrain_history_",

@@ -34,6 +34,7 @@ SHARED_CONSTRAINTS = {
     "n_backbone_layers": integer(1) | None,
     "revision": STRING | None,
     "validation_fraction": RATE | None,
+    "missing": one_of("error", "mask"),
     "intervals": one_of("conformal") | None,
     "calibration_fraction": RATE | None,
     "standardize": BOOLEAN,

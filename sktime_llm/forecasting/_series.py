@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sktime_llm._frequency import infer_frequency
 from sktime_llm.errors import InputError
 
 MTYPES = ["pd.DataFrame", "pd-multiindex", "pd_multiindex_hier"]
@@ -76,21 +77,64 @@ def of_series(key: Key) -> str:
     return "" if key is None else f" (series {key!r})"
 
 
+# rows that are missing
+
+
+def with_all_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """Add the rows, of NaN, that are missing between those of each series.
+
+    A series whose times lie on no common grid stays as it is.
+    """
+    indices = {key: rows.index for key, rows in split_series(frame)}
+    frequency = None
+    if isinstance(times_of(frame.index), pd.DatetimeIndex):
+        frequency = infer_frequency(max(indices.values(), key=len))
+    left_out = [
+        (key, time)
+        for key, index in indices.items()
+        for time in _all_times(index, frequency).difference(index)
+    ]
+    return with_rows(frame, left_out) if left_out else frame
+
+
+def _all_times(index: pd.Index, frequency: str | None) -> pd.Index:
+    """Return all times from the first to the last, if these are among them."""
+    if not len(index) or index.has_duplicates:
+        return index
+    if isinstance(index, pd.DatetimeIndex):
+        if frequency is None:
+            return index
+        grid = pd.date_range(index.min(), index.max(), freq=frequency)
+    elif isinstance(index, pd.PeriodIndex):
+        grid = pd.period_range(index.min(), index.max(), freq=index.freq)
+    elif pd.api.types.is_integer_dtype(index):
+        grid = pd.RangeIndex(index.min(), index.max() + 1)
+    else:
+        return index
+    return grid if index.isin(grid).all() else index
+
+
+def with_rows(frame: pd.DataFrame, labels: list[tuple[Key, Any]]) -> pd.DataFrame:
+    """Add rows of NaN, given the series and the time of each, in the order of time."""
+    if isinstance(frame.index, pd.MultiIndex):
+        added: pd.Index = index_like(frame, labels)
+    else:
+        added = pd.Index([time for _, time in labels], name=frame.index.name)
+    return frame.reindex(frame.index.append(added)).sort_index()
+
+
 # arrays, with checks of values and times
 
 
-def to_arrays(
-    parts: Mapping[Key, pd.DataFrame], *, allow_missing: bool
-) -> dict[Key, np.ndarray]:
+def to_arrays(parts: Mapping[Key, pd.DataFrame]) -> dict[Key, np.ndarray]:
     """Check series and copy them into arrays of shape (time, channel), float64.
 
-    Raise an InputError if a value is infinite, or missing where that is not allowed, or
-    if the time index is not regular.
+    Raise an InputError if a value is infinite, or if the time index is not regular.
     """
-    return {key: _to_array(rows, key, allow_missing) for key, rows in parts.items()}
+    return {key: _to_array(rows, key) for key, rows in parts.items()}
 
 
-def _to_array(series: pd.DataFrame, key: Key, allow_missing: bool) -> np.ndarray:
+def _to_array(series: pd.DataFrame, key: Key) -> np.ndarray:
     values = series.to_numpy(dtype=np.float64, copy=True)
 
     def first(bad: np.ndarray) -> tuple[Any, str]:
@@ -98,14 +142,13 @@ def _to_array(series: pd.DataFrame, key: Key, allow_missing: bool) -> np.ndarray
         place = f"in column {series.columns[column]!r} at {series.index[row]}"
         return values[row, column], place
 
-    bad = np.isinf(values) if allow_missing else ~np.isfinite(values)
+    bad = np.isinf(values)
     if bad.any():
-        what = "infinite" if allow_missing else "NaN or infinite"
         value, place = first(bad)
         raise InputError(
-            f"y{of_series(key)} has {bad.sum()} value(s) that are {what}, expected "
-            f"finite numbers. The first is {value} {place}. Replace them first, "
-            "for example by sktime.transformations.series.impute.Imputer in a pipeline."
+            f"y{of_series(key)} has {bad.sum()} value(s) that are infinite, expected "
+            f"finite numbers, or NaN where one is missing. The first is {value} "
+            f"{place}. Replace them first."
         )
     huge = np.abs(values) > _MAX
     if huge.any():
@@ -155,7 +198,10 @@ def _check_regular(index: pd.Index, key: Key) -> None:
 
 
 def _irregular(index: pd.Index, at: int, key: Key) -> InputError:
-    what_to_do = "Resample y, for example by y.asfreq(...), and fill the gaps."
+    what_to_do = (
+        'If rows are missing, set missing="mask"; else resample y, for example by '
+        "y.asfreq(...)."
+    )
     alias = _period_of(index)
     if alias is not None:
         where = "" if key is None else " on each series, or on the level of times"

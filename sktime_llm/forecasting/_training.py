@@ -225,6 +225,9 @@ def _train(
     config: TrainingConfig,
     stage: str,
 ) -> TrainingResult:
+    if training.last_observed is not None:
+        for weights in network.missing_weights():
+            weights.requires_grad_(True)
     interruption = None
     try:
         records = train(network, training, validation, config)

@@ -35,6 +35,10 @@ class BALMTSFForecaster(BaseLLMForecaster):
     One network is trained on all series of a panel or hierarchy. The frozen weights of
     the language model are shared in a process; only the trained ones are saved.
 
+    Missing values (NaN) count in no loss or statistic; the network sees the last
+    observed value, however old, with a flag. The statistics in words are
+    those of the filled window.
+
     Parameters
     ----------
     context_length : int, optional
@@ -104,6 +108,9 @@ class BALMTSFForecaster(BaseLLMForecaster):
         Share of each series, from its end, that chooses the best epoch instead of
         training; at least `prediction_length` rows. 0 keeps the last epoch. None uses
         0.1 if that gives at least 32 validation windows in total, else 0.
+    missing : {"error", "mask"}, default="error"
+        What rows that are left out of a regular index are, also between two updates: an
+        error, or missing values. NaN always is a missing value.
     intervals : {"conformal"} or None, default="conformal"
         How `predict_interval` and the like get their bounds: from errors on rows that
         are held out (split conformal prediction), or not at all, which trains on these.
@@ -246,6 +253,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
         batch_size: int | None = None,
         patience: int | None = 10,
         validation_fraction: float | None = None,
+        missing: str = "error",
         intervals: str | None = "conformal",
         calibration_fraction: float | None = None,
         optimizer: str = "adam",
@@ -285,6 +293,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
         self.batch_size = batch_size
         self.patience = patience
         self.validation_fraction = validation_fraction
+        self.missing = missing
         self.intervals = intervals
         self.calibration_fraction = calibration_fraction
         self.optimizer = optimizer
@@ -361,4 +370,4 @@ class BALMTSFForecaster(BaseLLMForecaster):
         self.check_is_fitted()
         windows, labels = contexts(self, y, stride)
         network: Any = self.network_
-        return report_alignment(network, windows.values, labels)
+        return report_alignment(network, windows, labels)

@@ -22,6 +22,9 @@ class CALFForecaster(BaseLLMForecaster):
     One network is trained on all series of a panel or hierarchy. The frozen weights of
     the language model are shared in a process; only the trained ones are saved.
 
+    Missing values (NaN) count in no loss or statistic; the network sees the last
+    observed value, however old, with a flag.
+
     Parameters
     ----------
     context_length : int, optional
@@ -100,6 +103,9 @@ class CALFForecaster(BaseLLMForecaster):
         Share of each series, from its end, that chooses the best epoch instead of
         training; at least `prediction_length` rows. 0 keeps the last epoch. None uses
         0.1 if that gives at least 32 validation windows in total, else 0.
+    missing : {"error", "mask"}, default="error"
+        What rows that are left out of a regular index are, also between two updates: an
+        error, or missing values. NaN always is a missing value.
     intervals : {"conformal"} or None, default="conformal"
         How `predict_interval` and the like get their bounds: from errors on rows that
         are held out (split conformal prediction), or not at all, which trains on these.
@@ -230,6 +236,7 @@ class CALFForecaster(BaseLLMForecaster):
         batch_size: int | None = None,
         patience: int | None = 10,
         validation_fraction: float | None = None,
+        missing: str = "error",
         intervals: str | None = "conformal",
         calibration_fraction: float | None = None,
         optimizer: str = "adam",
@@ -273,6 +280,7 @@ class CALFForecaster(BaseLLMForecaster):
         self.batch_size = batch_size
         self.patience = patience
         self.validation_fraction = validation_fraction
+        self.missing = missing
         self.intervals = intervals
         self.calibration_fraction = calibration_fraction
         self.optimizer = optimizer

@@ -16,8 +16,8 @@ class LLMTSNetForecaster(LLMTSNetMethod):
     grouped-query attention over time and over variates; each variate then attends to
     the last descriptions before, through a gate of ours, and a head forecasts [1]_.
 
-    Missing values (NaN), also time steps left out between two updates, count in no loss
-    or statistic; the network sees the last observed value, however old, with a flag.
+    Missing values (NaN) count in no loss or statistic; the network sees the last
+    observed value, however old, with a flag.
 
     One network is trained on all series of a panel or hierarchy. An update describes
     series that fit did not see, so that `predict` forecasts them. The frozen weights of
@@ -109,6 +109,9 @@ class LLMTSNetForecaster(LLMTSNetMethod):
         Share of each series, from its end, that chooses the best epoch instead of
         training; at least `prediction_length` rows. 0 keeps the last epoch. None uses
         0.1 if that gives at least 32 validation windows in total, else 0.
+    missing : {"error", "mask"}, default="error"
+        What rows that are left out of a regular index are, also between two updates: an
+        error, or missing values. NaN always is a missing value.
     intervals : {"conformal"} or None, default="conformal"
         How `predict_interval` and the like get their bounds: from errors on rows that
         are held out (split conformal prediction), or not at all, which trains on these.
@@ -246,6 +249,7 @@ class LLMTSNetForecaster(LLMTSNetMethod):
         batch_size: int | None = None,
         patience: int | None = 10,
         validation_fraction: float | None = None,
+        missing: str = "error",
         intervals: str | None = "conformal",
         calibration_fraction: float | None = None,
         optimizer: str = "adam",
@@ -296,6 +300,7 @@ class LLMTSNetForecaster(LLMTSNetMethod):
         self.batch_size = batch_size
         self.patience = patience
         self.validation_fraction = validation_fraction
+        self.missing = missing
         self.intervals = intervals
         self.calibration_fraction = calibration_fraction
         self.optimizer = optimizer

@@ -28,6 +28,12 @@ def mase(
     return (error * (scale > 0)).mean()
 
 
+def where_observed(forecast: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Return forecasts and targets, (value,), where the target is not NaN."""
+    observed = ~target.isnan()
+    return forecast[observed], target[observed]
+
+
 DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mae": F.l1_loss,
     "mse": F.mse_loss,

@@ -17,9 +17,22 @@ class Normalized(NamedTuple):
     scale: Tensor
 
 
-def instance_norm(context: Tensor) -> Normalized:
-    """RevIN (Kim et al., ICLR 2022) of (batch, time, channel), without affine part."""
-    variance, loc = torch.var_mean(context, dim=1, correction=0, keepdim=True)
+def instance_norm(context: Tensor, observed_mask: Tensor | None = None) -> Normalized:
+    """RevIN (Kim et al., ICLR 2022) of (batch, time, channel), without affine part.
+
+    With a mask, mean and variance are those of the observed values; the others are
+    filled. Where nothing is observed, they are those of what was filled.
+    """
+    if observed_mask is None:
+        variance, loc = torch.var_mean(context, dim=1, correction=0, keepdim=True)
+    else:
+        counts = observed_mask | ~observed_mask.any(dim=1, keepdim=True)
+        n = counts.sum(dim=1, keepdim=True)
+        first = context[:, :1]  # so that a constant window has no rounding error
+        steps = (context - first).where(counts, 0.0)
+        loc = first + steps.sum(dim=1, keepdim=True) / n
+        squares = (context - loc).square().where(counts, 0.0)
+        variance = squares.sum(dim=1, keepdim=True) / n
     scale = torch.sqrt(variance + _EPS)
     return Normalized((context - loc) / scale, loc, scale)
 

@@ -6,6 +6,8 @@ from typing import NamedTuple, TypeAlias
 
 from torch import Tensor, nn
 
+from sktime_llm.layers.normalization import fill_gaps
+
 Features: TypeAlias = dict[str, Tensor]
 """Features of a batch of windows, (batch, ...), by name."""
 
@@ -46,12 +48,19 @@ class ForecastNetwork(nn.Module, ABC):
         value observed before each window, NaN if there is none.
         """
 
-    def window_features(self, context: Tensor) -> Features:
+    def window_features(
+        self, context: Tensor, last_observed: Tensor | None = None
+    ) -> Features:
         """Return the features of windows, (batch, ...), that training does not change.
 
-        Integers may differ in their last dimension from call to call; -1 is padding.
+        `last_observed` is that of `forward`. Integers may differ in their last
+        dimension from call to call; -1 is padding.
         """
         return {}
+
+    def missing_weights(self) -> list[nn.Parameter]:
+        """Return the weights that train only where values are missing."""
+        return []
 
     def projection_names(self) -> set[str]:
         """Return the names of the parameters that may train at a rate of their own."""
@@ -60,3 +69,12 @@ class ForecastNetwork(nn.Module, ABC):
     def training_context(self) -> AbstractContextManager[object]:
         """Return the context of training, which may cache what steps do not change."""
         return nullcontext()
+
+
+def fill_missing(
+    context: Tensor, last_observed: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """Fill gaps, and return the mask of observed values, where any may be missing."""
+    if last_observed is None:
+        return context, None
+    return fill_gaps(context, last_observed)

@@ -12,8 +12,14 @@ from sktime_llm.backbone._module import Backbone
 from sktime_llm.errors import InputError
 from sktime_llm.layers.alignment import Alignment, ContrastiveAlignment, balance
 from sktime_llm.layers.embedding import PatchEmbedding, count_patches
-from sktime_llm.layers.normalization import instance_norm
-from sktime_llm.networks._interface import Features, ForecastNetwork, ForecastOutput
+from sktime_llm.layers.losses import where_observed
+from sktime_llm.layers.normalization import Normalized, instance_norm
+from sktime_llm.networks._interface import (
+    Features,
+    ForecastNetwork,
+    ForecastOutput,
+    fill_missing,
+)
 from sktime_llm.text.window_text import (
     PADDING,
     TextStateCache,
@@ -176,11 +182,20 @@ class BALMTSFNetwork(ForecastNetwork):
         finally:
             self.text.cache = None
 
-    def window_features(self, context: Tensor) -> Features:
+    def window_features(
+        self, context: Tensor, last_observed: Tensor | None = None
+    ) -> Features:
         """Token ids of the texts, (batch, channel, token)."""
-        series = instance_norm(context).values.transpose(1, 2)
+        return self._texts(instance_norm(*fill_missing(context, last_observed)))
+
+    def _texts(self, window: Normalized) -> Features:
+        series = window.values.transpose(1, 2)
         token_ids = self.text.tokenize(series.flatten(0, 1))
         return {"token_ids": token_ids.unflatten(0, series.shape[:2])}
+
+    def missing_weights(self) -> list[nn.Parameter]:
+        """Return the weights of the flags of missing values."""
+        return [self.embedding.missing]
 
     def forward(
         self,
@@ -189,11 +204,13 @@ class BALMTSFNetwork(ForecastNetwork):
         features: Features | None = None,
     ) -> ForecastOutput:
         """Forecast; with a target, align both modalities too."""
-        window = instance_norm(context)
+        last_observed = (features or {}).get("last_observed")
+        context, observed = fill_missing(context, last_observed)
+        window = instance_norm(context, observed)
         if features is None or "token_ids" not in features:
-            features = self.window_features(context)
+            features = self._texts(window)
         token_ids = features["token_ids"]
-        series = self.embedding(window.values.transpose(1, 2).flatten(0, 1))
+        series = self._embed(window, observed)
         text = balance(self.text(token_ids.flatten(0, 1)), series)
         tokens = torch.cat([text, series], dim=1)[:, :, : self.d_ff]
         steps = self.dropout(self.head(tokens.flatten(1)))
@@ -201,16 +218,31 @@ class BALMTSFNetwork(ForecastNetwork):
         forecast = steps * window.scale + window.loc
         if target is None:
             return ForecastOutput(forecast, {})
-        task = F.mse_loss(forecast, target)
+        pair = (forecast, target)
+        if observed is not None:
+            pair = where_observed(*pair)
+        task = F.mse_loss(*pair)
         contrast = self.alignment(series, text).loss
         loss = task + self.alignment_loss_weight * contrast
         losses = {"loss": loss, "task": task, "contrastive": contrast}
         return ForecastOutput(forecast, losses)
 
-    def modalities(self, context: Tensor) -> Modalities:
+    def _embed(self, window: Normalized, observed: Tensor | None) -> Tensor:
+        """(batch, time, channel) to (batch * channel, patch, hidden_size)."""
+        mask = None if observed is None else observed.transpose(1, 2).flatten(0, 1)
+        return self.embedding(window.values.transpose(1, 2).flatten(0, 1), mask)
+
+    def modalities(
+        self, context: Tensor, last_observed: Tensor | None = None
+    ) -> Modalities:
         """Return both modalities of windows, ordered by window, then by channel."""
-        values = instance_norm(context).values.transpose(1, 2).flatten(0, 1)
-        series, text = self.embedding(values), self.text(self.text.tokenize(values))
+        context, observed = fill_missing(context, last_observed)
+        window = instance_norm(context, observed)
+        values = window.values.transpose(1, 2).flatten(0, 1)
+        series, text = (
+            self._embed(window, observed),
+            self.text(self.text.tokenize(values)),
+        )
         balanced = balance(text, series)
         alignment = self.alignment(series, balanced)
         return Modalities(self.text.write(values), series, text, balanced, alignment)

@@ -6,9 +6,14 @@ from torch import Tensor, nn
 from sktime_llm.backbone._module import Backbone
 from sktime_llm.layers.attention import GroupedQueryAttention
 from sktime_llm.layers.embedding import VariateEmbedding
-from sktime_llm.layers.losses import DISTANCES, mase
+from sktime_llm.layers.losses import DISTANCES, mase, where_observed
 from sktime_llm.layers.normalization import Normalized, instance_norm
-from sktime_llm.networks._interface import Features, ForecastNetwork, ForecastOutput
+from sktime_llm.networks._interface import (
+    Features,
+    ForecastNetwork,
+    ForecastOutput,
+    fill_missing,
+)
 
 FEATURE_LOSS_DECAY = 0.8
 """Weight of a hidden state's loss relative to the next later state's."""
@@ -119,6 +124,10 @@ class CALFNetwork(ForecastNetwork):
         self.residual_in_features = residual_in_features
         self.seasonal_period = seasonal_period
 
+    def missing_weights(self) -> list[nn.Parameter]:
+        """Return the weights of the flags of missing values."""
+        return [self.embedding.missing]
+
     def forward(
         self,
         context: Tensor,
@@ -126,14 +135,19 @@ class CALFNetwork(ForecastNetwork):
         features: Features | None = None,
     ) -> ForecastOutput:
         """Forecast by the temporal branch; with a target, run the source branch too."""
-        window = instance_norm(context)
-        tokens = self.embedding(window.values)
+        last_observed = (features or {}).get("last_observed")
+        context, observed = fill_missing(context, last_observed)
+        window = instance_norm(context, observed)
+        tokens = self.embedding(window.values, observed)
         states = self.time_backbone(tokens)
         last = states[-1] + tokens
         forecast = self._forecast(last, window)
         if target is None:
             return ForecastOutput(forecast, {})
-        task = DISTANCES[self.task_loss](forecast, target)
+        pair = (forecast, target)
+        if observed is not None:
+            pair = where_observed(*pair)
+        task = DISTANCES[self.task_loss](*pair)
         losses = {"loss": task, "task": task}
         if self.textual is None:
             return ForecastOutput(forecast, losses)

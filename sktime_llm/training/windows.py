@@ -73,7 +73,7 @@ class Windows:
             return
         with torch.no_grad():
             parts = [
-                network.window_features(self.gather(indices)[0])
+                network.window_features(self.gather(indices)[0], self._before(indices))
                 for indices in torch.arange(len(self)).split(_FEATURES_AT_ONCE)
             ]
         self._features = {n: _join([part[n] for part in parts]) for n in parts[0]}
@@ -82,9 +82,13 @@ class Windows:
         """Return the features of some windows, with the numbers of their series."""
         known = {"series": self.series, **self._features}
         features = {name: values[indices] for name, values in known.items()}
-        if self.last_observed is not None:
-            features["last_observed"] = self.last_observed[self.starts[indices]]
-        return features
+        before = self._before(indices)
+        return features if before is None else {**features, "last_observed": before}
+
+    def _before(self, indices: Tensor) -> Tensor | None:
+        if self.last_observed is None:
+            return None
+        return self.last_observed[self.starts[indices]]
 
 
 def _join(parts: list[Tensor]) -> Tensor:

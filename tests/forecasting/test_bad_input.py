@@ -74,18 +74,6 @@ REFUSED = [
 
 
 class TestData:
-    def test_missing_value(self, make):
-        if make().get_tag("capability:missing_values"):
-            pytest.skip("accepts missing values")
-        message = r"^y has 1 missing value.* in column 'y1' at 2000-08\..*Imputer"
-        with pytest.raises(InputError, match=message):
-            make().fit(series_with(np.nan, column=1))
-        with pytest.raises(InputError, match=r"series 's1'.* column 'y0' at 2000-04"):
-            make().fit(panel_with(np.nan))
-        forecaster = make().fit(make_series()[:50])
-        with pytest.raises(InputError, match=r"missing value.* in column 'y0' at 2004"):
-            forecaster.update(make_series()[50:] * np.nan)
-
     @pytest.mark.parametrize(("y", "message"), REFUSED)
     def test_series_that_are_refused(self, make, y, message):
         with pytest.raises(InputError, match=message):

@@ -2,7 +2,6 @@
 
 import copy
 import pickle
-from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
@@ -12,9 +11,7 @@ import torch
 from sktime_llm.backbone._module import LanguageModelBackbone
 from sktime_llm.backbone.loading import BackboneChoice, load_frozen
 from sktime_llm.errors import (
-    ConstantSeriesWarning,
     DescriptionError,
-    EmptySeriesWarning,
     InputError,
 )
 from sktime_llm.forecasting import _describing
@@ -128,50 +125,6 @@ def test_scales_and_descriptions_are_of_what_is_there():
     np.testing.assert_allclose(scaling.scale, y.std(ddof=0))
     assert "issing" in forecaster.descriptions_["y0"]
     assert "issing" not in forecaster.descriptions_["y1"]
-
-
-@pytest.mark.parametrize("of_panel", [False, True])
-def test_a_column_without_values(of_panel):
-    y = make_panel() if of_panel else make_series(n_columns=3)
-    if of_panel:
-        y.iloc[3:20:2] = y.loc["s1"] = np.nan
-        which, also = "'y0' of series 's1'", pytest.warns(ConstantSeriesWarning)
-    else:
-        y["y1"] = np.nan
-        which, also = "'y1'", nullcontext()
-    message = rf"^1 of 3 variates have no value at all, such as {which}\. They"
-    with pytest.warns(EmptySeriesWarning, match=message), also:
-        forecaster = make(uncertainty=True).fit(y)
-    forecast = forecaster.predict(fh=FH)
-    assert forecast.notna().all(axis=None)
-    assert forecaster.predict_var(fh=FH).notna().all(axis=None)
-    assert of_panel or forecast["y1"].abs().max() < 5
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        (np.full(60, np.nan), "no value: all of its 60 rows are NaN"),
-        ([np.nan] + 59 * [4.0], r"never changes: .* is \[4.0\]"),
-    ],
-)
-def test_no_value_at_all(values, message):
-    with pytest.raises(InputError, match=message):
-        make().fit(make_series().assign(y0=values))
-
-
-def test_an_update_without_values_moves_the_context():
-    y = make_series()
-    y.iloc[48:51] = np.nan  # all that the one new window has to forecast
-    forecaster = make().fit(y[:50])
-    before = copy.deepcopy(forecaster.network_.state_dict())
-    forecaster.update(y[50:51])
-    assert "update" not in set(forecaster.history_["stage"])
-    for name, weight in forecaster.network_.state_dict().items():
-        assert torch.equal(weight, before[name])
-    forecast = forecaster.predict(fh=FH)
-    assert forecast.index[0] == y.index[51]
-    assert forecast.notna().all(axis=None)
 
 
 @pytest.fixture(scope="module")

@@ -97,7 +97,9 @@ def test_absolute_horizon_with_gaps_of_a_datetime_panel(make, freq):
 @each_index
 def test_steps_left_out_are_missing_values(index):
     y = make_series(index=index.rename("t"))
-    left_out = make_net().fit(y[:40]).update(y[43:50], update_params=False)
+    left_out = (
+        make_net(missing="mask").fit(y[:40]).update(y[43:50], update_params=False)
+    )
     missing = y.copy()
     missing.iloc[40:43] = np.nan
     given = make_net().fit(y[:40]).update(missing[40:50], update_params=False)
@@ -109,7 +111,7 @@ def test_steps_left_out_are_missing_values(index):
 def test_steps_left_out_of_a_panel():
     y = make_panel((40, 30), n_columns=2)
     later = y.groupby(level=0).tail(4)
-    forecaster = make_net().fit(y.drop(y.groupby(level=0).tail(7).index))
+    forecaster = make_net(missing="mask").fit(y.drop(y.groupby(level=0).tail(7).index))
     forecaster.update(later.rename_axis(["a", "b"]))
     forecast = forecaster.predict(fh=FH)
     assert forecast.notna().all(axis=None)

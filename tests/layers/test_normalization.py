@@ -52,6 +52,19 @@ def test_a_high_level_does_not_cancel_the_variance():
     close(values.double(), expected, rtol=1e-3, atol=1e-3)
 
 
+def test_instance_norm_of_what_is_observed():
+    context = make_windows(4, 30, 3) + 100
+    observed = torch.rand(4, 30, 3, generator=torch.Generator().manual_seed(0)) < 0.5
+    observed[0, :, 1] = False
+    _, loc, scale = instance_norm(context, observed)
+    x = np.where(observed | ~observed.any(dim=1, keepdim=True), context, np.nan)
+    np.testing.assert_allclose(loc[:, 0], np.nanmean(x, axis=1), rtol=1e-13)
+    expected = np.sqrt(np.nanvar(x, axis=1) + 1e-5)
+    np.testing.assert_allclose(scale[:, 0], expected, rtol=1e-12)
+    constant = torch.full((2, 30, 3), 1e6 + 0.3)
+    assert torch.equal(instance_norm(constant, observed[:2]).values, constant * 0)
+
+
 def test_last_value_norm_by_hand():
     # differences -2, 0 and 4, 0: mean square 5
     window = torch.tensor([[[1.0, 9.0], [3.0, 5.0]]])

@@ -102,6 +102,8 @@ def weights_of(network):
     """Copies by the names of the reference; all can be differentiated by."""
     weights = {"word_embeddings": network.text.backbone.word_embeddings().double()}
     for own_name, tensor in network.named_parameters():
+        if own_name == "embedding.missing":  # which the reference does not have
+            continue
         weights[reference_name(own_name)] = tensor.detach().clone().requires_grad_()
     return weights
 

@@ -91,7 +91,7 @@ class FeatureNetwork(LinearNetwork):
         self.described = 0
         self.inside = []
 
-    def window_features(self, context):
+    def window_features(self, context, last_observed=None):
         self.described += len(context)
         return {"mean": context.mean(dim=1)}
 

@@ -146,7 +146,7 @@ class Describing(ForecastNetwork):
     def forward(self, context, target=None, features=None):
         raise AssertionError("not to be called")
 
-    def window_features(self, context):
+    def window_features(self, context, last_observed=None):
         self.sizes.append(len(context))
         lengths = context[:, 0, 0].long()
         columns = torch.arange(int(lengths.max()))
