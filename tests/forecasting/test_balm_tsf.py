@@ -341,9 +341,9 @@ def test_alignment_of_a_series_that_fit_did_not_see(standardize):
             r"y \(series 's1'\) has 5 row\(s\).*Give more of its rows, or leave it out",
         ),
         (make_series(n_columns=2), r"columns \['y0', 'y1'\] now; fit saw \['y0'\]"),
-        (make_series() * np.nan, r"60 value\(s\) that are NaN or infinite"),
+        (make_series() * np.inf, r"60 value\(s\) that are infinite"),
     ],
-    ids=["short", "empty", "short in a panel", "other columns", "missing"],
+    ids=["short", "empty", "short in a panel", "other columns", "infinite"],
 )
 def test_alignment_of_data_that_cannot_be(y, message):
     forecaster = make().fit(make_series())
@@ -370,7 +370,7 @@ def test_saved_are_the_trained_weights_only(order, tmp_path):
     n_bytes = 4 * sum(p.numel() for p in trained)
     # the rest is parameters, history, and the recent rows
     assert n_bytes < 10_000
-    assert max(sizes.values()) < n_bytes + 10_000
+    assert max(sizes.values()) < n_bytes + 11_000
     # neither texts nor what was made of them
     assert sizes[60, 2.0] == pytest.approx(sizes[60, 0.0], abs=200)
     assert sizes[400, 2.0] == pytest.approx(sizes[60, 2.0], abs=500)
