@@ -9,7 +9,11 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from sktime_llm.errors import DeviceNotAvailableError, InputError
+from sktime_llm.errors import (
+    DeviceNotAvailableError,
+    InputError,
+    OutOfMemoryError,
+)
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 
@@ -74,6 +78,24 @@ def _has_bfloat16(device: torch.device) -> bool:
     return device.type == "cpu"
 
 
+@contextmanager
+def explaining_memory(batch_size: int, context_length: int) -> Iterator[None]:
+    """Raise an OutOfMemoryError of ours, which says what to lower, for PyTorch's."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and not any(
+            words in str(error) for words in ("out of memory", "can't allocate memory")
+        ):
+            raise
+        raise OutOfMemoryError(
+            f"there is not enough memory for {batch_size} windows of {context_length} "
+            f"time steps at once ({str(error).splitlines()[0]}). Lower batch_size or "
+            "context_length, or take a smaller backbone or fewer n_backbone_layers; or "
+            "set device='cpu'."
+        ) from error
+
+
 _LENT = threading.RLock()
 
 
@@ -85,12 +107,13 @@ class RandomStream:
     they were. A fit opens it for the forward pass of every step, which costs some
     microseconds. A mode such as `own_random_numbers` needs no waiting, but makes a step
     of CALF 14 % slower, of LLM-TS Net 20 %. What draws from the shared generators
-    without a stream, in another thread at the same moment, still disturbs.
+    without a stream, in another thread at the same moment, still disturbs. `states`, of
+    each generator, may be read and set between two openings.
     """
 
     def __init__(self, seed: int, device: torch.device) -> None:
         self._generators = _shared_generators(device)
-        self._states = [
+        self.states = [
             torch.Generator(shared.device).manual_seed(seed).get_state()
             for shared in self._generators
         ]
@@ -100,11 +123,11 @@ class RandomStream:
         """Let PyTorch draw from this stream inside."""
         with _LENT:
             before = [shared.get_state() for shared in self._generators]
-            self._set(self._states)
+            self._set(self.states)
             try:
                 yield
             finally:
-                self._states = [shared.get_state() for shared in self._generators]
+                self.states = [shared.get_state() for shared in self._generators]
                 self._set(before)
 
     def _set(self, states: list[torch.Tensor]) -> None:

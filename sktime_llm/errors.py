@@ -103,6 +103,14 @@ class TrainingDivergedError(SktimeLLMError, RuntimeError):
     """The loss became infinite or NaN during training."""
 
 
+class ResumeError(SktimeLLMError, ValueError):
+    """The folder to resume from has the state of another training, or of none."""
+
+
+class OutOfMemoryError(SktimeLLMError, RuntimeError):
+    """The device has not enough memory for a step of training or a forecast."""
+
+
 class TrainingInterrupted(KeyboardInterrupt):
     """Training was stopped from outside, and the best weights so far were kept.
 

@@ -35,6 +35,7 @@ from sktime_llm.forecasting._predicting import (
     SeriesForecasts,
     forecast_series,
 )
+from sktime_llm.forecasting._resuming import resume_of
 from sktime_llm.forecasting._scaling import Scaling
 from sktime_llm.forecasting._series import (
     Key,
@@ -111,7 +112,7 @@ class BaseLLMForecaster(SktimeForecaster):
         registered = self._register_series(
             network, split, y.columns, trains=n_epochs > 0
         )
-        trained = self._train(network, split, scalings, registered, n_epochs)
+        trained = self._train(network, split, scalings, registered, n_epochs, "fit")
         self._drop_unneeded(network)
         shape = shape_of(network)
         self.context_length_ = shape.context_length
@@ -193,12 +194,22 @@ class BaseLLMForecaster(SktimeForecaster):
         scalings: dict[Key, Scaling],
         registered: Registered,
         n_epochs: int,
+        stage: str,
     ) -> TrainingResult:
         if n_epochs == 0:
             return TrainingResult(pd.DataFrame())
         n_channels = next(iter(split.series.values())).shape[1]
         config = self._training_config(n_channels, n_epochs)
-        trained = train_on_all(network, split, scalings, registered.numbers, config)
+        trained = train_on_all(
+            network,
+            split,
+            scalings,
+            registered.numbers,
+            config,
+            stage=stage,
+            callbacks=self.callbacks or (),
+            resume=resume_of(self, network, split, registered, stage),
+        )
         self._interruption = trained.interruption
         return trained
 
@@ -275,7 +286,13 @@ class BaseLLMForecaster(SktimeForecaster):
         if trains:
             config = self._training_config(y.shape[1], self.update_epochs)
             extension = extension._replace(known=known)
-            trained = train_on_new(network, extension, registered.numbers, config)
+            trained = train_on_new(
+                network,
+                extension,
+                registered.numbers,
+                config,
+                callbacks=self.callbacks or (),
+            )
         # nothing fails from here on
         self._known, self.network_ = known, network.eval()
         self._calibration = self._calibration.with_errors(errors)
@@ -334,7 +351,9 @@ class BaseLLMForecaster(SktimeForecaster):
         split = self._split(series, network)
         scalings = self._make_scalings(split)
         registered = self._register_series(network, split, columns, trains=True)
-        trained = self._train(network, split, scalings, registered, self.max_epochs)
+        trained = self._train(
+            network, split, scalings, registered, self.max_epochs, "pretrain"
+        )
         self.pretrain_history_ = trained.history
         self.pretrained_network_ = network.eval()
         return self

@@ -19,7 +19,6 @@ from sktime_llm.backbone.make import BackboneChoice
 from sktime_llm.errors import (
     ClippedParameterWarning,
     NoIntervalsError,
-    TrainingInterrupted,
 )
 from sktime_llm.forecasting._checks import (
     check_covariates,
@@ -32,6 +31,7 @@ from sktime_llm.forecasting._conformal import Calibration
 from sktime_llm.forecasting._horizon import check_kind
 from sktime_llm.forecasting._known import KnownSeries
 from sktime_llm.forecasting._parameters import SHARED_CONSTRAINTS
+from sktime_llm.forecasting._resuming import check_seeded
 from sktime_llm.forecasting._series import MTYPES, frequency_of
 from sktime_llm.forecasting.saving import (
     load,
@@ -92,7 +92,7 @@ class SktimeForecaster(BaseForecaster):
     intervals: str | None
     missing: str
     _X_columns: list[Any] | None = []
-    _interruption: TrainingInterrupted | None = None
+    _interruption: BaseException | None = None
     _cutoff: Any  # of sktime
 
     def __init__(self) -> None:
@@ -144,7 +144,7 @@ class SktimeForecaster(BaseForecaster):
     # fit, pretrain and update, which Ctrl-C may interrupt
 
     def fit(self, y: Any, X: Any = None, fh: Any = None) -> "SktimeForecaster":
-        """Fit as sktime does; an interruption is raised once the state is whole."""
+        """Fit as sktime does; what interrupts is raised once the state is whole."""
         return self._raising_interruption(super().fit(y=y, X=X, fh=fh))
 
     def fit_predict(self, y: Any, X: Any = None, fh: Any = None, X_pred: Any = None):  # type: ignore[no-untyped-def]
@@ -250,6 +250,7 @@ class SktimeForecaster(BaseForecaster):
             self._X_columns = columns_of(X)
         check_ids(y)
         check_parameters(self.get_params(deep=False), self._parameter_constraints)
+        check_seeded(self)
         if not (self.is_fitted or hasattr(self, "pretrained_network_")):
             autocast(self.precision, resolve_device(self.device))  # if they exist here
         with naming_text_columns(y):

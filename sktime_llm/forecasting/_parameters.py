@@ -1,22 +1,37 @@
 """What the parameters that all forecasters have may be."""
 
+import os
+
 import torch
 
 from sktime_llm._validation import (
     BOOLEAN,
     RANDOM_STATE,
     STRING,
+    Constraint,
     instance_of,
     integer,
     one_of,
     real,
 )
 from sktime_llm.backbone.make import BACKBONE_MODES
+from sktime_llm.training.callbacks import Callback
 from sktime_llm.training.config import TRAINING_CONSTRAINTS
 
 RATE = real(0, below=1)
 WEIGHT = real(0)
 _OTHERS = {"projection_learning_rate", "max_batch_size", "validation_loss", "seed"}
+
+
+def _are_callbacks(value: object) -> bool:
+    if not isinstance(value, list | tuple):
+        return False
+    return all(isinstance(each, Callback) for each in value)
+
+
+CALLBACKS = Constraint(
+    "a list of instances of sktime_llm.callbacks.Callback", _are_callbacks
+)
 
 SHARED_CONSTRAINTS = {
     name: constraint
@@ -40,6 +55,8 @@ SHARED_CONSTRAINTS = {
     "standardize": BOOLEAN,
     "fine_tune_epochs": integer(0),
     "update_epochs": integer(0),
+    "callbacks": CALLBACKS | None,
+    "resume": instance_of(str, os.PathLike, expected="the path of a folder") | None,
     "random_state": RANDOM_STATE,
     "device": instance_of(str, torch.device, expected="the name of a device"),
 }

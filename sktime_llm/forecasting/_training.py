@@ -1,7 +1,7 @@
 """From series to windows, and from windows to a trained network."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +14,9 @@ from sktime_llm.forecasting._series import Key, pad_start
 from sktime_llm.forecasting._shape import share_held_out
 from sktime_llm.forecasting.saving import device_of
 from sktime_llm.networks._interface import ForecastNetwork
+from sktime_llm.training.callbacks import Callback
 from sktime_llm.training.config import TrainingConfig
+from sktime_llm.training.resuming import Resume
 from sktime_llm.training.trainer import train
 from sktime_llm.training.windows import (
     Split,
@@ -27,10 +29,13 @@ from sktime_llm.training.windows import (
 
 
 class TrainingResult(NamedTuple):
-    """The epochs of a training, and what interrupted it, if anything did."""
+    """The epochs of a training, and what interrupted it, if anything did.
+
+    That is a TrainingInterrupted, or what a callback raised.
+    """
 
     history: pd.DataFrame
-    interruption: TrainingInterrupted | None = None
+    interruption: BaseException | None = None
 
 
 class SeriesSplit(NamedTuple):
@@ -120,6 +125,10 @@ def train_on_all(
     scalings: Mapping[Key, Scaling],
     numbers: Mapping[Key, np.ndarray],
     config: TrainingConfig,
+    *,
+    stage: str = "fit",
+    callbacks: Sequence[Callback] = (),
+    resume: Resume | None = None,
 ) -> TrainingResult:
     """Train a network in place on all training windows of all series."""
     scaled = [scalings[key].apply(values) for key, values in parts.padded.items()]
@@ -128,7 +137,7 @@ def train_on_all(
     )
     if parts.wanted_share and not len(validation):
         _warn_no_validation(parts, config.max_epochs)
-    return _train(network, training, validation, config, stage="fit")
+    return _train(network, training, validation, config, stage, callbacks, resume)
 
 
 def train_on_new(
@@ -136,6 +145,8 @@ def train_on_new(
     extension: Extension,
     numbers: Mapping[Key, np.ndarray],
     config: TrainingConfig,
+    *,
+    callbacks: Sequence[Callback] = (),
 ) -> TrainingResult:
     """Train a network in place on the windows that end in new rows, if any do.
 
@@ -144,7 +155,7 @@ def train_on_new(
     windows = new_windows(network, extension, numbers)
     if windows is None:
         return TrainingResult(pd.DataFrame())
-    return _train(network, windows, None, config, stage="update")
+    return _train(network, windows, None, config, "update", callbacks)
 
 
 def new_windows(
@@ -224,15 +235,26 @@ def _train(
     validation: Windows | None,
     config: TrainingConfig,
     stage: str,
+    callbacks: Sequence[Callback],
+    resume: Resume | None = None,
 ) -> TrainingResult:
     if training.last_observed is not None:
         for weights in network.missing_weights():
             weights.requires_grad_(True)
-    interruption = None
+    interruption: BaseException | None = None
     try:
-        records = train(network, training, validation, config)
+        records = train(
+            network,
+            training,
+            validation,
+            config,
+            stage=stage,
+            callbacks=callbacks,
+            resume=resume,
+        )
     except TrainingInterrupted as raised:
-        records, interruption = list(raised.records), raised
+        records = list(raised.records)
+        interruption = raised if raised.__cause__ is None else raised.__cause__
     return TrainingResult(pd.DataFrame(records).assign(stage=stage), interruption)
 
 

@@ -1,5 +1,7 @@
 """BALM-TSF as an sktime forecaster."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from sktime_llm._validation import integer, one_of, real
@@ -17,6 +19,7 @@ from sktime_llm.networks.balm_tsf import (
     published_prompt_length,
 )
 from sktime_llm.text.window_text import TEXT_STYLES
+from sktime_llm.training.callbacks import Callback
 from sktime_llm.training.windows import WindowShape
 
 DEFAULT_CONTEXT, DEFAULT_PATCH_LENGTH, DEFAULT_D_FF = 512, 16, 128
@@ -138,6 +141,13 @@ class BALMTSFForecaster(BaseLLMForecaster):
         Epochs that `fit` trains after `pretrain`; 0 forecasts zero-shot.
     update_epochs : int, default=1
         Epochs that `update` trains, on the windows that end in the new rows.
+    callbacks : list of Callback, optional
+        Objects that are told of every epoch, such as
+        `sktime_llm.callbacks.TensorBoardCallback`; see `sktime_llm.callbacks.Callback`.
+    resume : str or Path, optional
+        A folder, in which `fit` and `pretrain` keep the state of their training after
+        every epoch. The same fit of the same data goes on from it, to the digit; it
+        needs an integer `random_state`. The folder stays; remove it for another fit.
     random_state : int, RandomState instance or None, default=None
         Seed. The same integer gives the same forecasts on the same machine. The global
         random state stays as it was.
@@ -175,6 +185,10 @@ class BALMTSFForecaster(BaseLLMForecaster):
         In fit, if this machine does not have the device or the precision.
     TrainingDivergedError
         In fit, if the loss becomes infinite or NaN.
+    OutOfMemoryError
+        In fit and predict, if the device has too little memory for a batch.
+    ResumeError
+        In fit, if the folder `resume` has the state of another fit.
     KeyboardInterrupt
         In fit, pretrain and update, by Ctrl-C. The best epoch so far is kept; before
         the first is complete, the forecaster is as it was.
@@ -265,6 +279,8 @@ class BALMTSFForecaster(BaseLLMForecaster):
         standardize: bool = True,
         fine_tune_epochs: int = 0,
         update_epochs: int = 1,
+        callbacks: Sequence[Callback] | None = None,
+        resume: str | Path | None = None,
         random_state: int | None = None,
         device: str = "auto",
         precision: str = "auto",
@@ -305,6 +321,8 @@ class BALMTSFForecaster(BaseLLMForecaster):
         self.standardize = standardize
         self.fine_tune_epochs = fine_tune_epochs
         self.update_epochs = update_epochs
+        self.callbacks = callbacks
+        self.resume = resume
         self.random_state = random_state
         self.device = device
         self.precision = precision

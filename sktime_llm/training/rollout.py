@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sktime_llm._devices import autocast
+from sktime_llm._devices import autocast, explaining_memory
 from sktime_llm._threads import mean_flops, threads_for
 from sktime_llm.networks._interface import Features, ForecastNetwork
 
@@ -43,6 +43,7 @@ def roll_forward(
     flops = flops_of(network, *take(slice(1)))
     with (
         threads_for(min(batch_size, len(context)) * flops),
+        explaining_memory(min(batch_size, len(context)), context.shape[1]),
         torch.inference_mode(),
         autocast(precision, context.device),
     ):

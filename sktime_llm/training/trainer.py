@@ -3,8 +3,9 @@
 import logging
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,14 +16,16 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import lr_scheduler
 from tqdm.auto import tqdm
 
-from sktime_llm._devices import RandomStream, autocast
+from sktime_llm._devices import RandomStream, autocast, explaining_memory
 from sktime_llm._progress import progress_bar
 from sktime_llm._threads import threads_for
 from sktime_llm.errors import InputError, TrainingDivergedError, TrainingInterrupted
 from sktime_llm.layers.losses import DISTANCES
 from sktime_llm.networks._interface import ForecastNetwork, ForecastOutput
+from sktime_llm.training.callbacks import Callback
 from sktime_llm.training.config import NLL, OPTIMIZERS, TrainingConfig
-from sktime_llm.training.processes import connect
+from sktime_llm.training.processes import connect, on_main_process
+from sktime_llm.training.resuming import Resume, go_on, state_of
 from sktime_llm.training.rollout import flops_of
 from sktime_llm.training.windows import Windows
 
@@ -35,30 +38,42 @@ def train(
     training: Windows,
     validation: Windows | None,
     config: TrainingConfig,
+    *,
+    stage: str = "fit",
+    callbacks: Sequence[Callback] = (),
+    resume: Resume | None = None,
 ) -> list[dict[str, float]]:
     """Train a network in place, and leave it with the weights of its best epoch.
 
     Only parameters that require a gradient change. Without validation windows the last
     epoch is the best. Under ``accelerate launch`` the processes share every batch, and
-    all end with the same weights.
+    all end with the same weights. `callbacks` hear of the `stage` and of its epochs.
+    With `resume`, the state is written after every epoch, and what was written before
+    is gone on from, to the digit.
 
     Return one record an epoch: ``epoch`` (from 1), ``loss`` and its parts (means over
     training windows), ``validation_loss`` (NaN without validation), ``learning_rate``,
     ``seconds``, and ``best``, 1 for the epoch whose weights were kept. Raise a
     TrainingDivergedError if a loss is not finite, a TrainingInterrupted if interrupted
-    after an epoch was complete, and a KeyboardInterrupt if before.
+    after an epoch was complete, and a KeyboardInterrupt if before. An error in a
+    callback, or in writing the state, is the cause of a TrainingInterrupted.
     """
-    return _Run(network, training, validation, config).fit_loop()
+    run = _Run(network, training, validation, config, stage, callbacks, resume)
+    with explaining_memory(run.batch_size, training.shape.context_length):
+        return run.fit_and_tell()
 
 
 @dataclass
 class _Run:
-    """One training run: fit_loop, then run_epoch, train_step and validate."""
+    """One training run: fit_and_tell, fit_loop, run_epoch, train_step and validate."""
 
     network: ForecastNetwork
     training: Windows
     validation: Windows | None
     config: TrainingConfig
+    stage: str = "fit"
+    callbacks: Sequence[Callback] = ()
+    resume: Resume | None = None
 
     def __post_init__(self) -> None:
         network, training, config = self.network, self.training, self.config
@@ -83,11 +98,15 @@ class _Run:
         self._hold_projection_rate()
         if self.accelerator.num_processes > 1:
             self._distribute()
-        for windows in filter(None, (training, self.validation)):
-            windows.compute_features(network)
         self.best_epoch, self.best_loss = 0, math.inf
         self.best_state: dict[str, Tensor] = {}
         self.records: list[dict[str, float]] = []
+        if self.resume is not None:
+            state = on_main_process(self.resume.read)
+            if state is not None:
+                go_on(self, state)
+        for windows in filter(None, (training, self.validation)):
+            windows.compute_features(network)
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
         """Return what follows the schedule, then what trains at a rate of its own."""
@@ -129,9 +148,27 @@ class _Run:
         self.model = self.accelerator.prepare_model(self.network)
         self.optimizer = self.accelerator.prepare_optimizer(self.optimizer)
 
+    def fit_and_tell(self) -> list[dict[str, float]]:
+        """Train between the callbacks' first and last hooks."""
+        settings = {**asdict(self.config), "stage": self.stage}
+        try:
+            if refused := self._tell("on_fit_start", settings):
+                raise refused
+            records = self.fit_loop()
+        except BaseException as error:
+            # not by `_tell`: the other processes may not have failed
+            if self.accelerator.is_main_process:
+                history = [*map(self._told, self.records)]
+                another = _raised_by(lambda: self._call("on_fit_end", history))
+                if another is not None:
+                    _log.error("%r in on_fit_end, after %r", another, error)
+            raise
+        if failure := self._tell("on_fit_end", [*map(self._told, records)]):
+            raise self._interrupted("after its last epoch") from failure
+        return records
+
     def fit_loop(self) -> list[dict[str, float]]:
         was_training = self.network.training
-        interrupted = False
         n_steps = self.config.max_epochs * self.n_steps
         verbose = self.config.verbose * self.accelerator.is_main_process
         first = self.training.starts.new_zeros(1)
@@ -141,8 +178,9 @@ class _Run:
             threads_for(self.batch_size * flops_of(self.network, *window)),
             progress_bar(n_steps, "training", "step", verbose) as bar,
         ):
+            interrupted, failure = False, None
             try:
-                self._run_epochs(bar)
+                failure = self._run_epochs(bar)
             except KeyboardInterrupt:
                 if not self.best_epoch:
                     raise KeyboardInterrupt(
@@ -156,36 +194,73 @@ class _Run:
                     value.copy_(self.best_state[name])
             self.records[self.best_epoch - 1]["best"] = 1
         self.network.train(was_training)
+        if failure is not None:
+            raise self._interrupted(f"after epoch {len(self.records)}") from failure
         if interrupted:
-            raise TrainingInterrupted(
-                f"training was interrupted in epoch {len(self.records) + 1}; the "
-                f"weights of epoch {self.best_epoch}, the best so far, are kept and "
-                "can be used",
-                self.records,
-            )
+            raise self._interrupted(f"in epoch {len(self.records) + 1}")
         return self.records
 
-    def _run_epochs(self, bar: "tqdm[None]") -> None:
-        for epoch in range(1, self.config.max_epochs + 1):
+    def _interrupted(self, when: str) -> TrainingInterrupted:
+        return TrainingInterrupted(
+            f"training was interrupted {when}; the weights of epoch "
+            f"{self.best_epoch}, the best so far, are kept and can be used",
+            self.records,
+        )
+
+    def _run_epochs(self, bar: "tqdm[None]") -> Exception | None:
+        """Train; return what a callback raised, or what kept the state unwritten."""
+        bar.update(len(self.records) * self.n_steps)
+        while not self._is_over():
+            epoch = len(self.records) + 1
             record = self.run_epoch(epoch, bar)
-            self.records.append(record)
             loss = record["validation_loss"]
             self._check_epoch(epoch, loss)
+            self.records.append(record)
             if not self.validation or loss < self.best_loss:
                 state = {n: p.detach().clone() for n, p in self.trained.items()}
                 self.best_state, self.best_loss, self.best_epoch = state, loss, epoch
             bar.set_postfix(epoch=epoch, loss=record["loss"], validation=loss)
             if self.config.verbose > 1:
-                told = {k: v for k, v in record.items() if k != "best"}
-                _log.info("%s", ", ".join(f"{k} {v:.4g}" for k, v in told.items()))
-            patience = self.config.patience
-            if patience is not None and epoch - self.best_epoch >= patience:
-                break
+                shown = {k: v for k, v in record.items() if k != "best"}
+                _log.info("%s", ", ".join(f"{k} {v:.4g}" for k, v in shown.items()))
+            is_best = {"best": int(self.best_epoch == epoch)}
+            told = {**self._told(record), **is_best}
+            if failure := self._write_state() or self._tell("on_epoch_end", told):
+                return failure
+        return None
+
+    def _is_over(self) -> bool:
+        n_epochs, patience = len(self.records), self.config.patience
+        return n_epochs >= self.config.max_epochs or (
+            patience is not None and n_epochs - self.best_epoch >= patience
+        )
+
+    def _write_state(self) -> Exception | None:
+        """Write the state if asked to; return what went wrong, if anything did."""
+        if self.resume is None:
+            return None
+        resume, state = self.resume, state_of(self)
+        return _raised_by(lambda: on_main_process(lambda: resume.write(state)))
+
+    def _told(self, record: dict[str, float]) -> dict[str, Any]:
+        return {**record, "stage": self.stage}
+
+    def _tell(self, hook: str, what: Any) -> Exception | None:
+        """Call a hook in the main process; return, in all, what it raised."""
+        if not self.callbacks:
+            return None
+        return _raised_by(lambda: on_main_process(lambda: self._call(hook, what)))
+
+    def _call(self, hook: str, what: Any) -> None:
+        """Call a hook of all callbacks, then raise what the first of them raised."""
+        calls = [partial(getattr(each, hook), what) for each in self.callbacks]
+        for error in filter(None, [*map(_raised_by, calls)]):
+            raise error
 
     def run_epoch(self, epoch: int, bar: "tqdm[None]") -> dict[str, float]:
         """Train one pass, then validate."""
         started = time.perf_counter()
-        rate = self.optimizer.param_groups[0]["lr"]
+        rate = float(self.optimizer.param_groups[0]["lr"])
         self.network.train()
         losses: list[dict[str, Tensor]] = []
         sizes: list[int] = []
@@ -300,3 +375,12 @@ class _Run:
         sums = torch.cat([values @ weights, weights.sum()[None]])
         sums = self.accelerator.reduce(sums, reduction="sum")
         return dict(zip(names, (sums[:-1] / sums[-1]).tolist(), strict=True))
+
+
+def _raised_by(call: Callable[[], object]) -> Exception | None:
+    """Call, and return what was raised, if anything was."""
+    try:
+        call()
+    except Exception as error:
+        return error
+    return None

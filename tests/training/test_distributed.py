@@ -65,6 +65,14 @@ def test_errors_of_the_main_process_are_raised_in_both(processes):
         assert result["agreed"] == ("IndexError('list index out of range')", 0)
 
 
+@pytest.mark.slow
+def test_two_processes_go_on_and_only_the_main_one_is_told(processes):
+    for rank, result in enumerate(processes):
+        expected, resumed, n_epochs = result["resumed"]
+        assert torch.equal(resumed, expected)
+        assert n_epochs == (0 if rank else 4)
+
+
 def test_a_world_size_that_nobody_launched_is_passed_over(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     AcceleratorState._reset_state(reset_partial_state=True)

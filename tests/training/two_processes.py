@@ -8,7 +8,10 @@ from accelerate import PartialState
 from sktime.datasets import load_airline
 
 from sktime_llm import CALFForecaster, LLMTSNetForecaster
+from sktime_llm.callbacks import Callback
+from sktime_llm.errors import TrainingInterrupted
 from sktime_llm.training.processes import on_main_process
+from sktime_llm.training.resuming import Resume
 from sktime_llm.training.trainer import train
 from tests.training.toy import make_config, make_network, make_windows
 
@@ -20,6 +23,35 @@ def train_linear():
     config = make_config(batch_size=7, seed=PartialState().process_index)
     history = train(network, *make_windows(), config)
     return network.linear.weight.detach(), [r["validation_loss"] for r in history]
+
+
+class FailsOnce(Callback):
+    """Count epochs, and fail in the second of the first training."""
+
+    def __init__(self):
+        self.n_epochs = 0
+
+    def on_epoch_end(self, record):
+        self.n_epochs += 1
+        if self.n_epochs == 2:
+            raise ConnectionError("no tracker")
+
+
+def train_resumed(folder):
+    """Weights of a training that an error stopped, and of one that nothing did."""
+    config = make_config(batch_size=7, max_epochs=4)
+    callback, resume = FailsOnce(), Resume(folder / "fit.safetensors", {})
+    weights = []
+    for keep, n_errors in ((None, 0), (resume, 1), (resume, 0)):
+        network, errors = make_network(dropout=0.3), []
+        callbacks = () if keep is None else (callback,)
+        try:
+            train(network, *make_windows(), config, callbacks=callbacks, resume=keep)
+        except TrainingInterrupted as error:
+            errors.append(repr(error.__cause__))
+        assert errors == n_errors * ["ConnectionError('no tracker')"]
+        weights.append(network.linear.weight.detach())
+    return weights[0], weights[2], callback.n_epochs
 
 
 def train_calf():
@@ -66,6 +98,7 @@ if __name__ == "__main__":
             "calf": train_calf(),
             "llm_ts_net": llm_ts_net,
             "agreed": fail_then_agree(),
+            "resumed": train_resumed(Path(sys.argv[1])),
         },
         Path(sys.argv[1]) / f"{rank}.pt",
     )

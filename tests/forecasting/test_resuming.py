@@ -1,0 +1,146 @@
+"""Fits that were stopped in the middle, and go on from the folder `resume`."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sktime_llm.errors import InputError, ResumeError, TrainingInterrupted
+from sktime_llm.training import trainer
+
+from .common import FORECASTERS, each_forecaster, make_panel, make_series
+
+ROOT = Path(__file__).parents[2]
+FH = [1, 2, 3, 4]
+SETTINGS = {
+    "plain": {},
+    "stops early": {"patience": 2, "max_epochs": 30, "learning_rate": 0.3},
+    "one-cycle": {"lr_schedule": "one-cycle", "optimizer": "adamw"},
+    "bfloat16": {"precision": "bfloat16", "weight_decay": 0.01},
+}
+VALIDATED = {"max_epochs": 5, "validation_fraction": 0.2}
+KILLED = """
+import os, signal, sys
+from sktime_llm.training import trainer
+from tests.forecasting.test_resuming import FORECASTERS, SETTINGS, VALIDATED, make_panel
+
+name, settings, folder = sys.argv[1:]
+train_step, run_epoch = trainer._Run.train_step, trainer._Run.run_epoch
+
+def run(self, epoch, bar):
+    self.is_last = epoch == 3
+    return run_epoch(self, epoch, bar)
+
+def step(self, *args):
+    if self.is_last and self.optimizer.state:
+        train_step(self, *args)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return train_step(self, *args)
+
+trainer._Run.run_epoch, trainer._Run.train_step = run, step
+parameters = {**VALIDATED, **SETTINGS[settings], "resume": folder}
+FORECASTERS[name](**parameters).fit(make_panel())
+"""
+
+
+def same_history(one, other):
+    drop = {"columns": "seconds"}
+    pd.testing.assert_frame_equal(
+        one.history_.drop(**drop), other.history_.drop(**drop), check_exact=True
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("name", FORECASTERS)
+def test_a_killed_fit_goes_on_to_the_digit(name, settings, tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", KILLED, name, settings, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert [file.name for file in tmp_path.iterdir()] == ["fit.safetensors"]
+    parameters = {**VALIDATED, **SETTINGS[settings]}
+    y = make_panel()
+    expected = FORECASTERS[name](**parameters).fit(y)
+    resumed = FORECASTERS[name](**parameters, resume=str(tmp_path)).fit(y)
+    same_history(resumed, expected)
+    pd.testing.assert_frame_equal(
+        resumed.predict(fh=FH), expected.predict(fh=FH), check_exact=True
+    )
+
+
+def stop_in_epoch(monkeypatch, epoch):
+    run_epoch = trainer._Run.run_epoch
+
+    def stopping(self, number, bar):
+        if number == epoch:
+            raise KeyboardInterrupt
+        return run_epoch(self, number, bar)
+
+    monkeypatch.setattr(trainer._Run, "run_epoch", stopping)
+
+
+@each_forecaster
+def test_pretrain_and_fine_tuning_go_on(make, tmp_path, monkeypatch):
+    settings = {"max_epochs": 3, "fine_tune_epochs": 3}
+    expected = make(**settings).pretrain(make_panel()).fit(make_series())
+    settings["resume"] = str(tmp_path)
+    with monkeypatch.context() as patch:
+        stop_in_epoch(patch, 2)
+        with pytest.raises(TrainingInterrupted):
+            make(**settings).pretrain(make_panel())
+    forecaster = make(**settings).pretrain(make_panel())
+    with monkeypatch.context() as patch:
+        stop_in_epoch(patch, 2)
+        with pytest.raises(TrainingInterrupted):
+            forecaster.clone().fit(make_series())
+    forecaster.fit(make_series())
+    same_history(forecaster, expected)
+    pd.testing.assert_frame_equal(
+        forecaster.predict(fh=FH), expected.predict(fh=FH), check_exact=True
+    )
+    names = sorted(file.name for file in tmp_path.iterdir())
+    assert names == ["fit.safetensors", "pretrain.safetensors"]
+
+
+@each_forecaster
+def test_a_complete_fit_ends_at_once_and_updates_write_nothing(
+    make, tmp_path, monkeypatch
+):
+    y = make_series()
+    first = make(resume=tmp_path).fit(y[:50])
+    stop_in_epoch(monkeypatch, 1)
+    again = make(resume=tmp_path, verbose=2, update_epochs=2).fit(y[:50])
+    monkeypatch.undo()
+    pd.testing.assert_frame_equal(again.history_, first.history_, check_exact=True)
+    written = (tmp_path / "fit.safetensors").read_bytes()
+    again.update(y[50:])
+    assert [file.name for file in tmp_path.iterdir()] == ["fit.safetensors"]
+    assert (tmp_path / "fit.safetensors").read_bytes() == written
+
+
+@each_forecaster
+def test_another_fit_is_refused_by_what_differs(make, tmp_path):
+    y = make_series()
+    make(resume=tmp_path).fit(y)
+    forecaster = make(resume=tmp_path, learning_rate=0.25, random_state=3)
+    message = r"learning_rate was .* and is 0\.25; random_state was 0 and is 3\. Remove"
+    with pytest.raises(ResumeError, match=message):
+        forecaster.fit(y)
+    assert not forecaster.is_fitted
+    for changed in (y[:-1], y * 1.5, make_panel()):
+        with pytest.raises(ResumeError, match="digest of the series was"):
+            make(resume=tmp_path).fit(changed)
+
+
+@each_forecaster
+@pytest.mark.parametrize("seed", [None, np.random.RandomState(0)])
+def test_it_needs_a_seed(make, seed, tmp_path):
+    with pytest.raises(InputError, match=r"random_state=.* with resume=.* an integer"):
+        make(resume=tmp_path, random_state=seed).fit(make_series())
+    assert not list(tmp_path.iterdir())
