@@ -120,12 +120,14 @@ class BaseLLMForecaster(SktimeForecaster):
         self.network_, self.history_ = network.eval(), trained.history
         self._known = KnownSeries(
             rows=last_rows(y, shape.total),
+            past=y.copy(),
             last_observed={
                 key: LastObserved.of(series[key], rows.index, shape.total)
                 for key, rows in parts.items()
             },
             scalings=scalings,
             numbers=registered.last_numbers,
+            row_numbers=registered.row_numbers(dict(zip(series, lengths, strict=True))),
             frequency=frequency,
             descriptions=registered.descriptions,
         )
@@ -145,7 +147,8 @@ class BaseLLMForecaster(SktimeForecaster):
                 "pretrain was given an absolute fh, expected a relative one, such as "
                 "[1, 2, 3]: a panel to pretrain on has no single last time."
             )
-        longest_step = None if fh is None else int(np.max(steps_of(fh, self.cutoff)))
+        last = 0 if fh is None else int(np.max(steps_of(fh, self.cutoff)))
+        longest_step = last if last > 0 else None  # else it is all in the past
         shape = choose_shape(
             [len(values) for values in series.values()],
             context_length=self.context_length,
@@ -244,7 +247,7 @@ class BaseLLMForecaster(SktimeForecaster):
     # predict
 
     def _predict(self, fh: ForecastingHorizon, X: Any = None) -> pd.DataFrame:
-        return self._forecast(fh).mean()
+        return self._forecast(fh).point_forecasts()
 
     def _forecast(self, fh: ForecastingHorizon) -> SeriesForecasts:
         return forecast_series(
@@ -318,6 +321,8 @@ class BaseLLMForecaster(SktimeForecaster):
             extension.known,
             scalings=extension.known.scalings | scalings,
             numbers=extension.known.numbers | registered.last_numbers,
+            row_numbers=extension.known.row_numbers
+            | registered.row_numbers({k: len(v) for k, v in extension.new.items()}),
             descriptions=registered.descriptions,
         )
         return known, registered

@@ -67,7 +67,7 @@ class SktimeForecaster(BaseForecaster):
         "X_inner_mtype": MTYPES,
         "capability:multivariate": True,
         "capability:exogenous": False,
-        "capability:insample": False,
+        "capability:insample": True,
         "capability:pred_int": True,
         "capability:missing_values": True,
         "capability:update": True,
@@ -314,7 +314,7 @@ class SktimeForecaster(BaseForecaster):
                 "steps; use cov=False for their variances."
             )
         if self._has_variance():
-            return self._forecast(fh).variance()
+            return self._forecast(fh).variances()
         return super()._predict_var(fh=fh, X=X, cov=cov)  # from quantiles
 
     def _predict_quantiles(
@@ -322,7 +322,8 @@ class SktimeForecaster(BaseForecaster):
     ) -> pd.DataFrame:
         forecasts = self._forecast(fh)
         if self._has_variance():
-            parts = _gaussian_quantiles(forecasts.mean(), forecasts.variance(), alpha)
+            mean, variance = forecasts.point_forecasts(), forecasts.variances()
+            parts = _gaussian_quantiles(mean, variance, alpha)
         else:
             parts = forecasts.quantiles(self._calibration, alpha)
         columns = self._get_columns(method="predict_quantiles", alpha=alpha)

@@ -7,7 +7,6 @@ import pandas as pd
 from sktime.forecasting.base import ForecastingHorizon
 
 from sktime_llm.errors import InputError
-from sktime_llm.forecasting._series import Key, of_series
 
 
 def cutoff_of(index: pd.Index, frequency: pd.offsets.BaseOffset | None) -> pd.Index:
@@ -32,16 +31,13 @@ def check_kind(fh: Any, cutoff: pd.Index | None) -> None:
 
 
 def forecast_times(
-    fh: ForecastingHorizon, cutoff: pd.Index, key: Key
+    fh: ForecastingHorizon, cutoff: pd.Index
 ) -> tuple[np.ndarray, pd.Index]:
-    """Return the steps after a series' own last time, from 1 on, and their times."""
+    """Return the steps from a series' own last time on, and their times.
+
+    A step of 0 is the last time itself, and those before it are negative.
+    """
     steps = steps_of(fh, cutoff)
-    if len(steps) and steps.min() < 1:
-        raise InputError(
-            f"fh asks for step {steps.min()} relative to {cutoff[0]}, the last time of "
-            f"y{of_series(key)}; expected steps after it, from 1 on. In-sample "
-            "forecasts are not available."
-        )
     if _has_durations(fh):
         return steps, _later(cutoff, fh.to_pandas())
     return steps, fh.to_absolute_index(cutoff)

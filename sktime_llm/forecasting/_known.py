@@ -1,6 +1,6 @@
 """What a fitted forecaster knows of its series, and how new rows extend it."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from itertools import compress
 from typing import Any, NamedTuple
@@ -67,15 +67,18 @@ class KnownSeries:
     """What a fitted forecaster knows of its series; an update makes a new one.
 
     `rows` are the most recent ones of every series, as many as a window has, and
-    `last_observed` is from before them. The network knows the series by `numbers`, as
-    they are at its end.
+    `last_observed` is from before them; `past` are all rows. The network knows the
+    series by `numbers`, as they are at its end, and by `row_numbers`, (time,), where a
+    context ends before a row; the last one counts for all later rows.
     `frequency` is that of datetimes, `descriptions` those of all variates, if any.
     """
 
     rows: pd.DataFrame
+    past: pd.DataFrame
     last_observed: dict[Key, LastObserved]
     scalings: dict[Key, Scaling]
     numbers: dict[Key, int]
+    row_numbers: dict[Key, np.ndarray]
     frequency: pd.offsets.BaseOffset | None
     descriptions: pd.Series | None = None
 
@@ -95,6 +98,11 @@ class Registered(NamedTuple):
     def last_numbers(self) -> dict[Key, int]:
         """Number of each series at its end."""
         return {key: int(rows[-1]) for key, rows in self.numbers.items()}
+
+    def row_numbers(self, n_rows: Mapping[Key, int]) -> dict[Key, np.ndarray]:
+        """Numbers of each series, (time,), given its length; (1,) if they are one."""
+        rows = {key: self.numbers[key][-n - 1 :] for key, n in n_rows.items()}
+        return {k: r if (r != r[0]).any() else r[:1] for k, r in rows.items()}
 
 
 class Extension(NamedTuple):
@@ -139,6 +147,7 @@ def extend(
     extended = replace(
         known,
         rows=last_rows(frame, n_kept),
+        past=_with_later(known.past, frame),
         last_observed={
             key: LastObserved.of(series[key], rows.index, n_kept, earlier.get(key))
             for key, rows in parts.items()
@@ -151,6 +160,13 @@ def extend(
     ]
     first = [earlier[key].values if key in earlier else None for key in series]
     return Extension(extended, series, n_new, first, new)
+
+
+def _with_later(past: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+    """Replace the rows of each series from the first one of a frame on."""
+    first = pd.Index(_ends(frame)["first"].reindex(_keys(past.index)))
+    earlier = past[times_of(past.index) < first]
+    return pd.concat([earlier, frame]).sort_index() if len(earlier) else frame
 
 
 def extend_rows(

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 from sktime.forecasting.base import ForecastingHorizon
 
+from sktime_llm.errors import InputError
 from sktime_llm.forecasting._checks import check_forecasts
 from sktime_llm.forecasting._conformal import Calibration, window_scale
 from sktime_llm.forecasting._horizon import cutoff_of, forecast_times
@@ -15,13 +16,15 @@ from sktime_llm.forecasting._known import KnownSeries, LastObserved
 from sktime_llm.forecasting._scaling import Scaling
 from sktime_llm.forecasting._series import (
     Key,
+    of_series,
     pad_start,
     split_series,
     to_frame,
 )
 from sktime_llm.forecasting.saving import device_of
 from sktime_llm.networks._interface import ForecastNetwork
-from sktime_llm.training.rollout import Forecast, roll_forward
+from sktime_llm.training.rollout import roll_forward
+from sktime_llm.training.windows import Windows, WindowShape, stack_windows
 
 
 class Contexts(NamedTuple):
@@ -37,48 +40,48 @@ class Contexts(NamedTuple):
 class SeriesForecasts(NamedTuple):
     """Forecasts of all known series, which become tables in the units of the data.
 
-    `scaled` are the network's, of every step up to the last one that is asked for, from
-    `contexts`, (series, time, channel). `steps`, from 1 on, are asked for; `times` are
-    theirs.
+    `mean`, `variance` and `window_scale` are scaled, (entry, channel), with an entry
+    for each of the `times` of each of the series `keys`; `ahead`, (entry,), is how many
+    steps each was forecast ahead.
     """
 
-    scaled: Forecast
-    contexts: torch.Tensor
+    mean: np.ndarray
+    variance: np.ndarray | None
+    window_scale: np.ndarray
+    ahead: np.ndarray
     known: KnownSeries
-    steps: dict[Key, np.ndarray]
+    keys: list[Key]
     times: list[pd.Index]
 
-    def mean(self) -> pd.DataFrame:
+    def point_forecasts(self) -> pd.DataFrame:
         """Return the point forecasts."""
-        return self._to_table(_to_numpy(self.scaled.mean), Scaling.undo)
+        return self._to_table(self.mean, Scaling.undo)
 
-    def variance(self) -> pd.DataFrame | None:
+    def variances(self) -> pd.DataFrame | None:
         """Return the variances, if the network forecasts them."""
-        if self.scaled.variance is None:
+        if self.variance is None:
             return None
-        values = _to_numpy(self.scaled.variance)
-        return self._to_table(values, lambda scaling, v: scaling.scale**2 * v)
+        return self._to_table(self.variance, lambda scaling, v: scaling.scale**2 * v)
 
     def quantiles(
         self, calibration: Calibration, levels: Sequence[float]
     ) -> list[pd.DataFrame]:
         """Return conformal quantiles, a table for each level."""
-        mean = _to_numpy(self.scaled.mean)
-        scale = window_scale(_to_numpy(self.contexts))
-        errors = calibration.quantiles(levels, mean.shape[1])
+        errors = calibration.quantiles(levels, int(self.ahead.max()))[self.ahead - 1]
         return [
-            self._to_table(mean + scale[:, None] * error, Scaling.undo)
+            self._to_table(self.mean + self.window_scale * error, Scaling.undo)
             for error in np.moveaxis(errors, -1, 0)
         ]
 
     def _to_table(
         self, values: np.ndarray, undo: Callable[[Scaling, np.ndarray], np.ndarray]
     ) -> pd.DataFrame:
+        ends = np.cumsum([len(each) for each in self.times])[:-1]
         parts = [
-            undo(self.known.scalings[key], one[series_steps - 1])
-            for one, (key, series_steps) in zip(values, self.steps.items(), strict=True)
+            undo(self.known.scalings[key], one)
+            for key, one in zip(self.keys, np.split(values, ends), strict=True)
         ]
-        return to_frame(parts, list(self.steps), self.times, self.known.rows)
+        return to_frame(parts, self.keys, self.times, self.known.rows)
 
 
 def _to_numpy(values: torch.Tensor) -> np.ndarray:
@@ -93,35 +96,154 @@ def forecast_series(
     batch_size: int,
     precision: str,
 ) -> SeriesForecasts:
-    """Forecast all known series."""
+    """Forecast all known series; in their past, one step ahead."""
     steps, times = _horizons(known, fh)
-    n_steps = max(int(each.max()) for each in steps.values())
+    how: Any = {"batch_size": batch_size, "precision": precision}
+    each = list(steps.values())
+    parts = []
+    if any((one < 1).any() for one in each):
+        parts.append(_in_sample(network, known, steps, **how))
+    if any((one > 0).any() for one in each):
+        parts.append(_ahead(network, known, steps, **how))
+    order = np.argsort(np.concatenate([part.series for part in parts]), kind="stable")
+    variances = [part.variance for part in parts if part.variance is not None]
+    return SeriesForecasts(
+        np.concatenate([part.mean for part in parts])[order],
+        np.concatenate(variances)[order] if variances else None,
+        np.concatenate([part.window_scale for part in parts])[order],
+        np.concatenate([part.ahead for part in parts])[order],
+        known,
+        list(steps),
+        times,
+    )
+
+
+class _Entries(NamedTuple):
+    """Scaled forecasts, (entry, channel), as in `SeriesForecasts`, by steps in order.
+
+    `series`, (entry,), is the position of the series of each.
+    """
+
+    mean: np.ndarray
+    variance: np.ndarray | None
+    window_scale: np.ndarray
+    ahead: np.ndarray
+    series: np.ndarray
+
+
+def _ahead(
+    network: ForecastNetwork,
+    known: KnownSeries,
+    steps: dict[Key, np.ndarray],
+    *,
+    batch_size: int,
+    precision: str,
+) -> _Entries:
+    """Forecast the steps after the end of each series."""
+    later = [each[each > 0] for each in steps.values()]
+    ahead = np.concatenate(later)
     context = latest_contexts(network, known)
     numbers = [known.numbers[key] for key in steps]
     forecasts = roll_forward(
         network,
         context.values,
-        n_steps,
+        int(ahead.max()),
         batch_size=batch_size,
         precision=precision,
         series=torch.tensor(numbers, device=context.values.device),
         last_observed=context.last_observed,
     )
     check_forecasts(forecasts.mean, context.values, network.prediction_length)
-    return SeriesForecasts(forecasts, context.values, known, steps, times)
+    series = np.repeat(np.arange(len(later)), [len(each) for each in later])
+    variance = forecasts.variance
+    return _Entries(
+        _to_numpy(forecasts.mean)[series, ahead - 1],
+        None if variance is None else _to_numpy(variance)[series, ahead - 1],
+        window_scale(_to_numpy(context.values))[series],
+        ahead,
+        series,
+    )
+
+
+def _in_sample(
+    network: ForecastNetwork,
+    known: KnownSeries,
+    steps: dict[Key, np.ndarray],
+    *,
+    batch_size: int,
+    precision: str,
+) -> _Entries:
+    """Forecast rows of the past, each from those before it.
+
+    The first row is taken to have followed others like itself, as where short series
+    are padded.
+    """
+    windows, series = _windows_before(network, known, steps)
+    means, variances, scales = [], [], []
+    indices = torch.arange(len(windows), device=windows.starts.device)
+    for at in indices.split(batch_size):
+        context, _ = windows.gather(at)
+        features = windows.features(at)
+        forecast = roll_forward(
+            network,
+            context,
+            1,
+            batch_size=batch_size,
+            precision=precision,
+            series=features["series"],
+            last_observed=features.get("last_observed"),
+        )
+        check_forecasts(forecast.mean, context, network.prediction_length)
+        means.append(_to_numpy(forecast.mean[:, 0]))
+        scales.append(window_scale(_to_numpy(context)))
+        if forecast.variance is not None:
+            variances.append(_to_numpy(forecast.variance[:, 0]))
+    return _Entries(
+        np.concatenate(means),
+        np.concatenate(variances) if variances else None,
+        np.concatenate(scales),
+        np.ones(len(windows), dtype=np.int64),
+        series,
+    )
+
+
+def _windows_before(
+    network: ForecastNetwork, known: KnownSeries, steps: dict[Key, np.ndarray]
+) -> tuple[Windows, np.ndarray]:
+    """Return the windows whose one target is a row of the past, and their series."""
+    shape = WindowShape(network.context_length, 1)
+    values, starts, numbers = [], [], []
+    for key, rows in split_series(known.past):
+        earlier = steps[key][steps[key] < 1]
+        at = len(rows) - 1 + earlier
+        if (at < 0).any():
+            raise InputError(
+                f"fh asks for step {earlier.min()} of y{of_series(key)}, which has "
+                f"{len(rows)} rows; expected steps from {1 - len(rows)} on. Its first "
+                f"time is {rows.index[0]}."
+            )
+        scaled = known.scalings[key].apply(rows.to_numpy(dtype=np.float64))
+        padded = np.pad(scaled, ((shape.context_length, 0), (0, 0)), mode="edge")
+        values.append(padded)
+        starts.append(at)
+        of_rows = known.row_numbers[key]
+        row = np.arange(len(padded) + 1) - shape.context_length
+        numbers.append(of_rows[np.clip(row, 0, len(of_rows) - 1)])
+    (windows,) = stack_windows(values, [starts], shape, device_of(network), numbers)
+    return windows, np.repeat(np.arange(len(starts)), [len(each) for each in starts])
 
 
 def _horizons(
     known: KnownSeries, fh: ForecastingHorizon
 ) -> tuple[dict[Key, np.ndarray], list[pd.Index]]:
-    """Return the steps after each series' own end, and their times."""
+    """Return the steps from each series' own end on, and their times."""
     by_end: dict[Any, tuple[np.ndarray, pd.Index]] = {}
     steps, times = {}, []
     for key, rows in split_series(known.rows):
         end = rows.index[-1]
         if end not in by_end:  # most panels have one last time, or few
             cutoff = cutoff_of(rows.index, known.frequency)
-            by_end[end] = forecast_times(fh, cutoff, key)
+            by_end[end] = forecast_times(fh, cutoff)
         steps[key] = by_end[end][0]
         times.append(by_end[end][1])
     return steps, times

@@ -229,9 +229,10 @@ class TestHorizon:
             forecast = forecaster.predict(fh=fh)
             pd.testing.assert_frame_equal(forecast, expected, check_freq=False)
 
-    def test_past(self, make):
-        with pytest.raises(NotImplementedError, match="in-sample"):
-            make().fit(make_series()).predict(fh=[-1, 1])
+    def test_before_the_first_row(self, make):
+        message = r"step -61 of y, which has 60 rows; expected steps from -59 on"
+        with pytest.raises(InputError, match=message):
+            make().fit(make_series()).predict(fh=[-61, 1])
 
     @pytest.mark.parametrize("in_fit", [True, False])
     def test_durations(self, make, in_fit):
@@ -281,8 +282,7 @@ class TestHorizon:
         forecaster = make().fit(early)
         fh = pd.PeriodIndex([time + 5])
         assert len(forecaster.predict(fh=fh)) == 2
-        with pytest.raises(NotImplementedError, match="in-sample"):
-            forecaster.predict(fh=pd.PeriodIndex([time]))
+        assert len(forecaster.predict(fh=pd.PeriodIndex([time]))) == 2
 
 
 def test_unknown_backbone_without_a_network(make, monkeypatch):
