@@ -13,6 +13,7 @@ from sktime.forecasting.base import ForecastingHorizon
 from sktime_llm._devices import own_random_numbers, resolve_device
 from sktime_llm.errors import InputError
 from sktime_llm.forecasting._checks import (
+    check_quantiles,
     check_times,
     check_varies,
     in_time_zone_of,
@@ -102,6 +103,7 @@ class BaseLLMForecaster(SktimeForecaster):
         else:
             network = copy.deepcopy(pretrained)
             n_epochs = self.fine_tune_epochs
+            check_quantiles(network, self.intervals)
         lengths = [len(values) for values in series.values()]
         fraction = self._calibration_fraction()
         n_held_out = rows_to_hold_out(lengths, network.prediction_length, fraction)

@@ -73,6 +73,7 @@ def build_network(forecaster: Any, shape: WindowShape) -> CALFNetwork:
         feature_loss_weight=forecaster.feature_loss_weight,
         residual_in_features=forecaster.residual_in_features,
         seasonal_period=forecaster.seasonal_period,
+        quantiles=forecaster.intervals == "quantiles",
     )
 
 

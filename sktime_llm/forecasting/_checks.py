@@ -22,6 +22,7 @@ from sktime_llm.errors import (
 )
 from sktime_llm.forecasting._scaling import Scaling
 from sktime_llm.forecasting._series import Key, of_series, times_of
+from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.training.windows import WindowShape
 
 _TIME_NAMES = ("ds", "date", "time", "timestamp")
@@ -181,6 +182,18 @@ def check_columns(y: pd.DataFrame, like: pd.DataFrame) -> None:
         raise InputError(
             f"y has the columns {list(y.columns)} now; fit saw "
             f"{list(like.columns)}. Expected the same columns in the same order."
+        )
+
+
+# a pretrained network
+
+
+def check_quantiles(network: ForecastNetwork, intervals: str | None) -> None:
+    """Raise if a pretrained network lacks the quantiles that are asked for."""
+    if intervals == "quantiles" and network.quantile_head is None:
+        raise InputError(
+            'intervals="quantiles", but the pretrained network was made without. Set '
+            'it before pretrain, or set intervals="conformal".'
         )
 
 

@@ -288,9 +288,10 @@ class SktimeForecaster(BaseForecaster):
         if not self.get_tag("capability:pred_int"):
             raise NoIntervalsError(
                 f"{name} has no {what}, since intervals=None. Set "
-                'intervals="conformal" and fit again.'
+                'intervals="conformal" or "quantiles" and fit again.'
             )
-        if self.is_fitted and not self._has_variance() and not self._calibration.n:
+        is_conformal = self.intervals == "conformal" and not self._has_variance()
+        if self.is_fitted and is_conformal and not self._calibration.n:
             raise NoIntervalsError(
                 f"{name} has no {what}: nothing was held out to calibrate them, with "
                 f"calibration_fraction={self.calibration_fraction} and at most "
@@ -324,8 +325,10 @@ class SktimeForecaster(BaseForecaster):
         if self._has_variance():
             mean, variance = forecasts.point_forecasts(), forecasts.variances()
             parts = _gaussian_quantiles(mean, variance, alpha)
+        elif self.intervals == "quantiles":
+            parts = forecasts.network_quantiles(alpha)
         else:
-            parts = forecasts.quantiles(self._calibration, alpha)
+            parts = forecasts.conformal_quantiles(self._calibration, alpha)
         columns = self._get_columns(method="predict_quantiles", alpha=alpha)
         values = np.stack([part.to_numpy() for part in parts], axis=-1)
         index = parts[0].index

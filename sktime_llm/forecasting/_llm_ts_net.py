@@ -159,6 +159,11 @@ class LLMTSNetMethod(BaseLLMForecaster):
 
 def build_network(forecaster: Any, shape: WindowShape) -> LLMTSNetwork:
     """Build the untrained network from the parameters of a forecaster."""
+    if forecaster.uncertainty and forecaster.intervals == "quantiles":
+        raise InputError(
+            'uncertainty=True and intervals="quantiles", expected one of both: '
+            "quantiles are those of the Gaussian, or the network's own."
+        )
     _check_prompts_and_rank(forecaster)
     descriptions = None
     if forecaster.text_fusion:
@@ -190,6 +195,7 @@ def build_network(forecaster: Any, shape: WindowShape) -> LLMTSNetwork:
         task_loss=forecaster.task_loss,
         selection_loss_weight=forecaster.selection_loss_weight,
         uncertainty=forecaster.uncertainty,
+        quantiles=forecaster.intervals == "quantiles",
     )
 
 

@@ -50,7 +50,7 @@ SHARED_CONSTRAINTS = {
     "revision": STRING | None,
     "validation_fraction": RATE | None,
     "missing": one_of("error", "mask"),
-    "intervals": one_of("conformal") | None,
+    "intervals": one_of("conformal", "quantiles") | None,
     "calibration_fraction": RATE | None,
     "standardize": BOOLEAN,
     "fine_tune_epochs": integer(0),

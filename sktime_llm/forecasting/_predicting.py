@@ -1,6 +1,7 @@
 """From a trained network and the most recent rows to forecasts."""
 
 from collections.abc import Callable, Sequence
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,8 +23,9 @@ from sktime_llm.forecasting._series import (
     to_frame,
 )
 from sktime_llm.forecasting.saving import device_of
+from sktime_llm.layers.quantiles import LEVELS
 from sktime_llm.networks._interface import ForecastNetwork
-from sktime_llm.training.rollout import roll_forward
+from sktime_llm.training.rollout import Forecast, roll_forward
 from sktime_llm.training.windows import Windows, WindowShape, stack_windows
 
 
@@ -40,37 +42,54 @@ class Contexts(NamedTuple):
 class SeriesForecasts(NamedTuple):
     """Forecasts of all known series, which become tables in the units of the data.
 
-    `mean`, `variance` and `window_scale` are scaled, (entry, channel), with an entry
-    for each of the `times` of each of the series `keys`; `ahead`, (entry,), is how many
-    steps each was forecast ahead.
+    There is an entry for each of the `times` of each of the series `keys`.
     """
 
-    mean: np.ndarray
-    variance: np.ndarray | None
-    window_scale: np.ndarray
-    ahead: np.ndarray
+    entries: "Entries"
     known: KnownSeries
     keys: list[Key]
     times: list[pd.Index]
 
     def point_forecasts(self) -> pd.DataFrame:
         """Return the point forecasts."""
-        return self._to_table(self.mean, Scaling.undo)
+        return self._to_table(self.entries.mean, Scaling.undo)
 
     def variances(self) -> pd.DataFrame | None:
         """Return the variances, if the network forecasts them."""
-        if self.variance is None:
+        variance = self.entries.variance
+        if variance is None:
             return None
-        return self._to_table(self.variance, lambda scaling, v: scaling.scale**2 * v)
+        return self._to_table(variance, lambda scaling, v: scaling.scale**2 * v)
 
-    def quantiles(
+    def conformal_quantiles(
         self, calibration: Calibration, levels: Sequence[float]
     ) -> list[pd.DataFrame]:
-        """Return conformal quantiles, a table for each level."""
-        errors = calibration.quantiles(levels, int(self.ahead.max()))[self.ahead - 1]
+        """Return quantiles by the errors of a calibration, a table for each level."""
+        mean, _, _, scale, ahead, _ = self.entries
+        errors = calibration.quantiles(levels, int(ahead.max()))[ahead - 1]
         return [
-            self._to_table(self.mean + self.window_scale * error, Scaling.undo)
+            self._to_table(mean + scale * error, Scaling.undo)
             for error in np.moveaxis(errors, -1, 0)
+        ]
+
+    def network_quantiles(self, levels: Sequence[float]) -> list[pd.DataFrame]:
+        """Return the network's own quantiles, a table for each level.
+
+        Between the levels that it has, and beyond them, a quantile is a linear function
+        of that of the normal distribution.
+        """
+        assert self.entries.quantiles is not None
+        known, wanted = (
+            np.array([NormalDist().inv_cdf(level) for level in each])
+            for each in (LEVELS, levels)
+        )
+        left = np.clip(np.searchsorted(known, wanted) - 1, 0, len(known) - 2)
+        share = (wanted - known[left]) / (known[left + 1] - known[left])
+        found = self.entries.quantiles
+        low, high = found[..., left], found[..., left + 1]
+        return [
+            self._to_table(values, Scaling.undo)
+            for values in np.moveaxis(low + share * (high - low), -1, 0)
         ]
 
     def _to_table(
@@ -105,30 +124,55 @@ def forecast_series(
         parts.append(_in_sample(network, known, steps, **how))
     if any((one > 0).any() for one in each):
         parts.append(_ahead(network, known, steps, **how))
-    order = np.argsort(np.concatenate([part.series for part in parts]), kind="stable")
-    variances = [part.variance for part in parts if part.variance is not None]
-    return SeriesForecasts(
-        np.concatenate([part.mean for part in parts])[order],
-        np.concatenate(variances)[order] if variances else None,
-        np.concatenate([part.window_scale for part in parts])[order],
-        np.concatenate([part.ahead for part in parts])[order],
-        known,
-        list(steps),
-        times,
-    )
+    joined = _join(parts)
+    order = np.argsort(joined.series, kind="stable")
+    return SeriesForecasts(joined.pick(order), known, list(steps), times)
 
 
-class _Entries(NamedTuple):
-    """Scaled forecasts, (entry, channel), as in `SeriesForecasts`, by steps in order.
+class Entries(NamedTuple):
+    """Scaled forecasts, (entry, channel), in the order of their steps.
 
-    `series`, (entry,), is the position of the series of each.
+    With quantiles of `LEVELS`, (entry, channel, level), the scale of the window, how
+    many steps ahead each was forecast, and the position of its series, both (entry,).
     """
 
     mean: np.ndarray
     variance: np.ndarray | None
+    quantiles: np.ndarray | None
     window_scale: np.ndarray
     ahead: np.ndarray
     series: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        forecast: Forecast,
+        context: torch.Tensor,
+        ahead: np.ndarray,
+        series: np.ndarray,
+        which: np.ndarray,
+    ) -> "Entries":
+        """Pick steps ahead of the windows `which`, (entry,), from their forecasts."""
+        variance, quantiles = (
+            None if each is None else _to_numpy(each)[which, ahead - 1]
+            for each in forecast[1:]
+        )
+        scale = window_scale(_to_numpy(context))[which]
+        mean = _to_numpy(forecast.mean)[which, ahead - 1]
+        return cls(mean, variance, quantiles, scale, ahead, series)
+
+    def pick(self, which: np.ndarray) -> "Entries":
+        """Return some entries, in their order."""
+        picked: list[Any] = [None if each is None else each[which] for each in self]
+        return Entries(*picked)
+
+
+def _join(parts: Sequence[Entries]) -> Entries:
+    joined: list[Any] = [
+        None if each[0] is None else np.concatenate(each)
+        for each in zip(*parts, strict=True)
+    ]
+    return Entries(*joined)
 
 
 def _ahead(
@@ -138,7 +182,7 @@ def _ahead(
     *,
     batch_size: int,
     precision: str,
-) -> _Entries:
+) -> Entries:
     """Forecast the steps after the end of each series."""
     later = [each[each > 0] for each in steps.values()]
     ahead = np.concatenate(later)
@@ -155,14 +199,7 @@ def _ahead(
     )
     check_forecasts(forecasts.mean, context.values, network.prediction_length)
     series = np.repeat(np.arange(len(later)), [len(each) for each in later])
-    variance = forecasts.variance
-    return _Entries(
-        _to_numpy(forecasts.mean)[series, ahead - 1],
-        None if variance is None else _to_numpy(variance)[series, ahead - 1],
-        window_scale(_to_numpy(context.values))[series],
-        ahead,
-        series,
-    )
+    return Entries.of(forecasts, context.values, ahead, series, series)
 
 
 def _in_sample(
@@ -172,14 +209,14 @@ def _in_sample(
     *,
     batch_size: int,
     precision: str,
-) -> _Entries:
+) -> Entries:
     """Forecast rows of the past, each from those before it.
 
     The first row is taken to have followed others like itself, as where short series
     are padded.
     """
     windows, series = _windows_before(network, known, steps)
-    means, variances, scales = [], [], []
+    parts = []
     indices = torch.arange(len(windows), device=windows.starts.device)
     for at in indices.split(batch_size):
         context, _ = windows.gather(at)
@@ -194,17 +231,10 @@ def _in_sample(
             last_observed=features.get("last_observed"),
         )
         check_forecasts(forecast.mean, context, network.prediction_length)
-        means.append(_to_numpy(forecast.mean[:, 0]))
-        scales.append(window_scale(_to_numpy(context)))
-        if forecast.variance is not None:
-            variances.append(_to_numpy(forecast.variance[:, 0]))
-    return _Entries(
-        np.concatenate(means),
-        np.concatenate(variances) if variances else None,
-        np.concatenate(scales),
-        np.ones(len(windows), dtype=np.int64),
-        series,
-    )
+        which = np.arange(len(at))
+        of_at, ahead = series[at.cpu().numpy()], np.ones_like(which)
+        parts.append(Entries.of(forecast, context, ahead, of_at, which))
+    return _join(parts)
 
 
 def _windows_before(

@@ -110,9 +110,10 @@ class CALFForecaster(BaseLLMForecaster):
     missing : {"error", "mask"}, default="error"
         What rows that are left out of a regular index are, also between two updates: an
         error, or missing values. NaN always is a missing value.
-    intervals : {"conformal"} or None, default="conformal"
+    intervals : {"conformal", "quantiles"} or None, default="conformal"
         How `predict_interval` and the like get their bounds: from errors on rows that
-        are held out (split conformal prediction), or not at all, which trains on these.
+        are held out (split conformal prediction); from quantiles that the network
+        forecasts, trained by the pinball loss beside its own; or not at all.
     calibration_fraction : float, optional
         Share of each series, from its end, that calibrates the intervals instead of
         being trained or validated on; at least `prediction_length` rows. None uses 0.1

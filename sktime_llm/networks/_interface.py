@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeAlias
 from torch import Tensor, nn
 
 from sktime_llm.layers.normalization import fill_gaps
+from sktime_llm.layers.quantiles import QuantileHead, pinball_loss
 
 Features: TypeAlias = dict[str, Tensor]
 """Features of a batch of windows, (batch, ...), by name."""
@@ -16,12 +17,14 @@ class ForecastOutput(NamedTuple):
     """Forecast and variance, (batch, prediction_length, channel), and losses.
 
     Losses are empty without a target. ``"loss"`` is what training minimizes, the others
-    are its parts, unweighted, for the records. A network may have no variance.
+    are its parts, unweighted, for the records. A network may have no variance, and no
+    quantiles, (batch, prediction_length, channel, level), which are of `LEVELS`.
     """
 
     forecast: Tensor
     losses: dict[str, Tensor]
     variance: Tensor | None = None
+    quantiles: Tensor | None = None
 
 
 class ForecastNetwork(nn.Module, ABC):
@@ -29,6 +32,7 @@ class ForecastNetwork(nn.Module, ABC):
 
     context_length: int
     prediction_length: int
+    quantile_head: QuantileHead | None
     flops: float | None = None
     """Mean FLOPs of a matrix product for one window, once they are counted."""
 
@@ -47,6 +51,28 @@ class ForecastNetwork(nn.Module, ABC):
         and where values may be missing ``"last_observed"``, (batch, channel), the last
         value observed before each window, NaN if there is none.
         """
+
+    def _with_quantiles(
+        self,
+        output: ForecastOutput,
+        state: Tensor,
+        scale: Tensor,
+        target: Tensor | None,
+    ) -> ForecastOutput:
+        """Add quantiles, and with a target their loss, if there is a head for them.
+
+        It reads a state, (batch, channel, width); the scale of the windows is (batch,
+        1, channel).
+        """
+        if self.quantile_head is None:
+            return output
+        quantiles = self.quantile_head(state, output.forecast, scale)
+        if target is None:
+            return output._replace(quantiles=quantiles)
+        pinball = pinball_loss(quantiles, target)
+        losses = {**output.losses, "pinball": pinball}
+        losses["loss"] = losses["loss"] + pinball
+        return output._replace(losses=losses, quantiles=quantiles)
 
     def window_features(
         self, context: Tensor, last_observed: Tensor | None = None

@@ -14,6 +14,7 @@ from sktime_llm.layers.alignment import Alignment, ContrastiveAlignment, balance
 from sktime_llm.layers.embedding import PatchEmbedding, count_patches
 from sktime_llm.layers.losses import where_observed
 from sktime_llm.layers.normalization import Normalized, instance_norm
+from sktime_llm.layers.quantiles import QuantileHead
 from sktime_llm.networks._interface import (
     Features,
     ForecastNetwork,
@@ -140,7 +141,8 @@ class BALMTSFNetwork(ForecastNetwork):
     """The network of BALM-TSF, arXiv 2509.00622; every variate is a series of its own.
 
     Patches have `d_model` features before they take the width of the language model,
-    and the head reads the first `d_ff` features of each token.
+    and the head reads the first `d_ff` features of each token; that of quantiles, which
+    are ours, reads their means.
     """
 
     def __init__(
@@ -156,6 +158,7 @@ class BALMTSFNetwork(ForecastNetwork):
         dropout: float,
         alignment_loss_weight: float,
         init_temperature: float,
+        quantiles: bool = False,
     ) -> None:
         super().__init__()
         self.context_length = context_length
@@ -172,6 +175,9 @@ class BALMTSFNetwork(ForecastNetwork):
         n_features = (len(text.prompts) + n_patches) * d_ff
         self.head = nn.Linear(n_features, prediction_length)
         self.dropout = nn.Dropout(dropout)
+        self.quantile_head = None
+        if quantiles:
+            self.quantile_head = QuantileHead(d_ff, prediction_length)
 
     @contextmanager
     def training_context(self) -> Iterator[None]:
@@ -216,8 +222,10 @@ class BALMTSFNetwork(ForecastNetwork):
         steps = self.dropout(self.head(tokens.flatten(1)))
         steps = steps.unflatten(0, token_ids.shape[:2]).transpose(1, 2)
         forecast = steps * window.scale + window.loc
+        state = tokens.mean(dim=1).unflatten(0, token_ids.shape[:2])
         if target is None:
-            return ForecastOutput(forecast, {})
+            output = ForecastOutput(forecast, {})
+            return self._with_quantiles(output, state, window.scale, None)
         pair = (forecast, target)
         if observed is not None:
             pair = where_observed(*pair)
@@ -225,7 +233,8 @@ class BALMTSFNetwork(ForecastNetwork):
         contrast = self.alignment(series, text).loss
         loss = task + self.alignment_loss_weight * contrast
         losses = {"loss": loss, "task": task, "contrastive": contrast}
-        return ForecastOutput(forecast, losses)
+        output = ForecastOutput(forecast, losses)
+        return self._with_quantiles(output, state, window.scale, target)
 
     def _embed(self, window: Normalized, observed: Tensor | None) -> Tensor:
         """(batch, time, channel) to (batch * channel, patch, hidden_size)."""

@@ -8,6 +8,7 @@ from sktime_llm.layers.attention import GroupedQueryAttention
 from sktime_llm.layers.embedding import VariateEmbedding
 from sktime_llm.layers.losses import DISTANCES, mase, where_observed
 from sktime_llm.layers.normalization import Normalized, instance_norm
+from sktime_llm.layers.quantiles import QuantileHead
 from sktime_llm.networks._interface import (
     Features,
     ForecastNetwork,
@@ -106,6 +107,7 @@ class CALFNetwork(ForecastNetwork):
         feature_loss_weight: float,
         residual_in_features: bool,
         seasonal_period: int,
+        quantiles: bool = False,
     ) -> None:
         super().__init__()
         width = time_backbone.hidden_size
@@ -123,6 +125,9 @@ class CALFNetwork(ForecastNetwork):
         self.feature_loss_weight = feature_loss_weight
         self.residual_in_features = residual_in_features
         self.seasonal_period = seasonal_period
+        self.quantile_head = None
+        if quantiles:
+            self.quantile_head = QuantileHead(width, prediction_length)
 
     def missing_weights(self) -> list[nn.Parameter]:
         """Return the weights of the flags of missing values."""
@@ -142,30 +147,44 @@ class CALFNetwork(ForecastNetwork):
         states = self.time_backbone(tokens)
         last = states[-1] + tokens
         forecast = self._forecast(last, window)
-        if target is None:
-            return ForecastOutput(forecast, {})
-        pair = (forecast, target)
-        if observed is not None:
-            pair = where_observed(*pair)
-        task = DISTANCES[self.task_loss](*pair)
-        losses = {"loss": task, "task": task}
-        if self.textual is None:
-            return ForecastOutput(forecast, losses)
+        losses: dict[str, Tensor] = {}
+        if target is not None:
+            pair = (forecast, target)
+            if observed is not None:
+                pair = where_observed(*pair)
+            task = DISTANCES[self.task_loss](*pair)
+            losses = {"loss": task, "task": task}
+            if self.textual is not None:
+                losses = self._guided(losses, forecast, tokens, states, context, window)
+        output = ForecastOutput(forecast, losses)
+        return self._with_quantiles(output, last, window.scale, target)
+
+    def _guided(
+        self,
+        losses: dict[str, Tensor],
+        forecast: Tensor,
+        tokens: Tensor,
+        states: tuple[Tensor, ...],
+        context: Tensor,
+        window: Normalized,
+    ) -> dict[str, Tensor]:
+        """Add the losses that pull the branches together."""
+        assert self.textual is not None
         text_tokens, text_states = self.textual(tokens)
         text_last = text_states[-1] + text_tokens
         if self.consistency_loss_weight:
             other = self._forecast(text_last, window)
             consistency = self._consistency(forecast, other, context)
             losses["consistency"] = consistency
-            losses["loss"] = task + self.consistency_loss_weight * consistency
+            losses["loss"] = losses["loss"] + self.consistency_loss_weight * consistency
         if self.feature_loss_weight:
             if self.residual_in_features:
-                states = (*states[:-1], last)
+                states = (*states[:-1], states[-1] + tokens)
                 text_states = (*text_states[:-1], text_last)
             feature = self.textual.feature_loss(states, text_states, self.feature_loss)
             losses["feature"] = feature
             losses["loss"] = losses["loss"] + self.feature_loss_weight * feature
-        return ForecastOutput(forecast, losses)
+        return losses
 
     def projection_names(self) -> set[str]:
         """Return what the public code of CALF trains at a rate of its own."""

@@ -17,6 +17,7 @@ from sktime_llm.layers.prompt_pool import (
     share_in_use,
     usage_counts,
 )
+from sktime_llm.layers.quantiles import QuantileHead
 from sktime_llm.networks._interface import Features, ForecastNetwork, ForecastOutput
 from sktime_llm.text.encoder import DescriptionEmbeddings
 
@@ -53,6 +54,7 @@ class LLMTSNetwork(ForecastNetwork):
         task_loss: str,
         selection_loss_weight: float,
         uncertainty: bool,
+        quantiles: bool = False,
     ) -> None:
         super().__init__()
         self.context_length = context_length
@@ -85,6 +87,9 @@ class LLMTSNetwork(ForecastNetwork):
         self.variance_head: nn.Module | None = None
         if uncertainty:
             self.variance_head = _head(d_model, 2 * prediction_length, dropout)
+        self.quantile_head = None
+        if quantiles:
+            self.quantile_head = QuantileHead(d_model, prediction_length)
 
     def forward(
         self,
@@ -98,10 +103,11 @@ class LLMTSNetwork(ForecastNetwork):
         variance = None
         if self.variance_head is not None:
             variance = _variance(self.variance_head(state), window.scale)
-        if target is None:
-            return ForecastOutput(forecast, {}, variance)
-        losses = self._losses(forecast, variance, target, selection)
-        return ForecastOutput(forecast, losses, variance)
+        losses: dict[str, Tensor] = {}
+        if target is not None:
+            losses = self._losses(forecast, variance, target, selection)
+        output = ForecastOutput(forecast, losses, variance)
+        return self._with_quantiles(output, state, window.scale, target)
 
     def encode(
         self, context: Tensor, features: Features

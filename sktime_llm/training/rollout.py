@@ -11,10 +11,14 @@ from sktime_llm.networks._interface import Features, ForecastNetwork
 
 
 class Forecast(NamedTuple):
-    """Forecasts, (series, n_steps, channel), and variances if the network has them."""
+    """Forecasts, (series, n_steps, channel), and what else the network forecasts.
+
+    That may be variances of the same shape, and quantiles with a last dimension more.
+    """
 
     mean: Tensor
     variance: Tensor | None
+    quantiles: Tensor | None
 
 
 def roll_forward(
@@ -30,7 +34,8 @@ def roll_forward(
     """Forecast, feeding forecasts back where more steps are wanted than trained.
 
     As what is fed back is uncertain itself, the variance of the last step before is
-    added to the variances of further steps. The network is in evaluation mode;
+    added to the variances of further steps; so are squared distances of quantiles. The
+    network is in evaluation mode;
     `context` is (series, context_length, channel). `series` and `last_observed` are
     features of the network's `forward`.
     """
@@ -51,11 +56,16 @@ def roll_forward(
             _roll(network, *take(slice(start, start + batch_size)), n_steps)
             for start in range(0, len(context), batch_size)
         ]
-    variances = [part.variance for part in parts if part.variance is not None]
     return Forecast(
         torch.cat([part.mean for part in parts]),
-        torch.cat(variances) if variances else None,
+        _cat([part.variance for part in parts]),
+        _cat([part.quantiles for part in parts]),
     )
+
+
+def _cat(parts: list[Tensor | None]) -> Tensor | None:
+    some = [part for part in parts if part is not None]
+    return torch.cat(some) if some else None
 
 
 def flops_of(network: ForecastNetwork, context: Tensor, features: Features) -> float:
@@ -74,6 +84,7 @@ def _roll(
 ) -> Forecast:
     length, known = context.shape[1], context
     variances: list[Tensor] = []
+    distances: list[Tensor] = []  # of quantiles, signed squares
     while known.shape[1] < length + n_steps:
         output = network(known[:, -length:], features=features)
         if "last_observed" in features:  # move on by the steps that leave the window
@@ -86,5 +97,14 @@ def _roll(
         if output.variance is not None:
             earlier = variances[-1][:, -1:] if variances else 0.0
             variances.append(output.variance.float() + earlier)
+        if output.quantiles is not None:
+            distance = (output.quantiles - output.forecast.unsqueeze(-1)).float()
+            earlier = distances[-1][:, -1:] if distances else 0.0
+            distances.append(distance * distance.abs() + earlier)
+    mean = known[:, length : length + n_steps]
     variance = torch.cat(variances, dim=1)[:, :n_steps] if variances else None
-    return Forecast(known[:, length : length + n_steps], variance)
+    quantiles = None
+    if distances:
+        squares = torch.cat(distances, dim=1)[:, :n_steps]
+        quantiles = mean.unsqueeze(-1) + squares.sign() * squares.abs().sqrt()
+    return Forecast(mean, variance, quantiles)

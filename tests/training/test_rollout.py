@@ -18,7 +18,7 @@ def test_longer_horizons_feed_forecasts_back():
     network = make_network().eval()
     context = torch.randn(3, 4, 1)
     for n_steps in (1, 2, 3, 7):
-        out, variance = roll_forward(network, context, n_steps, batch_size=2)
+        out, variance, _ = roll_forward(network, context, n_steps, batch_size=2)
         assert out.shape == (3, n_steps, 1)
         assert variance is None
         with torch.no_grad():
