@@ -200,7 +200,7 @@ def test_in_float32_it_is_the_reference_up_to_rounding(uncertainty):
 def test_dropout_is_on_in_training_only():
     network = build(dropout=0.5)
     context, _ = make_data()
-    expected, _, variance = run(network, context)
+    expected, _, variance, _ = run(network, context)
     assert variance is None
     network.train()
     assert not torch.allclose(run(network, context).forecast, expected)
