@@ -89,10 +89,10 @@ def explaining_memory(batch_size: int, context_length: int) -> Iterator[None]:
         ):
             raise
         raise OutOfMemoryError(
-            f"there is not enough memory for {batch_size} windows of {context_length} "
-            f"time steps at once ({str(error).splitlines()[0]}). Lower batch_size or "
-            "context_length, or take a smaller backbone or fewer n_backbone_layers; or "
-            "set device='cpu'."
+            f"there is not enough memory for a batch of {batch_size} at "
+            f"context_length={context_length} ({str(error).splitlines()[0]}). Lower "
+            "batch_size or context_length, or take a smaller backbone or fewer "
+            "n_backbone_layers."
         ) from error
 
 

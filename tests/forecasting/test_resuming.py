@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sktime_llm.backbone import loading
 from sktime_llm.errors import InputError, ResumeError, TrainingInterrupted
 from sktime_llm.training import trainer
 
@@ -136,6 +137,24 @@ def test_another_fit_is_refused_by_what_differs(make, tmp_path):
     for changed in (y[:-1], y * 1.5, make_panel()):
         with pytest.raises(ResumeError, match="digest of the series was"):
             make(resume=tmp_path).fit(changed)
+
+
+@each_forecaster
+def test_a_backbone_that_changed_under_its_name_is_refused(make, tmp_path):
+    from transformers import AutoModel, BertConfig
+
+    backbone, folder = str(tmp_path / "backbone"), str(tmp_path / "resume")
+    config = BertConfig(
+        vocab_size=100, hidden_size=16, num_hidden_layers=1, num_attention_heads=2
+    )
+    loading.load_tokenizer("tiny-random").save_pretrained(backbone)
+    AutoModel.from_config(config).save_pretrained(backbone)
+    make(backbone=backbone, resume=folder).fit(make_series())
+    AutoModel.from_config(config).save_pretrained(backbone)
+    loading.clear_backbone_cache()
+    message = "fingerprint of the (weights|word embeddings) of the backbone was"
+    with pytest.raises(ResumeError, match=message):
+        make(backbone=backbone, resume=folder).fit(make_series())
 
 
 @each_forecaster
