@@ -1,5 +1,6 @@
 """Devices, precision and random seeds, without silent substitutes."""
 
+import math
 import os
 import threading
 from collections.abc import Iterator
@@ -169,3 +170,25 @@ class own_random_numbers(TorchDispatchMode):
                 func = getattr(func.overloadpacket, name)
             kwargs = {**kwargs, "generator": self._generator}
         return func(*args, **kwargs)
+
+
+class bounded_memory(TorchDispatchMode):
+    """Refuse, in this thread, tensors that are larger than what is left of a bound.
+
+    It counts those that are made from their shape alone, as weights are, before they
+    are made. What is refused is a MemoryError.
+    """
+
+    def __init__(self, n_bytes: int) -> None:
+        super().__init__()
+        self._left = n_bytes
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        shape = args[0] if args else None
+        if isinstance(shape, list | tuple) and all(type(n) is int for n in shape):
+            self._left -= 4 * math.prod(shape)
+            if self._left < 0:
+                raise MemoryError(f"no room for a tensor of shape {list(shape)}")
+        return func(*args, **(kwargs or {}))

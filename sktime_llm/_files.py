@@ -30,3 +30,49 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder beside a path; at the end it takes the place of the path.
+
+    An old folder is renamed to `kept_beside` for the moment in between, and removed
+    after it, with the plain files in it. Whenever the process is killed, the old folder
+    or the new one is whole, under its own name or, in that moment, under that one.
+    """
+    path = path.resolve()
+    kept = kept_beside(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if kept.exists() and not path.exists():  # killed in that moment
+        os.rename(kept, path)
+    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    new.mkdir()
+    try:
+        yield new
+        for file in new.iterdir():
+            with file.open("rb+") as written:
+                os.fsync(written.fileno())
+        _remove_folder(kept)
+        if path.exists():
+            os.rename(path, kept)
+        os.rename(new, path)
+        _remove_folder(kept)
+    finally:
+        if kept.exists() and not path.exists():
+            os.rename(kept, path)
+        _remove_folder(new)
+
+
+def kept_beside(path: Path) -> Path:
+    """Return where `replacing_folder` keeps an old folder while it is replaced."""
+    path = path.resolve()
+    return path.with_name(f".{path.name}.old")
+
+
+def _remove_folder(path: Path) -> None:
+    """Remove a folder and the files in it; one that has folders stays."""
+    if not path.is_dir():
+        return
+    for file in path.iterdir():
+        file.unlink()
+    path.rmdir()

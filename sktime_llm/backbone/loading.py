@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -41,12 +41,21 @@ _PROBED_WORDS = 2000
 _VOCABULARY_FILES = ("tokenizer.json", "vocab.*", "*.model")
 
 
+class BackboneSizes(NamedTuple):
+    """The sizes of a model that matter where it is removed or replaced."""
+
+    hidden_size: int
+    num_attention_heads: int
+    vocab_size: int
+
+
 @dataclass(frozen=True)
 class BackboneChoice:
     """A backbone as a user chooses it, and all that is needed to get it again.
 
     `n_layers` None keeps the first six, as published, or all of a smaller model. The
-    seed is that of the frozen weights of an ablation.
+    seed is that of the frozen weights of an ablation, and `sizes` are those of the
+    model, where they are known without its files.
     """
 
     name: str
@@ -54,6 +63,7 @@ class BackboneChoice:
     n_layers: int | None = None
     mode: str = "pretrained"
     random_seed: int = 0
+    sizes: BackboneSizes | None = None
 
 
 @dataclass
@@ -137,7 +147,7 @@ def load_config(name: str, revision: str | None = None) -> PreTrainedConfig:
     return config
 
 
-def check_heads(config: PreTrainedConfig) -> None:
+def check_heads(config: PreTrainedConfig | BackboneSizes) -> None:
     """Raise an UnsupportedBackboneError if the heads do not divide the width."""
     width, n_heads = config.hidden_size, config.num_attention_heads
     if n_heads < 1 or width % n_heads:

@@ -12,9 +12,14 @@ from transformers import PreTrainedConfig
 from sktime_llm._validation import one_of
 from sktime_llm.backbone._module import Backbone, LanguageModelBackbone
 from sktime_llm.backbone.adapters import AdapterConfig
-from sktime_llm.backbone.loading import BackboneChoice, check_heads, load_config
+from sktime_llm.backbone.loading import (
+    BackboneChoice,
+    BackboneSizes,
+    check_heads,
+    load_config,
+)
 
-__all__ = ["BACKBONE_MODES", "BackboneChoice", "make_backbone"]
+__all__ = ["BACKBONE_MODES", "BackboneChoice", "BackboneSizes", "make_backbone"]
 
 BACKBONE_MODES = ("pretrained", "random", "none", "attention", "transformer")
 
@@ -32,7 +37,7 @@ def make_backbone(
         choice = replace(choice, random_seed=0)
     if choice.mode in ("pretrained", "random"):
         return LanguageModelBackbone(choice, tuning or AdapterConfig())
-    config = load_config(choice.name, choice.revision)
+    config = choice.sizes or load_config(choice.name, choice.revision)
     width, n_heads = config.hidden_size, config.num_attention_heads
     layer: nn.Module | None = None
     if choice.mode != "none":
@@ -56,7 +61,10 @@ class AblationBackbone(Backbone):
     is_causal = False
 
     def __init__(
-        self, choice: BackboneChoice, config: PreTrainedConfig, layer: nn.Module | None
+        self,
+        choice: BackboneChoice,
+        config: PreTrainedConfig | BackboneSizes,
+        layer: nn.Module | None,
     ) -> None:
         super().__init__()
         self.choice = choice
@@ -86,6 +94,11 @@ class AblationBackbone(Backbone):
         both = torch.cat([prefix, inputs_embeds], dim=1)
         mask = F.pad(prefix_mask, (0, n_tokens), value=1)
         return self._hidden_states(both, mask)[-1][:, -n_tokens:]
+
+    @property
+    def sizes(self) -> BackboneSizes:
+        """Sizes of the model in whose place this is."""
+        return BackboneSizes(self.hidden_size, self.n_heads, self._table[0])
 
     def word_embeddings(self, device: torch.device | str = "cpu") -> Tensor:
         """See `Backbone.word_embeddings`; they are random."""

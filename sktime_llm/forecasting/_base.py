@@ -12,6 +12,7 @@ from sktime.forecasting.base import ForecastingHorizon
 
 from sktime_llm._devices import own_random_numbers, resolve_device
 from sktime_llm.errors import InputError
+from sktime_llm.forecasting._checkpoint import TensorInfo
 from sktime_llm.forecasting._checks import (
     check_quantiles,
     check_times,
@@ -36,6 +37,7 @@ from sktime_llm.forecasting._predicting import (
     SeriesForecasts,
     forecast_series,
 )
+from sktime_llm.forecasting._pretrained import network_of_checkpoint
 from sktime_llm.forecasting._resuming import resume_of
 from sktime_llm.forecasting._scaling import Scaling
 from sktime_llm.forecasting._series import (
@@ -96,14 +98,9 @@ class BaseLLMForecaster(SktimeForecaster):
         frequency = frequency_of(y)
         check_frequency(parts, frequency)
         warn_outliers(parts)
-        pretrained = getattr(self, "pretrained_network_", None)
-        if pretrained is None:
-            network = self._new_network(y, series, fh)
-            n_epochs = self.max_epochs
-        else:
-            network = copy.deepcopy(pretrained)
-            n_epochs = self.fine_tune_epochs
-            check_quantiles(network, self.intervals)
+        network, n_epochs = self._pretrained_network(), self.fine_tune_epochs
+        if network is None:
+            network, n_epochs = self._new_network(y, series, fh), self.max_epochs
         lengths = [len(values) for values in series.values()]
         fraction = self._calibration_fraction()
         n_held_out = rows_to_hold_out(lengths, network.prediction_length, fraction)
@@ -137,6 +134,15 @@ class BaseLLMForecaster(SktimeForecaster):
         self._calibration = Calibration(self._errors(windows))
         self._n_rows = max(lengths)
         return self
+
+    def _pretrained_network(self) -> ForecastNetwork | None:
+        """Return what fit starts from: a copy of its own, or of the checkpoint's."""
+        network = copy.deepcopy(getattr(self, "pretrained_network_", None))
+        if network is None and self.checkpoint is not None:
+            network = network_of_checkpoint(self)
+        if network is not None:
+            check_quantiles(network, self.intervals)
+        return network
 
     def _new_network(
         self,
@@ -336,7 +342,11 @@ class BaseLLMForecaster(SktimeForecaster):
     ) -> "BaseLLMForecaster":
         y = self._with_rows(y)
         series = to_arrays(dict(split_series(y)))
-        network = self._new_network(y, series, fh)
+        network = self._pretrained_network()
+        if network is None:
+            network = self._new_network(y, series, fh)
+        else:
+            self._restore_dropped(network)
         return self._pretrain_network(network, series, y.columns)
 
     def _pretrain_update(
@@ -370,6 +380,12 @@ class BaseLLMForecaster(SktimeForecaster):
     def _build_network(self, shape: WindowShape) -> ForecastNetwork:
         """Return the untrained network, on the CPU."""
         raise NotImplementedError
+
+    def _rebuild_network(
+        self, shape: WindowShape, tensors: Mapping[str, TensorInfo]
+    ) -> ForecastNetwork:
+        """Return a network with the structure of one whose tensors are known."""
+        return self._build_network(shape)
 
     def _register_series(
         self,

@@ -1,6 +1,9 @@
 """How CALF's network is built from the parameters of its forecaster."""
 
+from collections.abc import Collection
 from typing import Any
+
+import torch
 
 from sktime_llm._validation import BOOLEAN, integer, one_of
 from sktime_llm.backbone.adapters import ADAPTER_CONSTRAINTS, AdapterConfig
@@ -35,7 +38,14 @@ CONSTRAINTS = SHARED_CONSTRAINTS | {
 }
 
 
-def build_network(forecaster: Any, shape: WindowShape) -> CALFNetwork:
+def build_network(
+    forecaster: Any, shape: WindowShape, *, names: Collection[str] | None = None
+) -> CALFNetwork:
+    """Build the untrained network from the parameters of a forecaster.
+
+    `names` are those of the tensors that will fill it, if there are such: without a
+    textual branch among them there is none.
+    """
     too_long = forecaster.seasonal_period >= shape.context_length
     if forecaster.consistency_loss == "mase" and too_long:
         raise InputError(
@@ -58,9 +68,12 @@ def build_network(forecaster: Any, shape: WindowShape) -> CALFNetwork:
     if width % n_heads:
         what = f"a divisor of {width}, the width of the backbone"
         raise InputError(f"n_heads={n_heads}, expected {what}.")
+    textual = None
+    if names is None or any(name.startswith("textual.") for name in names):
+        textual = textual_branch(forecaster, n_heads, is_filled=names is not None)
     return CALFNetwork(
         time_backbone,
-        textual_branch(forecaster, n_heads),
+        textual,
         context_length=shape.context_length,
         prediction_length=shape.prediction_length,
         n_heads=n_heads,
@@ -77,8 +90,13 @@ def build_network(forecaster: Any, shape: WindowShape) -> CALFNetwork:
     )
 
 
-def textual_branch(forecaster: Any, n_heads: int) -> SourceBranch | None:
-    """Make the untrained source branch, if a loss needs it."""
+def textual_branch(
+    forecaster: Any, n_heads: int, *, is_filled: bool = False
+) -> SourceBranch | None:
+    """Make the untrained source branch, if a loss needs it.
+
+    One that is to be filled by tensors gets zeros as its principal embeddings.
+    """
     if not (forecaster.consistency_loss_weight or forecaster.feature_loss_weight):
         return None
     tuning = AdapterConfig(position_embeddings=True)
@@ -90,9 +108,13 @@ def textual_branch(forecaster: Any, n_heads: int) -> SourceBranch | None:
         most,
         f"a backbone of width {backbone.hidden_size} has only {most}",
     )
+    if is_filled:
+        principal = torch.zeros(n_embeddings, backbone.hidden_size)
+    else:
+        principal = principal_word_embeddings(backbone, n_embeddings)
     return SourceBranch(
         backbone,
-        principal_word_embeddings(backbone, n_embeddings),
+        principal,
         n_heads,
         compare_features=forecaster.feature_loss_weight != 0,
     )

@@ -15,7 +15,7 @@ from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 
 from sktime_llm._devices import autocast, resolve_device
 from sktime_llm._validation import Constraint, check_parameters, one_of
-from sktime_llm.backbone.make import BackboneChoice
+from sktime_llm.backbone.make import BackboneChoice, BackboneSizes
 from sktime_llm.errors import (
     ClippedParameterWarning,
     NoIntervalsError,
@@ -31,6 +31,7 @@ from sktime_llm.forecasting._conformal import Calibration
 from sktime_llm.forecasting._horizon import check_kind
 from sktime_llm.forecasting._known import KnownSeries
 from sktime_llm.forecasting._parameters import SHARED_CONSTRAINTS
+from sktime_llm.forecasting._pretrained import PretrainedFolders
 from sktime_llm.forecasting._resuming import check_seeded
 from sktime_llm.forecasting._series import MTYPES, frequency_of
 from sktime_llm.forecasting.saving import (
@@ -56,7 +57,7 @@ _DECODER = {
 }
 
 
-class SktimeForecaster(BaseForecaster):
+class SktimeForecaster(PretrainedFolders, BaseForecaster):
     """What sktime asks of a forecaster beside `_fit`, `_predict` and `_update`."""
 
     _tags = {
@@ -91,6 +92,7 @@ class SktimeForecaster(BaseForecaster):
     calibration_fraction: float | None
     intervals: str | None
     missing: str
+    _backbone_sizes: BackboneSizes | None = None  # while a checkpoint is read
     _X_columns: list[Any] | None = []
     _interruption: BaseException | None = None
     _cutoff: Any  # of sktime
@@ -123,6 +125,7 @@ class SktimeForecaster(BaseForecaster):
             n_layers=self.n_backbone_layers,
             mode=self.backbone_mode,
             random_seed=int(seed) if isinstance(seed, numbers.Integral) else 0,
+            sizes=self._backbone_sizes,
         )
 
     def _clip(self, name: str, default: int, maximum: int, why: str) -> int:

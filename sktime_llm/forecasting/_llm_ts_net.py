@@ -12,6 +12,7 @@ from sktime_llm.backbone.adapters import ADAPTER_CONSTRAINTS, AdapterConfig
 from sktime_llm.backbone.make import make_backbone
 from sktime_llm.errors import InputError
 from sktime_llm.forecasting._base import BaseLLMForecaster
+from sktime_llm.forecasting._checkpoint import TensorInfo
 from sktime_llm.forecasting._describing import describe_series
 from sktime_llm.forecasting._inspecting import contexts
 from sktime_llm.forecasting._known import KnownSeries, Registered
@@ -21,7 +22,11 @@ from sktime_llm.forecasting._training import SeriesSplit
 from sktime_llm.layers.prompt_pool import usage_counts
 from sktime_llm.networks.llm_ts_net import LLMTSNetwork
 from sktime_llm.text.describers import Describer
-from sktime_llm.text.encoder import DescriptionEmbeddings, DescriptionEncoder
+from sktime_llm.text.encoder import (
+    DescriptionEmbeddings,
+    DescriptionEncoder,
+    PackedEncoder,
+)
 from sktime_llm.training.config import NLL
 from sktime_llm.training.windows import WindowShape
 
@@ -99,6 +104,20 @@ class LLMTSNetMethod(BaseLLMForecaster):
     def _build_network(self, shape: WindowShape) -> LLMTSNetwork:
         return build_network(self, shape)
 
+    def _rebuild_network(
+        self, shape: WindowShape, tensors: Mapping[str, TensorInfo]
+    ) -> LLMTSNetwork:
+        descriptions = None
+        if self.text_fusion:
+            embeddings = tensors["descriptions.embeddings"]
+            width = embeddings.shape[2]
+            encoder = PackedEncoder(
+                self._backbone_choice(), tuning_of(self), width, {}, {}
+            )
+            descriptions = DescriptionEmbeddings(encoder)
+            descriptions.embeddings = torch.zeros(embeddings.shape)
+        return build_network(self, shape, descriptions)
+
     def _register_series(
         self,
         network: Any,
@@ -157,23 +176,34 @@ class LLMTSNetMethod(BaseLLMForecaster):
         return pd.DataFrame(chosen, index=labels), pd.Series(counts, name="chosen")
 
 
-def build_network(forecaster: Any, shape: WindowShape) -> LLMTSNetwork:
-    """Build the untrained network from the parameters of a forecaster."""
+def tuning_of(forecaster: Any) -> AdapterConfig:
+    """Return what of the language model is tuned."""
+    return AdapterConfig(
+        lora_rank=forecaster.lora_rank,
+        lora_alpha=forecaster.lora_alpha,
+        lora_dropout=0.0,
+        reduced_memory=True,
+    )
+
+
+def build_network(
+    forecaster: Any,
+    shape: WindowShape,
+    descriptions: DescriptionEmbeddings | None = None,
+) -> LLMTSNetwork:
+    """Build the untrained network from the parameters of a forecaster.
+
+    Without `descriptions` their language model is made, if there is `text_fusion`.
+    """
     if forecaster.uncertainty and forecaster.intervals == "quantiles":
         raise InputError(
             'uncertainty=True and intervals="quantiles", expected one of both: '
             "quantiles are those of the Gaussian, or the network's own."
         )
     _check_prompts_and_rank(forecaster)
-    descriptions = None
-    if forecaster.text_fusion:
-        adapter = AdapterConfig(
-            lora_rank=forecaster.lora_rank,
-            lora_alpha=forecaster.lora_alpha,
-            lora_dropout=0.0,
-            reduced_memory=True,
-        )
-        backbone = make_backbone(forecaster._backbone_choice(), adapter)
+    if forecaster.text_fusion and descriptions is None:
+        tuning = tuning_of(forecaster)
+        backbone = make_backbone(forecaster._backbone_choice(), tuning)
         descriptions = DescriptionEmbeddings(DescriptionEncoder(backbone))
     patch_length = forecaster.patch_length or -(-shape.context_length // _MAX_TOKENS)
     return LLMTSNetwork(

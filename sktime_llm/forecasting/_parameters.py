@@ -55,6 +55,10 @@ SHARED_CONSTRAINTS = {
     "standardize": BOOLEAN,
     "fine_tune_epochs": integer(0),
     "update_epochs": integer(0),
+    "checkpoint": instance_of(
+        str, os.PathLike, expected="the path of a folder, or a name on the Hub"
+    )
+    | None,
     "callbacks": CALLBACKS | None,
     "resume": instance_of(str, os.PathLike, expected="the path of a folder") | None,
     "random_state": RANDOM_STATE,

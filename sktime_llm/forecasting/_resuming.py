@@ -98,7 +98,7 @@ def _digest_of_descriptions(registered: Registered) -> str | None:
 
 def _digest_of_pretrained(forecaster: Any, network: ForecastNetwork) -> str | None:
     """Digest what trains, where it does not start from a seed."""
-    if not hasattr(forecaster, "pretrained_network_"):
+    if not hasattr(forecaster, "pretrained_network_") and forecaster.checkpoint is None:
         return None
     trained = (p.detach() for p in network.parameters() if p.requires_grad)
     return _digest(p.cpu().numpy().tobytes() for p in trained)

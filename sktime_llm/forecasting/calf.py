@@ -1,12 +1,13 @@
 """CALF as an sktime forecaster."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sktime_llm._devices import own_random_numbers
 from sktime_llm.backbone.files import DEFAULT_BACKBONE
 from sktime_llm.forecasting._base import BaseLLMForecaster
 from sktime_llm.forecasting._calf import CONSTRAINTS, build_network, textual_branch
+from sktime_llm.forecasting._checkpoint import TensorInfo
 from sktime_llm.forecasting.saving import device_of
 from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.networks.calf import CALFNetwork
@@ -135,9 +136,14 @@ class CALFForecaster(BaseLLMForecaster):
         constant there by all its rows, so that all count alike in the loss. If False,
         one number divides all: the root mean square of their deviations.
     fine_tune_epochs : int, default=0
-        Epochs that `fit` trains after `pretrain`; 0 forecasts zero-shot.
+        Epochs that `fit` trains after `pretrain`, or from a `checkpoint`; 0 forecasts
+        zero-shot.
     update_epochs : int, default=1
         Epochs that `update` trains, on the windows that end in the new rows.
+    checkpoint : str or Path, optional
+        A folder that `save_pretrained` wrote, or its name on the Hub: `fit` starts from
+        its network, as it does after `pretrain`. Parameters that shape the network must
+        be those of the checkpoint; None takes them from there.
     callbacks : list of Callback, optional
         Objects that are told of every epoch, such as
         `sktime_llm.callbacks.TensorBoardCallback`; see `sktime_llm.callbacks.Callback`.
@@ -264,6 +270,7 @@ class CALFForecaster(BaseLLMForecaster):
         standardize: bool = True,
         fine_tune_epochs: int = 0,
         update_epochs: int = 1,
+        checkpoint: str | Path | None = None,
         callbacks: Sequence[Callback] | None = None,
         resume: str | Path | None = None,
         random_state: int | None = None,
@@ -310,6 +317,7 @@ class CALFForecaster(BaseLLMForecaster):
         self.standardize = standardize
         self.fine_tune_epochs = fine_tune_epochs
         self.update_epochs = update_epochs
+        self.checkpoint = checkpoint
         self.callbacks = callbacks
         self.resume = resume
         self.random_state = random_state
@@ -320,6 +328,11 @@ class CALFForecaster(BaseLLMForecaster):
 
     def _build_network(self, shape: WindowShape) -> CALFNetwork:
         return build_network(self, shape)
+
+    def _rebuild_network(
+        self, shape: WindowShape, tensors: Mapping[str, TensorInfo]
+    ) -> CALFNetwork:
+        return build_network(self, shape, names=tensors.keys())
 
     def _drop_unneeded(self, network: ForecastNetwork) -> None:
         assert isinstance(network, CALFNetwork)

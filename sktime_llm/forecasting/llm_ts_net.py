@@ -139,9 +139,14 @@ class LLMTSNetForecaster(LLMTSNetMethod):
         constant there by all its rows, so that all count alike in the loss. If False,
         one number divides all: the root mean square of their deviations.
     fine_tune_epochs : int, default=0
-        Epochs that `fit` trains after `pretrain`; 0 forecasts zero-shot.
+        Epochs that `fit` trains after `pretrain`, or from a `checkpoint`; 0 forecasts
+        zero-shot.
     update_epochs : int, default=1
         Epochs that `update` trains, on the windows that end in the new rows.
+    checkpoint : str or Path, optional
+        A folder that `save_pretrained` wrote, or its name on the Hub: `fit` starts from
+        its network, as it does after `pretrain`. Parameters that shape the network must
+        be those of the checkpoint; None takes them from there.
     callbacks : list of Callback, optional
         Objects that are told of every epoch, such as
         `sktime_llm.callbacks.TensorBoardCallback`; see `sktime_llm.callbacks.Callback`.
@@ -275,6 +280,7 @@ class LLMTSNetForecaster(LLMTSNetMethod):
         standardize: bool = True,
         fine_tune_epochs: int = 0,
         update_epochs: int = 1,
+        checkpoint: str | Path | None = None,
         callbacks: Sequence[Callback] | None = None,
         resume: str | Path | None = None,
         random_state: int | None = None,
@@ -328,6 +334,7 @@ class LLMTSNetForecaster(LLMTSNetMethod):
         self.standardize = standardize
         self.fine_tune_epochs = fine_tune_epochs
         self.update_epochs = update_epochs
+        self.checkpoint = checkpoint
         self.callbacks = callbacks
         self.resume = resume
         self.random_state = random_state

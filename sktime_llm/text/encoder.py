@@ -2,7 +2,8 @@
 
 import copy
 import pickle
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,8 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sktime_llm._devices import RandomStream
+from sktime_llm._devices import RandomStream, own_random_numbers
 from sktime_llm.backbone._module import Backbone
+from sktime_llm.backbone.adapters import AdapterConfig
+from sktime_llm.backbone.make import BackboneChoice, make_backbone
+from sktime_llm.backbone.own_tensors import fill, own_tensors
 from sktime_llm.errors import InputError, TrainingDivergedError
 from sktime_llm.layers.attention import AttentionPooling
 from sktime_llm.text.window_text import PADDING, tokenize
@@ -163,21 +167,58 @@ def _with_next_token(token_ids: Tensor, texts: Sequence[str]) -> Tensor:
     return token_ids[long_enough]
 
 
+@dataclass(frozen=True)
+class PackedEncoder:
+    """All that a tuned encoder is made of, beside what its backbone shares."""
+
+    choice: BackboneChoice
+    tuning: AdapterConfig
+    width: int
+    fingerprints: Mapping[str, str]
+    tensors: Mapping[str, Tensor]
+
+    @classmethod
+    def of(cls, encoder: DescriptionEncoder) -> "PackedEncoder":
+        """Pack an encoder that does not train anymore; the tensors are its own."""
+        backbone = encoder.backbone
+        tuning = getattr(backbone, "tuning", AdapterConfig())
+        sizes = getattr(backbone, "sizes", None)
+        return cls(
+            replace(backbone.choice, sizes=sizes),
+            tuning,
+            backbone.hidden_size,
+            backbone.fingerprints(),
+            own_tensors(encoder),
+        )
+
+    def unpack(self) -> DescriptionEncoder:
+        """Build the encoder, which needs the weights of the backbone."""
+        with own_random_numbers(0):  # what the tensors overwrite
+            encoder = DescriptionEncoder(make_backbone(self.choice, self.tuning))
+        encoder.backbone._check_fingerprints(self.fingerprints)
+        fill(encoder, self.tensors)
+        return encoder.eval()
+
+
 class DescriptionEmbeddings(nn.Module):
     """The embedding of the description of every variate of every known series.
 
     Pooling by attention is learned until `freeze` keeps only the pooled embeddings. A
-    copy from a file loads the language model only to read more descriptions, or for the
-    state of all modules.
+    copy from a file, or of a packed encoder, loads the language model only to read more
+    descriptions, or for the state of all modules.
     """
 
     embeddings: Tensor
 
-    def __init__(self, encoder: DescriptionEncoder) -> None:
+    def __init__(self, encoder: DescriptionEncoder | PackedEncoder) -> None:
         super().__init__()
-        self.width = encoder.backbone.hidden_size
+        is_packed = isinstance(encoder, PackedEncoder)
+        self.width = encoder.width if is_packed else encoder.backbone.hidden_size
         self.pooling = AttentionPooling(self.width)
-        self.encoder = encoder  # last, so that packing does not change the order
+        if is_packed:
+            self._packed: Any = encoder
+        else:
+            self.encoder = encoder  # last: packing must not change the order
         self.register_buffer("embeddings", torch.zeros(0, 0, self.width))
         self._states: TokenStates | None = None
 
@@ -237,6 +278,21 @@ class DescriptionEmbeddings(nn.Module):
     def _pool(self, read: TokenStates) -> Tensor:
         return self.pooling(read.states, read.mask)
 
+    def packed(self) -> PackedEncoder:
+        """Return the encoder in parts; that of a checkpoint is not built for it."""
+        packed = self.__dict__.get("_packed")
+        if isinstance(packed, PackedEncoder):
+            return packed
+        return PackedEncoder.of(self.encoder)
+
+    def fill_packed(
+        self, tensors: Mapping[str, Tensor], fingerprints: Mapping[str, str]
+    ) -> None:
+        """Give a packed encoder what it is made of."""
+        self._packed = replace(
+            self._packed, tensors=dict(tensors), fingerprints=fingerprints
+        )
+
     def __deepcopy__(self, memo: dict[int, Any]) -> "DescriptionEmbeddings":
         """Copy the modules as they are; only files hold a packed encoder."""
         copied = type(self).__new__(type(self))
@@ -258,7 +314,10 @@ class DescriptionEmbeddings(nn.Module):
 
     def __getattr__(self, name: str) -> Any:
         if name == "encoder" and "_packed" in self.__dict__:
-            self.encoder = pickle.loads(self._packed).to(self.embeddings)
+            packed = self._packed
+            is_pickle = isinstance(packed, bytes)
+            encoder = pickle.loads(packed) if is_pickle else packed.unpack()
+            self.encoder = encoder.to(self.embeddings)
             del self._packed
         return super().__getattr__(name)
 

@@ -1,0 +1,101 @@
+"""The model card of a checkpoint, in the Hub's format."""
+
+import json
+from typing import Any
+
+import pandas as pd
+
+from sktime_llm._version import __version__
+
+_CARD = """---
+library_name: sktime-llm
+pipeline_tag: time-series-forecasting
+tags:
+- sktime
+- time-series
+- forecasting
+{base_model}---
+
+# {name}
+
+A time series forecaster around the language model `{backbone}`, of sktime-llm
+{version}. {what}
+
+| | |
+|---|---|
+{rows}
+
+```python
+from sktime_llm import {name}
+
+forecaster = {name}.from_pretrained({where})
+{use}
+```
+
+The folder has the weights that were trained and what the forecaster knows of its data,
+the most recent rows among them. Nothing in it is run when it is loaded.
+"""
+_TINY = ("tiny-random", "tiny-random-decoder")
+
+
+def write_card(forecaster: Any, repo_id: str | None) -> str:
+    """Return the text of a model card."""
+    is_fitted = hasattr(forecaster, "network_")
+    facts = _facts_of_fit(forecaster) if is_fitted else _facts_of_pretrain(forecaster)
+    facts = {"backbone mode": forecaster.backbone_mode, **facts}
+    backbone = str(forecaster.backbone)
+    base_model = ""
+    if backbone not in _TINY and forecaster.backbone_mode == "pretrained":
+        base_model = f"base_model: {json.dumps(backbone)}\n"
+    return _CARD.format(
+        base_model=base_model,
+        name=type(forecaster).__name__,
+        backbone=backbone,
+        version=__version__,
+        what="It is fitted." if is_fitted else "It is pretrained, and fit goes on.",
+        rows="\n".join(f"| {what} | {value} |" for what, value in facts.items()),
+        where=json.dumps(repo_id or "path/of/this/folder"),
+        use="forecaster.predict(fh=[1, 2, 3])" if is_fitted else "forecaster.fit(y)",
+    )
+
+
+def _facts_of_fit(forecaster: Any) -> dict[str, Any]:
+    known = forecaster._known
+    return {
+        "steps seen and forecast": f"{forecaster.context_length_} and "
+        f"{forecaster.prediction_length_}",
+        "series": len(known.numbers),
+        "variates": known.rows.shape[1],
+        "rows of the longest series": forecaster._n_rows,
+        "frequency": _frequency(known),
+        "windows that calibrate intervals": forecaster._calibration.n,
+        **_best(forecaster.history_),
+    }
+
+
+def _facts_of_pretrain(forecaster: Any) -> dict[str, Any]:
+    network = forecaster.pretrained_network_
+    return {
+        "steps seen and forecast": f"{network.context_length} and "
+        f"{network.prediction_length}",
+        **_best(forecaster.pretrain_history_),
+    }
+
+
+def _frequency(known: Any) -> str:
+    index = known.rows.index
+    times = index.levels[-1] if isinstance(index, pd.MultiIndex) else index
+    if isinstance(times, pd.PeriodIndex):
+        return str(times.freqstr)
+    if known.frequency is not None:
+        return str(known.frequency.freqstr)
+    return "unknown" if isinstance(times, pd.DatetimeIndex) else "numbered steps"
+
+
+def _best(history: pd.DataFrame) -> dict[str, Any]:
+    """Return how many epochs there were, and the lowest validation error."""
+    facts: dict[str, Any] = {"epochs": len(history)}
+    losses = [name for name in history.columns if str(name).startswith("val")]
+    if losses and history[losses[0]].notna().any():
+        facts["best validation error"] = f"{history[losses[0]].min():.4g}"
+    return facts

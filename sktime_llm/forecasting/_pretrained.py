@@ -1,0 +1,419 @@
+"""Checkpoints of forecasters: folders without pickles, here and on the Hub."""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+
+from sktime_llm._devices import resolve_device
+from sktime_llm._validation import check_parameters
+from sktime_llm.errors import InputError, SavedForecasterError
+from sktime_llm.forecasting._as_json import Arrays
+from sktime_llm.forecasting._card import write_card
+from sktime_llm.forecasting._checkpoint import (
+    Checkpoint,
+    TensorInfo,
+    explaining,
+    read_checkpoint,
+    write_checkpoint,
+)
+from sktime_llm.forecasting._pretrained_state import (
+    NETWORKS,
+    build_network,
+    fill_network,
+    network_to_json,
+    parameters_from_json,
+    parameters_to_json,
+    state_from_json,
+    state_to_json,
+    tensors_of,
+    versions,
+)
+from sktime_llm.forecasting.saving import move_networks
+from sktime_llm.networks._interface import ForecastNetwork
+from sktime_llm.training.config import TRAINING_CONSTRAINTS
+
+CLASSES = ("BALMTSFForecaster", "CALFForecaster", "LLMTSNetForecaster")
+_FREE = {
+    *TRAINING_CONSTRAINTS,
+    "alignment_loss_weight",
+    "calibration_fraction",
+    "callbacks",
+    "checkpoint",
+    "consistency_loss",
+    "describer",
+    "descriptions",
+    "device",
+    "dropout",
+    "feature_loss",
+    "fine_tune_epochs",
+    "init_temperature",
+    "intervals",
+    "keep_textual_branch",
+    "language_model_steps",
+    "lora_dropout",
+    "missing",
+    "n_descriptions",
+    "random_state",
+    "resume",
+    "seasonal_period",
+    "selection_loss_weight",
+    "task_loss",
+    "text_cache_gigabytes",
+    "update_epochs",
+    "validation_fraction",
+}
+"""Parameters that do not change the structure of a network, or how it forecasts."""
+
+
+class PretrainedFolders:
+    """What a forecaster has to be saved without pickles, and loaded again."""
+
+    def save_pretrained(self, path: str | Path) -> Path:
+        """Save to a folder that is loaded without running code from it.
+
+        It has the weights that are the forecaster's own, what it knows of its series,
+        and a model card. The frozen weights of the backbone are looked for by name
+        where it is loaded. The folder is written beside and renamed at the end.
+
+        Parameters
+        ----------
+        path : str or Path
+            A new or empty folder, or a checkpoint, which is replaced.
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        SavedForecasterError
+            If a parameter or the index of the data cannot be written.
+        InputError
+            If the folder has files that are not of a checkpoint.
+
+        See Also
+        --------
+        from_pretrained : Load the folder.
+
+        Notes
+        -----
+        The parameters `callbacks` and `resume`, which belong to a training on this
+        machine, are left out.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from sktime.datasets import load_airline
+        >>> from sktime_llm import CALFForecaster
+        >>> forecaster = CALFForecaster(backbone="tiny-random", max_epochs=1)
+        >>> forecaster = forecaster.fit(load_airline(), fh=[1, 2, 3])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     saved = forecaster.save_pretrained(f"{folder}/airline")
+        ...     loaded = CALFForecaster.from_pretrained(f"{folder}/airline")
+        >>> loaded.predict().equals(forecaster.predict())
+        True
+        """
+        return _save(self, path)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path: str | Path,
+        *,
+        revision: str | None = None,
+        device: str | None = None,
+    ) -> Any:
+        """Load what `save_pretrained` or `push_to_hub` wrote; no code of it is run.
+
+        Parameters
+        ----------
+        path : str or Path
+            A folder, or a name on the Hugging Face Hub.
+        revision : str, optional
+            Branch, tag or commit on the Hub.
+        device : str, optional
+            Takes the place of the parameter `device` that was saved.
+
+        Returns
+        -------
+        forecaster
+            Fitted, or pretrained if it was only pretrained.
+
+        Raises
+        ------
+        SavedForecasterError
+            If it is no whole checkpoint of this class and of a version that can be
+            read, or cannot be fetched.
+        BackboneCorruptedError
+            If the backbone is not the one that it was trained with.
+        BackboneNotFoundError
+            If a forecast needs the backbone, which is not here.
+
+        Examples
+        --------
+        See `save_pretrained`.
+        """
+        checkpoint = read_checkpoint(path, revision)
+        return _load(cls, checkpoint, device)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        revision: str | None = None,
+        private: bool | None = None,
+        token: str | None = None,
+        commit_message: str | None = None,
+    ) -> str:
+        """Save to the Hugging Face Hub what `save_pretrained` writes.
+
+        The recent rows of the data are a part of it; see docs/saving.md.
+
+        Parameters
+        ----------
+        repo_id : str
+            Name of the repository, such as ``"me/airline"``; made if it is new.
+        revision : str, optional
+            Branch to write to; the main one by default.
+        private : bool, optional
+            Whether a new repository is private; None leaves it to your account.
+        token : str, optional
+            Of the Hub; None uses that of ``hf auth login``.
+        commit_message : str, optional
+            What the history says of it.
+
+        Returns
+        -------
+        str
+            The address of the commit.
+        """
+        api = huggingface_hub.HfApi(token=token)
+        with tempfile.TemporaryDirectory() as work:
+            folder = _save(self, Path(work) / "checkpoint", repo_id)
+            api.create_repo(repo_id, private=private, exist_ok=True)
+            commit = api.upload_folder(
+                repo_id=repo_id,
+                folder_path=folder,
+                revision=revision,
+                commit_message=commit_message or f"Add a {type(self).__name__}",
+            )
+        return str(getattr(commit, "commit_url", commit))
+
+
+def load_pretrained(
+    path: str | Path, *, revision: str | None = None, device: str | None = None
+) -> Any:
+    """Load a checkpoint of any of the forecasters; no code of it is run.
+
+    Parameters
+    ----------
+    path : str or Path
+        A folder, or a name on the Hugging Face Hub.
+    revision : str, optional
+        Branch, tag or commit on the Hub.
+    device : str, optional
+        Takes the place of the parameter `device` that was saved.
+
+    Returns
+    -------
+    forecaster
+        Fitted, or pretrained if it was only pretrained.
+
+    Raises
+    ------
+    SavedForecasterError
+        If it is no whole checkpoint of a version that can be read.
+
+    See Also
+    --------
+    sktime_llm.load : Load the pickle that `save` writes.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from sktime.datasets import load_airline
+    >>> from sktime_llm import CALFForecaster, load_pretrained
+    >>> forecaster = CALFForecaster(backbone="tiny-random", max_epochs=1)
+    >>> forecaster = forecaster.fit(load_airline(), fh=[1, 2, 3])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     loaded = load_pretrained(forecaster.save_pretrained(f"{folder}/airline"))
+    >>> type(loaded).__name__
+    'CALFForecaster'
+    """
+    import sktime_llm
+
+    checkpoint = read_checkpoint(path, revision)
+    name = checkpoint.config.get("class")
+    _check_known(checkpoint, name)
+    return _load(getattr(sktime_llm, name), checkpoint, device)
+
+
+def _check_known(checkpoint: Checkpoint, name: Any) -> None:
+    if name not in CLASSES:
+        raise SavedForecasterError(
+            f"{checkpoint.folder} has a {name!r:.80}, expected one of {CLASSES}."
+        )
+
+
+def _save(forecaster: Any, path: str | Path, repo_id: str | None = None) -> Path:
+    name = type(forecaster).__name__
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"path={path!r}, expected a str or a Path.")
+    if name not in CLASSES:
+        raise SavedForecasterError(
+            f"{name} cannot be saved without pickling, expected one of {CLASSES}. Use "
+            "save(), which pickles."
+        )
+    networks = {n: vars(forecaster)[n] for n in NETWORKS if n in vars(forecaster)}
+    if not networks:
+        forecaster.check_is_fitted("save_pretrained")
+    arrays: Arrays = {}
+    config = {
+        "class": name,
+        "packages": versions(),
+        "parameters": parameters_to_json(forecaster, arrays),
+        "backbone": {
+            "name": str(forecaster.backbone),
+            "revision": forecaster.revision,
+            "mode": str(forecaster.backbone_mode),
+        },
+        "networks": {n: network_to_json(one) for n, one in networks.items()},
+        "state": state_to_json(forecaster, arrays),
+    }
+    tensors = {
+        f"{prefix}.{name}": tensor
+        for prefix, network in networks.items()
+        for name, tensor in tensors_of(network).items()
+    }
+    card = write_card(forecaster, repo_id)
+    return write_checkpoint(path, config, tensors, arrays, card)
+
+
+def _load(cls: type[Any], checkpoint: Checkpoint, device: str | None) -> Any:
+    forecaster, arrays = _with_parameters(cls, checkpoint, device)
+    if device is not None:
+        resolve_device(device)
+    with explaining(checkpoint.folder):
+        networks = {
+            name: _read_network(forecaster, checkpoint, name)
+            for name in checkpoint.config["networks"]
+        }
+        state = state_from_json(checkpoint.config["state"], arrays)
+        _check_whole(networks, state, arrays)
+    move_networks({**networks, "device": forecaster.device}, cls.__name__)
+    vars(forecaster).update(state, **networks)
+    forecaster._state = "fitted" if "network_" in networks else "pretrained"
+    if "pretrained_network_" in networks:
+        names = cls.get_class_tag("pretrain:fitted_params")
+        forecaster._pretrained_attrs = sorted(
+            n for n in names if hasattr(forecaster, n)
+        )
+    return forecaster
+
+
+def _with_parameters(
+    cls: type[Any], checkpoint: Checkpoint, device: str | None = None
+) -> tuple[Any, Arrays]:
+    """Return a forecaster that is not fitted, and the arrays that are left."""
+    config, name = checkpoint.config, cls.__name__
+    _check_known(checkpoint, config.get("class"))
+    if config["class"] != name:
+        raise SavedForecasterError(
+            f"{checkpoint.folder} has a {config['class']}, expected a {name}. Use "
+            f"{config['class']}.from_pretrained, or sktime_llm.load_pretrained."
+        )
+    arrays = checkpoint.series_arrays()
+    with explaining(checkpoint.folder):
+        parameters = parameters_from_json(
+            cls, config["parameters"], arrays, str(config["sktime-llm"])
+        )
+        if device is not None:
+            parameters["device"] = device
+        forecaster = cls(**parameters)
+        check_parameters(forecaster.get_params(deep=False), cls._parameter_constraints)
+    return forecaster, arrays
+
+
+def _read_network(
+    forecaster: Any, checkpoint: Checkpoint, name: str
+) -> ForecastNetwork:
+    if name not in NETWORKS:
+        raise SavedForecasterError(f"there is a network {name!r}, which is unknown.")
+    prefix, saved = f"{name}.", checkpoint.config["networks"][name]
+    infos: dict[str, TensorInfo] = _without(prefix, checkpoint.tensors)
+    network = build_network(forecaster, saved, infos)
+    fill_network(network, saved, _without(prefix, checkpoint.network_tensors()))
+    return network
+
+
+def _without(prefix: str, named: Mapping[str, Any]) -> dict[str, Any]:
+    return {n[len(prefix) :]: v for n, v in named.items() if n.startswith(prefix)}
+
+
+def _check_whole(
+    networks: Mapping[str, Any], state: Mapping[str, Any], arrays: Arrays
+) -> None:
+    """Raise if parts are missing, left over, or of other series."""
+    if not networks or ("network_" in networks) != ("_known" in state):
+        raise SavedForecasterError("the network or what is known of series is missing.")
+    if arrays:
+        raise SavedForecasterError(f"arrays are left over: {sorted(arrays)[:3]}.")
+    if "network_" not in networks:
+        return
+    descriptions = getattr(networks["network_"], "descriptions", None)
+    known = state["_known"]
+    lengths = state["context_length_"], state["prediction_length_"]
+    network = networks["network_"]
+    if lengths != (network.context_length, network.prediction_length):
+        raise SavedForecasterError(
+            "the lengths of windows are not those of the network."
+        )
+    if descriptions is None:
+        return
+    shape = descriptions.embeddings.shape
+    if max(known.numbers.values()) >= shape[0] or known.rows.shape[1] != shape[1]:
+        raise SavedForecasterError("the descriptions are not those of the series.")
+
+
+# fit from a checkpoint
+
+
+def network_of_checkpoint(forecaster: Any) -> ForecastNetwork:
+    """Return the network of the parameter `checkpoint`, on the forecaster's device.
+
+    Raise an InputError if a parameter that shapes the network is another one there.
+    """
+    checkpoint = read_checkpoint(forecaster.checkpoint)
+    saved, _ = _with_parameters(type(forecaster), checkpoint)
+    networks = checkpoint.config["networks"]
+    name = next(name for name in reversed(NETWORKS) if name in networks)
+    mine, theirs = forecaster.get_params(deep=False), saved.get_params(deep=False)
+    theirs |= _lengths(networks[name])
+    shared = mine["backbone_mode"] == "pretrained"
+    structure = mine.keys() - (_FREE if shared else _FREE - {"random_state"})
+    conflicts = {
+        name: theirs[name]
+        for name in sorted(structure)
+        if mine[name] is not None and mine[name] != theirs[name]
+    }
+    if conflicts:
+        raise InputError(
+            f"{', '.join(f'{name}={mine[name]!r}' for name in conflicts)} with "
+            f"checkpoint={str(forecaster.checkpoint)!r}, whose network has "
+            f"{', '.join(f'{name}={value!r}' for name, value in conflicts.items())}. "
+            "Set the parameters to those, or leave out the checkpoint."
+        )
+    of_network = {n: getattr(saved, n) for n in structure}
+    blueprint = forecaster.clone().set_params(**of_network)
+    with explaining(checkpoint.folder):
+        network = _read_network(blueprint, checkpoint, name)
+    return network.to(resolve_device(forecaster.device))
+
+
+def _lengths(saved: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: saved[name] for name in ("context_length", "prediction_length")}
