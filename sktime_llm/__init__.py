@@ -11,10 +11,10 @@ from sktime_llm._version import __version__
 
 if TYPE_CHECKING:
     from sktime_llm.evaluation import compare_forecasters
-    from sktime_llm.forecasting._pretrained import load_pretrained
     from sktime_llm.forecasting.balm_tsf import BALMTSFForecaster
     from sktime_llm.forecasting.calf import CALFForecaster
     from sktime_llm.forecasting.llm_ts_net import LLMTSNetForecaster
+    from sktime_llm.forecasting.pretrained import load_pretrained
     from sktime_llm.forecasting.saving import load
 
 __all__ = [
@@ -33,7 +33,7 @@ _HOME_OF = {
     "LLMTSNetForecaster": "sktime_llm.forecasting.llm_ts_net",
     "compare_forecasters": "sktime_llm.evaluation",
     "load": "sktime_llm.forecasting.saving",
-    "load_pretrained": "sktime_llm.forecasting._pretrained",
+    "load_pretrained": "sktime_llm.forecasting.pretrained",
 }
 
 

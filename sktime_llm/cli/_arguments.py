@@ -158,13 +158,17 @@ def _add_forecast_arguments(parser: argparse.ArgumentParser) -> None:
         "but none of calf, balm-tsf and llm-ts-net; if levels are given, calf and "
         "balm-tsf hold out a fifth of the rows for them)",
     )
-    add("--save", type=Path, metavar="DIR", help="keep the fitted forecaster in DIR")
+    add(
+        "--save",
+        type=Path,
+        metavar="DIR",
+        help="keep the fitted calf, balm-tsf or llm-ts-net in DIR",
+    )
     add(
         "--load",
         type=Path,
         metavar="DIR",
-        help="instead of FILE: forecast after the data of the forecaster in DIR; this "
-        "runs code from DIR, so load only what you trust",
+        help="instead of FILE: forecast after the data of the forecaster in DIR",
     )
     _add_training_arguments(add)
     what = "CSV or Parquet file, or - for standard output"

@@ -4,7 +4,6 @@ import argparse
 import os
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -21,7 +20,7 @@ from sktime_llm.cli._output import (
     shown_progress,
 )
 from sktime_llm.datasets import format_time
-from sktime_llm.errors import InputError, SktimeLLMError
+from sktime_llm.errors import InputError, SavedForecasterError, SktimeLLMError
 from sktime_llm.evaluation._folds import library_warnings_off, long_table
 from sktime_llm.plotting import plot_forecast, require_matplotlib
 
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 _DEFAULT_METHOD, _DEFAULT_LEVELS = "calf", [80.0, 95.0]
 _CALIBRATION_FRACTION = 0.2
 _STDOUT = Path("-")
-# What --save writes, and --load reads.
-_FORECASTER, _RECENT = "forecaster.zip", "recent.pkl"
 _N_RECENT = 200
 
 # Options of fitting, which cannot change a forecaster that is loaded.
@@ -57,7 +54,8 @@ def forecast(options: argparse.Namespace) -> bool:
         return False
     written = _write(table, recent, name, options)
     if options.save:
-        _save(forecaster, recent, options.save)
+        with explained(f"to the folder {str(options.save)!r}"):
+            forecaster.save_pretrained(options.save)
         written.append(f"{options.save}{os.sep}")
     if options.output != _STDOUT:
         echo(f"Written: {', '.join(written)}")
@@ -103,6 +101,12 @@ def _fit(
     make = forecaster_maker(options, [method])
     dataset = read_dataset(options, make)
     forecaster = make(dataset.seasonal_period)[method]
+    if options.save and not hasattr(forecaster, "save_pretrained"):
+        raise InputError(
+            f"Got --save, but --method {method} can only be pickled, which runs code "
+            "when it is loaded. Leave --save out, as it is quick to fit again, or "
+            "choose calf, balm-tsf or llm-ts-net."
+        )
     _prepare_intervals(forecaster, options)
     progress(0, 1, f"{dataset.name}: {method}")
     with library_warnings_off():
@@ -184,34 +188,24 @@ def _write(
     return [str(options.output), str(picture)]
 
 
-def _save(
-    forecaster: "BaseForecaster", recent: pd.Series | pd.DataFrame, folder: Path
-) -> None:
-    with (
-        explained(f"to the folder {str(folder)!r}"),
-        TemporaryDirectory(dir=folder) as new,
-    ):
-        forecaster.save(Path(new) / Path(_FORECASTER).stem)
-        recent.to_pickle(Path(new) / _RECENT)
-        for name in (_RECENT, _FORECASTER):
-            os.replace(Path(new) / name, folder / name)
-
-
 def _load(folder: Path) -> tuple["BaseForecaster", pd.Series | pd.DataFrame, str]:
-    """Load what `_save` wrote."""
-    from sktime.base import load
+    """Load what --save wrote, and the rows that the forecaster keeps."""
+    from sktime_llm.forecasting.pretrained import load_pretrained, recent_rows
 
-    if not (folder / _FORECASTER).is_file():
+    if not folder.is_dir():
         raise InputError(
             f"There is no fitted forecaster in {str(folder)!r}. Make one with --save."
         )
     try:
-        forecaster = load(folder / _FORECASTER)
-        return forecaster, pd.read_pickle(folder / _RECENT), folder.resolve().name
-    except SktimeLLMError:
-        raise
-    except Exception as error:
+        forecaster = load_pretrained(folder)
+    except SavedForecasterError as error:
         raise InputError(
-            f"Cannot load the forecaster in {str(folder)!r}: {type(error).__name__}: "
-            f"{error}. Make it anew with --save."
+            f"Cannot load the forecaster in {str(folder)!r}: {error} Make it anew with "
+            "--save."
         ) from error
+    if not forecaster.is_fitted:
+        raise InputError(
+            f"The forecaster in {str(folder)!r} is only pretrained. Fit it on a series "
+            "in Python, or make one with --save."
+        )
+    return forecaster, recent_rows(forecaster), folder.resolve().name

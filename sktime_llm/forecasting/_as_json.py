@@ -40,7 +40,7 @@ def to_json(value: Any, arrays: Arrays, at: str) -> Any:
             return {"kind": kind, **encode(value, arrays, at)}
     raise SavedForecasterError(
         f"{at} is {_shown(value)}, a {type(value).__name__}, which cannot be written "
-        "as JSON and read again without running code. Use numbers, text, lists or frames "
+        "as JSON and read again without running code. Use numbers, text or lists "
         "instead, or save(), which pickles."
     )
 
@@ -134,8 +134,8 @@ def _decode_index(content: Mapping[str, Any], arrays: Arrays) -> pd.Index:
     if of == "range":
         return pd.RangeIndex(*content["range"], name=name)
     if of == "objects":
-        values = [from_json(value, arrays) for value in content["values"]]
-        return pd.Index(values, dtype=content["dtype"], name=name, tupleize_cols=False)
+        objects = [from_json(value, arrays) for value in content["values"]]
+        return pd.Index(objects, dtype=content["dtype"], name=name, tupleize_cols=False)
     values = arrays.pop(content["values"])
     if of == "numbers":
         return pd.Index(values, name=name)

@@ -31,9 +31,9 @@ from sktime_llm.forecasting._conformal import Calibration
 from sktime_llm.forecasting._horizon import check_kind
 from sktime_llm.forecasting._known import KnownSeries
 from sktime_llm.forecasting._parameters import SHARED_CONSTRAINTS
-from sktime_llm.forecasting._pretrained import PretrainedFolders
 from sktime_llm.forecasting._resuming import check_seeded
 from sktime_llm.forecasting._series import MTYPES, frequency_of
+from sktime_llm.forecasting.pretrained import PretrainedFolders
 from sktime_llm.forecasting.saving import (
     load,
     move_networks,

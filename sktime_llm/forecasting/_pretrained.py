@@ -1,12 +1,9 @@
-"""Checkpoints of forecasters: folders without pickles, here and on the Hub."""
+"""Forecasters to checkpoints and back, and networks that fit starts from."""
 
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import huggingface_hub
 
 from sktime_llm._devices import resolve_device
 from sktime_llm._validation import check_parameters
@@ -36,7 +33,12 @@ from sktime_llm.forecasting.saving import move_networks
 from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.training.config import TRAINING_CONSTRAINTS
 
-CLASSES = ("BALMTSFForecaster", "CALFForecaster", "LLMTSNetForecaster")
+CLASSES = {
+    "BALMTSFForecaster": "sktime_llm.forecasting.balm_tsf",
+    "CALFForecaster": "sktime_llm.forecasting.calf",
+    "LLMTSNetForecaster": "sktime_llm.forecasting.llm_ts_net",
+}
+"""The only classes that a checkpoint may name, and where they are."""
 _FREE = {
     *TRAINING_CONSTRAINTS,
     "alignment_loss_weight",
@@ -69,205 +71,27 @@ _FREE = {
 """Parameters that do not change the structure of a network, or how it forecasts."""
 
 
-class PretrainedFolders:
-    """What a forecaster has to be saved without pickles, and loaded again."""
-
-    def save_pretrained(self, path: str | Path) -> Path:
-        """Save to a folder that is loaded without running code from it.
-
-        It has the weights that are the forecaster's own, what it knows of its series,
-        and a model card. The frozen weights of the backbone are looked for by name
-        where it is loaded. The folder is written beside and renamed at the end.
-
-        Parameters
-        ----------
-        path : str or Path
-            A new or empty folder, or a checkpoint, which is replaced.
-
-        Returns
-        -------
-        Path
-            The folder.
-
-        Raises
-        ------
-        SavedForecasterError
-            If a parameter or the index of the data cannot be written.
-        InputError
-            If the folder has files that are not of a checkpoint.
-
-        See Also
-        --------
-        from_pretrained : Load the folder.
-
-        Notes
-        -----
-        The parameters `callbacks` and `resume`, which belong to a training on this
-        machine, are left out.
-
-        Examples
-        --------
-        >>> import tempfile
-        >>> from sktime.datasets import load_airline
-        >>> from sktime_llm import CALFForecaster
-        >>> forecaster = CALFForecaster(backbone="tiny-random", max_epochs=1)
-        >>> forecaster = forecaster.fit(load_airline(), fh=[1, 2, 3])
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     saved = forecaster.save_pretrained(f"{folder}/airline")
-        ...     loaded = CALFForecaster.from_pretrained(f"{folder}/airline")
-        >>> loaded.predict().equals(forecaster.predict())
-        True
-        """
-        return _save(self, path)
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        path: str | Path,
-        *,
-        revision: str | None = None,
-        device: str | None = None,
-    ) -> Any:
-        """Load what `save_pretrained` or `push_to_hub` wrote; no code of it is run.
-
-        Parameters
-        ----------
-        path : str or Path
-            A folder, or a name on the Hugging Face Hub.
-        revision : str, optional
-            Branch, tag or commit on the Hub.
-        device : str, optional
-            Takes the place of the parameter `device` that was saved.
-
-        Returns
-        -------
-        forecaster
-            Fitted, or pretrained if it was only pretrained.
-
-        Raises
-        ------
-        SavedForecasterError
-            If it is no whole checkpoint of this class and of a version that can be
-            read, or cannot be fetched.
-        BackboneCorruptedError
-            If the backbone is not the one that it was trained with.
-        BackboneNotFoundError
-            If a forecast needs the backbone, which is not here.
-
-        Examples
-        --------
-        See `save_pretrained`.
-        """
-        checkpoint = read_checkpoint(path, revision)
-        return _load(cls, checkpoint, device)
-
-    def push_to_hub(
-        self,
-        repo_id: str,
-        *,
-        revision: str | None = None,
-        private: bool | None = None,
-        token: str | None = None,
-        commit_message: str | None = None,
-    ) -> str:
-        """Save to the Hugging Face Hub what `save_pretrained` writes.
-
-        The recent rows of the data are a part of it; see docs/saving.md.
-
-        Parameters
-        ----------
-        repo_id : str
-            Name of the repository, such as ``"me/airline"``; made if it is new.
-        revision : str, optional
-            Branch to write to; the main one by default.
-        private : bool, optional
-            Whether a new repository is private; None leaves it to your account.
-        token : str, optional
-            Of the Hub; None uses that of ``hf auth login``.
-        commit_message : str, optional
-            What the history says of it.
-
-        Returns
-        -------
-        str
-            The address of the commit.
-        """
-        api = huggingface_hub.HfApi(token=token)
-        with tempfile.TemporaryDirectory() as work:
-            folder = _save(self, Path(work) / "checkpoint", repo_id)
-            api.create_repo(repo_id, private=private, exist_ok=True)
-            commit = api.upload_folder(
-                repo_id=repo_id,
-                folder_path=folder,
-                revision=revision,
-                commit_message=commit_message or f"Add a {type(self).__name__}",
-            )
-        return str(getattr(commit, "commit_url", commit))
-
-
-def load_pretrained(
-    path: str | Path, *, revision: str | None = None, device: str | None = None
-) -> Any:
-    """Load a checkpoint of any of the forecasters; no code of it is run.
-
-    Parameters
-    ----------
-    path : str or Path
-        A folder, or a name on the Hugging Face Hub.
-    revision : str, optional
-        Branch, tag or commit on the Hub.
-    device : str, optional
-        Takes the place of the parameter `device` that was saved.
-
-    Returns
-    -------
-    forecaster
-        Fitted, or pretrained if it was only pretrained.
-
-    Raises
-    ------
-    SavedForecasterError
-        If it is no whole checkpoint of a version that can be read.
-
-    See Also
-    --------
-    sktime_llm.load : Load the pickle that `save` writes.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from sktime.datasets import load_airline
-    >>> from sktime_llm import CALFForecaster, load_pretrained
-    >>> forecaster = CALFForecaster(backbone="tiny-random", max_epochs=1)
-    >>> forecaster = forecaster.fit(load_airline(), fh=[1, 2, 3])
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     loaded = load_pretrained(forecaster.save_pretrained(f"{folder}/airline"))
-    >>> type(loaded).__name__
-    'CALFForecaster'
-    """
-    import sktime_llm
-
-    checkpoint = read_checkpoint(path, revision)
+def check_class(checkpoint: Checkpoint) -> str:
+    """Return which of the known classes a checkpoint is of."""
     name = checkpoint.config.get("class")
-    _check_known(checkpoint, name)
-    return _load(getattr(sktime_llm, name), checkpoint, device)
-
-
-def _check_known(checkpoint: Checkpoint, name: Any) -> None:
-    if name not in CLASSES:
+    if not isinstance(name, str) or name not in CLASSES:
         raise SavedForecasterError(
-            f"{checkpoint.folder} has a {name!r:.80}, expected one of {CLASSES}."
+            f"{checkpoint.folder} has a {name!r:.80}, expected one of {list(CLASSES)}."
         )
+    return name
 
 
-def _save(forecaster: Any, path: str | Path, repo_id: str | None = None) -> Path:
+def save_forecaster(
+    forecaster: Any, path: str | Path, repo_id: str | None = None
+) -> Path:
+    """Write the checkpoint of a forecaster; `repo_id` is for its card."""
     name = type(forecaster).__name__
     if not isinstance(path, str | os.PathLike):
         raise InputError(f"path={path!r}, expected a str or a Path.")
     if name not in CLASSES:
         raise SavedForecasterError(
-            f"{name} cannot be saved without pickling, expected one of {CLASSES}. Use "
-            "save(), which pickles."
+            f"{name} cannot be saved without pickling, expected one of "
+            f"{list(CLASSES)}. Use save(), which pickles."
         )
     networks = {n: vars(forecaster)[n] for n in NETWORKS if n in vars(forecaster)}
     if not networks:
@@ -294,7 +118,7 @@ def _save(forecaster: Any, path: str | Path, repo_id: str | None = None) -> Path
     return write_checkpoint(path, config, tensors, arrays, card)
 
 
-def _load(cls: type[Any], checkpoint: Checkpoint, device: str | None) -> Any:
+def load_forecaster(cls: type[Any], checkpoint: Checkpoint, device: str | None) -> Any:
     forecaster, arrays = _with_parameters(cls, checkpoint, device)
     if device is not None:
         resolve_device(device)
@@ -310,9 +134,7 @@ def _load(cls: type[Any], checkpoint: Checkpoint, device: str | None) -> Any:
     forecaster._state = "fitted" if "network_" in networks else "pretrained"
     if "pretrained_network_" in networks:
         names = cls.get_class_tag("pretrain:fitted_params")
-        forecaster._pretrained_attrs = sorted(
-            n for n in names if hasattr(forecaster, n)
-        )
+        forecaster._pretrained_attrs = sorted(set(names) & vars(forecaster).keys())
     return forecaster
 
 
@@ -321,11 +143,11 @@ def _with_parameters(
 ) -> tuple[Any, Arrays]:
     """Return a forecaster that is not fitted, and the arrays that are left."""
     config, name = checkpoint.config, cls.__name__
-    _check_known(checkpoint, config.get("class"))
-    if config["class"] != name:
+    found = check_class(checkpoint)
+    if found != name:
         raise SavedForecasterError(
-            f"{checkpoint.folder} has a {config['class']}, expected a {name}. Use "
-            f"{config['class']}.from_pretrained, or sktime_llm.load_pretrained."
+            f"{checkpoint.folder} has a {found}, expected a {name}. Use "
+            f"{found}.from_pretrained, or sktime_llm.load_pretrained."
         )
     arrays = checkpoint.series_arrays()
     with explaining(checkpoint.folder):
@@ -370,9 +192,7 @@ def _check_whole(
     lengths = state["context_length_"], state["prediction_length_"]
     network = networks["network_"]
     if lengths != (network.context_length, network.prediction_length):
-        raise SavedForecasterError(
-            "the lengths of windows are not those of the network."
-        )
+        raise SavedForecasterError("windows have other lengths than the network.")
     if descriptions is None:
         return
     shape = descriptions.embeddings.shape

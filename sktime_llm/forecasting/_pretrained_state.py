@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -42,7 +42,7 @@ _BY_SERIES = ("scalings", "last_observed", "numbers")
 _PACKAGES = ("sktime", "torch", "transformers", "peft", "pandas", "numpy")
 
 STATE: dict[str, Any] = {
-    "_cutoff": pd.Index,
+    "_cutoff": pd.Index | None,
     "_fh": ForecastingHorizon | None,
     "_n_rows": int,
     "_X_columns": list | None,
@@ -130,14 +130,15 @@ def build_network(
     No tensor is made that is larger than those of the file together, beside the frozen
     ones of the backbone.
     """
-    shape = WindowShape(
-        _count(saved, "context_length"), _count(saved, "prediction_length")
-    )
+    lengths = saved["context_length"], saved["prediction_length"]
+    shape = WindowShape(*map(_positive, lengths))
     blueprint = forecaster.clone()
     if saved["sizes"] is not None:
         blueprint._backbone_sizes = BackboneSizes(*map(_positive, saved["sizes"]))
     choice = blueprint._backbone_choice()
-    with suppress_clipping():
+    with warnings.catch_warnings():
+        # what was clipped in fit is clipped again
+        warnings.simplefilter("ignore", ClippedParameterWarning)
         if choice.mode in ("pretrained", "random") and not _is_packed(infos):
             load_frozen(_as_loaded(choice))
         room = 3 * sum(info.n_bytes for info in infos.values()) + _SLACK
@@ -149,29 +150,11 @@ def build_network(
 
 
 def _as_loaded(choice: BackboneChoice) -> BackboneChoice:
-    from dataclasses import replace
-
     return replace(choice, random_seed=0) if choice.mode == "pretrained" else choice
-
-
-def suppress_clipping() -> warnings.catch_warnings:
-    """Return a context in which what was clipped in fit is clipped again, silently."""
-    return _SilentClipping()
-
-
-class _SilentClipping(warnings.catch_warnings):
-    def __enter__(self) -> Any:
-        entered = super().__enter__()
-        warnings.simplefilter("ignore", ClippedParameterWarning)
-        return entered
 
 
 def _is_packed(infos: Mapping[str, TensorInfo]) -> bool:
     return any(name.startswith(_ENCODER) for name in infos)
-
-
-def _count(saved: Mapping[str, Any], name: str) -> int:
-    return _positive(saved[name])
 
 
 def _positive(value: Any) -> int:
@@ -324,9 +307,8 @@ def known_from_json(content: Mapping[str, Any], arrays: Arrays) -> KnownSeries:
     index = from_json(content["series"], arrays)
     keys = [None] if index is None else list(index)
     shape = (len(keys), plain["rows"].shape[1])
-    parts = {
-        name: arrays.pop(f"known.{name}") for name in (*Scaling._fields, "observed")
-    }
+    names = (*Scaling._fields, "observed")
+    parts = {name: arrays.pop(f"known.{name}") for name in names}
     there, numbers = arrays.pop("known.observed_at"), arrays.pop("known.numbers")
     wrong = [name for name, part in parts.items() if part.shape != shape]
     if (

@@ -43,6 +43,7 @@ class DescriptionEncoder(nn.Module):
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
         self.backbone = backbone
+        self.width = backbone.hidden_size
         self.lm_head = nn.Linear(backbone.hidden_size, backbone.hidden_size)
         nn.init.eye_(self.lm_head.weight)
         nn.init.zeros_(self.lm_head.bias)
@@ -212,13 +213,12 @@ class DescriptionEmbeddings(nn.Module):
 
     def __init__(self, encoder: DescriptionEncoder | PackedEncoder) -> None:
         super().__init__()
-        is_packed = isinstance(encoder, PackedEncoder)
-        self.width = encoder.width if is_packed else encoder.backbone.hidden_size
+        self.width: int = encoder.width
         self.pooling = AttentionPooling(self.width)
-        if is_packed:
+        if isinstance(encoder, PackedEncoder):
             self._packed: Any = encoder
         else:
-            self.encoder = encoder  # last: packing must not change the order
+            self.encoder: Any = encoder  # last: packing must not change the order
         self.register_buffer("embeddings", torch.zeros(0, 0, self.width))
         self._states: TokenStates | None = None
 
