@@ -43,7 +43,7 @@ OF_LORA_AMR = {"r": int, "lora_alpha": float, "lora_dropout": float}
 """Parameters of LoraAmrConfig that it documents; peft's other ones are peft's."""
 FREE = {
     *("backbone", "revision", "model", "base_url", "api_key_env"),
-    *("prompt", "cache_dir", "resume"),
+    *("prompt", "cache_dir", "resume", "checkpoint"),
 }
 """Parameters that may be any string, or whose strings are looked up elsewhere."""
 

@@ -95,7 +95,6 @@ def _frequency(known: Any) -> str:
 def _best(history: pd.DataFrame) -> dict[str, Any]:
     """Return how many epochs there were, and the lowest validation error."""
     facts: dict[str, Any] = {"epochs": len(history)}
-    losses = [name for name in history.columns if str(name).startswith("val")]
-    if losses and history[losses[0]].notna().any():
-        facts["best validation error"] = f"{history[losses[0]].min():.4g}"
+    if "validation_loss" in history and history["validation_loss"].notna().any():
+        facts["best validation error"] = f"{history['validation_loss'].min():.4g}"
     return facts

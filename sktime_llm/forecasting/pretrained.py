@@ -171,7 +171,7 @@ class PretrainedFolders:
 
 
 def recent_rows(forecaster: Any) -> pd.Series | pd.DataFrame:
-    """Return the rows that a fitted forecaster keeps, as a series if it was given one."""
+    """Return the rows that a forecaster keeps, as a series if it was given one."""
     rows = forecaster._known.rows
     if forecaster._y_mtype_last_seen != "pd.Series":
         return rows

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import pickle
+import re
 import signal
 import struct
 import time
@@ -679,3 +680,15 @@ def test_files_of_earlier_formats_are_read_for_ever(method, version):
     np.testing.assert_allclose(y_pred.to_numpy(), expected["forecast"], rtol=1e-5)
     bounds = forecaster.predict_interval(expected["fh"], coverage=0.8)
     np.testing.assert_allclose(bounds.to_numpy(), expected["interval"], rtol=1e-5)
+
+
+def test_the_table_of_faults_names_tests_that_exist():
+    file = Path(__file__).parents[2] / "docs" / "faults.md"
+    if not file.exists():
+        pytest.skip("a release has no docs")
+    section = (
+        file.read_text(encoding="utf-8").split("## Checkpoints")[1].split("\n## ")[0]
+    )
+    named = set(re.findall(r"`(test_\w+)`", section))
+    assert len(named) > 20
+    assert named <= globals().keys()
