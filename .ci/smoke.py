@@ -29,8 +29,10 @@ BACKBONES = ["tiny-random", "tiny-random-decoder", None]  # None for the default
 LOAD = """
 import json, sys
 from sktime.base import load
+from sktime_llm import load_pretrained
 
-print(json.dumps([load(path).predict().tolist() for path in sys.argv[1:]]))
+for read, end in ((load, ""), (load_pretrained, ".pretrained")):
+    print(json.dumps([read(path + end).predict().tolist() for path in sys.argv[1:]]))
 """
 
 
@@ -107,10 +109,12 @@ def check_saving(fitted, folder):
     paths = [str(folder / name) for name in fitted]
     for forecaster, path in zip(fitted.values(), paths, strict=True):
         forecaster.save(path)
+        forecaster.save_pretrained(f"{path}.pretrained")
     loaded = subprocess.run(
         [sys.executable, "-c", LOAD, *paths], check=True, stdout=subprocess.PIPE
     )
-    assert json.loads(loaded.stdout) == expected
+    found = [json.loads(line) for line in loaded.stdout.splitlines()]
+    assert found == [expected, expected]
     print("saved, and loaded in another process: the same forecasts")
 
 

@@ -112,9 +112,13 @@ def _fit(
     with library_warnings_off():
         forecaster.fit(dataset.y, fh=range(1, dataset.horizon + 1))
     progress(1, 1, "done")
-    ids = list(range(dataset.y.index.nlevels - 1))
-    parts = dataset.y.groupby(level=ids, observed=True) if ids else dataset.y
-    return forecaster, parts.tail(_N_RECENT), dataset.name
+    return forecaster, _recent(dataset.y), dataset.name
+
+
+def _recent(y: pd.Series | pd.DataFrame) -> pd.Series | pd.DataFrame:
+    """Return the last rows of each series, which the picture shows."""
+    ids = list(range(y.index.nlevels - 1))
+    return (y.groupby(level=ids, observed=True) if ids else y).tail(_N_RECENT)
 
 
 def _prepare_intervals(
@@ -190,7 +194,7 @@ def _write(
 
 def _load(folder: Path) -> tuple["BaseForecaster", pd.Series | pd.DataFrame, str]:
     """Load what --save wrote, and the rows that the forecaster keeps."""
-    from sktime_llm.forecasting.pretrained import load_pretrained, recent_rows
+    from sktime_llm.forecasting.pretrained import load_pretrained, rows_of
 
     if not folder.is_dir():
         raise InputError(
@@ -208,4 +212,4 @@ def _load(folder: Path) -> tuple["BaseForecaster", pd.Series | pd.DataFrame, str
             f"The forecaster in {str(folder)!r} is only pretrained. Fit it on a series "
             "in Python, or make one with --save."
         )
-    return forecaster, recent_rows(forecaster), folder.resolve().name
+    return forecaster, _recent(rows_of(forecaster)), folder.resolve().name

@@ -32,8 +32,8 @@ forecaster = {name}.from_pretrained({where})
 {use}
 ```
 
-The folder has the weights that were trained and what the forecaster knows of its data,
-the most recent rows among them. Nothing in it is run when it is loaded.
+The folder has the weights that were trained{data}. Nothing in it is run when it is
+loaded.
 """
 _TINY = ("tiny-random", "tiny-random-decoder")
 
@@ -55,6 +55,7 @@ def write_card(forecaster: Any, repo_id: str | None) -> str:
         what="It is fitted." if is_fitted else "It is pretrained, and fit goes on.",
         rows="\n".join(f"| {what} | {value} |" for what, value in facts.items()),
         where=json.dumps(repo_id or "path/of/this/folder"),
+        data=", and all rows of the data" if is_fitted else "",
         use="forecaster.predict(fh=[1, 2, 3])" if is_fitted else "forecaster.fit(y)",
     )
 

@@ -228,7 +228,8 @@ def network_of_checkpoint(forecaster: Any) -> ForecastNetwork:
             f"{', '.join(f'{name}={value!r}' for name, value in conflicts.items())}. "
             "Set the parameters to those, or leave out the checkpoint."
         )
-    of_network = {n: getattr(saved, n) for n in structure}
+    # whether there is a head for quantiles, which may be left aside
+    of_network = {n: getattr(saved, n) for n in {*structure, "intervals"}}
     blueprint = forecaster.clone().set_params(**of_network)
     with explaining(checkpoint.folder):
         network = _read_network(blueprint, checkpoint, name)

@@ -38,7 +38,7 @@ NOT_SAVED = ("callbacks", "resume")
 _ENCODER = "descriptions.encoder."
 _ENCODER_BACKBONE = f"{_ENCODER}backbone"
 _SLACK = 64 * 2**20
-_BY_SERIES = ("scalings", "last_observed", "numbers")
+_BY_SERIES = ("scalings", "last_observed", "numbers", "row_numbers")
 _PACKAGES = ("sktime", "torch", "transformers", "peft", "pandas", "numpy")
 
 STATE: dict[str, Any] = {
@@ -286,6 +286,9 @@ def known_to_json(known: KnownSeries, arrays: Arrays) -> dict[str, Any]:
     arrays["known.observed"] = np.stack([one.values for one in observed])
     arrays["known.observed_at"] = there
     arrays["known.numbers"] = np.array([known.numbers[key] for key in keys])
+    of_rows = [known.row_numbers[key] for key in keys]
+    arrays["known.row_numbers"] = np.concatenate(of_rows)
+    arrays["known.n_row_numbers"] = np.array([len(each) for each in of_rows])
     of_keys = None if keys == [None] else _index_of(keys)
     return content | {
         "series": to_json(of_keys, arrays, "known.series"),
@@ -320,6 +323,10 @@ def known_from_json(content: Mapping[str, Any], arrays: Arrays) -> KnownSeries:
         raise SavedForecasterError(
             f"the parts of what is known of {shape[0]} series do not fit together."
         )
+    n_row_numbers = arrays.pop("known.n_row_numbers")
+    of_rows = np.split(arrays.pop("known.row_numbers"), np.cumsum(n_row_numbers)[:-1])
+    if len(of_rows) != len(keys) or not (n_row_numbers > 0).all():
+        raise SavedForecasterError("series have no numbers.")
     times = np.full(shape, None)
     times[there] = list(from_json(content["times"], arrays))
     return KnownSeries(
@@ -333,6 +340,7 @@ def known_from_json(content: Mapping[str, Any], arrays: Arrays) -> KnownSeries:
             for i, key in enumerate(keys)
         },
         numbers={key: int(number) for key, number in zip(keys, numbers, strict=True)},
+        row_numbers=dict(zip(keys, of_rows, strict=True)),
     )
 
 

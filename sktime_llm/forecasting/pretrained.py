@@ -129,7 +129,8 @@ class PretrainedFolders:
     ) -> str:
         """Save to the Hugging Face Hub what `save_pretrained` writes.
 
-        The recent rows of the data are a part of it; see docs/saving.md.
+        If it is fitted, all rows of the data are a part of it; one that is only
+        pretrained has none.
 
         Parameters
         ----------
@@ -170,9 +171,9 @@ class PretrainedFolders:
         return str(getattr(commit, "commit_url", commit))
 
 
-def recent_rows(forecaster: Any) -> pd.Series | pd.DataFrame:
+def rows_of(forecaster: Any) -> pd.Series | pd.DataFrame:
     """Return the rows that a forecaster keeps, as a series if it was given one."""
-    rows = forecaster._known.rows
+    rows = forecaster._known.past
     if forecaster._y_mtype_last_seen != "pd.Series":
         return rows
     return rows.iloc[:, 0].rename(forecaster._converter_store_y.get("name"))

@@ -149,7 +149,8 @@ def test_forecasts_are_the_same_to_the_digit(make, data, tmp_path):
     loaded.save_pretrained(tmp_path / "two")
     assert contents(tmp_path / "two") == contents(tmp_path / "one")
     same(loaded.predict(), forecaster.predict())
-    same(loaded.predict(FH), forecaster.predict(FH))
+    for fh in (FH, [-20, -1, 0, 2]):
+        same(loaded.predict(fh), forecaster.predict(fh))
     assert loaded.get_params() == forecaster.get_params()
 
 
@@ -205,6 +206,9 @@ def test_only_pretrained(make, tmp_path):
         ("calf", {"backbone": "tiny-random-decoder", "d_ff": None}),
         ("balm-tsf", {"backbone_mode": "none"}),
         ("balm-tsf", {"prompt_order": "prompts-first", "patch_length": None}),
+        ("calf", {"intervals": "quantiles"}),
+        ("balm-tsf", {"intervals": "quantiles"}),
+        ("llm-ts-net", {"intervals": "quantiles", "n_descriptions": 3}),
         ("llm-ts-net", {"text_fusion": False}),
         ("llm-ts-net", {"prompt_pool": False, "uncertainty": True}),
         ("llm-ts-net", {"backbone_mode": "transformer"}),
@@ -216,7 +220,10 @@ def test_every_structure(method, parameters, tmp_path):
     loaded = load_pretrained(forecaster.save_pretrained(tmp_path / "saved"))
     for one in (forecaster, loaded):
         one.update(y[60:])
-    same(loaded.predict(FH), forecaster.predict(FH))
+    for fh in (FH, [-20, -1, 0, 2]):
+        same(loaded.predict(fh), forecaster.predict(fh))
+    if parameters.get("intervals"):
+        same(loaded.predict_interval(FH), forecaster.predict_interval(FH))
     trains = {n: p.requires_grad for n, p in forecaster.network_.named_parameters()}
     for name, parameter in loaded.network_.named_parameters():
         assert parameter.requires_grad == trains[name], name
@@ -369,6 +376,16 @@ def test_a_conflict_with_a_checkpoint_names_the_parameter(folder, parameters, me
     forecaster = FORECASTERS["calf"](checkpoint=str(folder), **parameters)
     with pytest.raises(InputError, match=message):
         forecaster.fit(make_series())
+
+
+def test_quantiles_are_of_the_checkpoint(fitted, tmp_path):
+    make, y = FORECASTERS["calf"], make_series()
+    with_head = make(intervals="quantiles").fit(y).save_pretrained(tmp_path / "with")
+    make(checkpoint=with_head).fit(y)
+    make(checkpoint=with_head, intervals="quantiles").fit(y).predict_interval(FH)
+    without = fitted["calf"].save_pretrained(tmp_path / "without")
+    with pytest.raises(InputError, match="the pretrained network was made without"):
+        make(checkpoint=without, intervals="quantiles").fit(y)
 
 
 def test_a_checkpoint_of_another_method_or_none(folder, tmp_path):
