@@ -32,8 +32,8 @@ forecaster = {name}.from_pretrained({where})
 {use}
 ```
 
-The folder has the weights that were trained{data}. Nothing in it is run when it is
-loaded.
+The folder has the weights that were trained{data}.
+Nothing in it is run when it is loaded.
 """
 _TINY = ("tiny-random", "tiny-random-decoder")
 
