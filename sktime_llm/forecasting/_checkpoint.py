@@ -138,7 +138,7 @@ def write_checkpoint(
     """Write a folder beside and rename it at the end; return its path."""
     folder = Path(path)
     check_replaceable(folder)
-    check_replaceable(kept_beside(folder))
+    check_replaceable(kept_beside(folder), whole=False)
     on_cpu = {
         name: tensor.detach().cpu().contiguous().clone()
         for name, tensor in tensors.items()
@@ -160,8 +160,11 @@ def write_checkpoint(
     return folder
 
 
-def check_replaceable(folder: Path) -> None:
-    """Raise an InputError unless a folder is new, empty or a checkpoint."""
+def check_replaceable(folder: Path, *, whole: bool = True) -> None:
+    """Raise an InputError unless a folder is new, empty or a checkpoint.
+
+    One that is not `whole` may be the rest of a checkpoint, whose removal was killed.
+    """
     if not folder.exists():
         if folder.is_symlink():
             raise InputError(f"{folder} is a link to nothing. Remove it first.")
@@ -172,7 +175,7 @@ def check_replaceable(folder: Path) -> None:
     if not found:
         return
     others = [name for name in found if name not in FILES]
-    if others or not _is_ours(folder):
+    if others or (whole and not _is_ours(folder)):
         shown = ", ".join((others or found)[:3])
         raise InputError(
             f"{folder} has files that are not of a checkpoint ({shown}), which would "

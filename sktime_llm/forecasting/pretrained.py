@@ -137,7 +137,7 @@ class PretrainedFolders:
         repo_id : str
             Name of the repository, such as ``"me/airline"``; made if it is new.
         revision : str, optional
-            Branch to write to; the main one by default.
+            Branch to write to, made if it is new; the main one by default.
         private : bool, optional
             Whether a new repository is private; None leaves it to your account.
         token : str, optional
@@ -162,6 +162,8 @@ class PretrainedFolders:
         with tempfile.TemporaryDirectory() as work:
             folder = save_forecaster(self, Path(work) / "checkpoint", repo_id)
             api.create_repo(repo_id, private=private, exist_ok=True)
+            if revision is not None:
+                api.create_branch(repo_id, branch=revision, exist_ok=True)
             commit = api.upload_folder(
                 repo_id=repo_id,
                 folder_path=folder,

@@ -465,6 +465,19 @@ def test_killed_between_the_renames_the_old_folder_is_found(fitted, folder):
     assert list(folder.parent.iterdir()) == [folder]
 
 
+def test_killed_in_removing_the_old_folder_nothing_is_blocked(fitted, folder):
+    rest = folder.with_name(".saved.old")
+    rest.mkdir()
+    os.link(folder / NETWORK, rest / NETWORK)
+    same(load_pretrained(folder).predict(FH), fitted["calf"].predict(FH))
+    fitted["calf"].save_pretrained(folder)
+    assert list(folder.parent.iterdir()) == [folder]
+    rest.mkdir()
+    (rest / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"not of a checkpoint \(notes.txt\)"):
+        fitted["calf"].save_pretrained(folder)
+
+
 @pytest.mark.parametrize("file", [CONFIG, NETWORK, SERIES])
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
 def test_a_truncated_file(folder, file, share):
@@ -641,6 +654,9 @@ class FakeHub:
     def create_repo(self, repo_id, **options):
         self.calls.append(("create", repo_id, options))
 
+    def create_branch(self, repo_id, **options):
+        self.calls.append(("branch", repo_id, options))
+
     def upload_folder(self, *, repo_id, folder_path, **options):
         self.calls.append(("upload", repo_id, contents(folder_path), options))
         return "https://hub/commit/1"
@@ -657,6 +673,15 @@ def test_push_to_hub(fitted, folder, monkeypatch):
     assert options == {"revision": None, "commit_message": "Add a CALFForecaster"}
     assert b'from_pretrained("me/airline")' in uploaded.pop("README.md")
     assert uploaded == {k: v for k, v in contents(folder).items() if k in uploaded}
+
+
+def test_push_to_a_branch(fitted, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.HfApi", FakeHub)
+    monkeypatch.setattr(FakeHub, "calls", [])
+    fitted["calf"].push_to_hub("me/airline", revision="v2")
+    branch, (_, _, _, options) = FakeHub.calls[2:]
+    assert branch == ("branch", "me/airline", {"branch": "v2", "exist_ok": True})
+    assert options["revision"] == "v2"
 
 
 def test_a_name_on_the_hub(folder, tmp_path, fitted, monkeypatch):

@@ -20,7 +20,7 @@ def make():
     folder = Path(__file__).parent / "v1"
     for method, make_forecaster in FORECASTERS.items():
         days = make_panel((60, 50), n_columns=2)
-        times = pd.date_range("2024-02-01", periods=60, freq="D", tz="Europe/Berlin")
+        times = pd.date_range("2024-01-01", periods=60, freq="D", tz="Europe/Berlin")
         ids = days.index.get_level_values(0)
         steps = days.groupby(level=0).cumcount().to_numpy()
         days.index = pd.MultiIndex.from_arrays([ids, times[steps]], names=["id", "day"])
