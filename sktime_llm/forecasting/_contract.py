@@ -109,10 +109,11 @@ class SktimeForecaster(PretrainedFolders, BaseForecaster):
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
-        """Return parameters for sktime's tests: of an encoder and of a decoder."""
+        """Return parameters for sktime's tests: encoder, decoder, and quantiles."""
         own, of_decoder = cls._test_params
         encoder = {**_TINY, "validation_fraction": 0.0, **own}
-        return [encoder, {**_TINY, **_DECODER, **own, **of_decoder}]
+        decoder = {**_TINY, **_DECODER, **own, **of_decoder}
+        return [encoder, decoder, {**encoder, "intervals": "quantiles"}]
 
     # parameters
 

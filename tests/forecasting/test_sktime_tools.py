@@ -4,13 +4,23 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import StandardScaler
 from sktime.benchmarking.forecasting import ForecastingBenchmark
-from sktime.forecasting.compose import TransformedTargetForecaster
+from sktime.forecasting.compose import (
+    BaggingForecaster,
+    EnsembleForecaster,
+    StackingForecaster,
+    TransformedTargetForecaster,
+)
+from sktime.forecasting.conformal import ConformalIntervals
 from sktime.forecasting.model_evaluation import evaluate
 from sktime.forecasting.model_selection import ForecastingGridSearchCV
 from sktime.forecasting.naive import NaiveForecaster
+from sktime.forecasting.reconcile import ReconcilerForecaster
+from sktime.forecasting.stream import UpdateRefitsEvery
 from sktime.forecasting.trend import PolynomialTrendForecaster
 from sktime.performance_metrics.forecasting import MeanAbsoluteError
 from sktime.split import ExpandingWindowSplitter, SlidingWindowSplitter
+from sktime.transformations.bootstrap import MovingBlockBootstrapTransformer
+from sktime.transformations.hierarchical.aggregate import Aggregator
 from sktime.transformations.series.adapt import TabularToSeriesAdaptor
 from sktime.transformations.series.detrend import Deseasonalizer, Detrender
 from sktime.transformations.series.impute import Imputer
@@ -104,3 +114,44 @@ def test_benchmark_without_a_failed_experiment(make, tmp_path):
 def test_fitted_parameters(make):
     fitted = make().fit(make_panel()).get_fitted_params()
     assert {"network", "history", "context_length", "prediction_length"} <= set(fitted)
+
+
+def test_conformal_wrapper_beside_our_intervals(make):
+    y = make_series(n_rows=120)
+    ours = make(calibration_fraction=0.3).fit(y, fh=[1, 2]).predict_interval()
+    wrapped = ConformalIntervals(make(), initial_window=100, sample_frac=0.2)
+    theirs = wrapped.fit(y, fh=[1, 2]).predict_interval()
+    assert theirs.columns.equals(ours.columns)
+    for bounds in (ours, theirs):
+        assert (bounds.to_numpy()[:, 0] < bounds.to_numpy()[:, 1]).all()
+
+
+def test_bagging(make):
+    y = make_series()
+    bootstrap = MovingBlockBootstrapTransformer(n_series=2, random_state=0)
+    bagging = BaggingForecaster(bootstrap, make(max_epochs=1))
+    assert bagging.fit(y["y0"], fh=[1, 2]).predict().notna().all()
+
+
+def test_reconciled_hierarchy(make):
+    y = Aggregator().fit_transform(make_panel((40, 40)))
+    reconciled = ReconcilerForecaster(make(max_epochs=1), method="ols")
+    y_pred = reconciled.fit(y, fh=[1, 2]).predict()
+    total = y_pred.loc["__total"].to_numpy()
+    parts = y_pred.drop(index="__total").groupby(level=-1).sum().to_numpy()
+    np.testing.assert_allclose(total, parts)
+
+
+def test_stacking_and_ensembles(make):
+    y = make_series(n_rows=80)["y0"]
+    members = [("ours", make(max_epochs=1)), ("naive", NaiveForecaster(sp=12))]
+    for combined in (StackingForecaster(members), EnsembleForecaster(members)):
+        assert len(combined.fit(y, fh=[1, 2]).predict()) == 2
+
+
+def test_refitting_on_every_update(make):
+    y = make_series()
+    refitted = UpdateRefitsEvery(make(max_epochs=1), refit_interval=5)
+    refitted.fit(y[:50], fh=[1]).update(y[50:56])
+    expected = make(max_epochs=1).fit(y[:56], fh=[1]).predict()
+    assert refitted.predict().equals(expected)
