@@ -41,6 +41,7 @@ def compare(options: argparse.Namespace) -> bool:
             datasets,
             make_forecasters,
             n_folds=options.folds,
+            levels=sorted(set(options.levels or ())),
             on_error="record",
             progress=progress,
         )
@@ -94,7 +95,14 @@ def _print_standings(sentences: list[str]) -> None:
 def _print_table(rows: pd.DataFrame) -> None:
     """Print the columns that have a format, the first one to the left."""
     columns: list[list[str]] = []
-    for name, (heading, form) in _FORMATS.items():
+    formats = dict(_FORMATS)
+    for name in rows.columns:
+        kind, _, level = str(name).partition("_")
+        if kind == "coverage":
+            formats[name] = (f"within {level} %", "{:.0%}")
+        elif kind == "MSIS":
+            formats[name] = (f"MSIS {level}", "{:.2f}")
+    for name, (heading, form) in formats.items():
         if name in rows.columns:
             cells = [form.format(x) if x == x else "-" for x in rows[name]]
             width = max(map(len, [heading, *cells]))

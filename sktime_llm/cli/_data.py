@@ -30,6 +30,7 @@ def forecaster_maker(
         random_state=options.random_state,
         device=options.device,
         verbose=0 if options.quiet else None,
+        calibration_fraction=CALIBRATION_FRACTION if options.levels else None,
     )
 
 

@@ -1,6 +1,6 @@
 """Rolling-origin comparison of forecasters on one or more data sets."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
@@ -28,7 +28,16 @@ Progress = Callable[[int, int, str], None]
 _NUMBERS = ["MASE", "sMAPE", "MAE", "fit_seconds", "predict_seconds"]
 _COLUMNS = ["dataset", "forecaster", "n_variates", *_NUMBERS, "error"]
 
+INTERVAL_SCORES = ("coverage", "MSIS")
+
+
+def _are_levels(value: object) -> bool:
+    is_sequence = isinstance(value, Sequence) and not isinstance(value, str)
+    return is_sequence and all(0 < level < 100 for level in value)
+
+
 _CONSTRAINTS = {
+    "levels": Constraint("levels above 0 and below 100 percent", _are_levels),
     "horizon": integer(1) | None,
     "seasonal_period": integer(1) | None,
     "n_folds": integer(1),
@@ -56,6 +65,7 @@ def compare_forecasters(
     horizon: int | None = None,
     seasonal_period: int | None = None,
     n_folds: int = 3,
+    levels: Sequence[float] = (),
     on_error: Literal["raise", "record"] = "raise",
     progress: Progress | None = None,
 ) -> Comparison:
@@ -80,6 +90,9 @@ def compare_forecasters(
         `Dataset`, or what `infer_seasonal_period` finds.
     n_folds : int, default 3
         Number of folds.
+    levels : sequence of float, optional
+        Levels in percent of prediction intervals to score, of the forecasters that have
+        any. Default: none.
     on_error : {"raise", "record"}, default "raise"
         Whether a forecaster that fails ends the comparison, or gets a row without
         scores and with the reason in the column ``error``. A language model or device
@@ -123,7 +136,8 @@ def compare_forecasters(
     0  airline  seasonal-naive  1.21
     1  airline           naive  2.47
     """
-    options = {"n_folds": n_folds, "on_error": on_error, "progress": progress}
+    options: dict[str, object] = {"n_folds": n_folds, "levels": levels}
+    options |= {"on_error": on_error, "progress": progress}
     check_parameters(
         {"horizon": horizon, "seasonal_period": seasonal_period, **options},
         _CONSTRAINTS,
@@ -143,14 +157,20 @@ def compare_forecasters(
     for done, (dataset, name, forecaster) in enumerate(jobs):
         report(done, len(jobs), f"{dataset.name}: {name}")
         row, part = _evaluate(
-            dataset, name, forecaster, n_folds, scalable[dataset.name], on_error
+            dataset,
+            name,
+            forecaster,
+            n_folds=n_folds,
+            scalable=scalable[dataset.name],
+            levels=levels,
+            on_error=on_error,
         )
         rows.append(row)
         parts.append(part)
     report(len(jobs), len(jobs), "done")
     filled = [part for part in parts if not part.empty] or parts[:1]
     forecasts = pd.concat(filled, ignore_index=True)
-    return Comparison(tuple(datasets), n_folds, _sort(rows), forecasts)
+    return Comparison(tuple(datasets), n_folds, _sort(rows, levels), forecasts)
 
 
 def _forecasters_for(
@@ -166,8 +186,10 @@ def _evaluate(
     dataset: Dataset,
     name: str,
     forecaster: "BaseForecaster",
+    *,
     n_folds: int,
     scalable: pd.DataFrame,
+    levels: Sequence[float],
     on_error: str,
 ) -> tuple[dict[str, object], pd.DataFrame]:
     """Return a row of scores and the forecasts of the last fold, or the failure."""
@@ -176,7 +198,9 @@ def _evaluate(
     forecasts = pd.DataFrame(columns=FORECAST_COLUMNS)
     reason = ""
     try:
-        scores, forecasts = evaluate_folds(dataset, name, forecaster, n_folds, scalable)
+        scores, forecasts = evaluate_folds(
+            dataset, name, forecaster, n_folds, scalable, levels
+        )
     except _SETUP_ERRORS:
         raise
     except Exception as error:
@@ -187,12 +211,15 @@ def _evaluate(
                 f"{reason}"
             ) from error
     row = {**key, "n_variates": dataset.n_variates, **scores, "error": reason}
-    return row, forecasts.assign(**key)[[*key, *FORECAST_COLUMNS]]
+    return row, pd.concat([pd.DataFrame(key, index=forecasts.index), forecasts], axis=1)
 
 
-def _sort(rows: list[dict[str, object]]) -> pd.DataFrame:
+def _sort(rows: list[dict[str, object]], levels: Sequence[float]) -> pd.DataFrame:
     """Keep the order of the data sets; the best first, failures last."""
-    scores = pd.DataFrame(rows, columns=_COLUMNS).astype(dict.fromkeys(_NUMBERS, float))
+    intervals = [f"{kind}_{level:g}" for level in levels for kind in INTERVAL_SCORES]
+    columns = [*_COLUMNS[:-1], *intervals, _COLUMNS[-1]]
+    numbers = dict.fromkeys([*_NUMBERS, *intervals], float)
+    scores = pd.DataFrame(rows, columns=columns).astype(numbers)
     parts = scores.groupby("dataset", sort=False)
     ordered = [part.sort_values("MASE", kind="stable") for _, part in parts]
     return pd.concat(ordered, ignore_index=True)

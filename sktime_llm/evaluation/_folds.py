@@ -1,9 +1,9 @@
 """One forecaster on the folds of one data set."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -36,38 +36,83 @@ def evaluate_folds(
     forecaster: "BaseForecaster",
     n_folds: int,
     scalable: pd.DataFrame,
+    levels: Sequence[float] = (),
 ) -> tuple[dict[str, float], pd.DataFrame]:
-    """Return mean scores and times, and the forecasts of the last fold."""
+    """Return mean scores and times, and the forecasts of the last fold.
+
+    Intervals of `levels`, in percent, are scored if the forecaster has any.
+    """
+    if not forecaster.get_tag("capability:pred_int"):
+        levels = ()
     with library_warnings_off(f"{name} on {dataset.name}: "):
-        folds = _run_folds(dataset, forecaster, n_folds)
-    folds["MASE"] = [
-        _mean_absolute_scaled_error(fold, dataset.seasonal_period, scalable)
-        for _, fold in folds.iterrows()
-    ]
+        folds = _run_folds(dataset, forecaster, n_folds, levels)
+    rows = [fold for _, fold in folds.iterrows()]
+    season = dataset.seasonal_period
+    folds["MASE"] = [_scaled(one, one["y_pred"], season, scalable) for one in rows]
     means = {name: float(folds[column].mean()) for column, name in _SCORES.items()}
-    truth = folds["y_test"].iloc[-1]
-    forecast = folds["y_pred"].iloc[-1].reindex(truth.index)
-    return means, long_table({"truth": truth, "forecast": forecast})
+    last = rows[-1]
+    tables = {"truth": last["y_test"], "forecast": _like(last["y_pred"], last)}
+    for level in levels:
+        each = [_interval(one, level, season, scalable) for one in rows]
+        means[f"coverage_{level:g}"] = float(np.mean([one[2] for one in each]))
+        means[f"MSIS_{level:g}"] = float(np.mean([one[3] for one in each]))
+        tables[f"lower_{level:g}"], tables[f"upper_{level:g}"] = each[-1][:2]
+    return means, long_table(tables)
+
+
+def _like(values: pd.DataFrame, fold: pd.Series) -> pd.DataFrame:
+    return values.reindex(fold["y_test"].index)
+
+
+def _interval(
+    fold: pd.Series, level: float, seasonal_period: int, scalable: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame, float, float]:
+    """Return the bounds of intervals, the share that they cover, and their MSIS.
+
+    That is the mean scaled interval score of the M4 competition: width and misses,
+    which weigh 2 / (1 - level), over the same scale as in MASE.
+    """
+    truth = fold["y_test"]
+    lower, upper = (
+        _like(fold["y_pred_interval"], fold)
+        .xs((level / 100, side), axis=1, level=[1, 2])
+        .set_axis(truth.columns, axis=1)
+        for side in ("lower", "upper")
+    )
+    missed = (lower - truth).clip(lower=0) + (truth - upper).clip(lower=0)
+    score = upper - lower + 2 / (1 - level / 100) * missed
+    covered = float(((lower <= truth) & (truth <= upper)).to_numpy().mean())
+    return lower, upper, covered, _scaled(fold, truth + score, seasonal_period, scalable)
 
 
 def _run_folds(
-    dataset: Dataset, forecaster: "BaseForecaster", n_folds: int
+    dataset: Dataset,
+    forecaster: "BaseForecaster",
+    n_folds: int,
+    levels: Sequence[float],
 ) -> pd.DataFrame:
     from sktime.forecasting.model_evaluation import evaluate
     from sktime.performance_metrics.forecasting import (
         MeanAbsoluteError,
         MeanAbsolutePercentageError,
     )
+    from sktime.performance_metrics.forecasting.probabilistic import EmpiricalCoverage
     from sktime.split import ExpandingGreedySplitter
 
     y = dataset.y.to_frame(dataset.y.name or "y") if dataset.y.ndim == 1 else dataset.y
+    metrics: list[Any] = [
+        MeanAbsolutePercentageError(symmetric=True),
+        MeanAbsoluteError(),
+    ]
+    if levels:  # lets sktime forecast the intervals
+        metrics.append(EmpiricalCoverage(coverage=[level / 100 for level in levels]))
     folds = evaluate(
         forecaster,
         # Cuts the folds off the end of every series, whatever its length.
         cv=ExpandingGreedySplitter(test_size=int(dataset.horizon), folds=n_folds),
         y=y,
         strategy="refit",
-        scoring=[MeanAbsolutePercentageError(symmetric=True), MeanAbsoluteError()],
+        scoring=metrics,
         return_data=True,
         error_score="raise",
     )
@@ -77,10 +122,10 @@ def _run_folds(
     return folds
 
 
-def _mean_absolute_scaled_error(
-    fold: pd.Series, seasonal_period: int, scalable: pd.DataFrame
+def _scaled(
+    fold: pd.Series, y_pred: pd.DataFrame, seasonal_period: int, scalable: pd.DataFrame
 ) -> float:
-    """Average the MASE of one fold over the scalable series."""
+    """Average the MASE of forecasts of one fold over the scalable series."""
     from sktime.performance_metrics.forecasting import MeanAbsoluteScaledError
 
     metric = MeanAbsoluteScaledError(
@@ -90,7 +135,7 @@ def _mean_absolute_scaled_error(
         # Below the scale of every series that is kept.
         eps=SMALLEST_CHANGE,
     )
-    scores = metric(fold["y_test"], fold["y_pred"], y_train=fold["y_train"])
+    scores = metric(fold["y_test"], y_pred, y_train=fold["y_train"])
     # One row per instance; sktime gives a single series as a column.
     table = scores if fold["y_test"].index.nlevels > 1 else scores.T
     kept = scalable.reindex(table.index).to_numpy()

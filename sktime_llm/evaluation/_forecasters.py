@@ -67,6 +67,7 @@ def default_forecasters(
     random_state: int | None = None,
     device: str | None = None,
     verbose: int | None = None,
+    calibration_fraction: float | None = None,
 ) -> dict[str, "BaseForecaster"]:
     """Make language-model forecasters and the baselines to compare them with.
 
@@ -80,6 +81,9 @@ def default_forecasters(
         forecasters.
     backbone, max_epochs, random_state, device, verbose : optional
         Parameters of the language-model forecasters. Default: their own defaults.
+    calibration_fraction : float, optional
+        Share of each series that these hold out to calibrate intervals. Default: none,
+        and no intervals.
 
     Returns
     -------
@@ -108,6 +112,7 @@ def default_forecasters(
         )
     options = {"backbone": backbone, "max_epochs": max_epochs, "device": device}
     options |= {"random_state": random_state, "verbose": verbose}
+    options["calibration_fraction"] = calibration_fraction
     given = {key: value for key, value in options.items() if value is not None}
     with library_warnings_off():
         return {name: _make(name, seasonal_period, given) for name in names}
@@ -117,8 +122,8 @@ def _make(name: str, seasonal_period: int, options: dict[str, Any]) -> "BaseFore
     if name in _LANGUAGE_MODELS:
         class_name, mode = _LANGUAGE_MODELS[name]
         make = getattr(sktime_llm, class_name)
-        # nothing is held out for intervals, which a comparison does not show
-        return make(backbone_mode=mode, intervals=None, **options)
+        intervals = "conformal" if "calibration_fraction" in options else None
+        return make(backbone_mode=mode, intervals=intervals, **options)
     if name in _STATISTICAL:
         return _make_statistical(name, seasonal_period)
     from sktime.forecasting.naive import NaiveForecaster

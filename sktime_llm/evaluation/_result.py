@@ -25,11 +25,14 @@ class Comparison:
         ``forecaster``, ``n_variates``, the scores ``MASE``, ``sMAPE`` (from 0 to 2) and
         ``MAE``, the seconds ``fit_seconds`` and ``predict_seconds`` of one fold, and
         ``error``, empty unless the forecaster failed. Scores are means over folds, and
-        then over variates and series, which for ``MAE`` mixes their units.
+        then over variates and series, which for ``MAE`` mixes their units. For each
+        level of intervals, such as 80: ``coverage_80``, the share of values that they
+        cover, and ``MSIS_80``, the mean scaled interval score; both NaN if a forecaster
+        has no intervals.
     forecasts : pandas.DataFrame
         Forecasts of the last fold, one row per value: ``dataset``, ``forecaster``,
-        ``id`` (empty unless a panel), ``time``, ``variate``, ``truth`` and
-        ``forecast``.
+        ``id`` (empty unless a panel), ``time``, ``variate``, ``truth``, ``forecast``,
+        and for each level, such as 80, ``lower_80`` and ``upper_80``.
 
     Examples
     --------
