@@ -538,7 +538,19 @@ def test_forecast_of_hierarchies_variates_and_missing_rows(run, sales):
     assert (table["forecast"] < table["upper_50"]).all()
 
 
-@pytest.mark.parametrize("method", ["calf", "balm-tsf"])
+def test_compare_scores_intervals(run):
+    arguments = ["compare", "--dataset", "airline", "--folds", "1", "--quiet"]
+    arguments += ["--forecasters", "calf", "naive", "--backbone", "tiny-random"]
+    arguments += ["--max-epochs", "1", "--levels", "50", "--output", "out"]
+    code, out, err = run(*arguments)
+    assert code == 0, err
+    assert "within 50 %  MSIS 50" in out
+    assert pd.read_csv("out/results.csv")["coverage_50"].between(0, 1).all()
+    table = pd.read_csv("out/forecasts.csv")
+    assert (table["lower_50"] < table["upper_50"]).all()
+
+
+@pytest.mark.parametrize("method", ["calf", "balm-tsf", "llm-ts-net"])
 def test_levels_let_a_language_model_calibrate_intervals(run, panel, method):
     small = ["--method", method, "--backbone", "tiny-random", "--max-epochs", "1"]
     assert run(*panel, *small, "--quiet", "--no-plot", "--levels", "50")[0] == 0

@@ -109,6 +109,34 @@ def test_scores_are_those_of_hand(small):
     assert scores.loc[0, "sMAPE"] == pytest.approx(smape.mean())
 
 
+@pytest.mark.parametrize("kind", ["series", "columns", "panel"])
+def test_scores_of_intervals_are_those_of_hand(kind):
+    columns = {"a": walk(seed=0), "b": 10 * walk(seed=1)}
+    y = pd.concat([months(v).rename(k) for k, v in columns.items()], axis=1)
+    if kind == "series":
+        y = y[["a"]]
+    elif kind == "panel":
+        y = pd.concat([y[[k]].set_axis(["y"], axis=1) for k in y], keys=list(y))
+    data = Dataset("data", y, seasonal_period=2, horizon=3)
+    given = {"naive": naive(), "none": Repeat(1.0)}
+    compared = compare_forecasters(data, given, n_folds=1, levels=[80, 95.5])
+    rows = compared.scores.set_index("forecaster")
+    forecasts = compared.forecasts
+    assert rows.loc["none", ["coverage_80", "MSIS_95.5"]].isna().all()
+    assert list(rows)[-5:-1] == ["coverage_80", "MSIS_80", "coverage_95.5", "MSIS_95.5"]
+    own = forecasts[forecasts["forecaster"] == "naive"]
+    assert (own["lower_95.5"] < own["lower_80"]).all()
+    assert (own["lower_80"] < own["forecast"]).all()
+    truth, low, high = (own[c].to_numpy() for c in ("truth", "lower_80", "upper_80"))
+    inside = (low <= truth) & (truth <= high)
+    assert rows.loc["naive", "coverage_80"] == pytest.approx(inside.mean())
+    score = high - low + 10 * (np.maximum(low - truth, 0) + np.maximum(truth - high, 0))
+    values = [y["a"].to_numpy()] if kind == "series" else list(columns.values())
+    scales = [np.abs(v[2:-3] - v[:-5]).mean() for v in values]
+    expected = np.mean(score.reshape(-1, 3).mean(axis=1) / scales)
+    assert rows.loc["naive", "MSIS_80"] == pytest.approx(expected)
+
+
 def test_columns_and_order(small):
     other = Dataset("other", months(np.arange(20.0)), seasonal_period=1, horizon=2)
     forecasters = {"far": Repeat(1e6), "naive": naive(), "farther": Repeat(1e7)}

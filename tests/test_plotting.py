@@ -53,6 +53,22 @@ def plot(data, **mase):
     return plot_comparison(make_comparison(data, **mase))
 
 
+def test_intervals_of_the_best_are_drawn():
+    comparison = make_comparison({"data": months()}, calf=1.0, naive=2.0)
+    forecasts = comparison.forecasts
+    for level, width in (("80", 1.0), ("95", 2.0)):
+        forecasts[f"lower_{level}"] = forecasts["forecast"] - width
+        forecasts[f"upper_{level}"] = forecasts["forecast"] + width
+    (axes,) = plot_comparison(comparison, highlight=["naive"]).axes
+    bands = {c.get_label(): c.get_paths()[0].vertices for c in axes.collections}
+    assert list(bands) == ["calf, 95 %", "calf, 80 %"]
+    heights = [v[:, 1].max() for v in bands.values()]
+    assert heights[0] - heights[1] == pytest.approx(1.0)
+    forecasts.loc[forecasts["forecaster"] == "calf", "lower_80"] = np.nan
+    (axes,) = plot_comparison(comparison).axes
+    assert [c.get_label() for c in axes.collections] == ["calf, 95 %"]
+
+
 def make_alignment(similarity, temperature=0.05):
     windows = [f"w{i}" for i in range(len(similarity))]
     scales = {"series": 0.1, "text": 2.0, "balanced text": 0.2}

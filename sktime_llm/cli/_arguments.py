@@ -155,8 +155,8 @@ def _add_forecast_arguments(parser: argparse.ArgumentParser) -> None:
         type=_percent,
         metavar="PERCENT",
         help="levels of the intervals; without a number no intervals (default: 80 95, "
-        "but none of calf, balm-tsf and llm-ts-net; if levels are given, calf and "
-        "balm-tsf hold out a fifth of the rows for them)",
+        "but none of calf, balm-tsf and llm-ts-net; if levels are given, these hold "
+        "out a fifth of the rows for them)",
     )
     add(
         "--save",
@@ -190,6 +190,14 @@ def _add_compare_arguments(parser: argparse.ArgumentParser) -> None:
         default=3,
         metavar="N",
         help="times that every forecaster is fitted and scored (default: 3)",
+    )
+    add(
+        "--levels",
+        nargs="+",
+        type=_percent,
+        metavar="PERCENT",
+        help="score prediction intervals of these levels, too, for which the language "
+        "models hold out a fifth of the rows",
     )
     _add_table_arguments(parser)
     add = parser.add_argument_group("forecasters").add_argument

@@ -15,6 +15,8 @@ from sktime_llm.errors import InputError
 if TYPE_CHECKING:
     from sktime.forecasting.base import BaseForecaster
 
+CALIBRATION_FRACTION = 0.2
+"""Share of the rows that language models hold out where intervals are asked for."""
 ForecasterMaker = Callable[[int], "dict[str, BaseForecaster]"]
 
 

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from sktime.forecasting.base import BaseForecaster
 
 _DEFAULT_METHOD, _DEFAULT_LEVELS = "calf", [80.0, 95.0]
-_CALIBRATION_FRACTION = 0.2
 _STDOUT = Path("-")
 _N_RECENT = 200
 
@@ -107,7 +106,7 @@ def _fit(
             "when it is loaded. Leave --save out, as it is quick to fit again, or "
             "choose calf, balm-tsf or llm-ts-net."
         )
-    _prepare_intervals(forecaster, options)
+    _levels(forecaster, options)
     progress(0, 1, f"{dataset.name}: {method}")
     with library_warnings_off():
         forecaster.fit(dataset.y, fh=range(1, dataset.horizon + 1))
@@ -119,19 +118,6 @@ def _recent(y: pd.Series | pd.DataFrame) -> pd.Series | pd.DataFrame:
     """Return the last rows of each series, which the picture shows."""
     ids = list(range(y.index.nlevels - 1))
     return (y.groupby(level=ids, observed=True) if ids else y).tail(_N_RECENT)
-
-
-def _prepare_intervals(
-    forecaster: "BaseForecaster", options: argparse.Namespace
-) -> None:
-    """Let a language model, which is made without intervals, have those asked for."""
-    parameters = forecaster.get_params()
-    if options.levels and "uncertainty" in parameters:
-        forecaster.set_params(uncertainty=True)
-    elif options.levels and "intervals" in parameters:
-        share = _CALIBRATION_FRACTION
-        forecaster.set_params(intervals="conformal", calibration_fraction=share)
-    _levels(forecaster, options)
 
 
 def _levels(forecaster: "BaseForecaster", options: argparse.Namespace) -> list[float]:

@@ -1,7 +1,7 @@
 """Rolling-origin comparison of forecasters on one or more data sets."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
@@ -31,7 +31,7 @@ _COLUMNS = ["dataset", "forecaster", "n_variates", *_NUMBERS, "error"]
 INTERVAL_SCORES = ("coverage", "MSIS")
 
 
-def _are_levels(value: object) -> bool:
+def _are_levels(value: Any) -> bool:
     is_sequence = isinstance(value, Sequence) and not isinstance(value, str)
     return is_sequence and all(0 < level < 100 for level in value)
 

@@ -82,7 +82,12 @@ def _interval(
     missed = (lower - truth).clip(lower=0) + (truth - upper).clip(lower=0)
     score = upper - lower + 2 / (1 - level / 100) * missed
     covered = float(((lower <= truth) & (truth <= upper)).to_numpy().mean())
-    return lower, upper, covered, _scaled(fold, truth + score, seasonal_period, scalable)
+    return (
+        lower,
+        upper,
+        covered,
+        _scaled(fold, truth + score, seasonal_period, scalable),
+    )
 
 
 def _run_folds(

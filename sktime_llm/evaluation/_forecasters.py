@@ -110,7 +110,11 @@ def default_forecasters(
             f"Got the forecasters {', '.join(map(repr, unknown)) or 'none'}; expected "
             f"some of {', '.join(forecaster_names())}."
         )
-    options = {"backbone": backbone, "max_epochs": max_epochs, "device": device}
+    options: dict[str, Any] = {
+        "backbone": backbone,
+        "max_epochs": max_epochs,
+        "device": device,
+    }
     options |= {"random_state": random_state, "verbose": verbose}
     options["calibration_fraction"] = calibration_fraction
     given = {key: value for key, value in options.items() if value is not None}

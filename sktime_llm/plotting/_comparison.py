@@ -35,7 +35,7 @@ def plot_comparison(
     """Plot forecasts of the last fold and the observed values, one panel per series.
 
     The highlighted forecasters and the best one of each data set are drawn in color,
-    the others in gray.
+    the others in gray; with intervals, if it has any, the best of those in color.
 
     Parameters
     ----------
@@ -97,7 +97,10 @@ def plot_comparison(
     about = "Forecasts of the last fold. MASE: mean over all folds; lower is better."
     if counts != totals:
         about += f" {sum(counts)} of {sum(totals)} series are shown."
-    _panels.add_legend(figure, grid, ["observed", *colors, _OTHERS], about)
+    levels = [one[6:] for one in forecasts.columns if one.startswith("lower_")]
+    shaded = [_interval_name(name, level) for name in colors for level in levels]
+    order = ["observed", *colors, *shaded, _OTHERS]
+    _panels.add_legend(figure, grid, order, about)
     return figure
 
 
@@ -134,9 +137,32 @@ def _describe(scores: pd.DataFrame, names: list[str]) -> str:
 def _draw(
     axes: "Axes", series: _panels.Series, rows: pd.DataFrame, colors: Mapping[str, str]
 ) -> None:
-    for name, ahead in _panels.own_rows(rows, series).groupby("forecaster", sort=False):
+    parts = dict(iter(_panels.own_rows(rows, series).groupby("forecaster", sort=False)))
+    of_best = next((name for name in colors if name in parts), None)
+    for name, ahead in parts.items():
         history = series.values.iloc[: len(series.values) - len(ahead)]
+        if name == of_best:
+            _draw_intervals(axes, history, ahead, name, colors[name])
         style = {"color": colors[name], "label": name} if name in colors else _QUIET
         style = {**_panels.EMPHASIZED, **style}
         _panels.draw_forecast(axes, history, ahead["forecast"], **style)
     _panels.draw_observed(axes, series.values, ahead.index)
+
+
+def _draw_intervals(
+    axes: "Axes", history: pd.Series, ahead: pd.DataFrame, name: str, color: str
+) -> None:
+    """Draw the widest interval first, below the others."""
+    levels = [one[6:] for one in ahead.columns if one.startswith("lower_")]
+    for i, level in enumerate(sorted(levels, key=float, reverse=True)):
+        bounds = ahead[f"lower_{level}"], ahead[f"upper_{level}"]
+        if bounds[0].notna().all():
+            label = _interval_name(name, level)
+            shade = 0.15 + 0.25 * i / len(levels)
+            _panels.draw_interval(
+                axes, history, *bounds, color=color, shade=shade, label=label
+            )
+
+
+def _interval_name(name: str, level: str) -> str:
+    return f"{name}, {level} %"

@@ -134,16 +134,17 @@ def draw_interval(
     lower: pd.Series,
     upper: pd.Series,
     *,
+    color: str = COLORS[0],
     shade: float,
     label: str,
 ) -> None:
     """Draw an interval that opens at the last observed value; a shade of 0 is white."""
     from matplotlib.colors import to_rgb
 
-    color = tuple(1 - shade * (1 - part) for part in to_rgb(COLORS[0]))
+    light = tuple(1 - shade * (1 - part) for part in to_rgb(color))
     places, low = _attach(history, lower)
     high = _attach(history, upper)[1]
-    axes.fill_between(places, low, high, color=color, linewidth=0, label=label)
+    axes.fill_between(places, low, high, color=light, linewidth=0, label=label)
 
 
 def _attach(history: pd.Series, ahead: pd.Series) -> tuple[np.ndarray, np.ndarray]:
