@@ -277,9 +277,11 @@ def test_options_reach_the_forecasters(run, monkeypatch):
     monkeypatch.setattr(sktime_llm.evaluation, "default_forecasters", make)
     arguments = ["compare", "--dataset", "lynx", "--forecasters", "calf", "theta"]
     arguments += ["--seasonal-period", "5", "--backbone", "here", "--max-epochs", "3"]
-    run(*arguments, "--device", "cpu", "--random-state", "8", "--quiet")
+    arguments += ["--device", "cpu", "--random-state", "8", "--levels", "80"]
+    run(*arguments, "--quiet")
     expected = {"seasonal_period": 5, "names": ["calf", "theta"], "backbone": "here"}
     expected |= {"max_epochs": 3, "device": "cpu", "random_state": 8, "verbose": 0}
+    expected["calibration_fraction"] = 0.2
     assert seen == expected
     run("compare", "--dataset", "lynx")
     expected = dict.fromkeys(expected) | {"seasonal_period": 10, "random_state": 0}
