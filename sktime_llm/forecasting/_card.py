@@ -38,7 +38,7 @@ Nothing in it is run when it is loaded.
 _TINY = ("tiny-random", "tiny-random-decoder")
 
 
-def write_card(forecaster: Any, repo_id: str | None) -> str:
+def write_card(forecaster: Any, repo_id: str | None, *, keep_past: bool) -> str:
     """Return the text of a model card."""
     is_fitted = hasattr(forecaster, "network_")
     facts = _facts_of_fit(forecaster) if is_fitted else _facts_of_pretrain(forecaster)
@@ -55,9 +55,18 @@ def write_card(forecaster: Any, repo_id: str | None) -> str:
         what="It is fitted." if is_fitted else "It is pretrained, and fit goes on.",
         rows="\n".join(f"| {what} | {value} |" for what, value in facts.items()),
         where=json.dumps(repo_id or "path/of/this/folder"),
-        data=", and all rows of the data" if is_fitted else "",
+        data=f", and {_rows_kept(forecaster, keep_past)} of the data"
+        if is_fitted
+        else "",
         use="forecaster.predict(fh=[1, 2, 3])" if is_fitted else "forecaster.fit(y)",
     )
+
+
+def _rows_kept(forecaster: Any, keep_past: bool) -> str:
+    if keep_past and forecaster._known.past is not None:
+        return "all rows"
+    n_rows = forecaster.context_length_ + forecaster.prediction_length_
+    return f"the last {n_rows} rows"
 
 
 def _facts_of_fit(forecaster: Any) -> dict[str, Any]:

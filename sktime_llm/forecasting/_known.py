@@ -67,14 +67,15 @@ class KnownSeries:
     """What a fitted forecaster knows of its series; an update makes a new one.
 
     `rows` are the most recent ones of every series, as many as a window has, and
-    `last_observed` is from before them; `past` are all rows. The network knows the
+    `last_observed` is from before them; `past` are all rows, None
+    if it was saved without. The network knows the
     series by `numbers`, as they are at its end, and by `row_numbers`, (time,), where a
     context ends before a row; the last one counts for all later rows.
     `frequency` is that of datetimes, `descriptions` those of all variates, if any.
     """
 
     rows: pd.DataFrame
-    past: pd.DataFrame
+    past: pd.DataFrame | None
     last_observed: dict[Key, LastObserved]
     scalings: dict[Key, Scaling]
     numbers: dict[Key, int]
@@ -147,7 +148,7 @@ def extend(
     extended = replace(
         known,
         rows=last_rows(frame, n_kept),
-        past=_with_later(known.past, frame),
+        past=None if known.past is None else _with_later(known.past, frame),
         last_observed={
             key: LastObserved.of(series[key], rows.index, n_kept, earlier.get(key))
             for key, rows in parts.items()

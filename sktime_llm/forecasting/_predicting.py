@@ -241,6 +241,12 @@ def _windows_before(
     network: ForecastNetwork, known: KnownSeries, steps: dict[Key, np.ndarray]
 ) -> tuple[Windows, np.ndarray]:
     """Return the windows whose one target is a row of the past, and their series."""
+    if known.past is None:
+        raise InputError(
+            "fh asks for steps in the past, of which this forecaster was saved without "
+            "its rows; expected steps after the last row, from 1 on. Save it with "
+            "keep_past=True, or fit again."
+        )
     shape = WindowShape(network.context_length, 1)
     values, starts, numbers = [], [], []
     for key, rows in split_series(known.past):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sktime_llm._devices import resolve_device
-from sktime_llm._validation import check_parameters
+from sktime_llm._validation import BOOLEAN, check_parameters
 from sktime_llm.errors import InputError, SavedForecasterError
 from sktime_llm.forecasting._as_json import Arrays
 from sktime_llm.forecasting._card import write_card
@@ -82,9 +82,14 @@ def check_class(checkpoint: Checkpoint) -> str:
 
 
 def save_forecaster(
-    forecaster: Any, path: str | Path, repo_id: str | None = None
+    forecaster: Any,
+    path: str | Path,
+    *,
+    keep_past: bool,
+    repo_id: str | None = None,
 ) -> Path:
     """Write the checkpoint of a forecaster; `repo_id` is for its card."""
+    BOOLEAN.check("keep_past", keep_past)
     name = type(forecaster).__name__
     if not isinstance(path, str | os.PathLike):
         raise InputError(f"path={path!r}, expected a str or a Path.")
@@ -107,14 +112,14 @@ def save_forecaster(
             "mode": str(forecaster.backbone_mode),
         },
         "networks": {n: network_to_json(one) for n, one in networks.items()},
-        "state": state_to_json(forecaster, arrays),
+        "state": state_to_json(forecaster, arrays, keep_past=keep_past),
     }
     tensors = {
         f"{prefix}.{name}": tensor
         for prefix, network in networks.items()
         for name, tensor in tensors_of(network).items()
     }
-    card = write_card(forecaster, repo_id)
+    card = write_card(forecaster, repo_id, keep_past=keep_past)
     return write_checkpoint(path, config, tensors, arrays, card)
 
 

@@ -207,7 +207,9 @@ def fill_network(
 # what is known of the series
 
 
-def state_to_json(forecaster: Any, arrays: Arrays) -> dict[str, Any]:
+def state_to_json(
+    forecaster: Any, arrays: Arrays, *, keep_past: bool
+) -> dict[str, Any]:
     """Return all that a forecaster knows, beside parameters and networks."""
     attributes = vars(forecaster)
     state = {}
@@ -218,7 +220,9 @@ def state_to_json(forecaster: Any, arrays: Arrays) -> dict[str, Any]:
                 value = _plain_kinds(value)
             state[name] = to_json(value, arrays, name)
     if "_known" in attributes:
-        state["_known"] = known_to_json(forecaster._known, arrays)
+        known: KnownSeries = forecaster._known
+        known = known if keep_past else replace(known, past=None)
+        state["_known"] = known_to_json(known, arrays)
         arrays["calibration"] = forecaster._calibration.errors
     return state
 

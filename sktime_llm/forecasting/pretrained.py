@@ -20,7 +20,7 @@ from sktime_llm.forecasting._pretrained import (
 class PretrainedFolders:
     """What a forecaster has to be saved without pickles, and loaded again."""
 
-    def save_pretrained(self, path: str | Path) -> Path:
+    def save_pretrained(self, path: str | Path, *, keep_past: bool = True) -> Path:
         """Save to a folder that is loaded without running code from it.
 
         It has the weights that are the forecaster's own, what it knows of its series,
@@ -31,6 +31,9 @@ class PretrainedFolders:
         ----------
         path : str or Path
             A new or empty folder, or a checkpoint, which is replaced.
+        keep_past : bool, default=True
+            Whether to save all rows of fit and update, which forecasts of the past
+            need, or only the last ones, as long as a window.
 
         Returns
         -------
@@ -66,7 +69,7 @@ class PretrainedFolders:
         >>> loaded.predict().equals(forecaster.predict())
         True
         """
-        return save_forecaster(self, path)
+        return save_forecaster(self, path, keep_past=keep_past)
 
     @classmethod
     def from_pretrained(
@@ -126,11 +129,9 @@ class PretrainedFolders:
         private: bool | None = None,
         token: str | None = None,
         commit_message: str | None = None,
+        keep_past: bool = False,
     ) -> str:
         """Save to the Hugging Face Hub what `save_pretrained` writes.
-
-        If it is fitted, all rows of the data are a part of it; one that is only
-        pretrained has none.
 
         Parameters
         ----------
@@ -144,6 +145,9 @@ class PretrainedFolders:
             Of the Hub; None uses that of ``hf auth login``.
         commit_message : str, optional
             What the history says of it.
+        keep_past : bool, default=False
+            Whether to publish all rows of the data, or, of a fitted forecaster, only
+            the last ones, as long as a window.
 
         Returns
         -------
@@ -160,7 +164,9 @@ class PretrainedFolders:
         """
         api = huggingface_hub.HfApi(token=token)
         with tempfile.TemporaryDirectory() as work:
-            folder = save_forecaster(self, Path(work) / "checkpoint", repo_id)
+            folder = save_forecaster(
+                self, Path(work) / "checkpoint", keep_past=keep_past, repo_id=repo_id
+            )
             api.create_repo(repo_id, private=private, exist_ok=True)
             if revision is not None:
                 api.create_branch(repo_id, branch=revision, exist_ok=True)
@@ -175,7 +181,8 @@ class PretrainedFolders:
 
 def rows_of(forecaster: Any) -> pd.Series | pd.DataFrame:
     """Return the rows that a forecaster keeps, as a series if it was given one."""
-    rows = forecaster._known.past
+    known = forecaster._known
+    rows = known.rows if known.past is None else known.past
     if forecaster._y_mtype_last_seen != "pd.Series":
         return rows
     return rows.iloc[:, 0].rename(forecaster._converter_store_y.get("name"))

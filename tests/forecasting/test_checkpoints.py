@@ -170,6 +170,24 @@ def test_intervals_updates_copies_and_pickles(make, tmp_path):
 
 
 @each_forecaster
+@pytest.mark.parametrize("y", [make_series(), make_panel()], ids=["series", "panel"])
+def test_without_the_past(make, y, tmp_path):
+    forecaster = make(max_epochs=1).fit(y)
+    folder = forecaster.save_pretrained(tmp_path / "saved", keep_past=False)
+    loaded = load_pretrained(folder)
+    same(loaded.predict(FH), forecaster.predict(FH))
+    with pytest.raises(InputError, match=r"saved without its rows.*keep_past=True"):
+        loaded.predict([-1, 1])
+    assert "the last 11 rows" in (folder / "README.md").read_text()
+    later = y.iloc[-1:] + 1.0
+    for one in (forecaster, loaded):
+        one.update(later, update_params=False)
+    same(loaded.predict(FH), forecaster.predict(FH))
+    again = load_pretrained(loaded.save_pretrained(tmp_path / "again"))
+    same(again.predict(FH), forecaster.predict(FH))
+
+
+@each_forecaster
 def test_a_new_series_in_an_update(make, tmp_path):
     panel = make_panel()
     forecaster = make(max_epochs=1).fit(panel.loc[["s0", "s1"]])
@@ -662,7 +680,7 @@ class FakeHub:
         return "https://hub/commit/1"
 
 
-def test_push_to_hub(fitted, folder, monkeypatch):
+def test_push_to_hub(fitted, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.HfApi", FakeHub)
     monkeypatch.setattr(FakeHub, "calls", [])
     url = fitted["calf"].push_to_hub("me/airline", private=True, token="t")
@@ -672,6 +690,7 @@ def test_push_to_hub(fitted, folder, monkeypatch):
     assert create == ("create", "me/airline", {"private": True, "exist_ok": True})
     assert options == {"revision": None, "commit_message": "Add a CALFForecaster"}
     assert b'from_pretrained("me/airline")' in uploaded.pop("README.md")
+    folder = fitted["calf"].save_pretrained(tmp_path / "saved", keep_past=False)
     assert uploaded == {k: v for k, v in contents(folder).items() if k in uploaded}
 
 
