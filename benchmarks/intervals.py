@@ -4,11 +4,12 @@
 
 Hours of ETTh1 and days of Exchange, a day and three weeks ahead from origins in the
 test part, which our forecasters meet by ``update`` without training; the daily cash
-withdrawals of NN5 (gaps filled by the same day of the week before), two weeks ahead from
-four origins in the last eight weeks; and the months of M3 from the end of each series. Coverage of 50, 80, 90 and 95 % intervals, the interval
-score (Winkler) of 95 % and the continuous ranked probability score (twice the mean
-pinball loss over the quantiles); scores are divided by the mean absolute seasonal
-change of each series' past. A run that is already in the results file is not repeated.
+withdrawals of NN5 (gaps filled by the same day of the week before), two weeks ahead
+from four origins in the last eight weeks; and the months of M3 from the end of each
+series. Coverage of 50, 80, 90 and 95 % intervals, the interval score (Winkler) of 95 %
+and the continuous ranked probability score (twice the mean pinball loss over the
+quantiles); scores are divided by the mean absolute seasonal change of each series'
+past. A run that is already in the results file is not repeated.
 """
 
 import argparse
