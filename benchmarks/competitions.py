@@ -29,19 +29,9 @@ PERIODS = {  # of each competition
 SEASON = {"yearly": 1, "quarterly": 4, "monthly": 12, "other": 1}
 CALF_ALONE = (CALFForecaster, {"backbone_mode": "none"})
 LLM_TS_NET_ALONE = (LLMTSNetForecaster, {"text_fusion": False})
-# as published for M4
-IN_PERCENT = {
-    "task_loss": "smape",
-    "consistency_loss": "mase",
-    "feature_loss": "smooth_l1",
-    "standardize": False,
-}
 METHODS = {  # the forecast of several is their mean
     "CALF": [(CALFForecaster, {})],
     "CALF without language model": [CALF_ALONE],
-    "CALF in percent without language model": [
-        (CALFForecaster, {"backbone_mode": "none", **IN_PERCENT})
-    ],
     "LLM-TS Net": [(LLMTSNetForecaster, {})],
     "LLM-TS Net without text": [LLM_TS_NET_ALONE],
     "both without language model": [CALF_ALONE, LLM_TS_NET_ALONE],
