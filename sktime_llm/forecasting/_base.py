@@ -2,17 +2,15 @@
 
 import copy
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.utils import check_random_state
 from sktime.forecasting.base import ForecastingHorizon
 
 from sktime_llm._devices import own_random_numbers, resolve_device
 from sktime_llm.errors import InputError
-from sktime_llm.forecasting._checkpoint import TensorInfo
 from sktime_llm.forecasting._checks import (
     check_quantiles,
     check_times,
@@ -24,7 +22,12 @@ from sktime_llm.forecasting._checks import (
     with_columns_of,
 )
 from sktime_llm.forecasting._conformal import Calibration, errors_of
-from sktime_llm.forecasting._contract import SktimeForecaster
+from sktime_llm.forecasting._covariates import (
+    Covariates,
+    covariates_of,
+    further_covariates,
+)
+from sktime_llm.forecasting._hooks import MethodHooks
 from sktime_llm.forecasting._horizon import steps_of
 from sktime_llm.forecasting._known import (
     Extension,
@@ -65,27 +68,22 @@ from sktime_llm.forecasting._training import (
     train_on_new,
 )
 from sktime_llm.networks._interface import ForecastNetwork
-from sktime_llm.training.config import MAX_BATCH_SIZE, TrainingConfig
-from sktime_llm.training.processes import on_main_process
-from sktime_llm.training.windows import Windows, WindowShape, shape_of
-
-_MAX_SEED = 2**31 - 1
+from sktime_llm.training.windows import Windows, shape_of
 
 
-class BaseLLMForecaster(SktimeForecaster):
+class BaseLLMForecaster(MethodHooks):
     """Base of the forecasters: fit, predict, update and pretrain.
 
     A subclass has the parameters that are read here as ``self.<name>`` in its
     constructor, implements `_build_network`, and overrides the other hooks where its
-    method differs. `_default_context` is used if it fits; `_max_variates` are computed
-    at once at most if `batch_size` is None.
+    method differs. `_default_context` is used if it fits.
     """
 
     network_: ForecastNetwork
     history_: pd.DataFrame
     _known: KnownSeries
+    pretrained_covariates_: Covariates | None
     _default_context: int | None = None
-    _max_variates: int | None = None
 
     # fit
 
@@ -98,15 +96,18 @@ class BaseLLMForecaster(SktimeForecaster):
         frequency = frequency_of(y)
         check_frequency(parts, frequency)
         warn_outliers(parts)
-        network, n_epochs = self._pretrained_network(), self.fine_tune_epochs
+        network, known = self._pretrained()
+        covariates = covariates_of(self, X, y, network, known)
+        n_epochs = self.fine_tune_epochs
         if network is None:
-            network, n_epochs = self._new_network(y, series, fh), self.max_epochs
+            network = self._new_network(y, series, fh, covariates)
+            n_epochs = self.max_epochs
         lengths = [len(values) for values in series.values()]
         fraction = self._calibration_fraction()
         n_held_out = rows_to_hold_out(lengths, network.prediction_length, fraction)
         held_out = dict(zip(series, n_held_out, strict=True))
         training = {key: v[: len(v) - held_out[key]] for key, v in series.items()}
-        split = self._split(training, network)
+        split = self._split(training, network, covariates)
         scalings = self._make_scalings(split)
         registered = self._register_series(
             network, split, y.columns, trains=n_epochs > 0
@@ -129,26 +130,31 @@ class BaseLLMForecaster(SktimeForecaster):
             row_numbers=registered.row_numbers(dict(zip(series, lengths, strict=True))),
             frequency=frequency,
             descriptions=registered.descriptions,
+            covariates=split.covariates,
         )
-        windows = held_out_windows(self.network_, series, held_out, self._known)
+        windows = held_out_windows(
+            self.network_, series, held_out, self._known, split.covariates
+        )
         self._calibration = Calibration(self._errors(windows))
         self._n_rows = max(lengths)
         return self
 
-    def _pretrained_network(self) -> ForecastNetwork | None:
+    def _pretrained(self) -> tuple[ForecastNetwork | None, Covariates | None]:
         """Return what fit starts from: a copy of its own, or of the checkpoint's."""
         network = copy.deepcopy(getattr(self, "pretrained_network_", None))
+        covariates = getattr(self, "pretrained_covariates_", None)
         if network is None and self.checkpoint is not None:
-            network = network_of_checkpoint(self)
+            network, covariates = network_of_checkpoint(self)
         if network is not None:
             check_quantiles(network, self.intervals)
-        return network
+        return network, covariates
 
     def _new_network(
         self,
         y: pd.DataFrame,
         series: Mapping[Key, np.ndarray],
         fh: ForecastingHorizon | None,
+        covariates: Covariates | None,
     ) -> ForecastNetwork:
         if fh is not None and not fh.is_relative and self.cutoff is None:
             raise InputError(
@@ -171,6 +177,8 @@ class BaseLLMForecaster(SktimeForecaster):
         device = resolve_device(self.device)
         with own_random_numbers(self._seed()):
             network = self._build_network(shape)
+            if covariates is not None:
+                network.add_covariates(covariates.past_only.tolist())
         return network.to(device)
 
     def _errors(self, windows: Windows | None) -> np.ndarray:
@@ -183,10 +191,17 @@ class BaseLLMForecaster(SktimeForecaster):
         )
 
     def _split(
-        self, series: Mapping[Key, np.ndarray], network: ForecastNetwork
+        self,
+        series: Mapping[Key, np.ndarray],
+        network: ForecastNetwork,
+        covariates: Covariates | None,
     ) -> SeriesSplit:
-        warn_short(series, shape_of(network))
-        return split_in_time(series, shape_of(network), self.validation_fraction)
+        shape = shape_of(network)
+        warn_short(series, shape)
+        split = split_in_time(series, shape, self.validation_fraction)
+        if covariates is None:
+            return split
+        return split._replace(covariates=covariates.with_series(split.n_training_rows))
 
     def _make_scalings(
         self, split: SeriesSplit, known: Mapping[Key, Scaling] | None = None
@@ -224,44 +239,23 @@ class BaseLLMForecaster(SktimeForecaster):
         self._interruption = trained.interruption
         return trained
 
-    def _training_config(self, n_channels: int, n_epochs: int) -> TrainingConfig:
-        parameters = self.get_params(deep=False)
-        settings = {
-            field.name: parameters[field.name]
-            for field in fields(TrainingConfig)
-            if field.name in parameters
-        } | {
-            "max_epochs": n_epochs,
-            "max_batch_size": self._max_batch_size(n_channels),
-            "validation_loss": self._validation_loss(),
-            "seed": self._seed(),
-        }
-        return TrainingConfig(**settings)
-
-    def _max_batch_size(self, n_channels: int) -> int:
-        """Return the maximum of windows computed at once if `batch_size` is None."""
-        if self._max_variates is None:
-            return MAX_BATCH_SIZE
-        return max(1, min(MAX_BATCH_SIZE, self._max_variates // n_channels))
-
     def _with_rows(self, y: pd.DataFrame) -> pd.DataFrame:
         """Add missing rows, if they are to count as missing values."""
         return with_all_rows(y) if self.missing == "mask" else y
 
-    def _seed(self) -> int:
-        state = check_random_state(self.random_state)
-        return on_main_process(lambda: int(state.randint(_MAX_SEED)))
-
     # predict
 
     def _predict(self, fh: ForecastingHorizon, X: Any = None) -> pd.DataFrame:
-        return self._forecast(fh).point_forecasts()
+        return self._forecast(fh, X).point_forecasts()
 
-    def _forecast(self, fh: ForecastingHorizon) -> SeriesForecasts:
+    def _forecast(
+        self, fh: ForecastingHorizon, X: pd.DataFrame | None
+    ) -> SeriesForecasts:
         return forecast_series(
             self.network_,
             self._known,
             fh,
+            X,
             batch_size=self._prediction_batch_size(),
             precision=self.precision,
         )
@@ -277,12 +271,10 @@ class BaseLLMForecaster(SktimeForecaster):
         y = with_columns_of(self._known.rows, y)
         check_times(y, self._known.rows)
         y = self._with_rows(in_time_zone_of(self._known.rows, y))
-        extension = extend(
-            self._known,
-            y,
-            shape_of(self.network_).total,
-            fills_gaps=self.missing == "mask",
-        )
+        fills_gaps = self.missing == "mask"
+        X = further_covariates(X, y, self._known.covariates, fills_gaps=fills_gaps)
+        n_kept = shape_of(self.network_).total
+        extension = extend(self._known, y, n_kept, fills_gaps=fills_gaps, X=X)
         # of series that are known, and before any training on the new rows
         news = extension.of_known() if self._calibration.n else None
         errors = self._errors(news and new_windows(self.network_, news))
@@ -325,8 +317,12 @@ class BaseLLMForecaster(SktimeForecaster):
         )
         scalings = self._make_scalings(split, self._known.scalings)
         registered = self._register_series(network, split, columns, known=self._known)
+        covariates = extension.known.covariates
+        if covariates is not None:
+            covariates = covariates.with_series(split.n_training_rows)
         known = replace(
             extension.known,
+            covariates=covariates,
             scalings=extension.known.scalings | scalings,
             numbers=extension.known.numbers | registered.last_numbers,
             row_numbers=extension.known.row_numbers
@@ -342,30 +338,36 @@ class BaseLLMForecaster(SktimeForecaster):
     ) -> "BaseLLMForecaster":
         y = self._with_rows(y)
         series = to_arrays(dict(split_series(y)))
-        network = self._pretrained_network()
+        network, known = self._pretrained()
+        covariates = covariates_of(self, X, y, network, known)
         if network is None:
-            network = self._new_network(y, series, fh)
+            network = self._new_network(y, series, fh, covariates)
         else:
             self._restore_dropped(network)
-        return self._pretrain_network(network, series, y.columns)
+        return self._pretrain_network(network, series, y.columns, covariates)
 
     def _pretrain_update(
         self, y: pd.DataFrame, X: Any = None, fh: ForecastingHorizon | None = None
     ) -> "BaseLLMForecaster":
-        known = getattr(self, "pretrained_network_", None) or self.network_
+        if hasattr(self, "pretrained_network_"):
+            known, covariates = self.pretrained_network_, self.pretrained_covariates_
+        else:
+            known, covariates = self.network_, self._known.covariates
         network = copy.deepcopy(known)
         self._restore_dropped(network)
         y = self._with_rows(y)
+        covariates = covariates_of(self, X, y, network, covariates)
         series = to_arrays(dict(split_series(y)))
-        return self._pretrain_network(network, series, y.columns)
+        return self._pretrain_network(network, series, y.columns, covariates)
 
     def _pretrain_network(
         self,
         network: ForecastNetwork,
         series: Mapping[Key, np.ndarray],
         columns: pd.Index,
+        covariates: Covariates | None,
     ) -> "BaseLLMForecaster":
-        split = self._split(series, network)
+        split = self._split(series, network, covariates)
         scalings = self._make_scalings(split)
         registered = self._register_series(network, split, columns, trains=True)
         trained = self._train(
@@ -373,46 +375,7 @@ class BaseLLMForecaster(SktimeForecaster):
         )
         self.pretrain_history_ = trained.history
         self.pretrained_network_ = network.eval()
+        self.pretrained_covariates_ = (
+            split.covariates and split.covariates.only_columns()
+        )
         return self
-
-    # hooks: where the methods differ
-
-    def _build_network(self, shape: WindowShape) -> ForecastNetwork:
-        """Return the untrained network, on the CPU."""
-        raise NotImplementedError
-
-    def _rebuild_network(
-        self, shape: WindowShape, tensors: Mapping[str, TensorInfo]
-    ) -> ForecastNetwork:
-        """Return a network with the structure of one whose tensors are known."""
-        return self._build_network(shape)
-
-    def _register_series(
-        self,
-        network: ForecastNetwork,
-        split: SeriesSplit,
-        columns: pd.Index,
-        *,
-        known: KnownSeries | None = None,
-        trains: bool = False,
-    ) -> Registered:
-        """Make a network know series, in place; return numbers, and all descriptions.
-
-        Series `known` from before remain; all others are forgotten. `trains` says
-        whether the network is trained on the series next.
-        """
-        return Registered(split.numbers(0 if known is None else len(known.numbers)))
-
-    def _drop_unneeded(self, network: ForecastNetwork) -> None:
-        """Remove from a network, in place, what only `fit` needs."""
-
-    def _restore_dropped(self, network: ForecastNetwork) -> None:
-        """Undo `_drop_unneeded`, in place, before `pretrain` trains further."""
-
-    def _validation_loss(self) -> str:
-        """Return the name of the distance by which epochs are compared."""
-        return "mse"
-
-    def _needs_level(self) -> bool:
-        """Whether a loss depends on the level of the data, as percentages do."""
-        return False

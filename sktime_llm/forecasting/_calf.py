@@ -10,7 +10,7 @@ from sktime_llm.backbone.adapters import ADAPTER_CONSTRAINTS, AdapterConfig
 from sktime_llm.backbone.make import make_backbone
 from sktime_llm.backbone.word_embeddings import principal_word_embeddings
 from sktime_llm.errors import InputError
-from sktime_llm.forecasting._parameters import RATE, SHARED_CONSTRAINTS, WEIGHT
+from sktime_llm.forecasting._parameters import COLUMNS, RATE, SHARED_CONSTRAINTS, WEIGHT
 from sktime_llm.networks.calf import CALFNetwork, SourceBranch
 from sktime_llm.training.config import TRAINING_CONSTRAINTS
 from sktime_llm.training.windows import WindowShape
@@ -19,6 +19,7 @@ PUBLISHED_EMBEDDINGS, _PUBLISHED_D_FF, _PUBLISHED_WIDTH = 500, 2048, 768
 _POINTWISE = ("mae", "mse", "smooth_l1")
 
 CONSTRAINTS = SHARED_CONSTRAINTS | {
+    "past_covariates": COLUMNS,
     "lora_rank": ADAPTER_CONSTRAINTS["lora_rank"],
     "lora_alpha": ADAPTER_CONSTRAINTS["lora_alpha"],
     "lora_dropout": ADAPTER_CONSTRAINTS["lora_dropout"],

@@ -107,16 +107,31 @@ def with_plain_ids(y: Any) -> Any:
     return y.set_axis(pd.MultiIndex.from_arrays(plain, names=index.names))
 
 
-def check_covariates(
+def check_numeric(X: Any) -> None:
+    """Raise if covariates are not numbers, and say how to make them numbers."""
+    frame = _as_frame(X)
+    types = {} if frame is None else frame.dtypes.to_dict()
+    is_numeric = pd.api.types.is_numeric_dtype
+    other = {name: str(t) for name, t in types.items() if not is_numeric(t)}
+    if other:
+        raise ColumnTypeError(
+            f"these columns of X, with their types, are not numbers: {other}. Expected "
+            "numbers. Encode categories one-hot, by pd.get_dummies(X, columns="
+            f"{list(other)}); take calendar features from times by sktime's "
+            "DateTimeFeatures; or leave the columns out."
+        )
+
+
+def check_unused_covariates(
     X: Any, seen: list[Any] | None, owner: str, *, is_fitted: bool
 ) -> None:
     """Warn in fit that X is not used; raise if X of predict has columns of its own."""
     columns = columns_of(X)
     if not is_fitted and X is not None:
         warnings.warn(
-            f"{owner} does not use X; its columns {columns} change nothing. None of "
-            "the forecasters of sktime-llm uses covariates. Leave X out, or choose a "
-            "forecaster of sktime whose tag capability:exogenous is True.",
+            f"{owner} does not use X; its columns {columns} change nothing: it "
+            "forecasts each variate from its own past. Leave X out, or choose "
+            "CALFForecaster or LLMTSNetForecaster, which use covariates.",
             UnusedCovariatesWarning,
             stacklevel=2,
         )
@@ -149,6 +164,17 @@ def check_times(y: pd.DataFrame, like: pd.DataFrame) -> None:
             f"the time index of y is of {now} in update, but fit saw {then}; expected "
             "the same. Convert it, for example by y.to_period(...), y.to_timestamp() "
             "or y.tz_localize(...)."
+        )
+
+
+def check_kind_of_times(X: pd.DataFrame, y: pd.DataFrame) -> None:
+    """Raise if times of covariates are of another kind than those of the series."""
+    of_X, of_y = (_kind_of(times_of(frame.index)) for frame in (X, y))
+    if of_X != of_y:
+        raise InputError(
+            f"the time index of X is of {of_X}, that of y of {of_y}; expected the "
+            "same. Convert it, for example by X.to_period(...), X.to_timestamp() or "
+            "X.tz_localize(...)."
         )
 
 

@@ -118,6 +118,7 @@ def errors_of(
         precision=precision,
         series=features["series"],
         last_observed=features.get("last_observed"),
+        covariates=features.get("covariates"),
     )
     errors = (target - forecast.mean).cpu().numpy()
     errors /= window_scale(context.cpu().numpy())[:, None]

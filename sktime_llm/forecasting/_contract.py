@@ -21,8 +21,9 @@ from sktime_llm.errors import (
     NoIntervalsError,
 )
 from sktime_llm.forecasting._checks import (
-    check_covariates,
     check_ids,
+    check_numeric,
+    check_unused_covariates,
     columns_of,
     naming_text_columns,
     with_plain_ids,
@@ -76,7 +77,11 @@ class SktimeForecaster(PretrainedFolders, BaseForecaster):
         "capability:pretrain": True,
         "capability:random_state": True,
         "property:randomness": "derandomized",
-        "pretrain:fitted_params": ["pretrained_network_", "pretrain_history_"],
+        "pretrain:fitted_params": [
+            "pretrained_network_",
+            "pretrain_history_",
+            "pretrained_covariates_",
+        ],
         "requires-fh-in-fit": False,
         "X-y-must-have-same-index": False,
     }
@@ -244,7 +249,22 @@ class SktimeForecaster(PretrainedFolders, BaseForecaster):
 
         sktime calls this first in fit, pretrain and update.
         """
-        check_covariates(
+        if self.get_tag("capability:exogenous"):
+            check_numeric(X)
+        else:
+            self._check_unused(X, y)
+        check_ids(y)
+        check_parameters(self.get_params(deep=False), self._parameter_constraints)
+        check_seeded(self)
+        if not (self.is_fitted or hasattr(self, "pretrained_network_")):
+            autocast(self.precision, resolve_device(self.device))  # if they exist here
+        with naming_text_columns(y):
+            return super()._check_X_y(
+                X=with_plain_ids(X), y=with_plain_ids(y), **kwargs
+            )
+
+    def _check_unused(self, X: Any, y: Any) -> None:
+        check_unused_covariates(
             X if y is None or not self.is_fitted else None,
             self._X_columns,
             type(self).__name__,
@@ -252,13 +272,6 @@ class SktimeForecaster(PretrainedFolders, BaseForecaster):
         )
         if not self.is_fitted:
             self._X_columns = columns_of(X)
-        check_ids(y)
-        check_parameters(self.get_params(deep=False), self._parameter_constraints)
-        check_seeded(self)
-        if not (self.is_fitted or hasattr(self, "pretrained_network_")):
-            autocast(self.precision, resolve_device(self.device))  # if they exist here
-        with naming_text_columns(y):
-            return super()._check_X_y(X=X, y=with_plain_ids(y), **kwargs)
 
     def _check_fh(self, fh: Any, pred_int: bool = False) -> Any:
         check_kind(fh, self._cutoff)
@@ -319,13 +332,13 @@ class SktimeForecaster(PretrainedFolders, BaseForecaster):
                 "steps; use cov=False for their variances."
             )
         if self._has_variance():
-            return self._forecast(fh).variances()
+            return self._forecast(fh, X).variances()
         return super()._predict_var(fh=fh, X=X, cov=cov)  # from quantiles
 
     def _predict_quantiles(
         self, fh: ForecastingHorizon, X: pd.DataFrame | None, alpha: list[float]
     ) -> pd.DataFrame:
-        forecasts = self._forecast(fh)
+        forecasts = self._forecast(fh, X)
         if self._has_variance():
             mean, variance = forecasts.point_forecasts(), forecasts.variances()
             parts = _gaussian_quantiles(mean, variance, alpha)

@@ -10,6 +10,7 @@ import pandas as pd
 from sktime.datatypes import update_data
 
 from sktime_llm.errors import InputError
+from sktime_llm.forecasting._covariates import Covariates
 from sktime_llm.forecasting._scaling import Scaling
 from sktime_llm.forecasting._series import (
     Key,
@@ -67,11 +68,12 @@ class KnownSeries:
     """What a fitted forecaster knows of its series; an update makes a new one.
 
     `rows` are the most recent ones of every series, as many as a window has, and
-    `last_observed` is from before them; `past` are all rows, None
-    if it was saved without. The network knows the
-    series by `numbers`, as they are at its end, and by `row_numbers`, (time,), where a
-    context ends before a row; the last one counts for all later rows.
-    `frequency` is that of datetimes, `descriptions` those of all variates, if any.
+    `last_observed` is from before them; `past` are all rows, None if it was saved
+    without. The network knows the series by `numbers`, as they are at its end, and by
+    `row_numbers`, (time,), where a context ends before a row; the last one counts for
+    all later rows.
+    `frequency` is that of datetimes, `descriptions` those of all variates, if any,
+    `covariates` those at the rows of `past`, else at `rows`.
     """
 
     rows: pd.DataFrame
@@ -82,6 +84,12 @@ class KnownSeries:
     row_numbers: dict[Key, np.ndarray]
     frequency: pd.offsets.BaseOffset | None
     descriptions: pd.Series | None = None
+    covariates: Covariates | None = None
+
+    def without_past(self) -> "KnownSeries":
+        """Forget all rows but the most recent ones."""
+        covariates = self.covariates and self.covariates.at(self.rows)
+        return replace(self, past=None, covariates=covariates)
 
 
 class Registered(NamedTuple):
@@ -112,7 +120,7 @@ class Extension(NamedTuple):
     `known` has no scalings, numbers and descriptions of new series yet. By series: all
     rows at hand, (time, channel), the old ones first; how many of them are new; and the
     values last observed before them, (channel,). `new` are the series that were not
-    known.
+    known. `covariates` are those at all rows at hand.
     """
 
     known: KnownSeries
@@ -120,6 +128,7 @@ class Extension(NamedTuple):
     n_new: list[int]
     first_observed: list[np.ndarray | None]
     new: dict[Key, np.ndarray]
+    covariates: Covariates | None = None
 
     def of_known(self) -> "Extension":
         """Leave out the series that were not known."""
@@ -132,9 +141,14 @@ class Extension(NamedTuple):
 
 
 def extend(
-    known: KnownSeries, y: pd.DataFrame, n_kept: int, *, fills_gaps: bool
+    known: KnownSeries,
+    y: pd.DataFrame,
+    n_kept: int,
+    *,
+    fills_gaps: bool,
+    X: pd.DataFrame | None = None,
 ) -> Extension:
-    """Add the rows of a frame, and its new series, to what is known.
+    """Add the rows of a frame and their covariates, and new series, to what is known.
 
     Raise an InputError if the rows cannot follow those that are known.
     """
@@ -145,22 +159,29 @@ def extend(
     check_frequency(parts, known.frequency)
     earlier = {key: known.last_observed[key].until(parts[key].index[0]) for key in ends}
     new = {key: values for key, values in series.items() if key not in ends}
+    rows = last_rows(frame, n_kept)
+    past = None if known.past is None else _with_later(known.past, frame)
+    covariates = of_past = None
+    if known.covariates is not None and X is not None:
+        covariates = known.covariates.with_rows(X, frame)
+        of_past = known.covariates.with_rows(X, rows if past is None else past)
     extended = replace(
         known,
-        rows=last_rows(frame, n_kept),
-        past=None if known.past is None else _with_later(known.past, frame),
+        rows=rows,
+        past=past,
         last_observed={
             key: LastObserved.of(series[key], rows.index, n_kept, earlier.get(key))
             for key, rows in parts.items()
         },
         scalings={key: known.scalings[key].completed(series[key]) for key in ends},
+        covariates=of_past,
     )
     n_new = [
         int((rows.index > ends[key]).sum()) if key in ends else len(rows)
         for key, rows in parts.items()
     ]
     first = [earlier[key].values if key in earlier else None for key in series]
-    return Extension(extended, series, n_new, first, new)
+    return Extension(extended, series, n_new, first, new, covariates)
 
 
 def _with_later(past: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from sktime_llm.forecasting._checkpoint import TensorInfo
 from sktime_llm.forecasting._describing import describe_series
 from sktime_llm.forecasting._inspecting import contexts
 from sktime_llm.forecasting._known import KnownSeries, Registered
-from sktime_llm.forecasting._parameters import RATE, SHARED_CONSTRAINTS, WEIGHT
+from sktime_llm.forecasting._parameters import COLUMNS, RATE, SHARED_CONSTRAINTS, WEIGHT
 from sktime_llm.forecasting._predicting import Contexts
 from sktime_llm.forecasting._training import SeriesSplit
 from sktime_llm.layers.prompt_pool import usage_counts
@@ -40,6 +40,7 @@ def _may_be_texts(value: object) -> bool:
 
 
 CONSTRAINTS = SHARED_CONSTRAINTS | {
+    "past_covariates": COLUMNS,
     "describer": one_of("template") | instance_of(Describer),
     "descriptions": Constraint("a mapping or a sequence of str", _may_be_texts) | None,
     "n_descriptions": integer(1),
@@ -66,9 +67,12 @@ CONSTRAINTS = SHARED_CONSTRAINTS | {
 }
 
 TAGS: dict[str, Any] = {
+    "capability:exogenous": True,
+    "capability:non_contiguous_X": False,
     "pretrain:fitted_params": [
         "pretrained_network_",
         "pretrain_history_",
+        "pretrained_covariates_",
         "language_model_losses_",
     ],
 }

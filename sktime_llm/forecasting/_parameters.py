@@ -29,6 +29,9 @@ def _are_callbacks(value: object) -> bool:
     return all(isinstance(each, Callback) for each in value)
 
 
+COLUMNS = Constraint(
+    "a list or tuple of names of columns", lambda value: isinstance(value, list | tuple)
+)
 CALLBACKS = Constraint(
     "a list of instances of sktime_llm.callbacks.Callback", _are_callbacks
 )

@@ -12,6 +12,7 @@ from sktime.forecasting.base import ForecastingHorizon
 from sktime_llm.errors import InputError
 from sktime_llm.forecasting._checks import check_forecasts
 from sktime_llm.forecasting._conformal import Calibration, window_scale
+from sktime_llm.forecasting._covariates import check_none, covariates_ahead
 from sktime_llm.forecasting._horizon import cutoff_of, forecast_times
 from sktime_llm.forecasting._known import KnownSeries, LastObserved
 from sktime_llm.forecasting._scaling import Scaling
@@ -26,7 +27,12 @@ from sktime_llm.forecasting.saving import device_of
 from sktime_llm.layers.quantiles import LEVELS
 from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.training.rollout import Forecast, roll_forward
-from sktime_llm.training.windows import Windows, WindowShape, stack_windows
+from sktime_llm.training.windows import (
+    Windows,
+    WindowShape,
+    shape_of,
+    stack_windows,
+)
 
 
 class Contexts(NamedTuple):
@@ -111,11 +117,14 @@ def forecast_series(
     network: ForecastNetwork,
     known: KnownSeries,
     fh: ForecastingHorizon,
+    X: pd.DataFrame | None = None,
     *,
     batch_size: int,
     precision: str,
 ) -> SeriesForecasts:
-    """Forecast all known series; in their past, one step ahead."""
+    """Forecast all known series, given their covariates; the past one step ahead."""
+    if known.covariates is None:
+        check_none(X)
     steps, times = _horizons(known, fh)
     how: Any = {"batch_size": batch_size, "precision": precision}
     each = list(steps.values())
@@ -123,7 +132,8 @@ def forecast_series(
     if any((one < 1).any() for one in each):
         parts.append(_in_sample(network, known, steps, **how))
     if any((one > 0).any() for one in each):
-        parts.append(_ahead(network, known, steps, **how))
+        covariates = _covariates_ahead(network, known, X, steps)
+        parts.append(_ahead(network, known, steps, covariates, **how))
     joined = _join(parts)
     order = np.argsort(joined.series, kind="stable")
     return SeriesForecasts(joined.pick(order), known, list(steps), times)
@@ -179,6 +189,7 @@ def _ahead(
     network: ForecastNetwork,
     known: KnownSeries,
     steps: dict[Key, np.ndarray],
+    covariates: torch.Tensor | None,
     *,
     batch_size: int,
     precision: str,
@@ -196,6 +207,7 @@ def _ahead(
         precision=precision,
         series=torch.tensor(numbers, device=context.values.device),
         last_observed=context.last_observed,
+        covariates=covariates,
     )
     check_forecasts(forecasts.mean, context.values, network.prediction_length)
     series = np.repeat(np.arange(len(later)), [len(each) for each in later])
@@ -215,12 +227,14 @@ def _in_sample(
     The first row is taken to have followed others like itself, as where short series
     are padded.
     """
-    windows, series = _windows_before(network, known, steps)
+    windows, series, covariates = _windows_before(network, known, steps)
     parts = []
     indices = torch.arange(len(windows), device=windows.starts.device)
     for at in indices.split(batch_size):
         context, _ = windows.gather(at)
         features = windows.features(at)
+        if covariates is not None:
+            features["covariates"] = torch.cat(covariates.gather(at), dim=1)
         forecast = roll_forward(
             network,
             context,
@@ -229,6 +243,7 @@ def _in_sample(
             precision=precision,
             series=features["series"],
             last_observed=features.get("last_observed"),
+            covariates=features.get("covariates"),
         )
         check_forecasts(forecast.mean, context, network.prediction_length)
         which = np.arange(len(at))
@@ -239,8 +254,11 @@ def _in_sample(
 
 def _windows_before(
     network: ForecastNetwork, known: KnownSeries, steps: dict[Key, np.ndarray]
-) -> tuple[Windows, np.ndarray]:
-    """Return the windows whose one target is a row of the past, and their series."""
+) -> tuple[Windows, np.ndarray, Windows | None]:
+    """Return the windows whose one target is a row of the past, and their series.
+
+    And windows of their covariates, as long as those that the network is trained on.
+    """
     if known.past is None:
         raise InputError(
             "fh asks for steps in the past, of which this forecaster was saved without "
@@ -265,8 +283,48 @@ def _windows_before(
         of_rows = known.row_numbers[key]
         row = np.arange(len(padded) + 1) - shape.context_length
         numbers.append(of_rows[np.clip(row, 0, len(of_rows) - 1)])
-    (windows,) = stack_windows(values, [starts], shape, device_of(network), numbers)
-    return windows, np.repeat(np.arange(len(starts)), [len(each) for each in starts])
+    device = device_of(network)
+    (windows,) = stack_windows(values, [starts], shape, device, numbers)
+    series = np.repeat(np.arange(len(starts)), [len(each) for each in starts])
+    if known.covariates is None:
+        return windows, series, None
+    shape = shape_of(network)
+    known_rows = [
+        np.pad(
+            np.pad(rows, ((shape.context_length, 0), (0, 0)), mode="edge"),
+            ((0, shape.prediction_length), (0, 0)),
+            constant_values=np.nan,
+        )
+        for rows in known.covariates.scaled().values()
+    ]
+    (covariates,) = stack_windows(known_rows, [starts], shape, device)
+    return windows, series, covariates
+
+
+def _covariates_ahead(
+    network: ForecastNetwork,
+    known: KnownSeries,
+    X: pd.DataFrame | None,
+    steps: dict[Key, np.ndarray],
+) -> torch.Tensor | None:
+    """Return covariates from the contexts to the end of the network's last forecast."""
+    if known.covariates is None:
+        return None
+    length, trained = network.context_length, network.prediction_length
+    needed = {key: max(0, int(each.max())) for key, each in steps.items()}
+    n_ahead = -(-max(needed.values()) // trained) * trained
+    ahead = ForecastingHorizon(np.arange(1, n_ahead + 1))
+    _, times = _horizons(known, ahead)
+    future = covariates_ahead(
+        known.covariates, X, known.rows, dict(zip(steps, times, strict=True)), needed
+    )
+    past = known.covariates.scaled()
+    rows = [
+        np.concatenate([pad_start(past[key], length)[-length:], future[key]])
+        for key in steps
+    ]
+    values = torch.from_numpy(np.stack(rows).astype(np.float32))
+    return values.to(device_of(network))
 
 
 def _horizons(

@@ -17,6 +17,7 @@ from sktime_llm.forecasting._checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
+from sktime_llm.forecasting._covariates import Covariates
 from sktime_llm.forecasting._pretrained_state import (
     NETWORKS,
     build_network,
@@ -208,13 +209,17 @@ def _check_whole(
 # fit from a checkpoint
 
 
-def network_of_checkpoint(forecaster: Any) -> ForecastNetwork:
+def network_of_checkpoint(
+    forecaster: Any,
+) -> tuple[ForecastNetwork, Covariates | None]:
     """Return the network of the parameter `checkpoint`, on the forecaster's device.
+
+    And the covariates that it takes, if any.
 
     Raise an InputError if a parameter that shapes the network is another one there.
     """
     checkpoint = read_checkpoint(forecaster.checkpoint)
-    saved, _ = _with_parameters(type(forecaster), checkpoint)
+    saved, arrays = _with_parameters(type(forecaster), checkpoint)
     networks = checkpoint.config["networks"]
     name = next(name for name in reversed(NETWORKS) if name in networks)
     mine, theirs = forecaster.get_params(deep=False), saved.get_params(deep=False)
@@ -238,7 +243,10 @@ def network_of_checkpoint(forecaster: Any) -> ForecastNetwork:
     blueprint = forecaster.clone().set_params(**of_network)
     with explaining(checkpoint.folder):
         network = _read_network(blueprint, checkpoint, name)
-    return network.to(resolve_device(forecaster.device))
+        state = state_from_json(checkpoint.config["state"], arrays)
+    known = state["_known"].covariates if name == "network_" else None
+    covariates = state.get("pretrained_covariates_", known)
+    return network.to(resolve_device(forecaster.device)), covariates
 
 
 def _lengths(saved: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,6 +27,10 @@ from sktime_llm.errors import ClippedParameterWarning, SavedForecasterError
 from sktime_llm.forecasting._as_json import Arrays, from_json, to_json
 from sktime_llm.forecasting._checkpoint import TensorInfo
 from sktime_llm.forecasting._conformal import Calibration
+from sktime_llm.forecasting._covariates_state import (
+    covariates_from_json,
+    covariates_to_json,
+)
 from sktime_llm.forecasting._known import KnownSeries, LastObserved
 from sktime_llm.forecasting._scaling import Scaling
 from sktime_llm.networks._interface import ForecastNetwork
@@ -37,6 +41,7 @@ NOT_SAVED = ("callbacks", "resume")
 """Parameters that are of a training on this machine."""
 _ENCODER = "descriptions.encoder."
 _ENCODER_BACKBONE = f"{_ENCODER}backbone"
+_COVARIATES = {"pretrained_covariates_"}
 _SLACK = 64 * 2**20
 _BY_SERIES = ("scalings", "last_observed", "numbers", "row_numbers")
 _PACKAGES = ("sktime", "torch", "transformers", "peft", "pandas", "numpy")
@@ -144,6 +149,8 @@ def build_network(
         room = 3 * sum(info.n_bytes for info in infos.values()) + _SLACK
         with bounded_memory(room), own_random_numbers(0):
             network = blueprint._rebuild_network(shape, infos)
+            if (past_only := infos.get("covariates.past_only")) is not None:
+                network.add_covariates([False] * _positive(*past_only.shape))
     _compare(tensors_of(network), infos)
     network.flops = None if saved["flops"] is None else float(saved["flops"])
     return network
@@ -219,6 +226,8 @@ def state_to_json(
             if name == "_y_metadata":
                 value = _plain_kinds(value)
             state[name] = to_json(value, arrays, name)
+    for name in _COVARIATES & attributes.keys():
+        state[name] = covariates_to_json(attributes[name], arrays, name)
     if "_known" in attributes:
         known: KnownSeries = forecaster._known
         known = known if keep_past else replace(known, past=None)
@@ -230,10 +239,11 @@ def state_to_json(
 def state_from_json(content: Mapping[str, Any], arrays: Arrays) -> dict[str, Any]:
     """Return the attributes that `state_to_json` wrote."""
     state = {}
-    if unknown := sorted(content.keys() - STATE.keys() - {"_known"}):
+    apart = {"_known", *_COVARIATES}
+    if unknown := sorted(content.keys() - STATE.keys() - apart):
         raise SavedForecasterError(f"the state has the unknown entries {unknown}.")
     for name, value in content.items():
-        if name == "_known":
+        if name in apart:
             continue
         state[name] = from_json(value, arrays)
         if not isinstance(state[name], STATE[name]):
@@ -242,6 +252,8 @@ def state_from_json(content: Mapping[str, Any], arrays: Arrays) -> dict[str, Any
             )
     if "_y_metadata" in state:
         state["_y_metadata"] = _with_kinds(state["_y_metadata"])
+    for name in _COVARIATES & content.keys():
+        state[name] = covariates_from_json(content[name], arrays)
     if "_known" in content:
         state["_known"] = known_from_json(content["_known"], arrays)
         state["_calibration"] = Calibration(arrays.pop("calibration"))
@@ -279,8 +291,11 @@ def known_to_json(known: KnownSeries, arrays: Arrays) -> dict[str, Any]:
     content = {
         field.name: to_json(getattr(known, field.name), arrays, f"known.{field.name}")
         for field in fields(KnownSeries)
-        if field.name not in _BY_SERIES
+        if field.name not in (*_BY_SERIES, "covariates")
     }
+    content["covariates"] = covariates_to_json(
+        known.covariates, arrays, "known.covariates"
+    )
     scalings = [known.scalings[key] for key in keys]
     for name in Scaling._fields:
         arrays[f"known.{name}"] = np.stack([getattr(one, name) for one in scalings])
@@ -309,8 +324,9 @@ def known_from_json(content: Mapping[str, Any], arrays: Arrays) -> KnownSeries:
     plain = {
         name: from_json(value, arrays)
         for name, value in content.items()
-        if name not in ("series", "times")
+        if name not in ("series", "times", "covariates")
     }
+    covariates = covariates_from_json(content.get("covariates"), arrays)
     index = from_json(content["series"], arrays)
     keys = [None] if index is None else list(index)
     shape = (len(keys), plain["rows"].shape[1])
@@ -345,6 +361,7 @@ def known_from_json(content: Mapping[str, Any], arrays: Arrays) -> KnownSeries:
         },
         numbers={key: int(number) for key, number in zip(keys, numbers, strict=True)},
         row_numbers=dict(zip(keys, of_rows, strict=True)),
+        covariates=covariates,
     )
 
 

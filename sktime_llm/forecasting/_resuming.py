@@ -84,6 +84,10 @@ def _parts_of(split: SeriesSplit) -> Iterable[bytes]:
     for key, values in split.series.items():
         yield repr((key, values.shape)).encode()
         yield np.ascontiguousarray(values).tobytes()
+    if split.covariates is not None:
+        for key, values in split.covariates.scaled().items():
+            yield repr((key, split.covariates.names)).encode()
+            yield np.ascontiguousarray(values).tobytes()
     for starts in (*split.split.training, *split.split.validation):
         yield np.ascontiguousarray(starts).tobytes()
     yield repr(split.split.shape).encode()

@@ -2,12 +2,14 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from sktime_llm.errors import ClippedParameterWarning, TrainingInterrupted
+from sktime_llm.forecasting._covariates import Covariates
 from sktime_llm.forecasting._known import Extension, KnownSeries
 from sktime_llm.forecasting._scaling import Scaling, common_scale
 from sktime_llm.forecasting._series import Key, pad_start
@@ -43,13 +45,15 @@ class SeriesSplit(NamedTuple):
 
     `series`, (time, channel), are in the data's units; `padded` are the same, repeated
     at the start up to the length of a window, and `split` is theirs. `wanted_share` is
-    the share of rows to validate on, were there enough of them.
+    the share of rows to validate on, were there enough of them. `covariates` are those
+    at all rows, also at the ends of series that are held out.
     """
 
     series: Mapping[Key, np.ndarray]
     padded: dict[Key, np.ndarray]
     split: Split
     wanted_share: float
+    covariates: Covariates | None = None
 
     def first_ends(self) -> dict[Key, int]:
         """Rows of each series, at least one, before the first target of a window."""
@@ -133,7 +137,10 @@ def train_on_all(
     """Train a network in place on all training windows of all series."""
     scaled = [scalings[key].apply(values) for key, values in parts.padded.items()]
     training, validation = parts.split.windows(
-        scaled, device_of(network), [numbers[key] for key in parts.padded]
+        scaled,
+        device_of(network),
+        [numbers[key] for key in parts.padded],
+        _padded_covariates(parts.covariates, parts.series, parts.split.shape),
     )
     if parts.wanted_share and not len(validation):
         _warn_no_validation(parts, config.max_epochs)
@@ -172,7 +179,12 @@ def new_windows(
         )
     }
     firsts = dict(zip(extension.series, extension.first_observed, strict=True))
-    return windows_of(network, extension.series, starts, known, firsts, numbers)
+    covariates = extension.covariates
+    if covariates is not None and known.covariates is not None:  # with new series
+        covariates = replace(covariates, scalings=known.covariates.scalings)
+    return windows_of(
+        network, extension.series, starts, known, firsts, numbers, covariates
+    )
 
 
 def held_out_windows(
@@ -180,6 +192,7 @@ def held_out_windows(
     series: Mapping[Key, np.ndarray],
     n_held_out: Mapping[Key, int],
     known: KnownSeries,
+    covariates: Covariates | None = None,
 ) -> Windows | None:
     """Return the windows whose targets are in the last rows of series, if any are."""
     shape = shape_of(network)
@@ -193,7 +206,7 @@ def held_out_windows(
         if n_held_out[key]
     }
     held_out = {key: series[key] for key in starts}
-    return windows_of(network, held_out, starts, known)
+    return windows_of(network, held_out, starts, known, covariates=covariates)
 
 
 def windows_of(
@@ -203,6 +216,7 @@ def windows_of(
     known: KnownSeries,
     first_observed: Mapping[Key, np.ndarray | None] | None = None,
     numbers: Mapping[Key, np.ndarray] | None = None,
+    covariates: Covariates | None = None,
 ) -> Windows | None:
     """Return windows of known series, given where they start once padded, if any."""
     shape, firsts = shape_of(network), first_observed or {}
@@ -225,8 +239,24 @@ def windows_of(
             None if first is None else known.scalings[key].apply(first)
             for key, first in zip(series, observed, strict=True)
         ],
+        _padded_covariates(covariates, series, shape),
     )
     return windows
+
+
+def _padded_covariates(
+    covariates: Covariates | None,
+    series: Mapping[Key, np.ndarray],
+    shape: WindowShape,
+) -> list[np.ndarray] | None:
+    """Return scaled covariates at the rows of series that are padded for windows."""
+    if covariates is None:
+        return None
+    scaled = covariates.scaled()
+    return [
+        pad_start(scaled[key][: len(values)], shape.total)
+        for key, values in series.items()
+    ]
 
 
 def _train(

@@ -39,8 +39,9 @@ class BALMTSFForecaster(BaseLLMForecaster):
     the language model are shared in a process; only the trained ones are saved.
 
     Missing values (NaN) count in no loss or statistic; the network sees the last
-    observed value, however old, with a flag. The statistics in words are
-    those of the filled window.
+    observed value, however old, with a flag. The statistics in words are those of the
+    filled window. Covariates (`X`) change nothing: each variate is forecast from its
+    own past.
 
     Parameters
     ----------
@@ -176,8 +177,8 @@ class BALMTSFForecaster(BaseLLMForecaster):
         the ``stage``, ``"fit"`` or ``"update"``.
     context_length_, prediction_length_ : int
         Lengths in use.
-    pretrained_network_, pretrain_history_
-        After `pretrain`: what every later `fit` starts from, and its history.
+    pretrained_network_, pretrain_history_, pretrained_covariates_
+        After `pretrain`: what later fits start from, its history and its covariates.
 
     Raises
     ------

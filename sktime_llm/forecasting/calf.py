@@ -1,6 +1,6 @@
 """CALF as an sktime forecaster."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 
 from sktime_llm._devices import own_random_numbers
@@ -29,6 +29,9 @@ class CALFForecaster(BaseLLMForecaster):
 
     Missing values (NaN) count in no loss or statistic; the network sees the last
     observed value, however old, with a flag.
+
+    Covariates (`X`) are one token each, of their past and, where it is known, their
+    future: docs/covariates.md of the repository.
 
     Parameters
     ----------
@@ -111,6 +114,9 @@ class CALFForecaster(BaseLLMForecaster):
     missing : {"error", "mask"}, default="error"
         What rows that are left out of a regular index are, also between two updates: an
         error, or missing values. NaN always is a missing value.
+    past_covariates : sequence of column names, default=()
+        Columns of `X` whose future is not known. All others have to be in the `X` of
+        `predict` at every step up to the last one that is forecast.
     intervals : {"conformal", "quantiles"} or None, default="conformal"
         How `predict_interval` and the like get their bounds: from errors on rows that
         are held out (split conformal prediction); from quantiles that the network
@@ -173,8 +179,8 @@ class CALFForecaster(BaseLLMForecaster):
         the ``stage``, ``"fit"`` or ``"update"``.
     context_length_, prediction_length_ : int
         Lengths in use.
-    pretrained_network_, pretrain_history_
-        After `pretrain`: what every later `fit` starts from, and its history.
+    pretrained_network_, pretrain_history_, pretrained_covariates_
+        After `pretrain`: what later fits start from, its history and its covariates.
 
     Raises
     ------
@@ -226,6 +232,7 @@ class CALFForecaster(BaseLLMForecaster):
     3
     """
 
+    _tags = {"capability:exogenous": True, "capability:non_contiguous_X": False}
     _parameter_constraints = CONSTRAINTS
     _test_params = {"d_ff": 8}, {"lora_rank": 2, "feature_loss_weight": 0.0}
 
@@ -259,6 +266,7 @@ class CALFForecaster(BaseLLMForecaster):
         patience: int | None = 10,
         validation_fraction: float | None = None,
         missing: str = "error",
+        past_covariates: Sequence[Hashable] = (),
         intervals: str | None = "conformal",
         calibration_fraction: float | None = None,
         optimizer: str = "adam",
@@ -306,6 +314,7 @@ class CALFForecaster(BaseLLMForecaster):
         self.patience = patience
         self.validation_fraction = validation_fraction
         self.missing = missing
+        self.past_covariates = past_covariates
         self.intervals = intervals
         self.calibration_fraction = calibration_fraction
         self.optimizer = optimizer

@@ -21,6 +21,9 @@ class LLMTSNetForecaster(LLMTSNetMethod):
     Missing values (NaN) count in no loss or statistic; the network sees the last
     observed value, however old, with a flag.
 
+    Covariates (`X`) are further series of the attention over variates, each of its past
+    and, where it is known, its future: docs/covariates.md of the repository.
+
     One network is trained on all series of a panel or hierarchy. An update describes
     series that fit did not see, so that `predict` forecasts them. The frozen weights of
     the language model are loaded once per process and shared; they are not saved, and a
@@ -114,6 +117,9 @@ class LLMTSNetForecaster(LLMTSNetMethod):
     missing : {"error", "mask"}, default="error"
         What rows that are left out of a regular index are, also between two updates: an
         error, or missing values. NaN always is a missing value.
+    past_covariates : sequence of column names, default=()
+        Columns of `X` whose future is not known. All others have to be in the `X` of
+        `predict` at every step up to the last one that is forecast.
     intervals : {"conformal", "quantiles"} or None, default="conformal"
         How `predict_interval` and the like get their bounds: from errors on rows that
         are held out (split conformal prediction); from quantiles that the network
@@ -176,8 +182,8 @@ class LLMTSNetForecaster(LLMTSNetMethod):
         the ``stage``, ``"fit"`` or ``"update"``.
     context_length_, prediction_length_ : int
         Lengths in use.
-    pretrained_network_, pretrain_history_
-        After `pretrain`: what every later `fit` starts from, and its history.
+    pretrained_network_, pretrain_history_, pretrained_covariates_
+        After `pretrain`: what later fits start from, its history and its covariates.
     descriptions_ : pandas.Series of str
         Description of every series and variate.
     language_model_losses_ : list of float
@@ -269,6 +275,7 @@ class LLMTSNetForecaster(LLMTSNetMethod):
         patience: int | None = 10,
         validation_fraction: float | None = None,
         missing: str = "error",
+        past_covariates: Sequence[Hashable] = (),
         intervals: str | None = "conformal",
         calibration_fraction: float | None = None,
         optimizer: str = "adam",
@@ -323,6 +330,7 @@ class LLMTSNetForecaster(LLMTSNetMethod):
         self.patience = patience
         self.validation_fraction = validation_fraction
         self.missing = missing
+        self.past_covariates = past_covariates
         self.intervals = intervals
         self.calibration_fraction = calibration_fraction
         self.optimizer = optimizer

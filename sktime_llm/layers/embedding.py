@@ -72,10 +72,20 @@ class VariateEmbedding(nn.Module):
             d_model, n_heads, d_ff, dropout, activation="relu", batch_first=True
         )
 
-    def forward(self, context: Tensor, observed_mask: Tensor | None = None) -> Tensor:
-        """(batch, time, channel), and a mask of it, to (batch, channel, d_model)."""
+    def forward(
+        self,
+        context: Tensor,
+        observed_mask: Tensor | None = None,
+        covariates: Tensor | None = None,
+    ) -> Tensor:
+        """(batch, time, channel), and a mask of it, to (batch, channel, d_model).
+
+        Tokens of covariates, (batch, covariate, d_model), are put before the others.
+        """
         tokens = self.embed(context.transpose(1, 2))
         if observed_mask is not None:
             missing = (~observed_mask).to(context.dtype).transpose(1, 2)
             tokens = tokens + F.linear(missing, self.missing)
+        if covariates is not None:
+            tokens = torch.cat([covariates, tokens], dim=1)
         return self.encoder(tokens)

@@ -1,6 +1,7 @@
 """The interface of every forecasting network, which is all that training knows."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple, TypeAlias
 
@@ -48,9 +49,15 @@ class ForecastNetwork(nn.Module, ABC):
         Context and target are (batch, time, channel). Features are those of
         `window_features`, which the network computes if they are absent; ``"series"``,
         int64 of shape (batch,), the number of the series of each window, by default 0;
-        and where values may be missing ``"last_observed"``, (batch, channel), the last
-        value observed before each window, NaN if there is none.
+        where values may be missing ``"last_observed"``, (batch, channel), the last
+        value observed before each window, NaN if there is none; and after
+        `add_covariates` ``"covariates"``, (batch, context_length + prediction_length,
+        covariate), NaN where one is unknown.
         """
+
+    def add_covariates(self, past_only: Sequence[bool]) -> None:
+        """Take covariates, of which some are not known in the future, in place."""
+        raise NotImplementedError(f"{type(self).__name__} takes no covariates")
 
     def _with_quantiles(
         self,

@@ -1,10 +1,13 @@
 """CALF: cross-modal fine-tuning of a language model for time series."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from sktime_llm.backbone._module import Backbone
 from sktime_llm.layers.attention import GroupedQueryAttention
+from sktime_llm.layers.covariates import CovariateEmbedding
 from sktime_llm.layers.embedding import VariateEmbedding
 from sktime_llm.layers.losses import DISTANCES, mase, where_observed
 from sktime_llm.layers.normalization import Normalized, instance_norm
@@ -78,6 +81,11 @@ class SourceBranch(nn.Module):
         return torch.stack(parts).sum()
 
 
+def _from(first: int, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Leave out the first tokens of states, (batch, token, d_model)."""
+    return tuple(state[:, first:] for state in states) if first else states
+
+
 def _projections(n: int, width: int) -> nn.ModuleList:
     return nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(n))
 
@@ -117,6 +125,7 @@ class CALFNetwork(ForecastNetwork):
         self.embedding = VariateEmbedding(context_length, width, n_heads, d_ff, dropout)
         self.time_backbone = time_backbone
         self.textual = textual
+        self.covariates: CovariateEmbedding | None = None
         self.head = nn.Linear(width, prediction_length)
         self.task_loss = task_loss
         self.consistency_loss = consistency_loss
@@ -129,6 +138,15 @@ class CALFNetwork(ForecastNetwork):
         if quantiles:
             self.quantile_head = QuantileHead(width, prediction_length)
 
+    def add_covariates(self, past_only: Sequence[bool]) -> None:
+        """Take covariates as tokens before those of the variates.
+
+        Before, as a decoder's tokens only see earlier ones.
+        """
+        width = self.time_backbone.hidden_size
+        lengths = self.context_length, self.prediction_length
+        self.covariates = CovariateEmbedding(past_only, *lengths, width)
+
     def missing_weights(self) -> list[nn.Parameter]:
         """Return the weights of the flags of missing values."""
         return [self.embedding.missing]
@@ -140,12 +158,17 @@ class CALFNetwork(ForecastNetwork):
         features: Features | None = None,
     ) -> ForecastOutput:
         """Forecast by the temporal branch; with a target, run the source branch too."""
-        last_observed = (features or {}).get("last_observed")
-        context, observed = fill_missing(context, last_observed)
+        features = features or {}
+        context, observed = fill_missing(context, features.get("last_observed"))
         window = instance_norm(context, observed)
-        tokens = self.embedding(window.values, observed)
-        states = self.time_backbone(tokens)
-        last = states[-1] + tokens
+        first, covariates = 0, None
+        if self.covariates is not None:
+            first = len(self.covariates)
+            covariates = self.covariates(features["covariates"])
+        tokens = self.embedding(window.values, observed, covariates)
+        # of the variates; there is no forecast of covariates, and no loss
+        states = _from(first, self.time_backbone(tokens))
+        last = states[-1] + tokens[:, first:]
         forecast = self._forecast(last, window)
         losses: dict[str, Tensor] = {}
         if target is not None:
@@ -171,7 +194,9 @@ class CALFNetwork(ForecastNetwork):
         """Add the losses that pull the branches together."""
         assert self.textual is not None
         text_tokens, text_states = self.textual(tokens)
-        text_last = text_states[-1] + text_tokens
+        first = tokens.shape[1] - context.shape[2]  # the others are covariates
+        text_states = _from(first, text_states)
+        text_last = text_states[-1] + text_tokens[:, first:]
         if self.consistency_loss_weight:
             other = self._forecast(text_last, window)
             consistency = self._consistency(forecast, other, context)
@@ -179,7 +204,7 @@ class CALFNetwork(ForecastNetwork):
             losses["loss"] = losses["loss"] + self.consistency_loss_weight * consistency
         if self.feature_loss_weight:
             if self.residual_in_features:
-                states = (*states[:-1], states[-1] + tokens)
+                states = (*states[:-1], states[-1] + tokens[:, first:])
                 text_states = (*text_states[:-1], text_last)
             feature = self.textual.feature_loss(states, text_states, self.feature_loss)
             losses["feature"] = feature

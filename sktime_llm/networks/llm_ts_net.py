@@ -1,13 +1,15 @@
 """LLM-TS Net: prompts from a pool, attention in time then space, descriptions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sktime_llm.errors import InputError
 from sktime_llm.layers.attention import CrossModalFusion, TimeSpaceBlock
+from sktime_llm.layers.covariates import CovariateEmbedding
 from sktime_llm.layers.losses import DISTANCES
 from sktime_llm.layers.normalization import Normalized, fill_gaps, last_value_norm
 from sktime_llm.layers.prompt_pool import (
@@ -74,6 +76,8 @@ class LLMTSNetwork(ForecastNetwork):
             )
             self.pool = PromptPool(n_prompts, prompt_length, d_model, n_selected)
         attention = {"intra_series": intra_series, "inter_series": inter_series}
+        self.inter_series = inter_series
+        self.covariates: CovariateEmbedding | None = None
         self.blocks = nn.ModuleList(
             TimeSpaceBlock(d_model, n_heads, n_kv_heads, d_ff, dropout, **attention)
             for _ in range(n_blocks)
@@ -90,6 +94,17 @@ class LLMTSNetwork(ForecastNetwork):
         self.quantile_head = None
         if quantiles:
             self.quantile_head = QuantileHead(d_model, prediction_length)
+
+    def add_covariates(self, past_only: Sequence[bool]) -> None:
+        """Take covariates as further series of the attention between series."""
+        if not self.inter_series:
+            raise InputError(
+                "inter_series_attention=False with covariates (X), expected True: "
+                "series find covariates by it. Set it, or leave X out."
+            )
+        d_model = self.positions.shape[1]
+        lengths = self.context_length, self.prediction_length
+        self.covariates = CovariateEmbedding(past_only, *lengths, d_model)
 
     def forward(
         self,
@@ -119,9 +134,15 @@ class LLMTSNetwork(ForecastNetwork):
         if self.pool is not None:
             selection = self.pool(self.query(steps.flatten(2)))
             tokens = torch.cat([selection.tokens, tokens], dim=2)
+        n_series = tokens.shape[1]
+        if self.covariates is not None:
+            # at every place, where any patch of a series finds all of a covariate
+            known = self.covariates(features["covariates"])
+            known = known[:, :, None].expand(-1, -1, tokens.shape[2], -1)
+            tokens = torch.cat([tokens, known], dim=1)
         for block in self.blocks:
             tokens = block(tokens)
-        state = self.summary(tokens.flatten(2))
+        state = self.summary(tokens[:, :n_series].flatten(2))
         if self.descriptions is not None:
             first = context.new_zeros(len(context), dtype=torch.int64)
             described = self.descriptions(features.get("series", first))

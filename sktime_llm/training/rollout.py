@@ -30,22 +30,29 @@ def roll_forward(
     precision: str = "auto",
     series: Tensor | None = None,
     last_observed: Tensor | None = None,
+    covariates: Tensor | None = None,
 ) -> Forecast:
     """Forecast, feeding forecasts back where more steps are wanted than trained.
 
     As what is fed back is uncertain itself, the variance of the last step before is
     added to the variances of further steps; so are squared distances of quantiles. The
-    network is in evaluation mode;
-    `context` is (series, context_length, channel). `series` and `last_observed` are
-    features of the network's `forward`.
+    network is in evaluation mode; `context` is (series, context_length, channel).
+    `series` and `last_observed` are features of the network's `forward`. `covariates`,
+    (series, time, covariate), go from the context to the end of the last of the
+    network's forecasts.
     """
-    given = {"series": series, "last_observed": last_observed}
+    given = {
+        "series": series,
+        "last_observed": last_observed,
+        "covariates": covariates,
+    }
     features = {name: values for name, values in given.items() if values is not None}
 
     def take(at: slice) -> tuple[Tensor, Features]:
         return context[at], {name: values[at] for name, values in features.items()}
 
-    flops = flops_of(network, *take(slice(1)))
+    first, of_first = take(slice(1))
+    flops = flops_of(network, first, _moved(network, of_first, 0))
     with (
         threads_for(min(batch_size, len(context)) * flops),
         explaining_memory(min(batch_size, len(context)), context.shape[1]),
@@ -86,7 +93,8 @@ def _roll(
     variances: list[Tensor] = []
     distances: list[Tensor] = []  # of quantiles, signed squares
     while known.shape[1] < length + n_steps:
-        output = network(known[:, -length:], features=features)
+        now = _moved(network, features, known.shape[1] - length)
+        output = network(known[:, -length:], features=now)
         if "last_observed" in features:  # move on by the steps that leave the window
             first = known.shape[1] - length
             leaving = known[:, first : first + output.forecast.shape[1]]
@@ -108,3 +116,11 @@ def _roll(
         squares = torch.cat(distances, dim=1)[:, :n_steps]
         quantiles = mean.unsqueeze(-1) + squares.sign() * squares.abs().sqrt()
     return Forecast(mean, variance, quantiles)
+
+
+def _moved(network: ForecastNetwork, features: Features, n_steps: int) -> Features:
+    """Return the features with the covariates of a window some steps later."""
+    if "covariates" not in features:
+        return features
+    end = n_steps + network.context_length + network.prediction_length
+    return {**features, "covariates": features["covariates"][:, n_steps:end]}

@@ -39,7 +39,8 @@ class Windows:
     `values`, (time, channel), are all series, end to end. `starts` and `series`,
     (window,), have the first row and the number of the series of each window.
     `last_observed`, (time, channel), has the last value observed before each row, NaN
-    if there is none; it is needed if values are missing.
+    if there is none; it is needed if values are missing. `covariates`, (time,
+    covariate), have the same rows as `values`.
     """
 
     def __init__(
@@ -49,12 +50,14 @@ class Windows:
         shape: WindowShape,
         series: Tensor | None = None,
         last_observed: Tensor | None = None,
+        covariates: Tensor | None = None,
     ) -> None:
         self.shape = shape
         self.starts = starts
         self.last_observed = last_observed
         self.series = torch.zeros_like(starts) if series is None else series
         self._views = values.unfold(0, shape.total, 1)
+        self._covariates = covariates
         self._features: Features = {}
 
     def __len__(self) -> int:
@@ -79,11 +82,19 @@ class Windows:
         self._features = {n: _join([part[n] for part in parts]) for n in parts[0]}
 
     def features(self, indices: Tensor) -> Features:
-        """Return the features of some windows, with the numbers of their series."""
+        """Return the features of some windows, with the numbers of their series.
+
+        And with their covariates, (batch, time, covariate), of context and target.
+        """
         known = {"series": self.series, **self._features}
         features = {name: values[indices] for name, values in known.items()}
         before = self._before(indices)
-        return features if before is None else {**features, "last_observed": before}
+        if before is not None:
+            features["last_observed"] = before
+        if self._covariates is not None:
+            views = self._covariates.unfold(0, self.shape.total, 1)
+            features["covariates"] = views[self.starts[indices]].transpose(1, 2)
+        return features
 
     def _before(self, indices: Tensor) -> Tensor | None:
         if self.last_observed is None:
@@ -105,6 +116,7 @@ def stack_windows(
     device: torch.device,
     numbers: Sequence[int | np.ndarray] | None = None,
     last_observed: Sequence[np.ndarray | None] | None = None,
+    covariates: Sequence[np.ndarray] | None = None,
 ) -> list[Windows]:
     """Put series, (time, channel), on the device once, and lay sets of windows on them.
 
@@ -112,7 +124,7 @@ def stack_windows(
     those of the series, by default 0, 1, 2 and so on, or (time + 1,) where a series has
     another number from some row on: the one of the row after the context counts.
     `last_observed` has the last values before each series, (channel,), by default
-    unknown.
+    unknown; `covariates`, (time, covariate), those of each series.
     """
 
     def joined(parts: Sequence[np.ndarray], dtype: Any) -> Tensor:
@@ -124,6 +136,7 @@ def stack_windows(
         pairs = zip(series, firsts, strict=True)
         before = [last_observed_before(*pair)[:-1] for pair in pairs]
         observed = joined(before, np.float32)
+    known = None if covariates is None else joined(covariates, np.float32)
     numbers = range(len(series)) if numbers is None else numbers
     offsets = np.cumsum([0, *map(len, series[:-1])])
     sets = []
@@ -135,7 +148,7 @@ def stack_windows(
             for n, end in zip(numbers, ends, strict=True)
         ]
         at, owner = joined(rows, np.int64), joined(owners, np.int64)
-        sets.append(Windows(values, at, shape, owner, observed))
+        sets.append(Windows(values, at, shape, owner, observed, known))
     return sets
 
 
@@ -196,6 +209,7 @@ class Split:
         series: Sequence[np.ndarray],
         device: torch.device,
         numbers: Sequence[int | np.ndarray] | None = None,
+        covariates: Sequence[np.ndarray] | None = None,
     ) -> list[Windows]:
         """Return the windows for training, at least one, and for validation."""
         if not any(map(len, self.training)):
@@ -207,7 +221,9 @@ class Split:
                 f"prediction_length={shape.prediction_length}."
             )
         sets = [self.training, self.validation]
-        return stack_windows(series, sets, self.shape, device, numbers)
+        return stack_windows(
+            series, sets, self.shape, device, numbers, covariates=covariates
+        )
 
 
 def with_target(
