@@ -17,7 +17,6 @@ from sktime_llm.errors import (
     OutlierWarning,
     SeriesTooShortError,
     ShortSeriesWarning,
-    UnusedCovariatesWarning,
 )
 
 from .common import each_forecaster, make_panel, make_series
@@ -205,20 +204,6 @@ class TestData:
                 make_series(n_rows=11)
             )
 
-    @pytest.mark.filterwarnings("ignore::sktime_llm.errors.UnusedCovariatesWarning")
-    @pytest.mark.parametrize("seen", [["y0"], "y0", None])
-    def test_a_column_of_X_that_fit_did_not_see(self, make, seen):
-        y, X = make_series(), make_series(n_columns=2)
-        forecaster = make().fit(y[:50], X=None if seen is None else X[seen][:50])
-        expected = r"\[\]" if seen is None else r"\['y0'\]"
-        message = rf"\['y1'\] in predict.*expected {expected}"
-        for unseen in (X[["y1"]], X["y1"], *([] if seen is None else [X])):
-            with pytest.raises(InputError, match=message):
-                forecaster.predict(fh=[1], X=unseen[50:51])
-        if seen is not None:
-            forecaster.predict(fh=[1], X=X[["y0"]][50:51])
-            forecaster.predict(fh=[1], X=X["y1"].rename(None)[50:51])  # it has no name
-
 
 class TestHorizon:
     def test_hours_across_a_change_of_the_clock(self, make):
@@ -330,14 +315,6 @@ class TestIds:
             message = r"y\.set_index\(\['unique_id', 'ds'\]\)"
             with pytest.raises(ColumnTypeError, match=message):
                 make().fit(raw.assign(ds=times))
-
-
-def test_covariates_that_are_not_used_are_told_of(make):
-    y = make_series()
-    X = pd.DataFrame({"temperature": np.arange(60.0)}, index=y.index)
-    with pytest.warns(UnusedCovariatesWarning, match=r"does not use X.*'temperature'"):
-        forecaster = make(max_epochs=1).fit(y[:50], X=X[:50])
-    forecaster.update(y[50:], X=X[50:], update_params=False).predict(fh=[1])
 
 
 def test_periods_and_datetimes_do_not_mix(make):

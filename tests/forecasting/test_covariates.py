@@ -560,11 +560,30 @@ class TestErrors:
         same(forecaster.predict(X=X.assign(flag=99.0)), expected)
 
 
-def test_balm_tsf_names_the_forecasters_that_use_covariates(data):
-    y, X = data
-    message = "does not use X.* CALFForecaster or LLMTSNetForecaster"
-    with pytest.warns(UnusedCovariatesWarning, match=message):
-        FORECASTERS["balm-tsf"]().fit(y, X=X)
+class TestBALMTSF:
+    """It uses none, and says so; sktime has such forecasters take X all the same."""
+
+    def test_it_names_the_forecasters_that_use_covariates(self, data):
+        y, X = data
+        message = r"not use X.*'wind'.* CALFForecaster or LLMTSNetForecaster"
+        with pytest.warns(UnusedCovariatesWarning, match=message):
+            forecaster = FORECASTERS["balm-tsf"]().fit(y[:N], X=X[:N])
+        forecaster.update(y[N:], X=X[N:], update_params=False).predict(fh=[1])
+
+    @pytest.mark.filterwarnings("ignore::sktime_llm.errors.UnusedCovariatesWarning")
+    @pytest.mark.parametrize("seen", [["wind"], "wind", None])
+    def test_a_column_of_X_that_fit_did_not_see(self, data, seen):
+        y, X = data
+        make = FORECASTERS["balm-tsf"]
+        forecaster = make().fit(y[:N], X=None if seen is None else X[seen][:N])
+        expected = r"\[\]" if seen is None else r"\['wind'\]"
+        message = rf"\['price'\] in predict.*expected {expected}"
+        for unseen in (X[["price"]], X["price"], *([] if seen is None else [X])):
+            with pytest.raises(InputError, match=message):
+                forecaster.predict(fh=[1], X=unseen[N:])
+        if seen is not None:
+            forecaster.predict(fh=[1], X=X[["wind"]][N:])
+            forecaster.predict(fh=[1], X=X["price"].rename(None)[N:])  # no name
 
 
 def test_without_attention_between_series_there_are_no_covariates(data):

@@ -102,9 +102,37 @@ def instance_norm(context):
     return (context - loc) / scale, loc, scale
 
 
-def variate_embedding(w, context, n_heads):
-    """A token per variate, then a post-norm encoder layer over the variates."""
+def covariate_tokens(w, covariates, past_only, n_past):
+    """(time, covariate) with NaN, over context and forecast, to a token each."""
+    tokens = []
+    for i, series in enumerate(covariates.T):
+        steps = range(n_past if past_only[i] else len(series))
+        known = [t for t in steps if not math.isnan(float(series[t]))]
+        filled = []
+        for t in range(len(series)):
+            before = [s for s in known if s <= t]
+            after = [s for s in known if s > t]
+            source = before[-1:] or after[:1]
+            filled.append(series[source[0]] if source else torch.zeros_like(series[0]))
+        past = [filled[t] for t in known if t < n_past] or filled[:n_past]
+        level = sum(past) / len(past)
+        variance = sum((x - level) ** 2 for x in past) / len(past)
+        scale = (variance + NORM_EPS + 1) ** 0.5
+        row = torch.stack([*((x - level) / scale for x in filled), level])
+        flags = torch.tensor([t not in known for t in range(len(series))])
+        of_flags = flags.to(row.dtype) @ w["unknown"][i]
+        tokens.append(linear(w, f"embeds.{i}", row) + of_flags)
+    return torch.stack(tokens)
+
+
+def variate_embedding(w, context, n_heads, covariates=None):
+    """A token per variate, then a post-norm encoder layer over the variates.
+
+    Tokens of covariates are before these.
+    """
     tokens = linear(w, "embed", context.T)
+    if covariates is not None:
+        tokens = torch.cat([covariates, tokens])
     w = part(w, "encoder")
     width = tokens.shape[1]
     projected = tokens @ w["self_attn.in_proj_weight"].T + w["self_attn.in_proj_bias"]
@@ -202,13 +230,22 @@ def gpt2(w, tokens, settings, lora_scale):
 BACKBONES = {"bert": bert, "gpt2": gpt2}
 
 
-def branches(weights, context, settings):
-    """Run both branches on one window, (time, variate)."""
+def branches(weights, context, settings, covariates=None, past_only=()):
+    """Run both branches on one window, (time, variate).
+
+    Covariates, (time, covariate), go to the end of the forecast.
+    """
     language_model = BACKBONES[settings.backbone]
     normed, loc, scale = instance_norm(context)
 
+    first = len(past_only)
+    if covariates is not None:
+        of_covariates = part(weights, "covariates")
+        covariates = covariate_tokens(
+            of_covariates, covariates, past_only, len(context)
+        )
     time_tokens = variate_embedding(
-        part(weights, "embedding"), normed, settings.n_heads
+        part(weights, "embedding"), normed, settings.n_heads, covariates
     )
     time_states = language_model(
         part(weights, "time_backbone.model"), time_tokens, settings, settings.lora_scale
@@ -224,21 +261,27 @@ def branches(weights, context, settings):
     )
 
     def finish(tokens, states):
+        tokens, states = tokens[first:], [state[first:] for state in states]
         normed_forecast = linear(weights, "head", states[-1] + tokens).T
         return Branch(tokens, states, normed_forecast, normed_forecast * scale + loc)
 
     return finish(time_tokens, time_states), finish(text_tokens, text_states)
 
 
-def forward(weights, contexts, settings):
+def forward(weights, contexts, settings, covariates=None, past_only=()):
     """Both branches on every window of (batch, time, variate), stacked."""
+    of_windows = [None] * len(contexts) if covariates is None else covariates
 
     def stack(windows):
         tokens, states, *forecasts = zip(*windows, strict=True)
         states = [torch.stack(state) for state in zip(*states, strict=True)]
         return Branch(torch.stack(tokens), states, *map(torch.stack, forecasts))
 
-    time, text = zip(*(branches(weights, c, settings) for c in contexts), strict=True)
+    runs = (
+        branches(weights, context, settings, known, past_only)
+        for context, known in zip(contexts, of_windows, strict=True)
+    )
+    time, text = zip(*runs, strict=True)
     return stack(time), stack(text)
 
 
@@ -290,8 +333,8 @@ def feature_loss(weights, time_states, text_states, distance):
     return total
 
 
-def losses(weights, contexts, targets, settings):
-    time, text = forward(weights, contexts, settings)
+def losses(weights, contexts, targets, settings, covariates=None, past_only=()):
+    time, text = forward(weights, contexts, settings, covariates, past_only)
     task = POINTWISE[settings.task_loss](time.forecast, targets)
     if settings.consistency_loss == "mase":
         consistency = mase(

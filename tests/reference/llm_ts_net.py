@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import torch
 
-from tests.reference.calf import POINTWISE, gelu, part
+from tests.reference.calf import POINTWISE, covariate_tokens, gelu, part
 
 LAYER_NORM_EPS = 1e-5
 
@@ -200,8 +200,10 @@ def head(w, states):
     return linear(part(w, "3"), gelu(linear(part(w, "0"), states)))
 
 
-def forward(w, context, text, settings):
+def forward(w, context, text, settings, covariates=None, past_only=()):
     """One window, (time, channel) with NaN, and a text embedding per channel or None.
+
+    Each covariate, (time, covariate), is one more series, whose tokens are all alike.
 
     `w` may lack the pool, attentions and the fusion; a variance is given if there is a
     head for it.
@@ -220,10 +222,17 @@ def forward(w, context, text, settings):
             selections.append(chosen)
         tokens.append(of_series)
     tokens, n = torch.stack(tokens), 0
+    if covariates is not None:
+        known = covariate_tokens(
+            part(w, "covariates"), covariates, past_only, len(context)
+        )
+        n_places = tokens.shape[1]
+        further = [torch.stack([token] * n_places) for token in known]
+        tokens = torch.cat([tokens, torch.stack(further)])
     while block := part(w, f"blocks.{n}"):
         tokens = time_space_block(block, tokens, settings.n_heads, settings.n_kv_heads)
         n += 1
-    states = linear(part(w, "summary"), tokens.flatten(1))
+    states = linear(part(w, "summary"), tokens[: context.shape[1]].flatten(1))
     if text is not None:
         states = cross_modal_fusion(part(w, "fusion"), states, text, settings.n_heads)
     forecast = head(part(w, "head"), states).T * scale + last

@@ -217,3 +217,20 @@ def test_a_part_without_a_value_to_forecast(hidden):
     values[slice(28, None) if hidden == "validation" else slice(28)] = NAN
     assert not Split.of([values], SHAPE, 0.3).has_both
     assert Split.of([values, np.arange(40.0)[:, None]], SHAPE, 0.3).has_both
+
+
+def test_covariates_of_context_and_target_come_with_a_window():
+    shape = WindowShape(3, 2)
+    series = [np.arange(n, dtype=float)[:, None] for n in (6, 8)]
+    covariates = [np.hstack([10 + rows, 20 + rows]) for rows in series]
+    (windows,) = stack_windows(
+        series,
+        [[np.array([1]), np.array([0, 3])]],
+        shape,
+        torch.device("cpu"),
+        covariates=covariates,
+    )
+    indices = torch.arange(3)
+    rows = torch.cat(windows.gather(indices), dim=1)
+    found = windows.features(indices)["covariates"]
+    assert torch.equal(found, torch.cat([10 + rows, 20 + rows], dim=2))
