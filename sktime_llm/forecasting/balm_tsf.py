@@ -40,8 +40,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
 
     Missing values (NaN) count in no loss or statistic; the network sees the last
     observed value, however old, with a flag. The statistics in words are those of the
-    filled window. Covariates (`X`) change nothing: each variate is forecast from its
-    own past.
+    filled window. Covariates (`X`) change nothing; a warning says so.
 
     Parameters
     ----------

@@ -599,3 +599,42 @@ def test_the_gaussian_of_llm_ts_net_uses_covariates(data):
     forecaster = fitted(FORECASTERS["llm-ts-net"], data, uncertainty=True)
     found = forecaster.predict_var(X=X)
     assert (found != forecaster.predict_var(X=changed(X, [N]))).all(axis=None)
+
+
+# checkpoints
+
+
+@with_X
+def test_checkpoints_keep_covariates(make, tmp_path):
+    y, X = make_panel_data()
+    forecaster = make(past_covariates=["wind"]).fit(head(y, 5), X=X, fh=FH)
+    forecaster.save_pretrained(tmp_path / "fitted")
+    loaded = type(forecaster).from_pretrained(tmp_path / "fitted")
+    same(loaded.predict(X=X), forecaster.predict(X=X))
+    same(loaded._known.covariates.rows, forecaster._known.covariates.rows)
+    for each in (loaded, forecaster):
+        each.update(y.groupby(level=0).tail(5), X=X, update_params=False)
+    known = [each._known.covariates.scaled() for each in (loaded, forecaster)]
+    for key in known[0]:
+        np.testing.assert_array_equal(known[0][key], known[1][key])
+
+
+@with_X
+def test_a_fit_from_a_checkpoint_takes_its_covariates(make, tmp_path):
+    y, X = make_panel_data()
+    one = y.xs("s0")[:-5], X.xs("s0")
+    pretrained = make().pretrain(y, X=X, fh=FH)
+    expected = pretrained.clone().fit(*one, fh=FH).predict(X=one[1])
+    pretrained.save_pretrained(tmp_path / "pretrained")
+    loaded = type(pretrained).from_pretrained(tmp_path / "pretrained")
+    same(loaded.fit(*one, fh=FH).predict(X=one[1]), expected)
+    again = make(checkpoint=tmp_path / "pretrained")
+    same(again.fit(*one, fh=FH).predict(X=one[1]), expected)
+    with pytest.raises(InputError, match="X is missing"):
+        again.fit(one[0], fh=FH)
+    fitted_one = make().fit(one[0], X=one[1], fh=FH)
+    fitted_one.save_pretrained(tmp_path / "fitted")
+    from_fitted = make(checkpoint=tmp_path / "fitted").fit(*one, fh=FH)
+    same(from_fitted.predict(X=one[1]), fitted_one.predict(X=one[1]), rtol=1e-5)
+    with pytest.raises(InputError, match=r"past_covariates=\['wind'\] with checkpoint"):
+        make(checkpoint=tmp_path / "fitted", past_covariates=["wind"]).fit(*one, fh=FH)
