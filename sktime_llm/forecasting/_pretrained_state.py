@@ -41,7 +41,7 @@ NOT_SAVED = ("callbacks", "resume")
 """Parameters that are of a training on this machine."""
 _ENCODER = "descriptions.encoder."
 _ENCODER_BACKBONE = f"{_ENCODER}backbone"
-_COVARIATES = {"pretrained_covariates_"}
+COVARIATES = {"pretrained_covariates_"}
 _SLACK = 64 * 2**20
 _BY_SERIES = ("scalings", "last_observed", "numbers", "row_numbers")
 _PACKAGES = ("sktime", "torch", "transformers", "peft", "pandas", "numpy")
@@ -226,11 +226,11 @@ def state_to_json(
             if name == "_y_metadata":
                 value = _plain_kinds(value)
             state[name] = to_json(value, arrays, name)
-    for name in _COVARIATES & attributes.keys():
+    for name in COVARIATES & attributes.keys():
         state[name] = covariates_to_json(attributes[name], arrays, name)
     if "_known" in attributes:
         known: KnownSeries = forecaster._known
-        known = known if keep_past else replace(known, past=None)
+        known = known if keep_past else known.without_past()
         state["_known"] = known_to_json(known, arrays)
         arrays["calibration"] = forecaster._calibration.errors
     return state
@@ -239,7 +239,7 @@ def state_to_json(
 def state_from_json(content: Mapping[str, Any], arrays: Arrays) -> dict[str, Any]:
     """Return the attributes that `state_to_json` wrote."""
     state = {}
-    apart = {"_known", *_COVARIATES}
+    apart = {"_known", *COVARIATES}
     if unknown := sorted(content.keys() - STATE.keys() - apart):
         raise SavedForecasterError(f"the state has the unknown entries {unknown}.")
     for name, value in content.items():
@@ -252,7 +252,7 @@ def state_from_json(content: Mapping[str, Any], arrays: Arrays) -> dict[str, Any
             )
     if "_y_metadata" in state:
         state["_y_metadata"] = _with_kinds(state["_y_metadata"])
-    for name in _COVARIATES & content.keys():
+    for name in COVARIATES & content.keys():
         state[name] = covariates_from_json(content[name], arrays)
     if "_known" in content:
         state["_known"] = known_from_json(content["_known"], arrays)

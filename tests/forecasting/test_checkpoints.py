@@ -32,7 +32,7 @@ from sktime_llm.errors import (
 from sktime_llm.forecasting import _checkpoint
 from sktime_llm.forecasting._checkpoint import CONFIG, FILES, NETWORK, SERIES
 from sktime_llm.forecasting._pretrained import CLASSES
-from sktime_llm.forecasting._pretrained_state import NETWORKS, STATE
+from sktime_llm.forecasting._pretrained_state import COVARIATES, NETWORKS, STATE
 
 from .common import FORECASTERS, each_forecaster, make_panel, make_series
 
@@ -251,7 +251,14 @@ def test_every_structure(method, parameters, tmp_path):
 def test_everything_that_fit_sets_is_saved_or_made_anew(make):
     forecaster = make().pretrain(make_panel(), fh=FH).fit(make_series())
     attributes = vars(forecaster).keys() - forecaster.get_params().keys()
-    saved = {"_known", "_calibration", "_pretrained_attrs", *STATE, *NETWORKS}
+    saved = {
+        "_known",
+        "_calibration",
+        "_pretrained_attrs",
+        *STATE,
+        *NETWORKS,
+        *COVARIATES,
+    }
     assert attributes <= saved | MADE_ANEW
 
 

@@ -620,6 +620,20 @@ def test_checkpoints_keep_covariates(make, tmp_path):
 
 
 @with_X
+def test_without_the_past_only_the_last_covariates_are_kept(make, data, tmp_path):
+    y, X = data
+    forecaster = fitted(make, data)
+    forecaster.save_pretrained(tmp_path / "saved", keep_past=False)
+    loaded = type(forecaster).from_pretrained(tmp_path / "saved")
+    same(loaded.predict(X=X), forecaster.predict(X=X))
+    assert len(loaded._known.covariates.rows) == len(loaded._known.rows) < N
+    for each in (forecaster, loaded):
+        each.update(y[N : N + 4], X=X, update_params=False)
+    same(loaded.predict(X=X), forecaster.predict(X=X))
+    assert len(loaded._known.covariates.rows) == len(loaded._known.rows) < N
+
+
+@with_X
 def test_a_fit_from_a_checkpoint_takes_its_covariates(make, tmp_path):
     y, X = make_panel_data()
     one = y.xs("s0")[:-5], X.xs("s0")
