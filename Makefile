@@ -26,7 +26,7 @@ demo: $(VENV)/demo.stamp ## Compare CALF with statistical forecasters on real da
 	$(BIN)/sktime-llm compare
 
 test: $(VENV)/dev.stamp ## Run the tests and doctests; more options in PYTEST_ARGS
-	$(BIN)/python -m pytest -m "not network" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not network" $(PYTEST_ARGS)
 
 test-pandas3: $(VENV_PANDAS3)/dev.stamp ## The same on pandas 3, without statsforecast
 	$(VENV_PANDAS3)/bin/python -m pytest -m "not network" $(PYTEST_ARGS)
