@@ -24,6 +24,7 @@ from sktime_llm.forecasting._checks import (
 from sktime_llm.forecasting._conformal import Calibration, errors_of
 from sktime_llm.forecasting._covariates import (
     Covariates,
+    count,
     covariates_of,
     further_covariates,
 )
@@ -225,6 +226,7 @@ class BaseLLMForecaster(MethodHooks):
         if n_epochs == 0:
             return TrainingResult(pd.DataFrame())
         n_channels = next(iter(split.series.values())).shape[1]
+        n_channels += count(split.covariates)
         config = self._training_config(n_channels, n_epochs)
         trained = train_on_all(
             network,
@@ -261,7 +263,8 @@ class BaseLLMForecaster(MethodHooks):
         )
 
     def _prediction_batch_size(self) -> int:
-        return int(self.batch_size or self._max_batch_size(self._known.rows.shape[1]))
+        n_channels = self._known.rows.shape[1] + count(self._known.covariates)
+        return int(self.batch_size or self._max_batch_size(n_channels))
 
     # update
 
@@ -287,7 +290,8 @@ class BaseLLMForecaster(MethodHooks):
         if extension.new:
             known, registered = self._register_new(network, extension, y.columns)
         if trains:
-            config = self._training_config(y.shape[1], self.update_epochs)
+            n_channels = y.shape[1] + count(known.covariates)
+            config = self._training_config(n_channels, self.update_epochs)
             extension = extension._replace(known=known)
             trained = train_on_new(
                 network,

@@ -100,6 +100,11 @@ def _scaling_of(values: np.ndarray, common: Scaling) -> Scaling:
     )
 
 
+def count(covariates: Covariates | None) -> int:
+    """Return the number of covariates."""
+    return 0 if covariates is None else len(covariates.names)
+
+
 # X as a user gives it
 
 

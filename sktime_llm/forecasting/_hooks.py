@@ -84,7 +84,10 @@ class MethodHooks(SktimeForecaster):
         return TrainingConfig(**settings)
 
     def _max_batch_size(self, n_channels: int) -> int:
-        """Return the maximum of windows computed at once if `batch_size` is None."""
+        """Return the maximum of windows computed at once if `batch_size` is None.
+
+        Covariates count as channels.
+        """
         if self._max_variates is None:
             return MAX_BATCH_SIZE
         return max(1, min(MAX_BATCH_SIZE, self._max_variates // n_channels))
