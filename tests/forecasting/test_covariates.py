@@ -21,6 +21,7 @@ from sktime_llm.errors import (
     ConstantSeriesWarning,
     FewWindowsWarning,
     InputError,
+    ResumeError,
     UnusedCovariatesWarning,
 )
 from sktime_llm.forecasting._scaling import Scaling
@@ -605,6 +606,15 @@ def test_the_gaussian_of_llm_ts_net_uses_covariates(data):
 
 
 # checkpoints
+
+
+@with_X
+def test_a_fit_is_not_resumed_with_other_covariates(make, data, tmp_path):
+    y, X = data
+    first = fitted(make, data, resume=tmp_path)
+    same(fitted(make, data, resume=tmp_path).predict(X=X), first.predict(X=X))
+    with pytest.raises(ResumeError, match="digest of the series"):
+        fitted(make, (y, changed(X, [5])), resume=tmp_path)
 
 
 @with_X
