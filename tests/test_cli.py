@@ -540,6 +540,33 @@ def test_forecast_of_hierarchies_variates_and_missing_rows(run, sales):
     assert (table["forecast"] < table["upper_50"]).all()
 
 
+def test_ablate(run):
+    arguments = ["ablate", "--dataset", "airline", "--folds", "1", "--seeds", "0", "1"]
+    arguments += ["--backbone", "tiny-random", "--max-epochs", "1", "--quiet"]
+    code, out, err = run(*arguments, "--output", "out")
+    assert code == 0, err
+    assert "no language model" in out
+    assert re.search(r"(language model (helps|does not help)|Cannot tell)", out)
+    errors = pd.read_csv("out/errors.csv")
+    assert len(errors) == 5 * 2
+    effects = pd.read_csv("out/effects.csv", index_col="variant")
+    assert list(effects)[:4] == ["MASE", "trained", "all", "memory_mb"]
+    assert Path("out/ablation.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--method", "theta", "--dataset", "airline"], "--method theta, expected one"),
+        ([], "Name a FILE, or a data set"),
+    ],
+)
+def test_ablate_refuses(run, arguments, words):
+    code, _, err = run("ablate", *arguments)
+    assert code == 2
+    assert words in err
+
+
 def test_compare_scores_intervals(run):
     arguments = ["compare", "--dataset", "airline", "--folds", "1", "--quiet"]
     arguments += ["--forecasters", "calf", "naive", "--backbone", "tiny-random"]

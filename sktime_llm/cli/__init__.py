@@ -49,7 +49,9 @@ def _run(argv: Sequence[str] | None) -> bool:
         echo(end="")  # a stream that fails should not do so at exit
         raise
     # They import pandas, which --help does not need.
+    from sktime_llm.cli._ablation import ablate
     from sktime_llm.cli._comparison import compare
     from sktime_llm.cli._forecast import forecast
 
-    return {"compare": compare, "forecast": forecast}[options.command](options)
+    run = {"ablate": ablate, "compare": compare, "forecast": forecast}
+    return run[options.command](options)

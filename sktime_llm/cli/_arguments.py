@@ -54,6 +54,19 @@ examples:
   sktime-llm forecast --load model --output -
 """
 
+_ABLATE = """\
+Find out whether the language model helps: a method with its pretrained language model,
+with random weights, with one trained layer instead, and without any, on several folds
+and seeds. Prints errors, the gain over each with a 95 % interval, sizes and seconds,
+and a sentence: it helps, it does not help, or the data cannot tell.
+"""
+
+_ABLATE_EXAMPLES = """
+examples:
+  sktime-llm ablate --dataset airline
+  sktime-llm ablate sales.csv --time-column date --method llm-ts-net --parts
+"""
+
 _EXIT_CODES = """
 exit codes:
   0 all went well, 1 a forecaster failed, 2 something is wrong with the input, or the
@@ -136,6 +149,14 @@ def make_parser() -> argparse.ArgumentParser:
         **raw,
     )
     _add_compare_arguments(comparing)
+    ablating = commands.add_parser(
+        "ablate",
+        help="find out whether the language model helps on your data",
+        description=_ABLATE,
+        epilog=_ABLATE_EXAMPLES + _EXIT_CODES,
+        **raw,
+    )
+    _add_ablate_arguments(ablating)
     return parser
 
 
@@ -213,6 +234,24 @@ def _add_compare_arguments(parser: argparse.ArgumentParser) -> None:
     _add_training_arguments(add)
     what = "folder for results.csv, forecasts.csv and forecasts.png"
     _add_output_arguments(parser, "compare_results", "DIR", what, "forecasts.png")
+
+
+def _add_ablate_arguments(parser: argparse.ArgumentParser) -> None:
+    add = _add_data_arguments(parser, "that of the data set; one season of FILE")
+    add("--dataset", metavar="NAME", help="instead of FILE: a data set of compare")
+    folds: dict[str, Any] = {"type": _positive, "default": 3, "metavar": "N"}
+    add("--folds", **folds, help="folds of every seed (default: 3)")
+    seeds: dict[str, Any] = {"nargs": "+", "type": _seed, "default": [0, 1, 2]}
+    add("--seeds", **seeds, metavar="SEED", help="seeds (default: 0 1 2)")
+    _add_table_arguments(parser)
+    add = parser.add_argument_group("forecaster").add_argument
+    what = "calf, balm-tsf or llm-ts-net (default: calf)"
+    add("--method", default="calf", metavar="NAME", help=what)
+    add("--parts", action="store_true", help="leave out the method's own parts, too")
+    _add_training_arguments(add)
+    what = "folder for errors.csv, effects.csv and ablation.png"
+    _add_output_arguments(parser, "ablate_results", "DIR", what, "ablation.png")
+    parser.set_defaults(levels=None)
 
 
 def _add_data_arguments(parser: argparse.ArgumentParser, horizon: str) -> Any:

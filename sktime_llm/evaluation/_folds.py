@@ -60,6 +60,22 @@ def evaluate_folds(
     return means, long_table(tables)
 
 
+def fold_errors(
+    dataset: Dataset, forecaster: "BaseForecaster", n_folds: int, scalable: pd.DataFrame
+) -> tuple[pd.DataFrame, dict[str, float], "BaseForecaster"]:
+    """Return MASE by fold and series, mean seconds, and the last fitted forecaster."""
+    folds = _run_folds(dataset, forecaster, n_folds, (), keep_fitted=True)
+    parts = [
+        _mase_of_each(fold, fold["y_pred"], dataset.seasonal_period, scalable)
+        for _, fold in folds.iterrows()
+    ]
+    table = pd.concat(parts, keys=range(n_folds), names=["fold", "series"])
+    times = {"fit_seconds": "fit_time", "predict_seconds": "pred_time"}
+    seconds = {name: float(folds[column].mean()) for name, column in times.items()}
+    errors = table.rename("MASE").reset_index()
+    return errors, seconds, folds["fitted_forecaster"].iloc[-1]
+
+
 def _like(values: pd.DataFrame, fold: pd.Series) -> pd.DataFrame:
     return values.reindex(fold["y_test"].index)
 
@@ -95,6 +111,8 @@ def _run_folds(
     forecaster: "BaseForecaster",
     n_folds: int,
     levels: Sequence[float],
+    *,
+    keep_fitted: bool = False,
 ) -> pd.DataFrame:
     from sktime.forecasting.model_evaluation import evaluate
     from sktime.performance_metrics.forecasting import (
@@ -119,6 +137,7 @@ def _run_folds(
         strategy="refit",
         scoring=metrics,
         return_data=True,
+        return_model=keep_fitted,
         error_score="raise",
     )
     for forecasts in folds["y_pred"]:
@@ -131,6 +150,13 @@ def _scaled(
     fold: pd.Series, y_pred: pd.DataFrame, seasonal_period: int, scalable: pd.DataFrame
 ) -> float:
     """Average the MASE of forecasts of one fold over the scalable series."""
+    return float(_mase_of_each(fold, y_pred, seasonal_period, scalable).mean())
+
+
+def _mase_of_each(
+    fold: pd.Series, y_pred: pd.DataFrame, seasonal_period: int, scalable: pd.DataFrame
+) -> pd.Series:
+    """Return the MASE of every scalable series, instance by instance."""
     from sktime.performance_metrics.forecasting import MeanAbsoluteScaledError
 
     metric = MeanAbsoluteScaledError(
@@ -144,7 +170,7 @@ def _scaled(
     # One row per instance; sktime gives a single series as a column.
     table = scores if fold["y_test"].index.nlevels > 1 else scores.T
     kept = scalable.reindex(table.index).to_numpy()
-    return float(pd.Series(table.to_numpy()[kept]).mean())
+    return pd.Series(table.to_numpy()[kept])
 
 
 def long_table(values: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -1,8 +1,15 @@
-"""Plots of forecasts, comparisons and alignments."""
+"""Plots of forecasts, comparisons, ablations and alignments."""
 
+from sktime_llm.plotting._ablation import plot_ablation
 from sktime_llm.plotting._alignment import plot_alignment
 from sktime_llm.plotting._comparison import plot_comparison
 from sktime_llm.plotting._forecast import plot_forecast
 from sktime_llm.plotting._panels import require_matplotlib
 
-__all__ = ["plot_alignment", "plot_comparison", "plot_forecast", "require_matplotlib"]
+__all__ = [
+    "plot_ablation",
+    "plot_alignment",
+    "plot_comparison",
+    "plot_forecast",
+    "require_matplotlib",
+]

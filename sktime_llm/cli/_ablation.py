@@ -1,0 +1,78 @@
+"""The command ``ablate``."""
+
+import argparse
+
+import pandas as pd
+
+from sktime_llm import evaluation
+from sktime_llm.cli._data import forecaster_maker, read_dataset
+from sktime_llm.cli._output import echo, make_folder, replacing, shown_progress
+from sktime_llm.datasets import Dataset, load_dataset
+from sktime_llm.errors import InputError
+from sktime_llm.evaluation._ablation import NONE
+from sktime_llm.plotting import plot_ablation, require_matplotlib
+
+
+def ablate(options: argparse.Namespace) -> bool:
+    """Run the command."""
+    if not options.no_plot:
+        require_matplotlib()
+    if options.method not in evaluation.METHODS:
+        raise InputError(
+            f"--method {options.method}, expected one of "
+            f"{', '.join(evaluation.METHODS)}: others have no language model."
+        )
+    dataset = _load(options)
+    (forecaster,) = forecaster_maker(options, [options.method])(1).values()
+    parts = evaluation.parts_of(forecaster)
+    variants = parts if options.parts else evaluation.LANGUAGE_MODELS
+    make_folder(options.output)
+    with shown_progress(show=not options.quiet) as progress:
+        ablation = evaluation.ablate(
+            forecaster,
+            dataset,
+            n_folds=options.folds,
+            seeds=options.seeds,
+            variants=variants,
+            progress=progress,
+        )
+    effects, costs = ablation.effects(), ablation.costs
+    mase = ablation.errors.groupby("variant")["MASE"].mean().rename("MASE")
+    shown = costs.assign(MASE=mase)[["MASE", *costs.columns]].join(effects.iloc[:, 1:])
+    echo(shown.rename_axis(None).round(3).to_string(na_rep=""), end="\n\n")
+    for variant in ablation.variants[1:]:
+        if variant == NONE or options.parts:
+            echo(ablation.verdict(variant))
+    tables = {
+        "errors.csv": ablation.errors,
+        "effects.csv": shown.rename_axis("variant"),
+    }
+    _write(tables, ablation, options)
+    return True
+
+
+def _load(options: argparse.Namespace) -> Dataset:
+    if (options.file is None) == (options.dataset is None):
+        raise InputError("Name a FILE, or a data set with --dataset.")
+    if options.file is not None:
+        return read_dataset(options, forecaster_maker(options, [options.method]))
+    dataset = load_dataset(options.dataset)
+    horizon = options.horizon or dataset.horizon
+    season = options.seasonal_period or dataset.seasonal_period
+    return Dataset(dataset.name, dataset.y, season, horizon)
+
+
+def _write(
+    tables: dict[str, pd.DataFrame],
+    ablation: evaluation.Ablation,
+    options: argparse.Namespace,
+) -> None:
+    for name, table in tables.items():
+        with replacing(options.output / name) as path:
+            table.to_csv(path, index=name == "effects.csv")
+    written = list(tables)
+    if not options.no_plot:
+        with replacing(options.output / "ablation.png") as path:
+            plot_ablation(ablation).savefig(path, format="png")
+        written.append("ablation.png")
+    echo(f"Written to {options.output}: {', '.join(written)}")

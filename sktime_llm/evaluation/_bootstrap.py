@@ -1,0 +1,82 @@
+"""Confidence intervals of paired differences over seeds, folds and series."""
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+FACTORS = ("seeds", "folds", "series")
+_N_DRAWS, _CHUNK = 2000, 500
+
+
+class Gain(NamedTuple):
+    """How much lower one error is than another, in percent, and what it depends on.
+
+    `deviations` are the standard deviations over draws of one of `FACTORS` alone.
+    """
+
+    mean: float
+    lower: float
+    upper: float
+    deviations: dict[str, float]
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation over draws of all factors."""
+        return float(np.sqrt(sum(one**2 for one in self.deviations.values())))
+
+
+def gain_of(error: np.ndarray, other: np.ndarray, confidence: float = 0.95) -> Gain:
+    """Return the gain of an error over another, both (seed, fold, series).
+
+    Seeds, folds and series are drawn with replacement, each by itself, and both errors
+    are taken at the same draws. So what all folds of a series share does not count as
+    often as there are folds. A factor of one has no draws: the interval holds for it
+    only. Few draws tell little of how much they vary, so the interval is widened by the
+    quantiles of Student's t, each factor by its share in the variance. Sources: A. B.
+    Owen (2007), The pigeonhole bootstrap, Annals of Applied Statistics 1; T. Hesterberg
+    (2015), What teachers should know about the bootstrap, American Statistician 69.
+    """
+    draws = _gains(error, other, FACTORS)
+    tail = (1 - confidence) / 2
+    deviations = {
+        factor: float(_gains(error, other, [factor]).std()) for factor in FACTORS
+    }
+    mean = 100 * (1 - error.mean() / other.mean())
+    bounds = np.percentile(draws, [100 * tail, 100 * (1 - tail)])
+    lower, upper = mean + _widening(deviations, error.shape, tail) * (bounds - mean)
+    return Gain(float(mean), float(lower), float(upper), deviations)
+
+
+def _widening(
+    deviations: dict[str, float], shape: tuple[int, ...], tail: float
+) -> float:
+    squares = np.array([one**2 for one in deviations.values()])
+    if not squares.any():
+        return 1.0
+    n = np.maximum(np.array(shape), 2)
+    ratio = stats.t.ppf(1 - tail, n - 1) / stats.norm.ppf(1 - tail)
+    return float(np.sqrt((squares * n / (n - 1) * ratio**2).sum() / squares.sum()))
+
+
+def _gains(error: np.ndarray, other: np.ndarray, drawn: Collection[str]) -> np.ndarray:
+    """Return gains over draws of some factors, in percent."""
+    rng = np.random.default_rng(0)
+    parts = []
+    for _ in range(0, _N_DRAWS, _CHUNK):
+        seeds, folds, series = (
+            _weights(rng, n) if factor in drawn else np.full((_CHUNK, n), 1 / n)
+            for factor, n in zip(FACTORS, error.shape, strict=True)
+        )
+        means = [
+            np.einsum("sfb,bs,bf->b", each @ series.T, seeds, folds)
+            for each in (error, other)
+        ]
+        parts.append(100 * (1 - means[0] / means[1]))
+    return np.concatenate(parts)
+
+
+def _weights(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Return the share of each of n in draws with replacement, (draw, n)."""
+    return rng.multinomial(n, np.full(n, 1 / n), size=_CHUNK) / n

@@ -1,0 +1,172 @@
+"""The same method without its language model: intervals, verdicts, and the command."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sktime_llm import BALMTSFForecaster, CALFForecaster, LLMTSNetForecaster
+from sktime_llm.datasets import Dataset
+from sktime_llm.errors import InputError
+from sktime_llm.evaluation import LANGUAGE_MODELS, Ablation, ablate, parts_of
+from sktime_llm.evaluation._bootstrap import gain_of
+from sktime_llm.plotting import plot_ablation
+
+SMALL = {"backbone": "tiny-random", "max_epochs": 1, "intervals": None, "verbose": 0}
+
+
+def months(n=60, seed=0):
+    rng = np.random.default_rng(seed)
+    index = pd.period_range("2000-01", periods=n, freq="M")
+    return pd.Series(np.sin(np.arange(n) / 2) + 0.1 * rng.normal(size=n), index)
+
+
+def made_up(full, other, n_seeds=3, n_folds=3, n_series=20, noise=0.0, seed=0):
+    """Errors with given means, series by series."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for variant, mean in (("pretrained", full), ("no language model", other)):
+        shape = (n_seeds, n_folds, n_series)
+        values = mean + noise * rng.normal(size=shape)
+        rows += [[variant, *at, values[at]] for at in np.ndindex(shape)]
+    names = ["variant", "seed", "fold", "series", "MASE"]
+    costs = pd.DataFrame({"trained": [1.0, 0.5]}, ["pretrained", "no language model"])
+    return Ablation("data", pd.DataFrame(rows, columns=names), costs)
+
+
+class TestIntervals:
+    def test_gain_by_hand(self):
+        gain = gain_of(np.full((2, 3, 4), 0.9), np.full((2, 3, 4), 1.2))
+        assert gain[:3] == pytest.approx((25.0, 25.0, 25.0))
+        assert gain.deviation == pytest.approx(0.0, abs=1e-9)
+
+    def test_the_interval_covers_the_truth_as_often_as_it_says(self):
+        rng = np.random.default_rng(0)
+        covered = []
+        for _ in range(60):
+            of_series = rng.normal(0.0, 0.1, size=(1, 1, 40))
+            of_seed = rng.normal(0.0, 0.03, size=(4, 1, 1))
+            other = np.ones((4, 3, 40))
+            error = 0.95 + of_series + of_seed + 0.05 * rng.normal(size=(4, 3, 40))
+            gain = gain_of(error, other)
+            covered.append(gain.lower <= 5.0 <= gain.upper)
+        assert np.mean(covered) >= 0.9
+
+    def test_what_all_folds_of_a_series_share_counts_once(self):
+        of_series = np.random.default_rng(0).normal(0.9, 0.2, size=(1, 1, 30))
+        once = gain_of(of_series, np.ones_like(of_series))
+        often = np.broadcast_to(of_series, (3, 5, 30))
+        again = gain_of(often, np.ones_like(often))
+        widths = [g.upper - g.lower for g in (once, again)]
+        assert widths[1] == pytest.approx(widths[0], rel=0.1)
+        assert max(again.deviations, key=again.deviations.get) == "series"
+
+    def test_few_seeds_make_it_wide(self):
+        rng = np.random.default_rng(0)
+        values = 0.9 + 0.05 * rng.normal(size=(12, 1, 1))
+        widths = [
+            (gain := gain_of(values[:n], np.ones((n, 1, 1)))).upper - gain.lower
+            for n in (2, 12)
+        ]
+        assert widths[0] > 2 * widths[1]
+
+
+class TestVerdict:
+    @pytest.mark.parametrize(
+        ("full", "other", "noise", "words"),
+        [
+            (0.90, 1.00, 0.02, "^The pretrained language model helps: on data errors "),
+            (1.00, 1.00, 0.002, "^The pretrained language model does not help: on "),
+            (1.10, 1.00, 0.02, r"does not help: .* 10\.\d % higher than without it"),
+            (0.94, 1.00, 0.15, r"^Cannot tell .* about \d+ instead of \d+ would tell"),
+        ],
+    )
+    def test_sentences(self, full, other, noise, words):
+        verdict = made_up(full, other, noise=noise).verdict()
+        assert pd.Series([verdict]).str.contains(words).item(), verdict
+
+    def test_it_says_what_there_is_one_of(self):
+        ablation = made_up(0.97, 1.0, n_seeds=4, n_folds=1, n_series=1, noise=0.5)
+        assert "rests on a single fold and series." in ablation.verdict()
+
+    def test_variants_by_name(self):
+        ablation = made_up(0.9, 1.0)
+        with pytest.raises(
+            InputError, match=r"expected one of \['no language model'\]"
+        ):
+            ablation.verdict("no text")
+        renamed = ablation.errors.replace("no language model", "no prompt pool")
+        costs = ablation.costs.rename({"no language model": "no prompt pool"})
+        verdict = Ablation("data", renamed, costs).verdict("no prompt pool")
+        assert verdict.startswith("The prompt pool helps: ")
+
+
+@pytest.mark.parametrize(
+    "make", [CALFForecaster, BALMTSFForecaster, LLMTSNetForecaster]
+)
+def test_every_part_can_be_left_out(make):
+    forecaster = make(**SMALL, context_length=12)
+    variants = parts_of(forecaster)
+    assert list(variants)[:5] == list(LANGUAGE_MODELS)
+    data = Dataset("small", months(), seasonal_period=12, horizon=3)
+    told = []
+    ablation = ablate(
+        forecaster,
+        data,
+        n_folds=1,
+        seeds=[0],
+        variants=variants,
+        progress=lambda *report: told.append(report),
+    )
+    assert not forecaster.is_fitted
+    assert ablation.variants == list(variants)
+    assert [done for done, _, _ in told] == list(range(len(variants) + 1))
+    assert (ablation.costs[["trained", "all", "fit_seconds"]] > 0).all(axis=None)
+    none = ablation.costs.loc["no language model"]
+    assert none["all"] < ablation.costs.loc["pretrained", "all"]
+
+
+def test_errors_are_of_every_series_fold_and_seed():
+    y = pd.concat({"a": months(seed=0), "b": 5 * months(seed=1)}, names=["id", "t"])
+    variants = {"pretrained": {}, "no language model": {"backbone_mode": "none"}}
+    ablation = ablate(
+        CALFForecaster(**SMALL, context_length=12),
+        y.to_frame("y"),
+        horizon=3,
+        seasonal_period=12,
+        n_folds=2,
+        seeds=[3, 4],
+        variants=variants,
+    )
+    errors = ablation.errors
+    assert len(errors) == 2 * 2 * 2 * 2
+    assert set(errors["seed"]) == {3, 4}
+    effects = ablation.effects()
+    assert list(effects) == ["MASE", "gain", "lower", "upper"]
+    full = errors.loc[errors["variant"] == "pretrained", "MASE"].mean()
+    row = effects.loc["no language model"]
+    assert row["gain"] == pytest.approx(100 * (1 - full / row["MASE"]))
+    assert row["lower"] <= row["gain"] <= row["upper"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"seeds": []}, "seeds"),
+        ({"seeds": [1, 1]}, "seeds"),
+        ({"n_folds": 0}, "n_folds"),
+        ({"variants": {"pretrained": {}}}, "at least two"),
+        ({"horizon": None}, "horizon"),
+    ],
+)
+def test_what_is_refused(change, words):
+    options = {"horizon": 3, "seeds": [0], **change}
+    with pytest.raises(InputError, match=words):
+        ablate(CALFForecaster(**SMALL), months(), **options)
+
+
+def test_picture():
+    pytest.importorskip("matplotlib")
+    (axes,) = plot_ablation(made_up(0.9, 1.0, noise=0.02)).axes
+    assert "helps" in axes.get_title(loc="left")
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["no language model"]
+    assert axes.get_xlabel()
