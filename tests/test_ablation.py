@@ -1,5 +1,7 @@
 """The same method without its language model: intervals, verdicts, and the command."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ from sktime_llm import BALMTSFForecaster, CALFForecaster, LLMTSNetForecaster
 from sktime_llm.datasets import Dataset
 from sktime_llm.errors import InputError
 from sktime_llm.evaluation import LANGUAGE_MODELS, Ablation, ablate, parts_of
-from sktime_llm.evaluation._bootstrap import gain_of
+from sktime_llm.evaluation._bootstrap import draws_that_would_tell, gain_of
 from sktime_llm.plotting import plot_ablation
 
 SMALL = {"backbone": "tiny-random", "max_epochs": 1, "intervals": None, "verbose": 0}
@@ -69,6 +71,19 @@ class TestIntervals:
         ]
         assert widths[0] > 2 * widths[1]
 
+    def test_as_many_draws_as_it_says_would_tell(self):
+        rng = np.random.default_rng(1)
+        values = 0.95 + 0.1 * rng.normal(size=(6, 1, 1))
+        gain = gain_of(values, np.ones_like(values))
+        assert gain.lower < 0 < gain.mean
+        factor, n, wanted = draws_that_would_tell(gain, values.shape)
+        assert (factor, n) == ("seeds", 6)
+        assert wanted > 6
+        repeated = np.tile(values, (wanted // 6 + 1, 1, 1))
+        assert gain_of(repeated, np.ones_like(repeated)).lower > 0
+        none = gain_of(values - values.mean() + 1, np.ones_like(values))
+        assert draws_that_would_tell(none, values.shape)[2] is None
+
 
 class TestVerdict:
     @pytest.mark.parametrize(
@@ -77,7 +92,12 @@ class TestVerdict:
             (0.90, 1.00, 0.02, "^The pretrained language model helps: on data errors "),
             (1.00, 1.00, 0.002, "^The pretrained language model does not help: on "),
             (1.10, 1.00, 0.02, r"does not help: .* 10\.\d % higher than without it"),
-            (0.94, 1.00, 0.15, r"^Cannot tell .* about \d+ instead of \d+ would tell"),
+            (
+                1.00,
+                1.00,
+                0.2,
+                "^Cannot tell whether the pretrained .* A gain so small ",
+            ),
         ],
     )
     def test_sentences(self, full, other, noise, words):
@@ -85,8 +105,12 @@ class TestVerdict:
         assert pd.Series([verdict]).str.contains(words).item(), verdict
 
     def test_it_says_what_there_is_one_of(self):
-        ablation = made_up(0.97, 1.0, n_seeds=4, n_folds=1, n_series=1, noise=0.5)
-        assert "rests on a single fold and series." in ablation.verdict()
+        ablation = made_up(0.94, 1.0, n_seeds=6, n_folds=1, n_series=1, noise=0.1)
+        verdict = ablation.verdict()
+        assert re.search(
+            r"on the seeds: about \d\d instead of 6 would tell\. ", verdict
+        )
+        assert "rests on a single fold and series." in verdict
 
     def test_variants_by_name(self):
         ablation = made_up(0.9, 1.0)

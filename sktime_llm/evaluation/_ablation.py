@@ -1,6 +1,5 @@
 """A method without its language model, and without its other parts."""
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ import pandas as pd
 from sktime_llm._validation import Constraint, check_parameters, integer
 from sktime_llm.datasets import Dataset
 from sktime_llm.errors import InputError
-from sktime_llm.evaluation._bootstrap import Gain, gain_of
+from sktime_llm.evaluation._bootstrap import Gain, draws_that_would_tell, gain_of
 from sktime_llm.evaluation._data import as_datasets, check_length, find_scalable
 from sktime_llm.evaluation._folds import fold_errors, library_warnings_off
 
@@ -42,7 +41,6 @@ PARTS: dict[str, dict[str, dict[str, Any]]] = {
     },
 }
 _MIN_GAIN = 1.0
-_Z = 1.96
 
 _CONSTRAINTS = {
     "horizon": integer(1) | None,
@@ -166,24 +164,18 @@ class Ablation:
 
     def _advice(self, gain: Gain) -> str:
         """Say how many more there should be of what the result depends on most."""
-        factor = max(gain.deviations, key=gain.deviations.__getitem__)
-        sizes = dict(
-            zip(gain.deviations, self._errors_of(self.variants[0]).shape, strict=True)
-        )
-        names = dict(zip(sizes, ("seed", "fold", "series"), strict=True))
-        single = [names[factor] for factor, n in sizes.items() if n == 1]
+        shape = self._errors_of(self.variants[0]).shape
+        names = zip(("seed", "fold", "series"), shape, strict=True)
+        single = [name for name, n in names if n == 1]
         only = f" It rests on a single {' and '.join(single)}." if single else ""
         if not gain.deviation:
             return f"Try more seeds, folds or series.{only}"
-        wanted = (abs(gain.mean) / _Z) ** 2
-        own = gain.deviations[factor] ** 2
-        rest = gain.deviation**2 - own
-        n = math.inf if wanted <= rest else sizes[factor] * own / (wanted - rest)
-        if n > 100 * sizes[factor]:
+        factor, n, wanted = draws_that_would_tell(gain, shape)
+        if wanted is None:
             return f"A gain so small would take far more seeds, folds and series.{only}"
         return (
-            f"It depends most on the {factor}: about {math.ceil(n)} instead of "
-            f"{sizes[factor]} would tell.{only}"
+            f"It depends most on the {factor}: about {wanted} instead of {n} would "
+            f"tell.{only}"
         )
 
 

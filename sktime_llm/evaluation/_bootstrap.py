@@ -55,9 +55,38 @@ def _widening(
     squares = np.array([one**2 for one in deviations.values()])
     if not squares.any():
         return 1.0
-    n = np.maximum(np.array(shape), 2)
-    ratio = stats.t.ppf(1 - tail, n - 1) / stats.norm.ppf(1 - tail)
-    return float(np.sqrt((squares * n / (n - 1) * ratio**2).sum() / squares.sum()))
+    wide = [_square(n, tail) for n in shape] @ squares
+    return float(np.sqrt(wide / squares.sum()) / stats.norm.ppf(1 - tail))
+
+
+def _square(n: int, tail: float = 0.025) -> float:
+    """Return what the variance over draws of n is multiplied by for an interval."""
+    n = max(n, 2)
+    return float(n / (n - 1) * stats.t.ppf(1 - tail, n - 1) ** 2)
+
+
+def draws_that_would_tell(
+    gain: Gain, shape: tuple[int, ...]
+) -> tuple[str, int, int | None]:
+    """Return on which factor a gain depends most, its number, and a sufficient one.
+
+    That is the least number with which the 95 % interval would not have 0 in it, if all
+    else stayed as it is; None if there is none up to a hundred times as many.
+    """
+    squares = {
+        factor: deviation**2 * _square(n)
+        for (factor, deviation), n in zip(gain.deviations.items(), shape, strict=True)
+    }
+    sizes = dict(zip(squares, shape, strict=True))
+    factor = max(squares, key=squares.__getitem__)
+    own, n = squares.pop(factor), sizes[factor]
+    room = gain.mean**2 - sum(squares.values())
+    of_one = own / _square(n) * n / (1 - 1 / max(n, 2))  # variance of a single draw
+    for more in range(n + 1, 100 * n + 1):
+        spread = float(stats.t.ppf(0.975, more - 1)) ** 2 * of_one / more
+        if spread < room:
+            return factor, n, more
+    return factor, n, None
 
 
 def _gains(error: np.ndarray, other: np.ndarray, drawn: Collection[str]) -> np.ndarray:
