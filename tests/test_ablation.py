@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from sktime.forecasting.naive import NaiveForecaster
 
 from sktime_llm import BALMTSFForecaster, CALFForecaster, LLMTSNetForecaster
 from sktime_llm.datasets import Dataset
@@ -186,6 +187,12 @@ def test_what_is_refused(change, words):
     options = {"horizon": 3, "seeds": [0], **change}
     with pytest.raises(InputError, match=words):
         ablate(CALFForecaster(**SMALL), months(), **options)
+
+
+def test_a_forecaster_without_a_language_model_is_refused():
+    for run in (parts_of, lambda one: ablate(one, months(), horizon=3)):
+        with pytest.raises(InputError, match="is a NaiveForecaster, expected one with"):
+            run(NaiveForecaster())
 
 
 def test_picture():

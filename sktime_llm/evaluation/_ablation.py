@@ -27,6 +27,7 @@ LANGUAGE_MODELS: dict[str, dict[str, Any]] = {
     "one Transformer layer": {"backbone_mode": "transformer"},
     NONE: {"backbone_mode": "none"},
 }
+"""Variants of the language model: parameters by name, the whole method first."""
 PARTS: dict[str, dict[str, dict[str, Any]]] = {
     "CALFForecaster": {
         "no feature loss": {"feature_loss_weight": 0.0},
@@ -225,7 +226,8 @@ def ablate(
     Raises
     ------
     InputError
-        If the data are too short, or a parameter is invalid.
+        If the data are too short, a parameter is invalid, or the forecaster has no
+        language model.
 
     Examples
     --------
@@ -245,6 +247,7 @@ def ablate(
     given: dict[str, Any] = {"horizon": horizon, "seasonal_period": seasonal_period}
     given |= {"n_folds": n_folds, "seeds": seeds, "progress": progress}
     check_parameters(given, _CONSTRAINTS)
+    _method_of(forecaster)
     variants = LANGUAGE_MODELS if variants is None else variants
     if len(variants) < 2:
         raise InputError(
@@ -287,6 +290,11 @@ def parts_of(forecaster: "BaseForecaster") -> dict[str, dict[str, Any]]:
     dict
         Parameters by name of the variant, for `ablate`.
 
+    Raises
+    ------
+    InputError
+        If it is none of these.
+
     Examples
     --------
     >>> from sktime_llm import BALMTSFForecaster
@@ -294,7 +302,17 @@ def parts_of(forecaster: "BaseForecaster") -> dict[str, dict[str, Any]]:
     >>> list(parts_of(BALMTSFForecaster()))[-2:]
     ['no language model', 'no contrastive loss']
     """
-    return LANGUAGE_MODELS | PARTS[type(forecaster).__name__]
+    return LANGUAGE_MODELS | PARTS[_method_of(forecaster)]
+
+
+def _method_of(forecaster: Any) -> str:
+    name = type(forecaster).__name__
+    if name not in PARTS:
+        raise InputError(
+            f"forecaster is a {name}, expected one with a language model: "
+            f"{', '.join(PARTS)}."
+        )
+    return name
 
 
 def _sizes(fitted: Any) -> dict[str, float]:

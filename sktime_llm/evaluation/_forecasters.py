@@ -28,6 +28,7 @@ _CLASSES = {
     "llm-ts-net": "LLMTSNetForecaster",
 }
 METHODS = tuple(_CLASSES)
+"""Names of the three methods of this package."""
 _BACKBONE_MODES = {"": "pretrained", "-random-llm": "random", "-no-llm": "none"}
 _LANGUAGE_MODELS = {
     method + suffix: (class_name, mode)

@@ -10,6 +10,7 @@ import torch
 
 from sktime_llm.errors import InputError
 from sktime_llm.layers.quantiles import LEVELS
+from sktime_llm.training.windows import WindowShape
 
 from .common import FORECASTERS, each_forecaster, make_panel, make_series
 
@@ -101,10 +102,14 @@ def test_a_gaussian_and_quantiles_are_one_too_many():
 @each_forecaster
 def test_the_head_is_made_last(make):
     # so that all else has the random numbers that it has without
-    with_head = make(**QUANTILES, max_epochs=1, fine_tune_epochs=0)
-    networks = [
-        f.pretrain(make_panel()).pretrained_network_ for f in (with_head, make())
-    ]
-    assert networks[0].quantile_head.project.out_features == 3 * len(LEVELS)
-    assert networks[1].quantile_head is None
-    assert all(isinstance(n, torch.nn.Module) for n in networks)
+    networks = []
+    for own in (QUANTILES, {"intervals": None}):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            networks.append(make(**own)._build_network(WindowShape(8, 3)))
+    with_head, without = networks
+    assert with_head.quantile_head.project.out_features == 3 * len(LEVELS)
+    assert without.quantile_head is None
+    state = with_head.state_dict()
+    for name, weight in without.state_dict().items():
+        assert torch.equal(state[name], weight), name
