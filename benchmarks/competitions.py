@@ -1,22 +1,26 @@
-"""Forecasting competitions: M1, M3 and Tourism, one global model per period.
+"""Forecasting competitions: M1, M3, M4 and Tourism, one global model per period.
 
     python benchmarks/competitions.py --data-dir DATA --period yearly \
         --method "CALF" "CALF without language model"
 
 Errors are the competitions': sMAPE and MAPE over all forecast points, MASE as the mean
-over series. Settings are chosen with ``--part validation``, which holds out the last
+over series, and in M4 the mean of both relative to those of Naive2 (OWA). Settings are
+chosen with ``--part validation``, which holds out the last
 block of every training series, as long as the forecast, and never sees the test part.
 Several seeds make one forecaster, whose forecast is their mean. A run that is already
 in the results file, with the same settings, is not repeated.
 """
 
 import argparse
+import ast
 import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from _records import RESULTS, provenance, run_missing
+from sktime.forecasting.naive import NaiveForecaster
+from sktime.transformations.series.detrend import ConditionalDeseasonalizer
 
 from sktime_llm import CALFForecaster, LLMTSNetForecaster
 from sktime_llm._devices import resolve_device
@@ -24,9 +28,11 @@ from sktime_llm._devices import resolve_device
 PERIODS = {  # of each competition
     "M1": ("yearly", "quarterly", "monthly"),
     "M3": ("yearly", "quarterly", "monthly", "other"),
+    "M4": ("weekly", "hourly"),
     "Tourism": ("yearly", "quarterly", "monthly"),
 }
 SEASON = {"yearly": 1, "quarterly": 4, "monthly": 12, "other": 1}
+SEASON |= {"weekly": 1, "hourly": 24}  # as M4's own errors have it
 CALF_ALONE = (CALFForecaster, {"backbone_mode": "none"})
 LLM_TS_NET_ALONE = (LLMTSNetForecaster, {"text_fusion": False})
 METHODS = {  # the forecast of several is their mean
@@ -34,6 +40,7 @@ METHODS = {  # the forecast of several is their mean
     "CALF without language model": [CALF_ALONE],
     "LLM-TS Net": [(LLMTSNetForecaster, {})],
     "LLM-TS Net without text": [LLM_TS_NET_ALONE],
+    "both": [(CALFForecaster, {}), (LLMTSNetForecaster, {})],
     "both without language model": [CALF_ALONE, LLM_TS_NET_ALONE],
 }
 PARTS = ("train", "test")
@@ -42,11 +49,24 @@ ERRORS = ("smape", "mape", "mase")
 
 def read(data_dir: Path, competition: str, period: str) -> dict[str, list[np.ndarray]]:
     """Return the training and the test part of every series, by its name."""
+    if competition == "M4":
+        return _read_m4(data_dir, period)
     table = pd.read_csv(data_dir / f"{competition.lower()}.csv.gz")
     table = table[table["period"] == period].sort_values(["series", "t"])
     return {
         name: [rows.loc[rows["part"] == part, "value"].to_numpy() for part in PARTS]
         for name, rows in table.groupby("series", sort=False)
+    }
+
+
+def _read_m4(data_dir: Path, period: str) -> dict[str, list[np.ndarray]]:
+    tables = [
+        pd.read_csv(data_dir / f"M4-{period.capitalize()}-{part}.csv", index_col=0)
+        for part in PARTS
+    ]
+    return {
+        name: [table.loc[name].dropna().to_numpy(float) for table in tables]
+        for name in tables[0].index
     }
 
 
@@ -80,6 +100,19 @@ def point_errors(
     }
 
 
+def naive2(series: dict[str, list[np.ndarray]], season: int) -> np.ndarray:
+    """Forecast the last value, deseasonalized where a test finds a season."""
+    forecasts = []
+    for train, test in series.values():
+        forecaster = NaiveForecaster()
+        if season > 1:
+            seasonal = ConditionalDeseasonalizer(sp=season, model="multiplicative")
+            forecaster = seasonal * forecaster
+        y_pred = forecaster.fit(pd.Series(train), fh=range(1, len(test) + 1)).predict()
+        forecasts.append(y_pred.to_numpy().ravel())
+    return np.stack(forecasts)
+
+
 def _seasonal_change(values: np.ndarray, season: int) -> float:
     lag = season if len(values) > season else 1
     return float(np.abs(values[lag:] - values[:-lag]).mean())
@@ -96,7 +129,7 @@ def make_forecasters(args: argparse.Namespace, method: str, horizon: int) -> lis
 
 def make_forecaster(args, horizon: int, seed: int, forecaster_class, own: dict):
     """Return one forecaster."""
-    return forecaster_class(
+    forecaster = forecaster_class(
         backbone=args.backbone,
         context_length=args.horizons_of_context * horizon,
         prediction_length=horizon,
@@ -108,6 +141,7 @@ def make_forecaster(args, horizon: int, seed: int, forecaster_class, own: dict):
         device=args.device,
         **own,
     )
+    return forecaster.set_params(**dict(args.set))
 
 
 def run(args: argparse.Namespace, settings: dict) -> dict:
@@ -123,8 +157,13 @@ def run(args: argparse.Namespace, settings: dict) -> dict:
         table = y_pred["value"].unstack("t", sort=False).loc[list(series)]
         # each series has its own times: without those of the others, its steps
         forecasts.append(np.stack([row[~np.isnan(row)] for row in table.to_numpy()]))
+    errors = point_errors(series, np.mean(forecasts, axis=0), season)
+    if settings["competition"] == "M4":
+        base = point_errors(series, naive2(series, season), season)
+        relative = [errors[error] / base[error] for error in ("smape", "mase")]
+        errors |= {"owa": float(np.mean(relative)), "naive2": base}
     return {
-        **point_errors(series, np.mean(forecasts, axis=0), season),
+        **errors,
         "of_each": [point_errors(series, f, season) for f in forecasts],
         "series": len(series),
         "points": len(series) * horizon,
@@ -135,8 +174,10 @@ def run(args: argparse.Namespace, settings: dict) -> dict:
 
 def settings_of_runs(args: argparse.Namespace) -> list[dict]:
     """Return what each run depends on, method by method within each period."""
-    ignored = ("data_dir", "device", "results", "reference", "period", "method")
+    ignored = ("data_dir", "device", "results", "reference", "period", "method", "set")
     common = {name: v for name, v in vars(args).items() if name not in ignored}
+    if args.set:
+        common["set"] = dict(args.set)
     runs = [
         {**common, "period": period, "method": method}
         for period in args.period or PERIODS[args.competition]
@@ -171,7 +212,8 @@ def main() -> None:
 
 def beside(found: pd.DataFrame, reference: Path | None) -> pd.DataFrame:
     """Put the errors of a competition's own methods beside those of some runs."""
-    rows = found[["method", "period", "series", "points", *ERRORS]]
+    errors = [*ERRORS, "owa"] if "owa" in found else ERRORS
+    rows = found[["method", "period", "series", "points", *errors]]
     if reference is None:
         return rows
     sizes = rows[["period", "series", "points"]].drop_duplicates()
@@ -195,9 +237,19 @@ def over_periods(rows: pd.DataFrame) -> pd.DataFrame:
 
 def show(rows: pd.DataFrame) -> None:
     """Print the errors of methods, the best first."""
-    table = rows.set_index("method")[list(ERRORS)].astype(float)
+    errors = [error for error in (*ERRORS, "owa") if error in rows]
+    table = rows.set_index("method")[errors].astype(float)
     print(table.sort_values("smape").to_string(float_format="%.3f", na_rep=""))
     print(flush=True)
+
+
+def parse_setting(text: str) -> tuple[str, object]:
+    """Read a parameter and its value, such as ``learning_rate=1e-3``."""
+    name, value = text.split("=", 1)
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -215,6 +267,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--set", nargs="+", type=parse_setting, default=[])
     parser.add_argument("--device", default="auto")
     parser.add_argument("--results", type=Path, default=RESULTS / "competitions.jsonl")
     parser.add_argument(

@@ -13,7 +13,6 @@ results file is not repeated.
 """
 
 import argparse
-import ast
 import time
 import warnings
 from pathlib import Path
@@ -21,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from _records import RESULTS, provenance, run_missing
-from competitions import SEASON, hold_out, point_errors, read
+from competitions import SEASON, hold_out, parse_setting, point_errors, read
 
 from sktime_llm._devices import resolve_device
 from sktime_llm.evaluation import default_forecasters, forecaster_names
@@ -90,15 +89,6 @@ def mean_of_classical(args: argparse.Namespace, records: list[dict]) -> dict | N
         mean = np.mean([forecasts[key] for forecasts in found], axis=0)
         mases.append(point_errors({key: parts}, mean[None], SEASON[period])["mase"])
     return {"name": "mean of " + ", ".join(MEAN), "mase": float(np.nanmean(mases))}
-
-
-def parse_setting(text: str) -> tuple[str, object]:
-    """Read a parameter and its value, such as ``learning_rate=1e-3``."""
-    name, value = text.split("=", 1)
-    try:
-        return name, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return name, value
 
 
 def main() -> None:

@@ -263,6 +263,27 @@ def test_competitions_validate_on_the_last_block_of_training(load, competition):
     assert block.tolist() == [34, 37]
 
 
+def test_m4_beside_naive2(call, tmp_path):
+    season = 1 + np.sin(np.arange(10 * 24) * np.pi / 12) / 2
+    values = season * np.linspace(1, 2, len(season))
+    for part, rows in (("train", slice(-48)), ("test", slice(-48, None))):
+        rows = [k * values[rows] for k in (1.0, 2.0)]
+        table = pd.DataFrame(rows, index=["H1", "H2"])
+        if part == "train":  # as in the public files, short series end in empty cells
+            table.loc["H1"] = table.loc["H1"].shift(-24)
+        table.to_csv(tmp_path / f"M4-Hourly-{part}.csv")
+    options = ["--data-dir", tmp_path, "--results", tmp_path / "results.jsonl"]
+    options += ["--competition", "M4", "--period", "hourly", "--epochs", 1]
+    options += ["--method", "LLM-TS Net without text", "--set", "d_model=8"]
+    assert "owa" in call("competitions", *options)
+    (record,) = map(json.loads, (tmp_path / "results.jsonl").open())
+    assert record["set"] == {"d_model": 8}
+    base = record["naive2"]
+    assert base["smape"] < 20  # the season alone moves values by a half
+    expected = np.mean([record[name] / base[name] for name in ("smape", "mase")])
+    assert record["owa"] == pytest.approx(expected)
+
+
 def test_errors_over_periods_count_points_and_series(load):
     rows = pd.DataFrame(
         [
