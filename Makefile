@@ -16,7 +16,7 @@ BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-pandas3 smoke smoke-newest smoke-lowest
-.PHONY: lint format build clean
+.PHONY: lint format report build clean
 
 help: ## Show this help
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | \
@@ -61,6 +61,9 @@ lint: $(VENV)/dev.stamp ## Check style, formatting, types and who imports whom
 format: $(VENV)/dev.stamp ## Format the code and fix what can be fixed automatically
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+
+report: $(VENV)/dev.stamp ## Write the recorded results into the docs; trains nothing
+	$(BIN)/python benchmarks/report.py
 
 build: $(VENV)/dev.stamp ## Build the source distribution and the wheel into dist/
 	rm -rf dist

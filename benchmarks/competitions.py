@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from _records import RESULTS, provenance, run_missing
+from _tables import over_periods
 from sktime.forecasting.naive import NaiveForecaster
 from sktime.transformations.series.detrend import ConditionalDeseasonalizer
 
@@ -220,19 +221,6 @@ def beside(found: pd.DataFrame, reference: Path | None) -> pd.DataFrame:
     # a method without forecasts of a period has no MASE there
     published = pd.read_csv(reference).dropna(subset="mase").merge(sizes)
     return pd.concat([rows, published])
-
-
-def over_periods(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the errors over the points, or series, of all periods together."""
-    complete = rows.groupby("method")["period"].transform("nunique")
-    rows = rows[complete == rows["period"].nunique()]
-    weights = {"smape": "points", "mape": "points", "mase": "series"}
-    sums = {
-        error: (rows[error] * rows[weight]).groupby(rows["method"]).sum(min_count=1)
-        / rows[weight].groupby(rows["method"]).sum()
-        for error, weight in weights.items()
-    }
-    return pd.DataFrame(sums).reset_index()
 
 
 def show(rows: pd.DataFrame) -> None:

@@ -20,24 +20,13 @@ import numpy as np
 import pandas as pd
 import torch
 from _records import RESULTS, provenance, run_missing
+from _tables import NAMES, numbers, published
 
 from sktime_llm import BALMTSFForecaster, CALFForecaster
 from sktime_llm._devices import resolve_device
 from sktime_llm.training.rollout import roll_forward
 from sktime_llm.training.windows import Windows, WindowShape
 
-REFERENCE = {  # published MSE and MAE of CALF with GPT-2, arXiv 2403.07300
-    ("calf", "ETTh1", 96): (0.369, 0.389),
-    ("calf", "ETTh1", 192): (0.427, 0.423),
-    ("calf", "ETTh1", 336): (0.456, 0.436),
-    ("calf", "ETTh1", 720): (0.479, 0.467),
-    # of BALM-TSF with GPT-2, arXiv 2509.00622
-    ("balm-tsf", "ETTh1", 96): (0.365, 0.392),
-    ("balm-tsf", "ETTh1", 192): (0.398, 0.412),
-    ("balm-tsf", "ETTh1", 336): (0.423, 0.428),
-    ("balm-tsf", "ETTh1", 720): (0.440, 0.464),
-    ("balm-tsf", "Exchange", 96): (0.091, 0.212),
-}
 # What each method is run with, unless the command says otherwise.
 METHODS = {
     "calf": (
@@ -233,9 +222,12 @@ def parse_arguments() -> argparse.Namespace:
 
 def report(record: dict) -> None:
     """Print one result beside the published one."""
-    key = (record["method"], record["dataset"], record["horizon"])
-    published = REFERENCE.get(key)
-    beside = f" (published {published[0]} / {published[1]})" if published else ""
+    paper = (
+        published(record["dataset"], record["horizon"], metric)
+        for metric in ("MSE", "MAE")
+    )
+    paper = numbers(*(errors.get(NAMES[record["method"]]) for errors in paper))
+    beside = f" (published {paper})" if paper else ""
     print(
         f"{record['method']} {record['dataset']} L={record['context_length']} "
         f"H={record['horizon']} seed {record['seed']}: MSE {record['mse']:.4f} "

@@ -5,17 +5,22 @@ each series standardized by its mean and standard deviation, as the forecasters 
 robustly, by its median and interquartile range.
 
     python benchmarks/outliers.py
+
+A run that is already in the results file is not repeated.
 """
 
 import argparse
 import warnings
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from _records import RESULTS, provenance, run_missing
 from sktime.datasets import load_airline
 
 from sktime_llm import CALFForecaster, LLMTSNetForecaster
+from sktime_llm._devices import resolve_device
 from sktime_llm.errors import OutlierWarning
 from sktime_llm.forecasting import _training
 from sktime_llm.forecasting._scaling import Scaling
@@ -58,23 +63,37 @@ def error(method: str, factor: float, n_outliers: int, scaling: type[Scaling]) -
     return float((forecast - future).abs().mean())
 
 
+def run(settings: dict) -> dict:
+    """Return the errors by both scalings."""
+    method, n_outliers, factor = (settings[k] for k in ("method", "outliers", "factor"))
+    return {
+        "mae": error(method, factor, n_outliers, Scaling),
+        "mae_robust": error(method, factor, n_outliers, RobustScaling),
+        **provenance(resolve_device("auto")),
+    }
+
+
 def main() -> None:
     """Print the errors by method, size and number of outliers, and scaling."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--factors", type=float, nargs="+", default=[1, 3, 30, 1e7])
-    factors = parser.parse_args().factors
-    rows = []
-    for method in METHODS:
-        for n_outliers in MONTHS:
-            for factor in factors:
-                usual, robust = (
-                    error(method, factor, n_outliers, scaling)
-                    for scaling in (Scaling, RobustScaling)
-                )
-                rows.append([method, n_outliers, factor, usual, robust])
-                print(rows[-1], flush=True)
-    columns = ["method", "outliers", "times", "MAE", "MAE, robust scaling"]
-    print(pd.DataFrame(rows, columns=columns).round(1).to_string(index=False))
+    parser.add_argument("--results", type=Path, default=RESULTS / "outliers.jsonl")
+    args = parser.parse_args()
+    runs = [
+        {"method": method, "outliers": n_outliers, "factor": factor}
+        for method in METHODS
+        for n_outliers in MONTHS
+        for factor in args.factors
+    ]
+    records = run_missing(
+        args.results,
+        runs,
+        run,
+        lambda s: f"{s['method']}, {s['outliers']} times {s['factor']:,.0f}",
+    )
+    columns = ["method", "outliers", "factor", "mae", "mae_robust"]
+    table = pd.DataFrame(list(records))[columns]
+    print(table.round(1).to_string(index=False))
 
 
 if __name__ == "__main__":

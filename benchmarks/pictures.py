@@ -1,100 +1,123 @@
-"""The pictures of the README: a forecast, and how much the language model gains.
+"""The pictures of the docs: a forecast, and what the records say.
 
     python benchmarks/pictures.py
 
-The second one is drawn from the recorded results, without training anything.
+The forecast is of a forecaster that is trained for it; the others are drawn from the
+recorded results, by ``make report`` too.
 """
 
 import argparse
-import json
-from collections import defaultdict
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
-from _records import RESULTS
-from sktime.datasets import load_airline
-
-from sktime_llm import CALFForecaster
-from sktime_llm.plotting import plot_forecast
+from _standing import standing
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
-NAMES = {"calf": "CALF", "balm-tsf": "BALM-TSF"}
-# Whatever else two runs have in common does not make them comparable.
-_RESULT = ("test_windows", "mse", "mae", "best_epoch", "epochs_run", "fit_seconds")
-_CIRCUMSTANCE = ("history", "command", "commit", "date", "machine", "versions")
-_NO_MODEL = ("backbone_mode", "backbone")
+BETTER, WORSE, GRAY = "#0072b2", "#d55e00", "#777777"
+COLORS = {"CALF": "#0072b2", "BALM-TSF": "#009e73", "LLM-TS Net": "#cc79a7"}
+OFFSETS = {"CALF": -0.18, "BALM-TSF": 0.0, "LLM-TS Net": 0.18}  # within a row
+STYLE = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+}
 
 
-def read(name: str) -> list[dict]:
-    """Return the records of a results file."""
-    return [json.loads(line) for line in (RESULTS / name).read_text().splitlines()]
-
-
-def long_term_gains(records: list[dict]) -> dict[str, float]:
-    """Return by how many percent the MSE falls with the language model.
-
-    Runs are compared if only the language model differs; the mean is over seeds.
-    """
-    ignored = (*_RESULT, *_CIRCUMSTANCE, *_NO_MODEL)
-    runs: dict[str, dict[str, dict]] = {"pretrained": {}, "none": {}}
-    for record in records:
-        if record["backbone_mode"] in runs and "MiniLM" in record["backbone"]:
-            same = json.dumps({k: v for k, v in record.items() if k not in ignored})
-            runs[record["backbone_mode"]][same] = record
-    gains = defaultdict(list)
-    for same, with_model in runs["pretrained"].items():
-        if (without := runs["none"].get(same)) is not None:
-            gain = 100 * (1 - with_model["mse"] / without["mse"])
-            method, data = NAMES[with_model["method"]], with_model["dataset"]
-            gains[f"{method}, {data}, {with_model['horizon']} steps"].append(gain)
-    return {name: sum(each) / len(each) for name, each in gains.items()}
-
-
-def traffic_gains(records: list[dict]) -> dict[str, float]:
-    """Return by how many percent the MAE falls with text, the mean over seeds."""
-    table = pd.DataFrame(records).query("missing == 0")
-    errors = table.groupby(["method", "horizon"])["mae"].mean()
-    gains = 100 * (1 - errors["LLM-TS Net"] / errors["without text"])
-    return {f"LLM-TS Net, Los-loop, {h} steps": gain for h, gain in gains.items()}
-
-
-def competition_gains(records: list[dict]) -> dict[str, float]:
-    """Return by how many percent the sMAPE falls with the language model or text.
-
-    Runs are compared if they have one seed, and the same period, epochs and context.
-    """
-    pairs = {
-        "CALF": "CALF without language model",
-        "LLM-TS Net": "LLM-TS Net without text",
-    }
-    same = ("competition", "period", "epochs", "horizons_of_context", "learning_rate")
-    tests = [r for r in records if r["part"] == "test" and len(r["seeds"]) == 1]
-    found = {(r["method"], *(r[name] for name in same)): r["smape"] for r in tests}
-    return {
-        f"{method}, {settings[0]}, {settings[1]}": 100 * (1 - smape / without)
-        for (method, *settings), smape in found.items()
-        if (without := found.get((pairs.get(method), *settings))) is not None
-    }
-
-
-def draw_gains(gains: dict[str, float], file: Path) -> None:
-    """Draw one bar per comparison."""
-    gains = dict(sorted(gains.items(), key=lambda item: item[1]))
-    figure, axes = plt.subplots(figsize=(10, 1.2 + 0.4 * len(gains)), dpi=160)
-    colors = ["#d55e00" if gain < 0 else "#0072b2" for gain in gains.values()]
-    bars = axes.barh(list(gains), list(gains.values()), color=colors)
-    axes.bar_label(bars, [f"{gain:+.1f} %" for gain in gains.values()], padding=4)
+def draw_gains(table: pd.DataFrame) -> Figure:
+    """Draw by how many percent the error is lower with the language model."""
+    table = table.dropna(subset="gain").sort_values("gain", kind="stable")
+    gains, places = table["gain"].to_numpy(), np.arange(len(table))
+    figure, axes = plt.subplots(figsize=(10, 1.2 + 0.32 * len(table)), dpi=160)
+    colors = np.where(gains < 0, WORSE, BETTER)
+    bars = axes.barh(places, gains, color=colors, height=0.7)
+    axes.set_yticks(places, _names(table))
+    axes.bar_label(bars, [f"{gain:+.1f} %" for gain in gains], padding=4)
     axes.axvline(0, color="black", linewidth=0.8)
-    axes.margins(x=0.15)
+    axes.margins(x=0.15, y=0.02)
     axes.set_xlabel("error saved by the pretrained language model, in percent")
-    axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(left=False)
-    figure.savefig(file, bbox_inches="tight")
+    return figure
+
+
+def draw_standing(table: pd.DataFrame) -> Figure:
+    """Draw errors with and without the language model, in percent of the best other."""
+    table = table[table["error of other"].notna() & ~table["is detail"]]
+    tasks = table["data"] + ", " + table["task"] + "  (" + table["metric"] + ")"
+    others = table.groupby(tasks, sort=False)["other"].first()
+    rows = {task: -place for place, task in enumerate(others.index)}
+    ratios = 100 * table[["with", "without"]].div(table["error of other"], axis=0)
+    colors, heights = table["method"].map(COLORS), tasks.map(rows)
+    heights = heights - table["method"].map(OFFSETS)
+    figure, axes = plt.subplots(figsize=(10, 2 + 0.42 * len(rows)), dpi=160)
+    left, right = ratios.min(axis=None) - 4, ratios.max(axis=None) + 4
+    axes.set(xlim=(left, right), ylim=(-len(rows) + 0.5, 0.5))
+    axes.axvspan(left, 100, color="#eef4f8", zorder=0)
+    axes.axvline(100, color="black", linewidth=1, zorder=1)
+    for height in rows.values():
+        axes.axhline(height - 0.5, color="white", linewidth=1.5, zorder=1)
+    ends = ratios.min(axis=1), ratios.max(axis=1)
+    axes.hlines(heights, *ends, colors, linewidth=2.5, zorder=2)
+    hollow = {"facecolors": "white", "edgecolors": colors, "linewidths": 1.7}
+    axes.scatter(ratios["with"], heights, 52, colors, zorder=3)
+    axes.scatter(ratios["without"], heights, 52, zorder=4, **hollow)
+    axes.set_yticks(list(rows.values()), list(rows))
+    names = axes.secondary_yaxis("right")
+    names.set_yticks(list(rows.values()), others, color=GRAY)
+    names.spines["right"].set_visible(False)
+    for each in (axes, names):
+        each.tick_params(axis="y", length=0)
+    axes.set_xlabel("error in percent of the best other's, which is named on the right")
+    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.42 / len(rows) - 0.05)}
+    axes.legend(handles=_legend(), ncols=5, frameon=False, columnspacing=1.2, **below)
+    axes.set_title("Where the methods stand: left of the line they are better")
+    return figure
+
+
+def _legend() -> list[Line2D]:
+    """Return a sign for each method, and for what is filled and what is not."""
+    ring = {"linestyle": "", "marker": "o", "markeredgewidth": 1.7}
+    methods = [
+        Line2D([], [], color=c, label=name, **ring) for name, c in COLORS.items()
+    ]
+    filled = Line2D([], [], color=GRAY, label="with its language model", **ring)
+    hollow = Line2D([], [], color=GRAY, markerfacecolor="white", **ring)
+    hollow.set_label("without it")
+    return [*methods, filled, hollow]
+
+
+def _names(table: pd.DataFrame) -> list[str]:
+    return list(table["method"] + " · " + table["data"] + ", " + table["task"])
+
+
+def save(figure: Figure, file: Path) -> None:
+    """Write a picture, the same bytes every time."""
+    figure.savefig(file, bbox_inches="tight", metadata={"Software": None})
+    plt.close(figure)
+
+
+def draw_results(folder: Path) -> None:
+    """Draw what is drawn from the records."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table = standing()
+    with plt.rc_context(STYLE):
+        save(draw_gains(table), folder / "language_model.png")
+        save(draw_standing(table), folder / "standing.png")
 
 
 def draw_forecast(file: Path) -> None:
-    """Draw CALF's forecast of the three years after the airline data."""
+    """Draw CALF's forecast of the two years after the airline data."""
+    from sktime.datasets import load_airline
+
+    from sktime_llm import CALFForecaster
+    from sktime_llm.plotting import plot_forecast
+
     y = load_airline().rename("passengers, thousands").rename_axis("month")
     forecaster = CALFForecaster(random_state=0).fit(y, fh=range(1, 25))
     forecast = forecaster.predict().rename("forecast").rename_axis("time").reset_index()
@@ -104,15 +127,11 @@ def draw_forecast(file: Path) -> None:
 
 
 def main() -> None:
-    """Draw both pictures."""
+    """Draw all pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=IMAGES)
     output = parser.parse_args().output
-    output.mkdir(parents=True, exist_ok=True)
-    gains = long_term_gains(read("long_term.jsonl"))
-    gains |= traffic_gains(read("traffic.jsonl"))
-    gains |= competition_gains(read("competitions.jsonl"))
-    draw_gains(gains, output / "language_model.png")
+    draw_results(output)
     draw_forecast(output / "forecast.png")
 
 

@@ -16,15 +16,18 @@ is printed, for 500 series that were not trained on:
 
 Each cell has the mean and, in brackets, the lowest and highest over the seeds. The last
 line is a control: the scores of the pools of the line before, dealt to other series.
+A run that is already in the results file is not repeated.
 """
 
 import argparse
 import math
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from _records import RESULTS, provenance, run_missing
 from sklearn.metrics import adjusted_mutual_info_score
 from torch import Tensor, nn
 
@@ -40,6 +43,15 @@ from sktime_llm.layers.prompt_pool import (
 PATTERNS = ("sine of period 8", "sine of period 24", "sawtooth", "step", "trend")
 CONTEXT_LENGTH, PREDICTION_LENGTH = 48, 12
 N_PROMPTS, PROMPT_LENGTH, D_MODEL = 10, 2, 32
+# How the keys of the pool are trained; "untrained" is a network as it is made.
+KEYS = {
+    "untrained": {"loss_weight": 0.0, "n_steps": 0},
+    "selection loss x 0": {"loss_weight": 0.0},
+    "selection loss x 0.1": {"loss_weight": 0.1},
+    "selection loss x 1": {"loss_weight": 1.0},
+    "scores shuffled": {"loss_weight": 1.0, "shuffled": True},
+}
+COLUMNS = ("agreement", "mutual_information", "n_prompts", "share_in_use", "mse")
 
 
 class Routing(NamedTuple):
@@ -152,25 +164,37 @@ def evaluate(network: PromptedForecaster, shuffled: bool = False) -> tuple[float
     return (*measure(scores, patterns), float(error))
 
 
-def print_row(name: str, rows: list[tuple[float, ...]]) -> None:
+def print_row(name: str, rows: list[dict]) -> None:
     """Mean and, in brackets, lowest and highest of each column."""
-    columns = zip(*rows, strict=True)
-    cells = [f"{np.mean(c):.3f} [{min(c):.3f}, {max(c):.3f}]" for c in columns]
+    cells = []
+    for column in COLUMNS:
+        values = [row[column] for row in rows]
+        spread = f"[{min(values):.3f}, {max(values):.3f}]"
+        cells.append(f"{np.mean(values):.3f} {spread}")
     print(f"{name:22}" + "".join(f"{cell:>24}" for cell in cells), flush=True)
 
 
+def run(settings: dict) -> dict:
+    """Train one network and measure it."""
+    options, seed = KEYS[settings["keys"]], settings["seed"]
+    network = train(options["loss_weight"], seed, options.get("n_steps", 300))
+    measured = evaluate(network, options.get("shuffled", False))
+    found = dict(zip(COLUMNS, measured, strict=True))
+    return {**found, **provenance(torch.device("cpu"))}
+
+
 def main() -> None:
-    """Print the table."""
+    """Run what is not in the results yet, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=5)
-    seeds = range(parser.parse_args().seeds)
+    parser.add_argument("--results", type=Path, default=RESULTS / "prompt_pool.jsonl")
+    args = parser.parse_args()
+    runs = [{"keys": k, "seed": seed} for k in KEYS for seed in range(args.seeds)]
+    records = list(run_missing(args.results, runs, run, lambda s: s["keys"]))
     header = ("agreement", "AMI", "prompts", "in use", "MSE")
     print(" " * 22 + "".join(f"{name:>24}" for name in header))
-    print_row("untrained", [evaluate(train(0.0, s, n_steps=0)) for s in seeds])
-    for weight in (0.0, 0.1, 1.0):
-        networks = [train(weight, s) for s in seeds]
-        print_row(f"selection loss x {weight:g}", [evaluate(n) for n in networks])
-    print_row("scores shuffled", [evaluate(n, shuffled=True) for n in networks])
+    for keys in KEYS:
+        print_row(keys, [r for r in records if r["keys"] == keys])
 
 
 if __name__ == "__main__":

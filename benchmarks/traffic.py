@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 import torch
 from _records import RESULTS, provenance, run_missing
+from _tables import numbers, published
 from numpy.lib.stride_tricks import sliding_window_view
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, PredefinedSplit
@@ -47,15 +48,6 @@ DATASETS = {
     "PeMS08": ("PEMS08.npz", partial(load_pems, "PeMS08")),
     "METR-LA": ("metr-la.h5", partial(load_dcrnn, "METR-LA")),
     "PEMS-BAY": ("pems-bay.h5", partial(load_dcrnn, "PEMS-BAY")),
-}
-PUBLISHED = {  # RMSE and MAE on Los-loop by horizon
-    # arXiv 1811.05320; quoted from memory, not checked against the paper's table.
-    "T-GCN, published": {
-        3: (5.1264, 3.1802),
-        6: (6.0598, 3.7466),
-        9: (6.7065, 4.1158),
-        12: (7.2677, 4.6021),
-    },
 }
 
 
@@ -288,10 +280,20 @@ def report(records: list[dict], dataset: str, horizons: list[int]) -> None:
         print(" " * 20 + "".join(f"{f'H={h}':>26}" for h in horizons))
         for method, runs in part.groupby("method", sort=False):
             print_row(method, [cell(runs[runs["horizon"] == h]) for h in horizons])
-        has_published = dataset == "Los-loop" and not missing
-        for name, published in PUBLISHED.items() if has_published else ():
-            row = [published.get(h) for h in horizons]
-            print_row(name, [f"{c[0]:.2f} / {c[1]:.2f}" if c else "" for c in row])
+        if not missing:
+            for name, cells in published_rows(dataset, horizons).items():
+                print_row(f"{name}, published", cells)
+
+
+def published_rows(dataset: str, horizons: list[int]) -> dict[str, list[str]]:
+    """Return RMSE and MAE by horizon of what was published of a data set."""
+    table = pd.DataFrame(
+        {(h, m): published(dataset, h, m) for h in horizons for m in ("RMSE", "MAE")}
+    )
+    return {
+        name: [numbers(*row[h], digits=2) for h in horizons]
+        for name, row in table.iterrows()
+    }
 
 
 def print_row(name: str, cells: list[str]) -> None:

@@ -80,7 +80,9 @@ def test_share_in_use(counts, share):
 def experiment():
     spec = importlib.util.spec_from_file_location("prompt_pool_experiment", EXPERIMENT)
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(EXPERIMENT.parent))
+        spec.loader.exec_module(module)
     return module
 
 

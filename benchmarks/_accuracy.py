@@ -1,0 +1,344 @@
+"""Tables of accuracy: each method with and without its language model."""
+
+import pandas as pd
+from _tables import (
+    NAMES,
+    WITHOUT,
+    comparable,
+    difference,
+    markdown,
+    means,
+    number,
+    numbers,
+    of,
+    over_periods,
+    percent,
+    percents,
+    published,
+)
+
+MODES = {
+    "pretrained": "pretrained",
+    "none": "none",
+    "random": "random weights",
+    "attention": "one attention layer",
+    "transformer": "one Transformer layer",
+}
+BACKBONES = {
+    "sentence-transformers/all-MiniLM-L6-v2": "MiniLM",
+    "openai-community/gpt2": "GPT-2",
+}
+TASK = ["method", "dataset", "context_length", "horizon"]
+ERRORS = {  # how each is written, and with how many digits
+    "mape": ("MAPE", 2),
+    "smape": ("sMAPE", 2),
+    "mase": ("MASE", 3),
+    "owa": ("OWA", 3),
+}
+PERIODS = ("weekly", "daily", "hourly", "yearly", "quarterly", "monthly", "other")
+MAX_PUBLISHED = 4  # rows beside ours
+LEADING = {
+    "M4": "owa",
+    "Tourism": "mape",
+}  # the error that is compared, by default sMAPE
+
+
+def long_term_errors(records: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean errors over the seeds by task and language model."""
+    model = records["backbone"].map(lambda name: BACKBONES.get(name, name))
+    mode = records["backbone_mode"].map(lambda name: MODES.get(name, name))
+    kinds = mode.where(mode != "pretrained", model + ", pretrained")
+    kinds = kinds.where(records["backbone_mode"] != "random", model + ", " + mode)
+    table = records.assign(kind=kinds)
+    table = comparable(table, TASK, "kind")
+    return means(table, [*TASK, "kind"], ["mse", "mae"])
+
+
+def long_term(records: pd.DataFrame) -> str:
+    """Long-term forecasts beside the published errors."""
+    table, rows = long_term_errors(records), []
+    for task, found in table.groupby(TASK, sort=True):
+        method, dataset, context, horizon = task
+        paper = [
+            published(dataset, horizon, metric).get(NAMES[method])
+            for metric in ("MSE", "MAE")
+        ]
+        start = {"method": NAMES[method], "data": dataset}
+        start |= {"from": context, "ahead": horizon}
+        for kind in _with_none(list(found["kind"])):
+            errors = [of(found, name, kind=kind) for name in ("mse", "mae")]
+            beside = [difference(*each) for each in zip(errors, paper, strict=True)]
+            rows.append(
+                start
+                | {
+                    "language model": kind,
+                    "seeds": number(of(found, "seeds", kind=kind), 0),
+                    "MSE / MAE": numbers(*errors),
+                    "beside published": percents(*beside),
+                }
+            )
+        last = {"language model": "GPT-2, published", "seeds": ""}
+        last |= {"MSE / MAE": numbers(*paper), "beside published": ""}
+        rows.append(start | last)
+    return markdown(rows)
+
+
+def _with_none(kinds: list[str]) -> list[str]:
+    """Put the row without a language model second, recorded or not."""
+    others = [kind for kind in kinds if kind != "none"]
+    return [*others[:1], "none", *others[1:]]
+
+
+def attempts(records: pd.DataFrame) -> str:
+    """Return all long-term runs, with their settings and how far they trained."""
+    rows = []
+    for _, run in records.sort_values([*TASK, "date"]).iterrows():
+        row = {"method": NAMES[run["method"]], "data": run["dataset"]}
+        row |= {"ahead": run["horizon"], "language model": MODES[run["backbone_mode"]]}
+        row |= {"batch": run["batch_size"], "learning rate": run["learning_rate"]}
+        row |= {"d_ff": number(run["d_ff"], 0), "seed": run["seed"]}
+        row |= {"best epoch": f"{run['best_epoch']} of {run['epochs']}"}
+        lowest = min(run["history"]["validation_loss"])
+        row |= {"validation loss": number(lowest)}
+        row |= {"MSE / MAE": numbers(run["mse"], run["mae"])}
+        row |= {"seconds": number(run["fit_seconds"], 0)}
+        rows.append(row)
+    return markdown(rows)
+
+
+def competition_errors(records: pd.DataFrame, competition: str) -> pd.DataFrame:
+    """Return errors of the test part by method and period, and over all periods."""
+    own = records[records["competition"] == competition]
+    if own.empty:
+        return pd.DataFrame(columns=["method", "period", "series", "seeds"])
+    own = own[(own["part"] == "test") & (own["seeds"].map(len) == 1)]
+    own = own.assign(seed=own["seeds"].map(lambda seeds: seeds[0]))
+    own = comparable(own, ["competition", "period"], "method")
+    errors = ["smape", "mape", "mase", *(["owa"] if "owa" in own else [])]
+    found = means(own, ["method", "period"], [*errors, "series", "points"])
+    totals = over_periods(found).assign(period="all", series=_all_series(found))
+    fewest = found.groupby("method")["seeds"].min()
+    totals["seeds"] = totals["method"].map(fewest)
+    # the OWA of M4 is of each period
+    has_all = found["period"].nunique() > 1 and "owa" not in LEADING.get(
+        competition, ""
+    )
+    return pd.concat([found, totals]) if has_all else found
+
+
+def _all_series(found: pd.DataFrame) -> float:
+    return found.drop_duplicates("period")["series"].sum()
+
+
+def competition(records: pd.DataFrame, name: str) -> str:
+    """One competition: ours by period, beside the best that were published."""
+    found = competition_errors(records, name)
+    leading = LEADING.get(name, "smape")
+    columns = _columns(found, leading)
+    rows = []
+    for period in [p for p in (*PERIODS, "all") if p in set(found["period"])]:
+        own = found[found["period"] == period].set_index("method")
+        own = own.reindex(list(dict.fromkeys([*_ours(found), *own.index])))
+        others = published_errors(name, period)
+        best = others[leading].min()
+        for method, errors in own.iterrows():
+            without = own[leading].get(WITHOUT.get(method))
+            rows.append(
+                _line(period, method, errors, columns)
+                | {
+                    "by the language model": percent(
+                        difference(errors[leading], without)
+                    ),
+                    "beside the best": percent(difference(errors[leading], best)),
+                }
+            )
+        rows += [
+            _line(period, f"{method}, published", errors, columns)
+            | {"by the language model": "", "beside the best": ""}
+            for method, errors in _leaders(others).iterrows()
+        ]
+    return markdown(rows)
+
+
+def _leaders(others: pd.DataFrame) -> pd.DataFrame:
+    """Keep the methods that are the best in any error, or all of a few."""
+    if len(others) <= MAX_PUBLISHED:
+        return others
+    return others.loc[others.dropna(axis=1, how="all").idxmin().unique()]
+
+
+def _columns(errors: pd.DataFrame, leading: str) -> list[str]:
+    """Return the errors to show: MAPE only where a competition is about it."""
+    there = [error for error in ERRORS if errors.get(error, pd.Series()).notna().any()]
+    return [error for error in there if error != "mape" or leading == "mape"]
+
+
+def _ours(found: pd.DataFrame) -> list[str]:
+    """Return our methods in order, those that any period has, with their pairs."""
+    there = set(found["method"])
+    pairs = [pair for pair in WITHOUT.items() if there & set(pair)]
+    return [name for pair in pairs for name in pair]
+
+
+def _line(period: str, method: str, errors: pd.Series, columns: list[str]) -> dict:
+    texts = {ERRORS[e][0]: number(errors.get(e), ERRORS[e][1]) for e in columns}
+    return {"period": period, "method": method, **texts}
+
+
+def published_errors(competition: str, period: str) -> pd.DataFrame:
+    """Return the published errors of a period, one method a row."""
+    series = {
+        error: published(f"{competition} {period}", None, title)
+        for error, (title, _) in ERRORS.items()
+    }
+    return pd.DataFrame(series)
+
+
+def ranking(records: pd.DataFrame, name: str) -> str:
+    """All methods of a competition and ours over all periods, the best first."""
+    found = competition_errors(records, name)
+    own = found[found["period"] == "all"].set_index("method")
+    others = published_errors(name, "all").rename(index=lambda m: f"{m}, published")
+    leading = LEADING.get(name, "smape")
+    both = pd.concat([own, others]).sort_values(leading, kind="stable")
+    columns = _columns(others, leading)
+    rows = []
+    for place, (method, errors) in enumerate(both.iterrows(), start=1):
+        beside = percent(difference(errors[leading], others[leading].min()))
+        row = {"": place} | _line("", method, errors, columns)
+        del row["period"]
+        rows.append(row | {"beside the best published": beside})
+    return markdown(rows)
+
+
+def choices(records: pd.DataFrame) -> str:
+    """Settings that were tried without the test part."""
+    tried = records[records["part"] == "validation"]
+    rows = [
+        {
+            "period": f"{run['competition']}, {run['period']}",
+            "method": run["method"],
+            "context, in horizons": run["horizons_of_context"],
+            "epochs": run["epochs"],
+            "sMAPE": number(run["smape"], 2),
+            "MASE": number(run["mase"]),
+        }
+        for _, run in tried.iterrows()
+    ]
+    return markdown(rows)
+
+
+def averaged(records: pd.DataFrame) -> str:
+    """Forecasts that are the mean of several networks."""
+    several = records["of_each"].map(len) > 1
+    rows = [
+        {
+            "period": f"{run['competition']}, {run['period']}",
+            "method": run["method"],
+            "networks": len(run["of_each"]),
+            "sMAPE": number(run["smape"], 2),
+            "MASE": number(run["mase"]),
+            "sMAPE of each": numbers(*(e["smape"] for e in run["of_each"]), digits=2),
+        }
+        for _, run in records[several & (records["part"] == "test")].iterrows()
+    ]
+    return markdown(rows)
+
+
+def single_series(records: pd.DataFrame) -> str:
+    """Each series by itself: MASE, the mean over the series."""
+    rows = []
+    for _, found in records.groupby("settings", sort=False):
+        own = found.assign(method=found["name"].map(lambda name: NAMES.get(name, name)))
+        one = own.iloc[0]
+        start = {"series": f"{one['n_series']} of {' and '.join(one['competition'])}"}
+        start |= {"part": one["part"]}
+        start |= {"horizon in fit": "unknown" if one["without_fh"] else "known"}
+        for method in list(dict.fromkeys([*_ours(own), *own["method"]])):
+            row = start | {"method": method}
+            row |= {"MASE": number(of(own, "mase", method=method))}
+            row |= {"sMAPE": number(of(own, "smape", method=method), 2)}
+            seconds = of(own, "seconds_per_series", method=method)
+            rows.append(row | {"seconds per series": number(seconds, 1)})
+    return markdown(rows)
+
+
+def compare(records: pd.DataFrame) -> str:
+    """MASE by data set and method; the last rows are of the univariate data sets."""
+    table = records.assign(forecaster=records["forecaster"].map(NAMES))
+    wide = table.pivot_table("MASE", "dataset", "forecaster", sort=False)
+    univariate = table[table["n_variates"] == 1].groupby("forecaster")
+    wide.loc["mean of the univariate ones"] = univariate["MASE"].mean()
+    order = list(dict.fromkeys([*_ours(pd.DataFrame({"method": wide.columns})), *wide]))
+    wide = wide.reindex(columns=sorted(order, key=list(NAMES.values()).index))
+    rows = [
+        {"": name} | {m: number(e) for m, e in row.items()}
+        for name, row in wide.iterrows()
+    ]
+    seconds = univariate["fit_seconds"].mean().reindex(wide.columns)
+    rows.append(
+        {"": "seconds of a fit, the same mean"}
+        | {m: number(s, 1) for m, s in seconds.items()}
+    )
+    return markdown(rows)
+
+
+TRAFFIC = {
+    "LLM-TS Net": "LLM-TS Net",
+    "without text": "LLM-TS Net without text",
+    "without pool": "LLM-TS Net without the prompt pool",
+    "without inter-series": "LLM-TS Net without inter-series attention",
+    "with uncertainty": "LLM-TS Net with uncertainty",
+    "with squared error": "LLM-TS Net trained on squared errors",
+}
+
+
+def traffic_errors(records: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean errors over the seeds."""
+    by = ["dataset", "missing", "method", "horizon"]
+    return means(records, by, ["rmse", "mae"])
+
+
+def traffic(records: pd.DataFrame) -> str:
+    """RMSE / MAE by horizon, with a share of the readings hidden."""
+    table, rows = traffic_errors(records), []
+    horizons = sorted(table["horizon"].unique())
+    for (dataset, missing), found in table.groupby(["dataset", "missing"], sort=False):
+        others = [m for m in found["method"].unique() if m not in TRAFFIC]
+        ours = [m for m in TRAFFIC if m in set(found["method"]) or m in _PAIR]
+        for method in [*ours, *others]:
+            own = found[found["method"] == method]
+            row = {"data": dataset, "hidden": f"{missing:.0%}"}
+            row |= {"method": TRAFFIC.get(method, method)}
+            row |= {"seeds": number(own["seeds"].min(), 0)}
+            for horizon in horizons:
+                errors = [of(own, e, horizon=horizon) for e in ("rmse", "mae")]
+                row[f"H={horizon}"] = numbers(*errors, digits=2)
+            rows.append(row)
+    return markdown(rows)
+
+
+_PAIR = ("LLM-TS Net", "without text")
+
+
+def traffic_published(records: pd.DataFrame) -> str:
+    """RMSE / MAE with nothing hidden beside the published ones."""
+    table, rows = traffic_errors(records), []
+    for dataset, found in table[table["missing"] == 0].groupby("dataset", sort=False):
+        for horizon in sorted(found["horizon"].unique()):
+            papers = [published(dataset, horizon, metric) for metric in ("RMSE", "MAE")]
+            for other in papers[0].index:
+                row = {"data": dataset, "steps": horizon}
+                paper = [errors[other] for errors in papers]
+                for method in _PAIR:
+                    own = [
+                        of(found, e, method=method, horizon=horizon)
+                        for e in ("rmse", "mae")
+                    ]
+                    row[TRAFFIC[method]] = numbers(*own, digits=2)
+                    beside = [
+                        difference(*each) for each in zip(own, paper, strict=True)
+                    ]
+                    row[f"{TRAFFIC[method]}, beside published"] = percents(*beside)
+                rows.append(row | {f"{other}, published": numbers(*paper, digits=2)})
+    return markdown(rows)

@@ -1,0 +1,212 @@
+"""Tables of all but point accuracy: intervals, missing values, speed, memory."""
+
+import pandas as pd
+from _tables import (
+    NAMES,
+    WITHOUT,
+    difference,
+    markdown,
+    number,
+    numbers,
+    of,
+    percent,
+)
+
+COVERAGES = (50, 80, 90, 95)
+
+
+def named(records: pd.DataFrame) -> pd.DataFrame:
+    """Name the methods as in the tables."""
+    return records.assign(
+        method=records["name"].map(lambda name: NAMES.get(name, name))
+    )
+
+
+def order(found: pd.DataFrame) -> list[str]:
+    """Return the methods, each of ours beside the same without a language model."""
+    there = set(found["method"])
+    ours = [m for pair in WITHOUT.items() if there & set(pair) for m in pair]
+    return list(dict.fromkeys([*ours, *found["method"]]))
+
+
+def intervals(records: pd.DataFrame) -> str:
+    """Coverage and scores of intervals."""
+    rows = []
+    for dataset, found in named(records).groupby("dataset", sort=False):
+        for method in order(found):
+            row = {"data": dataset, "method": method}
+            for coverage in COVERAGES:
+                share = of(found, f"covered_{coverage}%", method=method)
+                row[f"{coverage} %"] = number(100 * share, 1)
+            row |= {"Winkler": number(of(found, "winkler_95", method=method), 2)}
+            row |= {"CRPS": number(of(found, "crps", method=method))}
+            rows.append(row | {"values": number(found["values"].max(), 0)})
+    return markdown(rows)
+
+
+def missing(records: pd.DataFrame) -> str:
+    """MASE from data with holes, as they are or filled."""
+    rows = []
+    for _, found in named(records).groupby("hidden"):
+        share = f"{100 * found['missing'].mean():.0f} %"
+        for method in order(found):
+            own = found[found["method"] == method]
+            errors = {h: of(own, "mase", holes=h) for h in ("as they are", "filled")}
+            row = {"missing": share, "method": method}
+            row |= {holes: number(error) for holes, error in errors.items()}
+            beside = percent(difference(errors["as they are"], errors["filled"]))
+            rows.append(row | {"beside filled": beside})
+    return markdown(rows)
+
+
+def covariates(records: pd.DataFrame) -> str:
+    """MAE of the load, and the gain of covariates."""
+    rows, kinds = [], ("none", "temperature", "temperature and calendar")
+    for horizon, found in named(records).groupby("horizon", sort=False):
+        naive = min(found["mae_of_last_day"].iloc[0], found["mae_of_last_week"].iloc[0])
+        for method in order(found):
+            own = found[found["method"] == method]
+            errors = [of(own, "mae", covariates=kind) for kind in kinds]
+            row = {"ahead": f"a {horizon}", "method": method}
+            row |= dict(zip(("without X", *kinds[1:]), map(_one, errors), strict=True))
+            gains = [percent(difference(error, errors[0])) for error in errors[1:]]
+            row |= {"by the temperature": gains[0], "by both": gains[1]}
+            rows.append(row | {"beside naive": percent(difference(errors[0], naive))})
+        for season in ("day", "week"):
+            error = found[f"mae_of_last_{season}"].iloc[0]
+            row = dict.fromkeys(rows[-1], "") | {"ahead": f"a {horizon}"}
+            row |= {"method": f"last {season} repeated", "without X": _one(error)}
+            rows.append(row)
+    return markdown(rows)
+
+
+def _one(value: float) -> str:
+    return number(value, 1)
+
+
+def updates(records: pd.DataFrame) -> str:
+    """MSE / MAE of CALF that goes on in three ways."""
+    ways = {"no training": "no training", "task loss": "task loss (default)"}
+    ways |= {"all losses": "all three losses"}
+    rows = []
+    for dataset, found in records.groupby("dataset", sort=False):
+        row = {"data": dataset, "seeds": len(found)}
+        for way, title in ways.items():
+            errors = pd.DataFrame(list(found[way]))[["mse", "mae"]].mean()
+            row[title] = numbers(*errors)
+        rows.append(row)
+    return markdown(rows)
+
+
+def busy(records: pd.DataFrame) -> str:
+    """Seconds of a training step beside other processes."""
+    rows = [
+        {
+            "": f"{run['method']}, {run['shape']}",
+            "alone": number(run["alone"]),
+            "beside": number(run["beside"]),
+            "beside / alone": number(run["beside"] / run["alone"], 2),
+            "plain": number(run["plain"]),
+            "alone / plain": number(run["alone"] / run["plain"], 2),
+        }
+        for _, run in records.iterrows()
+    ]
+    return markdown(rows)
+
+
+def outliers(records: pd.DataFrame) -> str:
+    """MAE of forecasts after outliers, by two scalings."""
+    rows = [
+        {
+            "method": run["method"],
+            "outliers": run["outliers"],
+            "times": f"{run['factor']:,.0f}",
+            "usual scaling": _one(run["mae"]),
+            "robust scaling": _one(run["mae_robust"]),
+        }
+        for _, run in records.iterrows()
+    ]
+    return markdown(rows)
+
+
+def text_branch(records: pd.DataFrame) -> str:
+    """Speeds of BALM-TSF beside its published text branch."""
+    run = records.iloc[-1]
+    base, rows = run["speeds"]["published"], []
+    for name, speeds in run["speeds"].items():
+        row = {"text": name, "tokens": ""}
+        if name != "no language model":
+            row["tokens"] = _one(speeds["tokens"])
+        for kind in ("train", "forecast", "forecast in a row"):
+            ratio = speeds[kind] / base[kind]
+            text = f"{speeds[kind]:.1f}/s" if name == "published" else f"{ratio:.1f} x"
+            row[kind] = text
+        errors = run["errors"].get(name, {})
+        rows.append(row | {"MSE / MAE": numbers(errors.get("mse"), errors.get("mae"))})
+    return markdown(rows)
+
+
+def one_line(records: pd.DataFrame) -> str:
+    """Seconds of the first lines that a person writes."""
+    rows = [
+        {
+            "recorded": f"{run['date'][:10]} at {run['commit']}",
+            "import": f"{run['import_seconds']:.3f} s",
+            "first fit and forecast": f"{run['first_fit_seconds']:.1f} s",
+            "the same again": f"{run['second_fit_seconds']:.1f} s",
+            "saved forecaster": f"{run['saved_megabytes']:.1f} MB",
+        }
+        for _, run in records.iterrows()
+    ]
+    return markdown(rows)
+
+
+def lora_amr(records: pd.DataFrame) -> str:
+    """Bytes that adapters keep for backward, and how fast they learn."""
+    lora = (
+        records[records["method"] == "LoRA"].drop_duplicates("rank").set_index("rank")
+    )
+    rows = []
+    for _, run in records.iterrows():
+        row = {"method": run["method"], "r": run["rank"] or ""}
+        row |= {"learning rate": run["learning_rate"]}
+        row |= {"trained parameters": f"{run['trained_parameters']:,}"}
+        for title, column in (
+            ("kept", "kept_bytes"),
+            ("in projections", "kept_bytes_projections"),
+        ):
+            row[title] = f"{run[column] / 1e6:.2f} MB"
+            is_amr = run["method"] == "LoRA-AMR"
+            of_lora = lora[column].get(run["rank"]) if is_amr else None
+            row[f"{title}, beside LoRA"] = percent(difference(run[column], of_lora))
+        row |= {"loss after 60 steps": number(run["loss_after"], 2)}
+        rows.append(row)
+    return markdown(rows)
+
+
+def lora_amr_projections(records: pd.DataFrame) -> str:
+    """Bytes that adapters keep for backward in the adapted layers."""
+    kept = records.drop_duplicates(["method", "rank"]).pivot(
+        index="rank", columns="method", values="kept_bytes_projections"
+    )
+    rows = [
+        {"r": rank}
+        | {m: f"{row[m] / 1e6:.2f} MB" for m in ("LoRA", "LoRA-AMR")}
+        | {"beside LoRA": percent(difference(row["LoRA-AMR"], row["LoRA"]))}
+        for rank, row in kept.drop(index=0).iterrows()
+    ]
+    return markdown(rows)
+
+
+def prompt_pool(records: pd.DataFrame) -> str:
+    """How well chosen prompts tell patterns, means over the seeds."""
+    columns = {
+        "agreement": "agreement",
+        "mutual_information": "mutual information, adjusted",
+    }
+    columns |= {"n_prompts": "prompts", "share_in_use": "in use", "mse": "MSE"}
+    rows = []
+    for keys, found in records.groupby("keys", sort=False):
+        row = {"": keys, "seeds": len(found)}
+        rows.append(row | {t: number(found[c].mean(), 2) for c, t in columns.items()})
+    return markdown(rows)

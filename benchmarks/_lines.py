@@ -1,0 +1,99 @@
+"""Sentences that say where the methods stand, made of the records."""
+
+import pandas as pd
+from _standing import digits_of
+from _tables import WITHOUT, number, read
+
+SHORT = {
+    "CALF without language model": "without language model",
+    "BALM-TSF without language model": "without language model",
+    "LLM-TS Net without text": "without text",
+}
+# Data, task and methods of each line, and what to say of the task.
+LINES = {
+    "M3, 3,003 series": ("M3", "all", ("LLM-TS Net", "CALF")),
+    "M4 weekly": ("M4", "weekly", ("LLM-TS Net", "CALF")),
+    "M4 hourly": ("M4", "hourly", ("LLM-TS Net", "CALF")),
+    "Tourism, 1,311 series": ("Tourism", "all", ("LLM-TS Net", "CALF")),
+    "ETTh1, 96 hours ahead": ("ETTh1", "96 steps", ("CALF", "BALM-TSF")),
+    "Exchange, 96 days ahead": ("Exchange", "96 steps", ("BALM-TSF",)),
+    "Los-loop, an hour ahead": ("Los-loop", "12 steps", ("LLM-TS Net",)),
+    "GEFCom2012, a day ahead": ("GEFCom2012", "a day", ("CALF", "LLM-TS Net")),
+    "NN5, 56 days ahead": ("NN5", "2 % missing", ("LLM-TS Net", "CALF")),
+    "five small data sets": ("five small data sets", "a year", ("CALF",)),
+}
+
+
+def more_or_less(percents: float) -> str:
+    """Say by how many percent an error is lower or higher."""
+    text = f"{abs(percents):.1f}"
+    if float(text) == 0:
+        return "the same"
+    return f"{text} % {'higher' if percents > 0 else 'lower'}"
+
+
+def lines(table: pd.DataFrame) -> str:
+    """Say where the methods stand, a line for each task that is recorded."""
+    texts = [f"- **The language model**: {changes(table)}"]
+    for title, (data, task, methods) in LINES.items():
+        found = table[(table["data"] == data) & (table["task"] == task)]
+        found = found.set_index("method")
+        parts = [_part(found.loc[m], m) for m in methods if m in found.index]
+        if parts:
+            texts.append(
+                f"- **{title}**, {found['metric'].iloc[0]}: {'; '.join(parts)}."
+            )
+    return "\n".join([*texts, f"- **What it costs**: {cost()}"])
+
+
+def _part(row: pd.Series, method: str) -> str:
+    """Tell one method's errors, and how they compare."""
+    digits, without = digits_of(row), WITHOUT[method]
+    beside = ""
+    if row["other"]:
+        beside = f", {more_or_less(row['beside'])} than {row['other']}"
+        beside += f" ({number(row['error of other'], digits)})"
+    if pd.isna(row["with"]):
+        text = f"{without} {number(row['without'], digits)}{beside}"
+        return f"{text}, with it not recorded"
+    text = f"{method} {number(row['with'], digits)}{beside}"
+    known = number(row["without"], digits) or "not recorded"
+    return f"{text}, {SHORT[without]} {known}"
+
+
+def changes(table: pd.DataFrame) -> str:
+    """Say what the language model changes in all pairs of runs."""
+    gains = table.loc[table["task"] != "all", "gain"].dropna()
+    lower, higher = gains[gains > 0], gains[gains < 0]
+    few, median = (gains.abs() < 1).sum(), more_or_less(-gains.median())
+    return (
+        f"in {len(gains)} pairs it makes the error lower {len(lower)} times, by at "
+        f"most {lower.max():.1f} %, and higher {len(higher)} times, by at most "
+        f"{-higher.min():.1f} %; {few} times it changes less than 1 %, and in the "
+        f"median the error is {median}."
+    )
+
+
+def m3_text(table: pd.DataFrame) -> str:
+    """Say what LLM-TS Net's descriptions change on M3."""
+    found = table[(table["data"] == "M3") & (table["task"] == "all")]
+    row = found.set_index("method").loc["LLM-TS Net"]
+    ours, without, other = (
+        number(row[name], 2) for name in ("with", "without", "error of other")
+    )
+    return (
+        f"{ours} (sMAPE) with LLM-TS Net's descriptions, {without} without them, and "
+        f"{other} by {row['other'].title()}, the best method of the competition"
+    )
+
+
+def cost() -> str:
+    """Say how much faster BALM-TSF is without its language model."""
+    speeds = read("text_branch.jsonl")["speeds"].iloc[-1]
+    shipped = speeds["the same, each text read once (shipped)"]
+    without = speeds["no language model"]
+    train, forecast = (without[k] / shipped[k] for k in ("train", "forecast"))
+    return (
+        f"without its language model BALM-TSF trains {train:.0f} times and forecasts "
+        f"{forecast:.0f} times as fast, on one thread."
+    )

@@ -1,0 +1,186 @@
+"""Where the methods stand: each with and without its language model, beside others.
+
+One row is a method on a task: its error with the language model and without it, and the
+best error of others, of classical methods on the same data, or else what was published
+of the method itself. What is not recorded is NaN.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from _accuracy import (
+    ERRORS,
+    LEADING,
+    PERIODS,
+    TRAFFIC,
+    competition_errors,
+    long_term_errors,
+    published_errors,
+    traffic_errors,
+)
+from _further import named
+from _tables import NAMES, WITHOUT, markdown, number, of, percent, published, read
+
+COMPETITIONS = ("M1", "M3", "M4", "Tourism")
+CLASSICAL = ("AutoETS", "AutoARIMA", "Theta", "seasonal naive", "naive")
+SIMPLE = ("last value", "historical average", "ridge per sensor", "ridge, all sensors")
+NAIVE2 = pd.Series({"Naive2": 1.0})  # by the definition of the OWA
+LONG_TERM = ["dataset", "horizon", "method", "context_length"]
+PUBLISHED = "published with GPT-2"
+
+
+def rows_of(
+    data: str,
+    task: str,
+    metric: str,
+    errors: pd.Series,
+    others: pd.Series | None = None,
+    is_detail: bool = False,
+) -> Iterator[dict]:
+    """Yield a row of each method in errors, beside the best of others.
+
+    Others are by default the classical methods in errors. A detail is in the tables,
+    not in the picture.
+    """
+    if others is None:
+        others = errors[errors.index.isin((*CLASSICAL, *SIMPLE))]
+    others = others.dropna()
+    for method, without in WITHOUT.items():
+        if {method, without} & set(errors.index):
+            yield {
+                "data": data,
+                "task": task,
+                "metric": metric,
+                "method": method,
+                "with": errors.get(method, np.nan),
+                "without": errors.get(without, np.nan),
+                "other": others.idxmin() if len(others) else "",
+                "error of other": others.min() if len(others) else np.nan,
+                "is detail": is_detail,
+            }
+
+
+def of_long_term() -> Iterator[dict]:
+    """MSE beside what was published of the method with GPT-2."""
+    found = long_term_errors(read("long_term.jsonl"))
+    for (data, horizon, method, _), own in found.groupby(LONG_TERM):
+        name = NAMES[method]
+        model = of(own, "mse", kind="MiniLM, pretrained")
+        errors = pd.Series({name: model, WITHOUT[name]: of(own, "mse", kind="none")})
+        paper = pd.Series(
+            {PUBLISHED: published(data, horizon, "MSE").get(name)}, dtype=float
+        )
+        yield from rows_of(data, f"{horizon} steps", "MSE", errors, paper)
+
+
+def of_competitions() -> Iterator[dict]:
+    """The error that a competition is about, by period, beside the best published."""
+    records = read("competitions.jsonl")
+    for name in COMPETITIONS:
+        found, leading = competition_errors(records, name), LEADING.get(name, "smape")
+        metric, has_all = ERRORS[leading][0], "all" in set(found["period"])
+        for period in [p for p in (*PERIODS, "all") if p in set(found["period"])]:
+            own = found[found["period"] == period]
+            others = published_errors(name, period)[leading]
+            if leading == "owa":
+                others = others.combine_first(NAIVE2)
+            errors = own.set_index("method")[leading]
+            is_detail = has_all and period != "all"
+            yield from rows_of(name, period, metric, errors, others, is_detail)
+
+
+def of_traffic() -> Iterator[dict]:
+    """MAE with nothing hidden, beside the best of the simple methods."""
+    table = traffic_errors(read("traffic.jsonl")).query("missing == 0")
+    for (data, horizon), own in table.groupby(["dataset", "horizon"], sort=False):
+        errors = own.set_index("method")["mae"].rename(TRAFFIC)
+        is_detail = horizon < table["horizon"].max()
+        task = f"{horizon} steps"
+        yield from rows_of(data, task, "MAE", errors, is_detail=is_detail)
+
+
+def of_covariates() -> Iterator[dict]:
+    """MAE of the load, beside the better of the last day and the last week."""
+    table = named(read("covariates.jsonl"))
+    for (horizon, given), own in table.groupby(["horizon", "covariates"], sort=False):
+        errors = own.set_index("method")["mae"]
+        task = f"a {horizon}" + ("" if given == "none" else f", with {given}")
+        naive = {s: own[f"mae_of_last_{s}"].iloc[0] for s in ("day", "week")}
+        naive = pd.Series(naive).rename(lambda season: f"the last {season} repeated")
+        is_detail = "calendar" in given
+        yield from rows_of("GEFCom2012", task, "MAE", errors, naive, is_detail)
+
+
+def of_missing() -> Iterator[dict]:
+    """MASE from data with holes, beside the best classical method on filled data."""
+    table = named(read("missing.jsonl"))
+    table = table[(table["holes"] == "as they are") | table["method"].isin(CLASSICAL)]
+    for _, own in table.groupby("hidden"):
+        share = f"{100 * own['missing'].mean():.0f} %"
+        errors = own.set_index("method")["mase"]
+        yield from rows_of("NN5", f"{share} missing", "MASE", errors)
+
+
+def of_intervals() -> Iterator[dict]:
+    """CRPS beside the better of AutoETS and the seasonal naive method."""
+    for data, own in named(read("intervals.jsonl")).groupby("dataset", sort=False):
+        errors = own.set_index("method")["crps"]
+        yield from rows_of(data, "intervals", "CRPS", errors)
+
+
+def of_small_data() -> Iterator[dict]:
+    """Mean MASE of the univariate data sets of the demo, and single series of M1."""
+    table = read("compare.csv").query("n_variates == 1")
+    errors = table.groupby("forecaster")["MASE"].mean().rename(NAMES)
+    yield from rows_of("five small data sets", "a year", "MASE", errors)
+
+
+SOURCES = (
+    of_long_term,
+    of_competitions,
+    of_traffic,
+    of_covariates,
+    of_missing,
+    of_intervals,
+    of_small_data,
+)
+
+
+def standing() -> pd.DataFrame:
+    """Return all rows, with differences in percent.
+
+    `gain` is how much lower the error is with the language model, `beside` by how much
+    the error with it, or without it where only that is recorded, is above the other.
+    """
+    table = pd.DataFrame([row for source in SOURCES for row in source()])
+    table["gain"] = 100 * (1 - table["with"] / table["without"])
+    best = table["with"].fillna(table["without"])
+    table["beside"] = 100 * (best / table["error of other"] - 1)
+    return table
+
+
+def digits_of(row: pd.Series) -> int:
+    """Return with how many digits the errors of a row are written."""
+    return 2 if row[["with", "without", "error of other"]].max() >= 4 else 3
+
+
+def overview(table: pd.DataFrame) -> str:
+    """All rows as a table."""
+    rows = []
+    for _, each in table.iterrows():
+        digits = digits_of(each)
+        other = number(each["error of other"], digits)
+        rows.append(
+            {
+                "data": f"{each['data']}, {each['task']}",
+                "error": each["metric"],
+                "method": each["method"],
+                "with language model": number(each["with"], digits),
+                "without": number(each["without"], digits),
+                "by the language model": percent(-each["gain"]),
+                "best other": f"{other} ({each['other']})" if other else "",
+                "beside it": percent(each["beside"]),
+            }
+        )
+    return markdown(rows)

@@ -1,0 +1,175 @@
+"""The tables and pictures of the docs are what the records say."""
+
+import importlib
+import re
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BENCHMARKS = ROOT / "benchmarks"
+if not (ROOT / "docs").exists():  # as in the sdist
+    pytest.skip("there are no docs here", allow_module_level=True)
+pytest.importorskip("matplotlib")
+MARKED = re.compile(r"<!-- table: \S+ -->.*?<!-- end -->", re.DOTALL)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.fixture(scope="module")
+def load():
+    before = set(sys.modules)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(BENCHMARKS))
+        yield importlib.import_module
+    for name in {path.stem for path in BENCHMARKS.glob("*.py")} - before:
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture(scope="module")
+def report(load):
+    return load("report")
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/results.md", "docs/lora_amr.md"])
+def test_pages_have_what_the_records_say(report, page):
+    assert page in report.PAGES
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert MARKED.search(text)
+    assert report.fill(text, report.make) == text, "run `make report`"
+
+
+def test_every_table_has_a_place(report):
+    text = "".join((ROOT / page).read_text(encoding="utf-8") for page in report.PAGES)
+    places = re.findall(r"<!-- table: (\S+) -->", text)
+    assert sorted(places) == sorted({*report.TABLES, *report.OVERVIEWS})
+
+
+def test_every_results_file_has_a_table(report):
+    files = {path.name for path in (BENCHMARKS / "results").glob("*.*")}
+    assert files - {"README.md"} <= {file for file, _ in report.TABLES.values()}
+
+
+def test_filling_again_changes_nothing(report):
+    page = "a\n<!-- table: x -->\nold\n<!-- end -->\nb <!-- table: y -->1<!-- end --> c"
+    filled = report.fill(page, {"x": "| new |", "y": "2"}.get)
+    assert filled.endswith("b <!-- table: y -->2<!-- end --> c")
+    assert "<!-- table: x -->\n\n| new |\n\n<!-- end -->\n" in filled
+    assert report.fill(filled, {"x": "| new |", "y": "2"}.get) == filled
+
+
+def test_a_table_that_is_not_there_is_an_error(report):
+    with pytest.raises(SystemExit, match="no table 'x'"):
+        report.make("x")
+
+
+def test_a_table_without_records_says_so(report, load, monkeypatch, tmp_path):
+    monkeypatch.setattr(load("_tables"), "RESULTS", tmp_path)
+    for name in report.TABLES:
+        assert report.make(name) == report.NOT_RECORDED
+
+
+def test_pictures_have_the_same_bytes_every_time(load, tmp_path):
+    for folder in ("first", "second"):
+        load("pictures").draw_results(tmp_path / folder)
+    first = sorted((tmp_path / "first").iterdir())
+    assert [path.name for path in first] == ["language_model.png", "standing.png"]
+    for path in first:
+        assert path.read_bytes() == (tmp_path / "second" / path.name).read_bytes()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_errors_in_prose_are_in_the_tables(page):
+    results = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    generated = " ".join(MARKED.findall(results))
+    prose = MARKED.sub("", page.read_text(encoding="utf-8"))
+    pairs = re.findall(r"(?<!\d)\d\.\d{3} / \d\.\d{3}", prose)
+    assert [pair for pair in pairs if pair not in generated] == []
+    if page.name == "results.md":
+        prose = re.sub(r"`[^`]*`", "", prose)
+        assert [n for n in re.findall(r"\d+\.\d+", prose) if n not in generated] == []
+
+
+def long_term_run(mode, seed, mse, **settings):
+    run = {"method": "calf", "dataset": "ETTh1", "horizon": 96, "context_length": 96}
+    run |= {"backbone": "sentence-transformers/all-MiniLM-L6-v2", "epochs": 6}
+    return run | {
+        "backbone_mode": mode,
+        "seed": seed,
+        "mse": mse,
+        "mae": 0.5,
+        **settings,
+    }
+
+
+def cells(table):
+    return [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+
+
+def test_what_is_not_recorded_is_an_empty_cell(load):
+    records = load("_tables").from_records([long_term_run("pretrained", 0, 0.4)])
+    lines = load("_accuracy").long_term(records).splitlines()[2:]
+    rows = [[cell.strip() for cell in line.split("|")[5:-1]] for line in lines]
+    assert rows == [
+        ["MiniLM, pretrained", "1", "0.400 / 0.500", "+8.4 % / +28.5 %"],
+        ["none", "", "", ""],
+        ["GPT-2, published", "", "0.369 / 0.389", ""],
+    ]
+
+
+def test_runs_compare_if_only_the_language_model_differs(load):
+    runs = [
+        long_term_run("none", 0, 0.1, epochs=9),
+        long_term_run("pretrained", 0, 0.4),
+        long_term_run("none", 0, 0.5),
+        long_term_run("none", 1, 0.7),
+        long_term_run("none", 1, 0.6),  # run again
+        long_term_run("pretrained", 0, 0.2, epochs=8),
+    ]
+    records = load("_tables").from_records(runs)
+    found = load("_accuracy").long_term_errors(records).set_index("kind")
+    assert found["mse"].to_dict() == {"MiniLM, pretrained": 0.4, "none": 0.55}
+    assert found["seeds"].to_dict() == {"MiniLM, pretrained": 1, "none": 2}
+
+
+def competition_run(method, period, smape, **settings):
+    run = {"competition": "M3", "part": "test", "seeds": [0], "epochs": 10}
+    run |= {"method": method, "period": period, "smape": smape, "mape": 9.0}
+    return run | {"mase": 1.0, "series": 2, "points": 4, "of_each": [{}], **settings}
+
+
+def test_a_method_without_all_periods_has_no_error_over_all(load):
+    runs = [
+        competition_run("LLM-TS Net", "yearly", 10.0),
+        competition_run("LLM-TS Net", "other", 20.0, points=12),
+        competition_run("LLM-TS Net without text", "yearly", 11.0),
+    ]
+    records = load("_tables").from_records(runs)
+    found = load("_accuracy").competition_errors(records, "M3")
+    of_all = found[found["period"] == "all"].set_index("method")
+    assert of_all["smape"].to_dict() == {"LLM-TS Net": 17.5}
+    assert of_all["series"].to_dict() == {"LLM-TS Net": 4}
+    assert load("_accuracy").competition_errors(records, "M4").empty
+
+
+def test_differences(load):
+    tables = load("_tables")
+    assert tables.percent(tables.difference(1.1, 1.0)) == "+10.0 %"
+    assert tables.percent(tables.difference(0.99999, 1.0)) == "0.0 %"
+    assert tables.percent(tables.difference(None, 1.0)) == ""
+    assert tables.numbers(1.0, float("nan")) == "1.000 / "
+    assert tables.numbers(None, float("nan")) == ""
+
+
+def test_numbers_stand_on_the_right(load):
+    table = load("_tables").markdown([{"a": "x", "b": "1.5"}, {"a": "y", "b": ""}])
+    assert table.splitlines()[1] == "| --- | ---: |"
+
+
+def test_the_best_other_is_a_classical_method(load):
+    errors = pd.Series({"CALF": 1.0, "AutoETS": 3.0, "naive": 2.0, "other": 0.5})
+    (row,) = load("_standing").rows_of("data", "task", "MASE", errors)
+    assert (row["other"], row["error of other"]) == ("naive", 2.0)
+    assert row["with"] == 1.0
+    assert pd.isna(row["without"])
