@@ -15,6 +15,7 @@ from _tables import (
     percent,
     percents,
     published,
+    published_as,
 )
 
 MODES = {
@@ -77,7 +78,8 @@ def long_term(records: pd.DataFrame) -> str:
                     "beside published": percents(*beside),
                 }
             )
-        last = {"language model": "GPT-2, published", "seeds": ""}
+        name = f"GPT-2, {published_as(NAMES[method], dataset, horizon)}"
+        last = {"language model": name, "seeds": ""}
         last |= {"MSE / MAE": numbers(*paper), "beside published": ""}
         rows.append(start | last)
     return markdown(rows)
@@ -153,7 +155,7 @@ def competition(records: pd.DataFrame, name: str) -> str:
                 }
             )
         rows += [
-            _line(period, f"{method}, published", errors, columns)
+            _line(period, f"{method}, {_as(method, name, period)}", errors, columns)
             | {"by the language model": "", "beside the best": ""}
             for method, errors in _leaders(others).iterrows()
         ]
@@ -194,11 +196,17 @@ def published_errors(competition: str, period: str) -> pd.DataFrame:
     return pd.DataFrame(series)
 
 
+def _as(method: str, competition: str, period: str) -> str:
+    return published_as(method, f"{competition} {period}")
+
+
 def ranking(records: pd.DataFrame, name: str) -> str:
     """All methods of a competition and ours over all periods, the best first."""
     found = competition_errors(records, name)
     own = found[found["period"] == "all"].set_index("method")
-    others = published_errors(name, "all").rename(index=lambda m: f"{m}, published")
+    others = published_errors(name, "all").rename(
+        index=lambda m: f"{m}, {_as(m, name, 'all')}"
+    )
     leading = LEADING.get(name, "smape")
     both = pd.concat([own, others]).sort_values(leading, kind="stable")
     columns = _columns(others, leading)
@@ -340,5 +348,6 @@ def traffic_published(records: pd.DataFrame) -> str:
                         difference(*each) for each in zip(own, paper, strict=True)
                     ]
                     row[f"{TRAFFIC[method]}, beside published"] = percents(*beside)
-                rows.append(row | {f"{other}, published": numbers(*paper, digits=2)})
+                title = f"{other}, {published_as(other, dataset)}"
+                rows.append(row | {title: numbers(*paper, digits=2)})
     return markdown(rows)

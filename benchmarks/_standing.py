@@ -170,16 +170,16 @@ def overview(table: pd.DataFrame) -> str:
     rows = []
     for _, each in table.iterrows():
         digits = digits_of(each)
-        other = number(each["error of other"], digits)
         rows.append(
             {
                 "data": f"{each['data']}, {each['task']}",
                 "error": each["metric"],
                 "method": each["method"],
-                "with language model": number(each["with"], digits),
+                "with": number(each["with"], digits),
                 "without": number(each["without"], digits),
-                "by the language model": percent(-each["gain"]),
-                "best other": f"{other} ({each['other']})" if other else "",
+                "change": percent(-each["gain"]),
+                "best other": each["other"],
+                "its error": number(each["error of other"], digits),
                 "beside it": percent(each["beside"]),
             }
         )

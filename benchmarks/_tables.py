@@ -119,6 +119,16 @@ def published(dataset: str, horizon: int | None, metric: str) -> pd.Series:
     return found.set_index("method")["value"].sort_values(kind="stable")
 
 
+def published_as(method: str, dataset: str, horizon: int | None = None) -> str:
+    """Return the name of a published row, marked if it is quoted from memory."""
+    table = read_published()
+    found = table[(table["method"] == method) & (table["dataset"] == dataset)]
+    if horizon is not None:
+        found = found[found["horizon"] == horizon]
+    is_checked = not found["source"].str.contains("from memory").any()
+    return "published" if is_checked else "published (from memory)"
+
+
 def number(value: float | None, digits: int = 3) -> str:
     """Write a number, or nothing."""
     return "" if value is None or pd.isna(value) else f"{value:,.{digits}f}"
