@@ -5,11 +5,13 @@ from sktime_llm.plotting._alignment import plot_alignment
 from sktime_llm.plotting._comparison import plot_comparison
 from sktime_llm.plotting._forecast import plot_forecast
 from sktime_llm.plotting._panels import require_matplotlib
+from sktime_llm.plotting._ranks import plot_ranks
 
 __all__ = [
     "plot_ablation",
     "plot_alignment",
     "plot_comparison",
     "plot_forecast",
+    "plot_ranks",
     "require_matplotlib",
 ]
