@@ -47,6 +47,30 @@ def contexts(
     )
 
 
+def rows_seen(forecaster: Any, y: Any) -> Any:
+    """Return `y`, or the rows of fit and update if it is None.
+
+    Raise an InputError if they were not saved, or if the network needs covariates.
+    """
+    known: KnownSeries = forecaster._known
+    check_no_covariates(known)
+    if y is None and known.past is None:
+        raise InputError(
+            "y=None, but this forecaster was saved without its rows; expected a y. "
+            "Give one, or save with keep_past=True."
+        )
+    return known.past if y is None else y
+
+
+def check_no_covariates(known: KnownSeries) -> None:
+    """Raise an InputError if the network needs covariates beside the windows."""
+    if known.covariates is not None:
+        raise InputError(
+            "fit was given covariates (X), expected none: inspect_alignment shows only "
+            "what is read in the series. Fit another forecaster without X."
+        )
+
+
 def contexts_of(
     network: ForecastNetwork,
     y: Any,

@@ -2,12 +2,15 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from sktime_llm._devices import own_random_numbers
 from sktime_llm.backbone.files import DEFAULT_BACKBONE
 from sktime_llm.forecasting._base import BaseLLMForecaster
 from sktime_llm.forecasting._calf import CONSTRAINTS, build_network, textual_branch
+from sktime_llm.forecasting._calf_report import CrossModalReport, report_cross_modal
 from sktime_llm.forecasting._checkpoint import TensorInfo
+from sktime_llm.forecasting._inspecting import contexts, rows_seen
 from sktime_llm.forecasting.saving import device_of
 from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.networks.calf import CALFNetwork
@@ -334,6 +337,47 @@ class CALFForecaster(BaseLLMForecaster):
         self.precision = precision
         self.verbose = verbose
         super().__init__()
+
+    def inspect_alignment(
+        self, y: Any = None, *, stride: int | None = None
+    ) -> CrossModalReport:
+        """Show how near training brought series to words, on windows of given data.
+
+        Parameters
+        ----------
+        y : series in any format of sktime, optional
+            With the columns of fit. None takes the rows of fit and update.
+        stride : int, optional
+            Time steps between windows of `y`. None takes `prediction_length_`.
+
+        Returns
+        -------
+        CrossModalReport
+            Distances of time tokens from words before and after training, the words
+            that principal embeddings are near to, and with `keep_textual_branch` the
+            cross-attention and the similarity of both branches;
+            `sktime_llm.plotting.plot_cross_modal` draws it.
+
+        Raises
+        ------
+        InputError
+            If `y` has other columns than in fit, a series shorter than a context, or
+            fewer than ten windows and variates; or if fit was given covariates.
+
+        Examples
+        --------
+        >>> from sktime.datasets import load_airline
+        >>> from sktime_llm import CALFForecaster
+        >>> forecaster = CALFForecaster(
+        ...     backbone="tiny-random", max_epochs=1, keep_textual_branch=True
+        ... )
+        >>> report = forecaster.fit(load_airline(), fh=[1, 2, 3]).inspect_alignment()
+        >>> report.distances.loc["after"].index.tolist()
+        ['principal embeddings', 'text tokens']
+        """
+        self.check_is_fitted()
+        windows, labels = contexts(self, rows_seen(self, y), stride)
+        return report_cross_modal(self, windows, labels, self._prediction_batch_size())
 
     def _build_network(self, shape: WindowShape) -> CALFNetwork:
         return build_network(self, shape)

@@ -53,6 +53,19 @@ class GroupedQueryAttention(nn.Module):
         heads = mixed.unflatten(2, (self.n_heads // self.n_kv_heads, -1))
         return self.output(heads.permute(0, 3, 1, 2, 4).flatten(2)).view(shape)
 
+    def weights(self, tokens: Tensor, memory: Tensor) -> Tensor:
+        """Return which share each token gives to each key, mean over heads.
+
+        Tokens and memory are as in `forward`, and the shares (batch, token, key).
+        """
+        if memory.ndim == 2:
+            memory = memory.unsqueeze(0)
+        queries = self.query(tokens).unflatten(2, (self.n_heads, -1)).transpose(1, 2)
+        keys = self._split_heads(self.key(memory))
+        keys = keys.repeat_interleave(self.n_heads // self.n_kv_heads, dim=1)
+        scores = queries @ keys.transpose(2, 3) / math.sqrt(queries.shape[-1])
+        return scores.softmax(dim=-1).mean(dim=1)
+
     def _split_heads(self, rows: Tensor) -> Tensor:
         """(batch, key, d_kv) to (batch, kv_head, key, d_head)."""
         return rows.unflatten(2, (self.n_kv_heads, -1)).transpose(1, 2)

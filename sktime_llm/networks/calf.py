@@ -1,6 +1,7 @@
 """CALF: cross-modal fine-tuning of a language model for time series."""
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -88,6 +89,33 @@ def _from(first: int, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 def _projections(n: int, width: int) -> nn.ModuleList:
     return nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(n))
+
+
+class Branches(NamedTuple):
+    """Tokens and hidden states of windows, all (window, channel, d_model).
+
+    Attention of time tokens is (window, channel, entry). All but the time tokens and
+    states are None without a source branch.
+    """
+
+    tokens: Tensor
+    states: tuple[Tensor, ...]
+    text_tokens: Tensor | None = None
+    text_states: tuple[Tensor, ...] | None = None
+    attention: Tensor | None = None
+
+    @classmethod
+    def join(cls, parts: Sequence["Branches"]) -> "Branches":
+        """Join those of several batches."""
+
+        def joined(each: tuple[Any, ...]) -> Any:
+            if each[0] is None:
+                return None
+            if isinstance(each[0], Tensor):
+                return torch.cat(each)
+            return tuple(torch.cat(layer) for layer in zip(*each, strict=True))
+
+        return cls(*(joined(each) for each in zip(*parts, strict=True)))
 
 
 class CALFNetwork(ForecastNetwork):
@@ -181,6 +209,20 @@ class CALFNetwork(ForecastNetwork):
                 losses = self._guided(losses, forecast, tokens, states, context, window)
         output = ForecastOutput(forecast, losses)
         return self._with_quantiles(output, last, window.scale, target)
+
+    def branches(
+        self, context: Tensor, last_observed: Tensor | None = None
+    ) -> Branches:
+        """Return what both branches make of windows without covariates."""
+        context, observed = fill_missing(context, last_observed)
+        tokens = self.embedding(instance_norm(context, observed).values, observed)
+        states = self.time_backbone(tokens)
+        if self.textual is None:
+            return Branches(tokens, states)
+        words = self.textual.principal_embeddings
+        attention = self.textual.match.weights(tokens, words)
+        text_tokens, text_states = self.textual(tokens)
+        return Branches(tokens, states, text_tokens, text_states, attention)
 
     def _guided(
         self,

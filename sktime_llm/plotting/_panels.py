@@ -194,6 +194,14 @@ def label(
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
+def quiet(axes: "Axes") -> None:
+    """Remove the frame of a panel, and write small."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(axis="y", labelsize=7)
+    axes.xaxis.label.set_fontsize(8)
+    axes.yaxis.label.set_fontsize(8)
+
+
 def _n_columns(n: int) -> int:
     return 1 if n == 1 else 2 if n <= 6 else 3
 

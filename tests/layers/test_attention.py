@@ -22,6 +22,24 @@ def make_attention(n_kv_heads):
     return GroupedQueryAttention(WIDTH, HEADS, n_kv_heads).double()
 
 
+@pytest.mark.parametrize("n_kv_heads", [1, 2, 4])
+def test_weights_are_those_that_mix_the_values(n_kv_heads):
+    layer, tokens = make_attention(n_kv_heads), random(BATCH, TOKENS, WIDTH)
+    memory = random(BATCH, KEYS, WIDTH, seed=2)
+    weights = layer.weights(tokens, memory)
+    close(weights.sum(dim=-1), torch.ones(BATCH, TOKENS, dtype=torch.float64))
+    with torch.no_grad():  # heads of equal values mix them by their mean weights
+        layer.value.weight.zero_()
+        layer.value.weight[:, :KEYS] = random(1, KEYS, seed=4)
+        layer.value.bias.zero_()
+        one = layer.value(memory)[..., :1]
+        layer.output.weight.copy_(torch.full((WIDTH, WIDTH), 1 / WIDTH))
+        layer.output.bias.zero_()
+    close(layer(tokens, memory)[..., :1], weights @ one)
+    shared = layer.weights(tokens, memory[0])
+    close(shared[0], weights[0])
+
+
 @pytest.mark.parametrize("memory", ["itself", "another", "shared"])
 @pytest.mark.parametrize("n_kv_heads", [1, 2, 4])
 def test_attention_equals_the_reference(n_kv_heads, memory):
