@@ -4,6 +4,8 @@
 PYTHON ?= python3
 PANDAS3 ?= 3.0.6
 PYTEST_ARGS ?=
+# -E runs the examples of all pages; without it, of those that changed.
+SPHINX_ARGS ?= -E
 # What make smoke-newest and make smoke-lowest install of torch; see .ci/run.
 TORCH_NEWEST ?= $(shell grep '^torch==' constraints.txt)
 TORCH_LOWEST ?= $(TORCH_NEWEST)
@@ -16,7 +18,7 @@ BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-pandas3 smoke smoke-newest smoke-lowest
-.PHONY: lint format report build clean
+.PHONY: lint format docs report build clean
 
 help: ## Show this help
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | \
@@ -58,6 +60,9 @@ lint: $(VENV)/dev.stamp ## Check style, formatting, types and who imports whom
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(VENV)/dev.stamp ## Build the documentation into docs/_build, and run its examples
+	$(BIN)/python -m sphinx -q -W --keep-going -j 2 $(SPHINX_ARGS) docs docs/_build/html
+
 format: $(VENV)/dev.stamp ## Format the code and fix what can be fixed automatically
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
@@ -72,10 +77,11 @@ build: $(VENV)/dev.stamp ## Build the source distribution and the wheel into dis
 clean: ## Remove environments, caches and everything that was built
 	rm -rf $(VENV) $(VENV_PANDAS3) $(VENV_NEWEST) $(VENV_LOWEST) dist compare_results
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf docs/_build docs/api/generated
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/demo.stamp: EXTRAS := all
-$(VENV)/dev.stamp: EXTRAS := all,dev
+$(VENV)/dev.stamp: EXTRAS := all,dev,docs
 $(VENV)/demo.stamp $(VENV)/dev.stamp: pyproject.toml constraints.txt
 	@echo "Installing into $(VENV); the first time this takes minutes"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
