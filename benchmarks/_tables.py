@@ -130,8 +130,10 @@ def published_as(method: str, dataset: str, horizon: int | None = None) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Write a number, or nothing."""
-    return "" if value is None or pd.isna(value) else f"{value:,.{digits}f}"
+    """Write a number, or nothing; what is rounded to zero has no sign."""
+    if value is None or pd.isna(value):
+        return ""
+    return f"{round(value, digits) + 0.0:,.{digits}f}"
 
 
 def numbers(*values: float | None, digits: int | tuple[int, ...] = 3) -> str:

@@ -176,6 +176,25 @@ def test_updates_count_the_blocks_that_follow_an_update(load, monkeypatch):
     assert forecaster.network_.textual is not None
 
 
+def test_outliers_and_prompt_pool_are_recorded(call, load, monkeypatch, tmp_path):
+    monkeypatch.setattr(load("outliers"), "error", lambda *arguments: 1.25)
+    options = ["--factors", 3, "--results", tmp_path / "outliers.jsonl"]
+    first = call("outliers", *options)
+    assert "recorded" not in first
+    again = call("outliers", *options)
+    assert again.endswith(first)
+    assert again.startswith("recorded ")
+    script = load("prompt_pool")
+    monkeypatch.setattr(script, "train", lambda *arguments: None)
+    measured = (0.5, 0.25, 2, 0.75, float("inf"))
+    monkeypatch.setattr(script, "evaluate", lambda network, shuffled: measured)
+    options = ["--seeds", 2, "--results", tmp_path / "prompt_pool.jsonl"]
+    first = call("prompt_pool", *options)
+    assert first.count("0.500 [0.500, 0.500]") == len(script.KEYS)
+    assert call("prompt_pool", *options).endswith(first)
+    assert len((tmp_path / "prompt_pool.jsonl").open().readlines()) == 10
+
+
 def test_one_line_records_every_run(call, load, monkeypatch, tmp_path):
     script = load("one_line")
     monkeypatch.setattr(script, "import_seconds", lambda: 0.25)
