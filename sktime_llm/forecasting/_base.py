@@ -37,22 +37,16 @@ from sktime_llm.forecasting._known import (
     Registered,
     extend,
 )
+from sktime_llm.forecasting._panel import Key, Panel
 from sktime_llm.forecasting._predicting import (
     SeriesForecasts,
     forecast_series,
 )
 from sktime_llm.forecasting._pretrained import network_of_checkpoint
+from sktime_llm.forecasting._regular import check_frequency, frequency_of
 from sktime_llm.forecasting._resuming import resume_of
 from sktime_llm.forecasting._scaling import Scaling
-from sktime_llm.forecasting._series import (
-    Key,
-    check_frequency,
-    frequency_of,
-    last_rows,
-    split_series,
-    to_arrays,
-    with_all_rows,
-)
+from sktime_llm.forecasting._series import last_rows, to_arrays, with_all_rows
 from sktime_llm.forecasting._shape import (
     choose_shape,
     customary_horizon,
@@ -92,16 +86,16 @@ class BaseLLMForecaster(MethodHooks):
         self, y: pd.DataFrame, X: Any = None, fh: ForecastingHorizon | None = None
     ) -> "BaseLLMForecaster":
         y = self._with_rows(y)
-        parts = dict(split_series(y))
-        series = to_arrays(parts)
-        frequency = frequency_of(y)
-        check_frequency(parts, frequency)
-        warn_outliers(parts)
+        panel = Panel.of(y)
+        series = to_arrays(panel)
+        frequency = frequency_of(panel)
+        check_frequency(panel, frequency)
+        warn_outliers(panel, series)
         network, known = self._pretrained()
         covariates = covariates_of(self, X, y, network, known)
         n_epochs = self.fine_tune_epochs
         if network is None:
-            network = self._new_network(y, series, fh, covariates)
+            network = self._new_network(panel, series, fh, covariates)
             n_epochs = self.max_epochs
         lengths = [len(values) for values in series.values()]
         fraction = self._calibration_fraction()
@@ -122,10 +116,7 @@ class BaseLLMForecaster(MethodHooks):
         self._known = KnownSeries(
             rows=last_rows(y, shape.total),
             past=y.copy(),
-            last_observed={
-                key: LastObserved.of(series[key], rows.index, shape.total)
-                for key, rows in parts.items()
-            },
+            last_observed=LastObserved.of_each(panel, series, shape.total),
             scalings=scalings,
             numbers=registered.last_numbers,
             row_numbers=registered.row_numbers(dict(zip(series, lengths, strict=True))),
@@ -152,7 +143,7 @@ class BaseLLMForecaster(MethodHooks):
 
     def _new_network(
         self,
-        y: pd.DataFrame,
+        panel: Panel,
         series: Mapping[Key, np.ndarray],
         fh: ForecastingHorizon | None,
         covariates: Covariates | None,
@@ -170,11 +161,11 @@ class BaseLLMForecaster(MethodHooks):
             default_context=self._default_context,
             prediction_length=self.prediction_length,
             longest_step=longest_step,
-            default_horizon=customary_horizon(y),
+            default_horizon=customary_horizon(panel),
             validation_fraction=self.validation_fraction,
             calibration_fraction=self._calibration_fraction(),
         )
-        check_varies(series, y.columns)
+        check_varies(series, panel.rows.columns)
         device = resolve_device(self.device)
         with own_random_numbers(self._seed()):
             network = self._build_network(shape)
@@ -341,11 +332,12 @@ class BaseLLMForecaster(MethodHooks):
         self, y: pd.DataFrame, X: Any = None, fh: ForecastingHorizon | None = None
     ) -> "BaseLLMForecaster":
         y = self._with_rows(y)
-        series = to_arrays(dict(split_series(y)))
+        panel = Panel.of(y)
+        series = to_arrays(panel)
         network, known = self._pretrained()
         covariates = covariates_of(self, X, y, network, known)
         if network is None:
-            network = self._new_network(y, series, fh, covariates)
+            network = self._new_network(panel, series, fh, covariates)
         else:
             self._restore_dropped(network)
         return self._pretrain_network(network, series, y.columns, covariates)
@@ -361,7 +353,7 @@ class BaseLLMForecaster(MethodHooks):
         self._restore_dropped(network)
         y = self._with_rows(y)
         covariates = covariates_of(self, X, y, network, covariates)
-        series = to_arrays(dict(split_series(y)))
+        series = to_arrays(Panel.of(y))
         return self._pretrain_network(network, series, y.columns, covariates)
 
     def _pretrain_network(

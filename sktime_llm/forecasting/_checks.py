@@ -1,8 +1,9 @@
 """What is wrong, or odd, with data: as it was given, and as series are read."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,10 @@ from sktime_llm.errors import (
     ShortSeriesWarning,
     UnusedCovariatesWarning,
 )
+from sktime_llm.forecasting._panel import Key, Panel, in_stacks
+from sktime_llm.forecasting._regular import of_series
 from sktime_llm.forecasting._scaling import Scaling
-from sktime_llm.forecasting._series import Key, of_series, times_of
+from sktime_llm.forecasting._series import times_of
 from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.training.windows import WindowShape
 
@@ -244,17 +247,17 @@ def check_varies(series: Mapping[Key, np.ndarray], columns: pd.Index) -> None:
     """Raise if nothing can be learned of any series; warn if of some."""
     if columns.empty:
         raise InputError("y has 0 columns, expected at least 1: what to forecast.")
-    if not any(np.isfinite(values).any() for values in series.values()):
+    is_observed = _of_each(series, lambda v: np.isfinite(v).any(axis=1))
+    if not is_observed.any():
         raise InputError(
             f"y has no value: all of its {max(map(len, series.values()))} rows are "
             "NaN. Expected numbers, and NaN only where one is missing."
         )
     warn_empty(series, columns)
-    constant = [
-        key
-        for key, values in series.items()
-        if not (np.fmax.reduce(values) > np.fmin.reduce(values)).any()
-    ]
+    varies = _of_each(
+        series, lambda v: np.fmax.reduce(v, axis=1) > np.fmin.reduce(v, axis=1)
+    )
+    constant = list(compress(series, np.atleast_1d(~varies.any(axis=1))))
     if len(constant) == len(series):
         values = max(series.values(), key=lambda v: np.isfinite(v).sum())
         raise InputError(
@@ -273,13 +276,9 @@ def check_varies(series: Mapping[Key, np.ndarray], columns: pd.Index) -> None:
 
 def warn_empty(series: Mapping[Key, np.ndarray], columns: pd.Index) -> None:
     """Warn of variates without any value."""
-    empty = [
-        (key, columns[i])
-        for key, values in series.items()
-        for i in np.flatnonzero(~np.isfinite(values).any(axis=0))
-    ]
-    if empty:
-        key, column = empty[0]
+    empty = np.argwhere(~_of_each(series, lambda v: np.isfinite(v).any(axis=1)))
+    if len(empty):
+        key, column = list(series)[empty[0, 0]], columns[empty[0, 1]]
         owner = "" if key is None else f" of series {key!r}"
         warnings.warn(
             f"{len(empty)} of {len(series) * len(columns)} variates have no value at "
@@ -290,29 +289,54 @@ def warn_empty(series: Mapping[Key, np.ndarray], columns: pd.Index) -> None:
         )
 
 
-def warn_outliers(series: Mapping[Key, pd.DataFrame]) -> None:
+def _of_each(
+    series: Mapping[Key, np.ndarray], reduce: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Reduce series to (series, ...), in stacks of (series, time, channel)."""
+    parts = [(n, reduce(stack)) for n, stack in in_stacks(list(series.values()))]
+    reduced = np.concatenate([part for _, part in parts])
+    order = np.concatenate([numbers for numbers, _ in parts])
+    return reduced[np.argsort(order)]
+
+
+def warn_outliers(panel: Panel, series: Mapping[Key, np.ndarray]) -> None:
     """Warn of values that dwarf all others, which no scaling makes harmless."""
-    for key, rows in series.items():
-        values = rows.to_numpy(dtype=np.float64)
-        # cheaper than quartiles, which most series then do not need
-        if not (np.abs(Scaling.of(values).apply(values)) > _PEAK).any():
-            continue
-        low, middle, high = pd.DataFrame(values).quantile([0.25, 0.5, 0.75]).to_numpy()
-        spread = np.where(high > low, high - low, np.inf)
-        excess = np.abs(values - middle) / spread
-        if not (excess > _OUTLIER).any():
-            continue
-        row, column = np.unravel_index(np.nanargmax(excess), excess.shape)
-        warnings.warn(
-            f"y{of_series(key)} has {values[row, column]} in column "
-            f"{rows.columns[column]!r} at {rows.index[row]}, which is "
-            f"{excess[row, column]:.1g} interquartile ranges from the median. What is "
-            "learned from such a value spoils all forecasts. Correct it, or replace "
-            "it, for example by sktime's HampelFilter and Imputer.",
-            OutlierWarning,
-            stacklevel=2,
-        )
+    has_outlier = _of_each(series, _has_outlier)
+    if not has_outlier.any():
         return
+    i = int(np.argmax(has_outlier))
+    values, rows = series[panel.keys[i]], panel.frame_of(i)
+    excess = _excess(values[None])[0]
+    row, column = np.unravel_index(np.nanargmax(excess), excess.shape)
+    warnings.warn(
+        f"y{of_series(panel.keys[i])} has {values[row, column]} in column "
+        f"{rows.columns[column]!r} at {rows.index[row]}, which is "
+        f"{excess[row, column]:.1g} interquartile ranges from the median. What is "
+        "learned from such a value spoils all forecasts. Correct it, or replace "
+        "it, for example by sktime's HampelFilter and Imputer.",
+        OutlierWarning,
+        stacklevel=2,
+    )
+
+
+def _has_outlier(stack: np.ndarray) -> np.ndarray:
+    """Tell which of (series, time, channel) have an outlier."""
+    # cheaper than quartiles, which most series then do not need
+    scaling = Scaling.of_stack(stack)
+    distance = np.abs(stack - scaling.loc[:, None]) / scaling.scale[:, None]
+    found = (distance > _PEAK).any(axis=(1, 2))
+    if found.any():
+        found[found] = (_excess(stack[found]) > _OUTLIER).any(axis=(1, 2))
+    return found
+
+
+def _excess(stack: np.ndarray) -> np.ndarray:
+    """Return distances from the median, in interquartile ranges."""
+    n_series, n_rows, n_channels = stack.shape
+    by_row = stack.transpose(1, 0, 2).reshape(n_rows, n_series * n_channels)
+    quartiles = pd.DataFrame(by_row).quantile([0.25, 0.5, 0.75]).to_numpy()
+    low, middle, high = quartiles.reshape(3, n_series, 1, n_channels)
+    return np.abs(stack - middle) / np.where(high > low, high - low, np.inf)
 
 
 def check_forecasts(mean: Tensor, context: Tensor, trained_length: int) -> None:

@@ -31,9 +31,11 @@ from sktime_llm.forecasting._checks import (
 from sktime_llm.forecasting._conformal import Calibration
 from sktime_llm.forecasting._horizon import check_kind
 from sktime_llm.forecasting._known import KnownSeries
+from sktime_llm.forecasting._panel import Panel
 from sktime_llm.forecasting._parameters import SHARED_CONSTRAINTS
+from sktime_llm.forecasting._regular import frequency_of
 from sktime_llm.forecasting._resuming import check_seeded
-from sktime_llm.forecasting._series import MTYPES, frequency_of
+from sktime_llm.forecasting._series import MTYPES
 from sktime_llm.forecasting.pretrained import PretrainedFolders
 from sktime_llm.forecasting.saving import (
     load,
@@ -241,7 +243,11 @@ class SktimeForecaster(PretrainedFolders, BaseForecaster):
         cutoff = self.cutoff
         if isinstance(cutoff, pd.DatetimeIndex) and cutoff.freq is None:
             with suppress(ValueError):  # of an irregular index, which _read explains
-                frequency = self._known.frequency if self.is_fitted else frequency_of(y)
+                frequency = (
+                    self._known.frequency
+                    if self.is_fitted
+                    else frequency_of(Panel.of(y))
+                )
                 self._cutoff = pd.DatetimeIndex(cutoff, freq=frequency)
 
     def _check_X_y(self, X: Any = None, y: Any = None, **kwargs: Any) -> Any:

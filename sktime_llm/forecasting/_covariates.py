@@ -10,13 +10,10 @@ import pandas as pd
 
 from sktime_llm.errors import ConstantSeriesWarning, InputError
 from sktime_llm.forecasting._checks import check_kind_of_times, in_time_zone_of
+from sktime_llm.forecasting._panel import Key, Panel
+from sktime_llm.forecasting._regular import of_series
 from sktime_llm.forecasting._scaling import Scaling
-from sktime_llm.forecasting._series import (
-    Key,
-    index_like,
-    of_series,
-    split_series,
-)
+from sktime_llm.forecasting._series import index_like
 from sktime_llm.networks._interface import ForecastNetwork
 
 _MAX = 1e150
@@ -44,9 +41,10 @@ class Covariates:
 
     def scaled(self) -> dict[Key, np.ndarray]:
         """Return the scaled values of each series, (time, covariate)."""
+        panel = Panel.of(self.rows)
         return {
-            key: self.scalings[key].apply(rows.to_numpy(dtype=np.float64))
-            for key, rows in split_series(self.rows)
+            key: self.scalings[key].apply(values)
+            for key, values in zip(panel.keys, panel.arrays(), strict=True)
         }
 
     def at(self, like: pd.DataFrame) -> "Covariates":
@@ -60,16 +58,16 @@ class Covariates:
 
     def with_series(self, n_training_rows: Mapping[Key, int]) -> "Covariates":
         """Return those with scalings of further series, by their first rows."""
-        parts = dict(split_series(self.rows))
-        values = {
-            key: parts[key].to_numpy(dtype=np.float64)[:end]
-            for key, end in n_training_rows.items()
-        }
+        panel = Panel.of(self.rows)
+        parts = dict(zip(panel.keys, panel.arrays(), strict=True))
+        values = {key: parts[key][:end] for key, end in n_training_rows.items()}
         common = self.common
         if common is None:
             common = Scaling.of(np.concatenate(list(values.values())))
             _warn_constant(common, values, self.names)
-        scalings = {key: _scaling_of(rows, common) for key, rows in values.items()}
+        own = Scaling.of_each(list(values.values()))
+        each = (_completed(one, common) for one in own)
+        scalings = dict(zip(values, each, strict=True))
         return replace(self, common=common, scalings=self.scalings | scalings)
 
     def only_columns(self) -> "Covariates":
@@ -91,9 +89,8 @@ def _warn_constant(
         )
 
 
-def _scaling_of(values: np.ndarray, common: Scaling) -> Scaling:
+def _completed(own: Scaling, common: Scaling) -> Scaling:
     """Scale by the series' own rows, else by all; what never varies becomes zero."""
-    own = Scaling.of(values)
     scale = np.where(own.known, own.scale, np.where(common.known, common.scale, np.inf))
     return Scaling(
         np.where(own.known, own.loc, common.loc), scale, own.known | common.known

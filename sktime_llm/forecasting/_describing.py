@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sktime_llm.errors import InputError
-from sktime_llm.forecasting._series import Key
+from sktime_llm.forecasting._panel import Key
 from sktime_llm.forecasting._training import SeriesSplit
 from sktime_llm.text.describers import resolve_describer, texts_of
 from sktime_llm.training.processes import on_main_process

@@ -11,15 +11,11 @@ from sktime_llm._validation import integer
 from sktime_llm.errors import InputError
 from sktime_llm.forecasting._checks import check_columns
 from sktime_llm.forecasting._known import KnownSeries
+from sktime_llm.forecasting._panel import Key, Panel
 from sktime_llm.forecasting._predicting import Contexts, latest_contexts, on_device
+from sktime_llm.forecasting._regular import of_series
 from sktime_llm.forecasting._scaling import Scaling
-from sktime_llm.forecasting._series import (
-    MTYPES,
-    Key,
-    of_series,
-    split_series,
-    to_arrays,
-)
+from sktime_llm.forecasting._series import MTYPES, to_arrays
 from sktime_llm.forecasting._training import split_in_time
 from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.training.windows import last_observed_before, shape_of
@@ -88,8 +84,8 @@ def contexts_of(
     length = network.context_length
     frame = convert_to(y, MTYPES)
     check_columns(frame, known.rows)
-    parts = dict(split_series(frame))
-    series = to_arrays(parts)
+    panel = Panel.of(frame)
+    series = to_arrays(panel)
     for key, values in series.items():
         if len(values) < length:
             raise InputError(
@@ -99,23 +95,22 @@ def contexts_of(
     new = {key: v for key, v in series.items() if key not in known.scalings}
     scaling_of = scalings(new) | known.scalings
     contexts, observed, labels = [], [], []
-    for key, values in series.items():
+    for i, (key, values) in enumerate(series.items()):
+        times = panel.index_of(i)
         scaling, last = scaling_of[key], last_observed_before(values)
         for end in range(len(values), length - 1, -stride):
             contexts.append(scaling.apply(values[end - length : end]))
             observed.append(scaling.apply(last[end - length]))
-            time = parts[key].index[end - 1]
-            labels += [(key, time, name) for name in frame.columns]
-    return on_device(network, contexts, observed), _window_index(labels, frame)
+            labels += [(key, times[end - 1], name) for name in frame.columns]
+    stacked = on_device(network, np.stack(contexts), np.stack(observed))
+    return stacked, _window_index(labels, frame)
 
 
 def labels_of_latest(known: KnownSeries) -> pd.MultiIndex:
     """Return series, last time and variate of the most recent contexts."""
-    labels = [
-        (key, rows.index[-1], name)
-        for key, rows in split_series(known.rows)
-        for name in rows.columns
-    ]
+    panel = Panel.of(known.rows)
+    ends = zip(panel.keys, panel.times[panel.last_codes], strict=True)
+    labels = [(key, time, name) for key, time in ends for name in known.rows.columns]
     return _window_index(labels, known.rows)
 
 

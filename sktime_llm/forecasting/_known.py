@@ -11,13 +11,11 @@ from sktime.datatypes import update_data
 
 from sktime_llm.errors import InputError
 from sktime_llm.forecasting._covariates import Covariates
+from sktime_llm.forecasting._panel import Key, Panel, in_stacks
+from sktime_llm.forecasting._regular import check_frequency, of_series
 from sktime_llm.forecasting._scaling import Scaling
 from sktime_llm.forecasting._series import (
-    Key,
-    check_frequency,
     last_rows,
-    of_series,
-    split_series,
     times_of,
     to_arrays,
     with_rows,
@@ -34,26 +32,31 @@ class LastObserved(NamedTuple):
     times: np.ndarray
 
     @classmethod
-    def of(
+    def of_each(
         cls,
-        values: np.ndarray,
-        index: pd.Index,
+        panel: Panel,
+        series: Mapping[Key, np.ndarray],
         n_kept: int,
-        earlier: "LastObserved | None" = None,
-    ) -> "LastObserved":
-        """Look at (time, channel) before the last `n_kept` rows, then at `earlier`."""
-        if earlier is None:
-            n_channels = values.shape[1]
-            earlier = cls(np.full(n_channels, np.nan), np.full(n_channels, None))
-        head = values[: max(0, len(values) - n_kept)]
-        if not len(head):
-            return earlier
-        steps = np.arange(len(head))[:, None]
-        rows = np.where(np.isfinite(head), steps, -1).max(axis=0)
-        seen, latest = rows >= 0, np.take_along_axis(head, rows[None], axis=0)[0]
-        times = earlier.times.copy()
-        times[seen] = [index[row] for row in rows[seen]]
-        return cls(np.where(seen, latest, earlier.values), times)
+        earlier: "Mapping[Key, LastObserved] | None" = None,
+    ) -> "dict[Key, LastObserved]":
+        """Look before the last `n_kept` rows of each series, then at `earlier`."""
+        heads = [values[: max(0, len(values) - n_kept)] for values in series.values()]
+        shape = (len(heads), panel.rows.shape[1])
+        values, times = np.full(shape, np.nan), np.full(shape, None)
+        for i, key in enumerate(series):
+            if earlier is not None and key in earlier:
+                values[i], times[i] = earlier[key]
+        for numbers, stack in in_stacks(heads):
+            if not stack.shape[1]:
+                continue
+            rows, latest = last_finite(stack)
+            seen = rows >= 0
+            values[numbers] = np.where(seen, latest, values[numbers])
+            at = (panel.bounds[numbers][:, None] + rows)[seen]
+            places = np.nonzero(seen)
+            times[numbers[places[0]], places[1]] = list(panel.times[panel.codes[at]])
+        pairs = map(cls, values, times)
+        return dict(zip(series, pairs, strict=True))
 
     def until(self, start: Hashable) -> "LastObserved":
         """Drop what was observed at `start` or later."""
@@ -61,6 +64,17 @@ class LastObserved(NamedTuple):
         times = self.times.copy()
         times[~valid] = None
         return LastObserved(np.where(valid, self.values, np.nan), times)
+
+
+def last_finite(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the last observed row of (series, time, channel), and its value.
+
+    Both (series, channel); -1 and NaN where nothing is observed.
+    """
+    steps = np.arange(stack.shape[1])[:, None]
+    rows = np.where(np.isfinite(stack), steps, -1).max(axis=1)
+    latest = np.take_along_axis(stack, rows[:, None], axis=1)[:, 0]
+    return rows, np.where(rows >= 0, latest, np.nan)
 
 
 @dataclass(frozen=True)
@@ -111,7 +125,7 @@ class Registered(NamedTuple):
     def row_numbers(self, n_rows: Mapping[Key, int]) -> dict[Key, np.ndarray]:
         """Numbers of each series, (time,), given its length; (1,) if they are one."""
         rows = {key: self.numbers[key][-n - 1 :] for key, n in n_rows.items()}
-        return {k: r if (r != r[0]).any() else r[:1] for k, r in rows.items()}
+        return {k: r if (r != r[0]).any() else r[:1].copy() for k, r in rows.items()}
 
 
 class Extension(NamedTuple):
@@ -152,13 +166,19 @@ def extend(
 
     Raise an InputError if the rows cannot follow those that are known.
     """
-    ends = {key: rows.index[-1] for key, rows in split_series(known.rows)}
+    before = Panel.of(known.rows)
+    place_of = {key: i for i, key in enumerate(before.keys)}
     frame = extend_rows(known.rows, y, known.frequency, fills_gaps=fills_gaps)
-    parts = dict(split_series(frame))
-    series = to_arrays(parts)
-    check_frequency(parts, known.frequency)
-    earlier = {key: known.last_observed[key].until(parts[key].index[0]) for key in ends}
-    new = {key: values for key, values in series.items() if key not in ends}
+    panel = Panel.of(frame)
+    series = to_arrays(panel)
+    check_frequency(panel, known.frequency)
+    starts = panel.times[panel.codes[panel.bounds[:-1]]]
+    earlier = {
+        key: known.last_observed[key].until(start)
+        for key, start in zip(panel.keys, starts, strict=True)
+        if key in place_of
+    }
+    new = {key: values for key, values in series.items() if key not in place_of}
     rows = last_rows(frame, n_kept)
     past = None if known.past is None else _with_later(known.past, frame)
     covariates = of_past = None
@@ -169,16 +189,17 @@ def extend(
         known,
         rows=rows,
         past=past,
-        last_observed={
-            key: LastObserved.of(series[key], rows.index, n_kept, earlier.get(key))
-            for key, rows in parts.items()
-        },
-        scalings={key: known.scalings[key].completed(series[key]) for key in ends},
+        last_observed=LastObserved.of_each(panel, series, n_kept, earlier),
+        scalings={key: known.scalings[key].completed(series[key]) for key in earlier},
         covariates=of_past,
     )
+    ends = before.times[before.last_codes]
+    end_of_each = ends[[place_of.get(key, 0) for key in panel.keys]]
+    is_later = times_of(panel.rows.index) > end_of_each.repeat(panel.lengths)
+    n_later = np.add.reduceat(is_later.astype(np.int64), panel.bounds[:-1]).tolist()
     n_new = [
-        int((rows.index > ends[key]).sum()) if key in ends else len(rows)
-        for key, rows in parts.items()
+        n if key in earlier else len(values)
+        for n, (key, values) in zip(n_later, series.items(), strict=True)
     ]
     first = [earlier[key].values if key in earlier else None for key in series]
     return Extension(extended, series, n_new, first, new, covariates)

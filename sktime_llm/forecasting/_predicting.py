@@ -14,15 +14,11 @@ from sktime_llm.forecasting._checks import check_forecasts
 from sktime_llm.forecasting._conformal import Calibration, window_scale
 from sktime_llm.forecasting._covariates import check_none, covariates_ahead
 from sktime_llm.forecasting._horizon import cutoff_of, forecast_times
-from sktime_llm.forecasting._known import KnownSeries, LastObserved
+from sktime_llm.forecasting._known import KnownSeries, last_finite
+from sktime_llm.forecasting._panel import Key, Panel, in_stacks
+from sktime_llm.forecasting._regular import of_series
 from sktime_llm.forecasting._scaling import Scaling
-from sktime_llm.forecasting._series import (
-    Key,
-    of_series,
-    pad_start,
-    split_series,
-    to_frame,
-)
+from sktime_llm.forecasting._series import pad_start, to_frame
 from sktime_llm.forecasting.saving import device_of
 from sktime_llm.layers.quantiles import LEVELS
 from sktime_llm.networks._interface import ForecastNetwork
@@ -101,12 +97,10 @@ class SeriesForecasts(NamedTuple):
     def _to_table(
         self, values: np.ndarray, undo: Callable[[Scaling, np.ndarray], np.ndarray]
     ) -> pd.DataFrame:
-        ends = np.cumsum([len(each) for each in self.times])[:-1]
-        parts = [
-            undo(self.known.scalings[key], one)
-            for key, one in zip(self.keys, np.split(values, ends), strict=True)
-        ]
-        return to_frame(parts, self.keys, self.times, self.known.rows)
+        n_times = [len(each) for each in self.times]
+        scaling = Scaling.joined([self.known.scalings[key] for key in self.keys])
+        by_entry = Scaling(*(np.repeat(part, n_times, axis=0) for part in scaling))
+        return to_frame(undo(by_entry, values), self.keys, self.times, self.known.rows)
 
 
 def _to_numpy(values: torch.Tensor) -> np.ndarray:
@@ -127,7 +121,7 @@ def forecast_series(
         check_none(X)
     steps, times = _horizons(known, fh)
     how: Any = {"batch_size": batch_size, "precision": precision}
-    each = list(steps.values())
+    each = list({id(one): one for one in steps.values()}.values())
     parts = []
     if any((one < 1).any() for one in each):
         parts.append(_in_sample(network, known, steps, **how))
@@ -267,17 +261,18 @@ def _windows_before(
         )
     shape = WindowShape(network.context_length, 1)
     values, starts, numbers = [], [], []
-    for key, rows in split_series(known.past):
+    panel = Panel.of(known.past)
+    for i, (key, rows) in enumerate(zip(panel.keys, panel.arrays(), strict=True)):
         earlier = steps[key][steps[key] < 1]
         at = len(rows) - 1 + earlier
         if (at < 0).any():
             raise InputError(
                 f"fh asks for step {earlier.min()} of y{of_series(key)}, which has "
                 f"{len(rows)} rows; expected steps from {1 - len(rows)} on. Its first "
-                f"time is {rows.index[0]}."
+                f"time is {panel.index_of(i)[0]}."
             )
-        scaled = known.scalings[key].apply(rows.to_numpy(dtype=np.float64))
-        padded = np.pad(scaled, ((shape.context_length, 0), (0, 0)), mode="edge")
+        scaled = known.scalings[key].apply(rows)
+        padded = pad_start(scaled, len(rows) + shape.context_length)
         values.append(padded)
         starts.append(at)
         of_rows = known.row_numbers[key]
@@ -331,39 +326,46 @@ def _horizons(
     known: KnownSeries, fh: ForecastingHorizon
 ) -> tuple[dict[Key, np.ndarray], list[pd.Index]]:
     """Return the steps from each series' own end on, and their times."""
-    by_end: dict[Any, tuple[np.ndarray, pd.Index]] = {}
-    steps, times = {}, []
-    for key, rows in split_series(known.rows):
-        end = rows.index[-1]
-        if end not in by_end:  # most panels have one last time, or few
-            cutoff = cutoff_of(rows.index, known.frequency)
-            by_end[end] = forecast_times(fh, cutoff)
-        steps[key] = by_end[end][0]
-        times.append(by_end[end][1])
-    return steps, times
+    panel = Panel.of(known.rows)
+    # most panels have one last time, or few
+    _, first, which = np.unique(
+        panel.last_codes, return_index=True, return_inverse=True
+    )
+    cutoffs = [cutoff_of(panel.index_of(i), known.frequency) for i in first.tolist()]
+    found = [forecast_times(fh, cutoff) for cutoff in cutoffs]
+    each = [found[i] for i in which.tolist()]
+    steps = {key: own for key, (own, _) in zip(panel.keys, each, strict=True)}
+    return steps, [times for _, times in each]
 
 
 def latest_contexts(network: ForecastNetwork, known: KnownSeries) -> Contexts:
     """Return the most recent context of every series."""
-    length = network.context_length
-    contexts, observed = [], []
-    for key, rows in split_series(known.rows):
-        values, scaling = rows.to_numpy(dtype=np.float64), known.scalings[key]
-        last = known.last_observed[key]
-        if np.isnan(values).any():
-            last = LastObserved.of(values, rows.index, length, last)
-        contexts.append(pad_start(scaling.apply(values), length)[-length:])
-        observed.append(scaling.apply(last.values))
-    return on_device(network, contexts, observed)
+    length, panel = network.context_length, Panel.of(known.rows)
+    scaling = Scaling.joined([known.scalings[key] for key in panel.keys])
+    last = np.stack([known.last_observed[key].values for key in panel.keys])
+    contexts = np.empty((len(panel), last.shape[1], length)).transpose(0, 2, 1)
+    for numbers, stack in in_stacks(panel.arrays()):
+        of_stack = Scaling(*(part[numbers, None] for part in scaling))
+        values = of_stack.apply(stack)[:, -length:]
+        n_missing = length - values.shape[1]
+        contexts[numbers, n_missing:] = values
+        contexts[numbers, :n_missing] = values[:, :1]
+        head = stack[:, : max(0, stack.shape[1] - length)]
+        if head.shape[1]:
+            rows, latest = last_finite(head)
+            last[numbers] = np.where(rows >= 0, latest, last[numbers])
+    return on_device(network, contexts, scaling.apply(last))
 
 
 def on_device(
-    network: ForecastNetwork, contexts: list[np.ndarray], observed: list[np.ndarray]
+    network: ForecastNetwork,
+    contexts: np.ndarray,
+    observed: np.ndarray,
 ) -> Contexts:
     """Stack scaled contexts, and the values before them if any are missing."""
     device = device_of(network)
     values, before = (
-        torch.from_numpy(np.stack(parts).astype(np.float32)).to(device)
+        torch.from_numpy(parts.astype(np.float32)).to(device)
         for parts in (contexts, observed)
     )
     return Contexts(values, before if values.isnan().any() else None)

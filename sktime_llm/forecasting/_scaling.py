@@ -1,9 +1,11 @@
 """Standardization of series by the statistics of their training part."""
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+
+from sktime_llm.forecasting._panel import in_stacks
 
 
 class Scaling(NamedTuple):
@@ -26,13 +28,40 @@ class Scaling(NamedTuple):
         """
         if n_train is not None and n_train < len(values):
             return cls.of(values[:n_train]).completed(values)
+        return cls.of_stack(values)
+
+    @classmethod
+    def of_stack(cls, values: np.ndarray) -> "Scaling":
+        """Return the statistics, (..., channel), of (..., time, channel)."""
         observed = np.isfinite(values)
-        n = np.maximum(observed.sum(axis=0), 1)
-        loc = np.where(observed, values, 0.0).sum(axis=0) / n
-        square = np.where(observed, values - loc, 0.0) ** 2
-        deviation = np.sqrt(square.sum(axis=0) / n)
+        n = np.maximum(observed.sum(axis=-2), 1)
+        loc = np.where(observed, values, 0.0).sum(axis=-2) / n
+        square = np.where(observed, values - loc[..., None, :], 0.0) ** 2
+        deviation = np.sqrt(square.sum(axis=-2) / n)
         known = deviation > 1e-9 * np.abs(loc)
         return cls(loc, np.where(known, deviation, 1.0), known)
+
+    @classmethod
+    def of_each(
+        cls, series: Sequence[np.ndarray], n_train: Sequence[int] | None = None
+    ) -> list["Scaling"]:
+        """Return `of` of each series, many at once."""
+        ends = list(map(len, series)) if n_train is None else n_train
+        heads = [values[:end] for values, end in zip(series, ends, strict=True)]
+        scalings: list[Any] = [None] * len(series)
+        for numbers, stack in in_stacks(heads):
+            parts = cls.of_stack(stack)
+            is_whole = np.atleast_1d(parts.known.all(axis=1))
+            for at, i in enumerate(numbers.tolist()):
+                one = cls(*(part[at] for part in parts))
+                is_done = is_whole[at] or len(heads[i]) == len(series[i])
+                scalings[i] = one if is_done else one.completed(series[i])
+        return scalings
+
+    @classmethod
+    def joined(cls, scalings: Sequence["Scaling"]) -> "Scaling":
+        """Return scalings of series as one of a stack, each (series, channel)."""
+        return cls(*map(np.stack, zip(*scalings, strict=True)))
 
     def completed(self, values: np.ndarray) -> "Scaling":
         """Take what is not known from further values, (time, channel)."""

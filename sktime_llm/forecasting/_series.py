@@ -1,33 +1,20 @@
 """From sktime's data frames to arrays per series, and back."""
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from sktime_llm._frequency import infer_frequency
 from sktime_llm.errors import InputError
+from sktime_llm.forecasting._panel import Key, Panel, in_stacks
+from sktime_llm.forecasting._regular import are_all_regular, check_regular, of_series
 
 MTYPES = ["pd.DataFrame", "pd-multiindex", "pd_multiindex_hier"]
 """sktime's names of the frames that are understood here."""
 
-Key = Hashable
-"""Instance of a panel or node of a hierarchy; None for a single series."""
-
-_PERIODS = ("M", "Q", "Y", "W")
 _MAX, _MIN_AMPLITUDE = 1e150, 1e-150
-
-
-def split_series(frame: pd.DataFrame) -> Iterator[tuple[Key, pd.DataFrame]]:
-    """Yield each series of a frame, with a plain time index, sorted by key."""
-    if not isinstance(frame.index, pd.MultiIndex):
-        yield None, frame
-        return
-    levels = list(range(frame.index.nlevels - 1))
-    by = levels if len(levels) > 1 else levels[0]
-    for key, part in frame.groupby(level=by, sort=True, observed=True):
-        yield key, part.droplevel(levels)
 
 
 def times_of(index: pd.Index) -> pd.Index:
@@ -45,8 +32,13 @@ def last_rows(frame: pd.DataFrame, n_rows: int) -> pd.DataFrame:
 
 def pad_start(values: np.ndarray, n_rows: int) -> np.ndarray:
     """Repeat the first row at the start until there are enough rows."""
-    missing = max(0, n_rows - len(values))
-    return np.pad(values, ((missing, 0), (0, 0)), mode="edge")
+    order: Literal["F", "C"] = "F" if values.flags.fnc else "C"
+    missing = n_rows - len(values)
+    if missing <= 0:
+        return np.asarray(values, order=order)
+    padded = np.empty((n_rows, values.shape[1]), order=order)
+    padded[:missing], padded[missing:] = values[:1], values
+    return padded
 
 
 def index_like(like: pd.DataFrame, labels: Iterable[tuple[Key, Any]]) -> pd.MultiIndex:
@@ -58,23 +50,40 @@ def index_like(like: pd.DataFrame, labels: Iterable[tuple[Key, Any]]) -> pd.Mult
 
 
 def to_frame(
-    forecasts: Sequence[np.ndarray],
+    values: np.ndarray,
     keys: Sequence[Key],
     times: Sequence[pd.Index],
     like: pd.DataFrame,
 ) -> pd.DataFrame:
-    """Join forecasts, (step, channel), by series, with the labels of `like`."""
+    """Label forecasts of all series, (entry, channel), as `like` is labeled.
+
+    There is an entry for each of the times of each of the series `keys`, which are
+    those of `like`.
+    """
     if isinstance(like.index, pd.MultiIndex):
-        by_series = zip(keys, times, strict=True)
-        index = index_like(like, ((key, t) for key, each in by_series for t in each))
+        index: pd.Index = _index_of(keys, times, like)
     else:
         index = times[0].rename(like.index.name)
-    return pd.DataFrame(np.concatenate(forecasts), index=index, columns=like.columns)
+    return pd.DataFrame(values, index=index, columns=like.columns)
 
 
-def of_series(key: Key) -> str:
-    """Name a series in a message; a single one has no name."""
-    return "" if key is None else f" (series {key!r})"
+def _index_of(
+    keys: Sequence[Key], times: Sequence[pd.Index], like: pd.DataFrame
+) -> pd.MultiIndex:
+    """Return the times of every series as an index with the levels of `like`."""
+    distinct = {id(each): each for each in times}  # many series share theirs
+    first, *others = distinct.values()
+    ends = np.cumsum([len(each) for each in distinct.values()])
+    places = np.split(np.arange(ends[-1]), ends[:-1])
+    place_of = dict(zip(distinct, places, strict=True))
+    at = np.concatenate([place_of[id(each)] for each in times])
+    all_times = first.append(others) if others else first
+    n_times = [len(each) for each in times]
+    levels = zip(*keys, strict=True) if isinstance(keys[0], tuple) else [keys]
+    by_level = [pd.Index(list(level)).repeat(n_times) for level in levels]
+    return pd.MultiIndex.from_arrays(
+        [*by_level, all_times.take(at)], names=like.index.names
+    )
 
 
 # rows that are missing
@@ -85,15 +94,19 @@ def with_all_rows(frame: pd.DataFrame) -> pd.DataFrame:
 
     A series whose times lie on no common grid stays as it is.
     """
-    indices = {key: rows.index for key, rows in split_series(frame)}
-    frequency = None
-    if isinstance(times_of(frame.index), pd.DatetimeIndex):
-        frequency = infer_frequency(max(indices.values(), key=len))
-    left_out = [
-        (key, time)
-        for key, index in indices.items()
-        for time in _all_times(index, frequency).difference(index)
-    ]
+    panel, frequency = Panel.of(frame), None
+    if isinstance(panel.times, pd.DatetimeIndex):
+        longest = int(np.argmax(panel.lengths))
+        frequency = infer_frequency(panel.index_of(longest))
+    left_out_of: dict[bytes, pd.Index] = {}
+    left_out: list[tuple[Key, Any]] = []
+    for i, key in enumerate(panel.keys):
+        start, stop = panel.bounds[i : i + 2]
+        codes = panel.codes[start:stop].tobytes()
+        if codes not in left_out_of:
+            index = panel.index_of(i)
+            left_out_of[codes] = _all_times(index, frequency).difference(index)
+        left_out += [(key, time) for time in left_out_of[codes]]
     return with_rows(frame, left_out) if left_out else frame
 
 
@@ -126,172 +139,66 @@ def with_rows(frame: pd.DataFrame, labels: list[tuple[Key, Any]]) -> pd.DataFram
 # arrays, with checks of values and times
 
 
-def to_arrays(parts: Mapping[Key, pd.DataFrame]) -> dict[Key, np.ndarray]:
+def to_arrays(panel: Panel) -> dict[Key, np.ndarray]:
     """Check series and copy them into arrays of shape (time, channel), float64.
 
     Raise an InputError if a value is infinite, or if the time index is not regular.
     """
-    return {key: _to_array(rows, key) for key, rows in parts.items()}
+    series = panel.arrays()
+    if not (_are_sound(series) and are_all_regular(panel)):
+        distinct = set(panel.distinct())
+        for i, (key, values) in enumerate(zip(panel.keys, series, strict=True)):
+            _check_values(values, panel, i)
+            if i in distinct:
+                check_regular(panel.index_of(i), key)
+    return dict(zip(panel.keys, series, strict=True))
 
 
-def _to_array(series: pd.DataFrame, key: Key) -> np.ndarray:
-    values = series.to_numpy(dtype=np.float64, copy=True)
+def _are_sound(series: Sequence[np.ndarray]) -> bool:
+    """Tell quickly that all values are in range."""
+    return not any(
+        (np.abs(stack) > _MAX).any() or (stack.shape[1] and _is_tiny(stack).any())
+        for _, stack in in_stacks(series)
+    )
+
+
+def _is_tiny(values: np.ndarray) -> np.ndarray:
+    """Tell of (..., time, channel) which channels vary by too little to be squared."""
+    amplitude = _amplitude(values)
+    return (amplitude > 0) & (amplitude < _MIN_AMPLITUDE)
+
+
+def _amplitude(values: np.ndarray) -> np.ndarray:
+    return np.fmax.reduce(values, axis=-2) - np.fmin.reduce(values, axis=-2)
+
+
+def _check_values(values: np.ndarray, panel: Panel, i: int) -> None:
+    of, columns = of_series(panel.keys[i]), panel.rows.columns
 
     def first(bad: np.ndarray) -> tuple[Any, str]:
         row, column = np.argwhere(bad)[0]
-        place = f"in column {series.columns[column]!r} at {series.index[row]}"
+        place = f"in column {columns[column]!r} at {panel.index_of(i)[row]}"
         return values[row, column], place
 
     bad = np.isinf(values)
     if bad.any():
         value, place = first(bad)
         raise InputError(
-            f"y{of_series(key)} has {bad.sum()} value(s) that are infinite, expected "
-            f"finite numbers, or NaN where one is missing. The first is {value} "
-            f"{place}. Replace them first."
+            f"y{of} has {bad.sum()} value(s) that are infinite, expected finite "
+            f"numbers, or NaN where one is missing. The first is {value} {place}. "
+            "Replace them first."
         )
     huge = np.abs(values) > _MAX
     if huge.any():
         value, place = first(huge)
         raise InputError(
-            f"y{of_series(key)} has {value} {place}; expected at most {_MAX} in size, "
-            "whose square is a number. Give y in a larger unit."
+            f"y{of} has {value} {place}; expected at most {_MAX} in size, whose square "
+            "is a number. Give y in a larger unit."
         )
-    if len(values):
-        amplitude = np.fmax.reduce(values) - np.fmin.reduce(values)
-        tiny = (amplitude > 0) & (amplitude < _MIN_AMPLITUDE)
-        if tiny.any():
-            column = int(np.argmax(tiny))
-            raise InputError(
-                f"y{of_series(key)} varies by {amplitude[column]} in column "
-                f"{series.columns[column]!r}, expected at least {_MIN_AMPLITUDE}, "
-                "whose square is not zero. Give y in a smaller unit."
-            )
-    _check_regular(series.index, key)
-    return values
-
-
-def _check_regular(index: pd.Index, key: Key) -> None:
-    if index.has_duplicates:
-        twice = index[index.duplicated()][0]
+    if len(values) and (tiny := _is_tiny(values)).any():
+        column = int(np.argmax(tiny))
         raise InputError(
-            f"the time index of y{of_series(key)} has {twice} more than once; expected "
-            "every time once. Aggregate the rows of one time first."
+            f"y{of} varies by {_amplitude(values)[column]} in column "
+            f"{columns[column]!r}, expected at least {_MIN_AMPLITUDE}, whose square is "
+            "not zero. Give y in a smaller unit."
         )
-    if isinstance(index, pd.DatetimeIndex):
-        if index.freq is None and len(index) >= 3:
-            _infer_frequency(index, key)
-        return
-    if isinstance(index, pd.PeriodIndex):
-        positions, step = index.asi8, index.freq.n
-    elif pd.api.types.is_integer_dtype(index):
-        positions, step = index.to_numpy(), 1
-    else:
-        raise InputError(
-            f"the time index of y{of_series(key)} is a {type(index).__name__} of "
-            f"{index.dtype}; expected datetimes, periods or integers. Number the rows, "
-            "for example by y.reset_index(drop=True)."
-        )
-    gaps = np.flatnonzero(np.diff(positions) != step)
-    if len(gaps):
-        raise _irregular(index, int(gaps[0]), key)
-
-
-def _irregular(index: pd.Index, at: int, key: Key) -> InputError:
-    what_to_do = (
-        'If rows are missing, set missing="mask"; else resample y, for example by '
-        "y.asfreq(...)."
-    )
-    alias = _period_of(index)
-    if alias is not None:
-        where = "" if key is None else " on each series, or on the level of times"
-        what_to_do = (
-            "Each is in the period after the last one's: use "
-            f"y.to_period({alias!r}){where}."
-        )
-    return InputError(
-        f"the time index of y{of_series(key)} is not regular: {index[at + 1]} follows "
-        f"{index[at]} (rows {at} and {at + 1}); expected equal steps, of 1 for an "
-        f"integer index. {what_to_do}"
-    )
-
-
-def _period_of(index: pd.Index) -> str | None:
-    """Return the periods that datetimes have one each of, if there are such."""
-    if isinstance(index, pd.DatetimeIndex):
-        for alias in _PERIODS:
-            periods = index.tz_localize(None).to_period(alias)
-            if (np.diff(periods.asi8) == 1).all():
-                return alias
-    return None
-
-
-# frequencies of datetimes
-
-
-def frequency_of(frame: pd.DataFrame) -> pd.offsets.BaseOffset | None:
-    """Return the frequency of a frame's datetimes, from its longest series.
-
-    A shorter one tells it if only its frequency is that of all: five business days in
-    a row are days, too. None for other kinds of index, which do not need one, and where
-    there is no series of two rows to tell it.
-    """
-    indices = sorted((rows.index for _, rows in split_series(frame)), key=len)[::-1]
-    if not isinstance(indices[0], pd.DatetimeIndex):
-        return None
-
-    def is_of_all(frequency: pd.offsets.BaseOffset) -> bool:
-        return all(_first_other_step(index, frequency) is None for index in indices)
-
-    longest = _frequency_of_one(indices[0])
-    if longest is None or is_of_all(longest):
-        return longest
-    others = (_frequency_of_one(index) for index in indices[1:] if len(index) > 2)
-    return next(filter(is_of_all, dict.fromkeys(others)), longest)
-
-
-def _frequency_of_one(index: pd.DatetimeIndex) -> pd.offsets.BaseOffset | None:
-    if index.freq is not None or len(index) < 2:
-        return index.freq
-    return _infer_frequency(index)
-
-
-def _infer_frequency(index: pd.DatetimeIndex, key: Key = None) -> pd.offsets.BaseOffset:
-    """Infer the frequency of at least two datetimes that do not carry it."""
-    if len(index) == 2:
-        return pd.tseries.frequencies.to_offset(index[1] - index[0])
-    if frequency := pd.infer_freq(index):
-        return pd.tseries.frequencies.to_offset(frequency)
-    steps = np.diff(index.asi8)
-    raise _irregular(index, int(np.abs(steps / np.median(steps) - 1).argmax()), key)
-
-
-def _first_other_step(
-    index: pd.DatetimeIndex, frequency: pd.offsets.BaseOffset
-) -> tuple[int, pd.Timestamp] | None:
-    """Return the first row that is not on a frequency, and the time expected there."""
-    steps = pd.date_range(index[0], periods=len(index), freq=frequency)
-    same = np.asarray(steps == index)
-    if same.all():
-        return None
-    at = int(np.argmin(same))
-    return at, steps[at]
-
-
-def check_frequency(
-    series: dict[Key, pd.DataFrame], frequency: pd.offsets.BaseOffset | None
-) -> None:
-    """Raise if the datetimes of a series are not on the frequency of the others."""
-    # two rows tell no frequency, and there is nothing to compare one series with
-    if frequency is None or len(series) == 1 or max(map(len, series.values())) < 3:
-        return
-    for key, rows in series.items():
-        other = _first_other_step(rows.index, frequency)
-        if other is not None:
-            at, expected = other
-            raise InputError(
-                f"y{of_series(key)} has {rows.index[at]} in row {at}, expected "
-                f"{expected}: the longest series has the frequency "
-                f"{frequency.freqstr!r}, and all have to share it. Bring them to one "
-                "frequency, for example by resampling, or fit a forecaster on each."
-            )

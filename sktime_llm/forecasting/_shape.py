@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from sktime_llm.errors import ClippedParameterWarning, SeriesTooShortError
-from sktime_llm.forecasting._series import frequency_of, times_of
+from sktime_llm.forecasting._panel import Panel
+from sktime_llm.forecasting._regular import frequency_of
 from sktime_llm.training.windows import WindowShape
 
 # As in the M3 and M4 competitions, but for two days of hours.
@@ -64,11 +65,10 @@ def choose_shape(
     return WindowShape(int(context_length), int(prediction_length))
 
 
-def customary_horizon(y: pd.DataFrame) -> int:
+def customary_horizon(panel: Panel) -> int:
     """Return how many steps are usually forecast at once, by the frequency of data."""
-    times = times_of(y.index)
-    is_periods = isinstance(times, pd.PeriodIndex)
-    frequency = times.freq if is_periods else frequency_of(y)
+    is_periods = isinstance(panel.times, pd.PeriodIndex)
+    frequency = panel.times.freq if is_periods else frequency_of(panel)
     if frequency is None or frequency.n != 1:
         return _OTHER_HORIZON
     name = frequency.freqstr.split("-")[0].removesuffix("E").removesuffix("S")

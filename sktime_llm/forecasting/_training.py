@@ -11,8 +11,9 @@ import pandas as pd
 from sktime_llm.errors import ClippedParameterWarning, TrainingInterrupted
 from sktime_llm.forecasting._covariates import Covariates
 from sktime_llm.forecasting._known import Extension, KnownSeries
+from sktime_llm.forecasting._panel import Key
 from sktime_llm.forecasting._scaling import Scaling, common_scale
-from sktime_llm.forecasting._series import Key, pad_start
+from sktime_llm.forecasting._series import pad_start
 from sktime_llm.forecasting._shape import share_held_out
 from sktime_llm.forecasting.saving import device_of
 from sktime_llm.networks._interface import ForecastNetwork
@@ -107,10 +108,8 @@ def make_scalings(
     taken off in float64 even so, unless it is to be kept: float32 would lose what
     happens at a high one.
     """
-    each = {
-        key: Scaling.of(parts.series[key], end)
-        for key, end in parts.n_training_rows.items()
-    }
+    series, ends = list(parts.series.values()), parts.split.n_training_rows
+    each = dict(zip(parts.series, Scaling.of_each(series, ends), strict=True))
     if standardize or not each:
         return each
     if known:

@@ -131,7 +131,7 @@ def stack_windows(
         return torch.from_numpy(np.concatenate(parts).astype(dtype)).to(device)
 
     values, observed = joined(series, np.float32), None
-    if any(np.isnan(rows).any() for rows in series):
+    if values.isnan().any():
         firsts = [None] * len(series) if last_observed is None else last_observed
         pairs = zip(series, firsts, strict=True)
         before = [last_observed_before(*pair)[:-1] for pair in pairs]
@@ -231,6 +231,8 @@ def with_target(
 ) -> np.ndarray:
     """Return the starts of the windows, in one series, with a value in the target."""
     observed = np.isfinite(values).any(axis=1)
+    if observed.all():
+        return starts
     count = np.concatenate([[0], observed.cumsum()])
     ends = starts + shape.total
     return starts[count[ends] > count[starts + shape.context_length]]

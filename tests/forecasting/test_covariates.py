@@ -152,7 +152,7 @@ def test_nothing_of_the_future_of_a_past_covariate_is_known(make, data):
 @with_X
 def test_a_past_covariate_is_not_known_in_the_targets_of_training(make, monkeypatch):
     # scaled alike, so that the targets of the one window are all that differs
-    monkeypatch.setattr(Scaling, "of", lambda values, *_: plain_scaling(values))
+    monkeypatch.setattr(Scaling, "of_stack", plain_scaling)
     y, X = make_data(n_rows=11)
     one, other = (
         make(past_covariates=["wind"]).fit(y, X=values, fh=FH).network_.state_dict()
@@ -165,8 +165,8 @@ def test_a_past_covariate_is_not_known_in_the_targets_of_training(make, monkeypa
 
 
 def plain_scaling(values):
-    n = values.shape[1]
-    return Scaling(np.zeros(n), np.ones(n), np.ones(n, dtype=bool))
+    shape = (*values.shape[:-2], values.shape[-1])
+    return Scaling(np.zeros(shape), np.ones(shape), np.ones(shape, dtype=bool))
 
 
 @with_X
