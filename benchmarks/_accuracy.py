@@ -64,8 +64,8 @@ def long_term(records: pd.DataFrame) -> str:
             published(dataset, horizon, metric).get(NAMES[method])
             for metric in ("MSE", "MAE")
         ]
-        start = {"method": NAMES[method], "data": dataset}
-        start |= {"from": context, "ahead": horizon}
+        start = {"method": NAMES[method]}
+        start |= {"data": f"{dataset}, {horizon} from {context}"}
         for kind in _with_none(list(found["kind"])):
             errors = [of(found, name, kind=kind) for name in ("mse", "mae")]
             beside = [difference(*each) for each in zip(errors, paper, strict=True)]
@@ -95,13 +95,14 @@ def attempts(records: pd.DataFrame) -> str:
     """Return all long-term runs, with their settings and how far they trained."""
     rows = []
     for _, run in records.sort_values([*TASK, "date"]).iterrows():
-        row = {"method": NAMES[run["method"]], "data": run["dataset"]}
-        row |= {"ahead": run["horizon"], "language model": MODES[run["backbone_mode"]]}
-        row |= {"batch": run["batch_size"], "learning rate": run["learning_rate"]}
-        row |= {"d_ff": number(run["d_ff"], 0), "seed": run["seed"]}
-        row |= {"best epoch": f"{run['best_epoch']} of {run['epochs']}"}
+        row = {"method": NAMES[run["method"]]}
+        row |= {"data": f"{run['dataset']}, {run['horizon']}"}
+        row |= {"language model": MODES[run["backbone_mode"]]}
+        row |= {"batch": run["batch_size"], "rate": run["learning_rate"]}
+        row |= {"d_ff": f"{run['d_ff']:.0f}" if pd.notna(run["d_ff"]) else ""}
+        row |= {"seed": run["seed"], "epoch": f"{run['best_epoch']} of {run['epochs']}"}
         lowest = min(run["history"]["validation_loss"])
-        row |= {"validation loss": number(lowest)}
+        row |= {"validation": number(lowest)}
         row |= {"MSE / MAE": numbers(run["mse"], run["mae"])}
         row |= {"seconds": number(run["fit_seconds"], 0)}
         rows.append(row)

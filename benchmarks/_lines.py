@@ -55,9 +55,9 @@ def _part(row: pd.Series, method: str) -> str:
         beside += f" ({number(row['error of other'], digits)})"
     if pd.isna(row["with"]):
         text = f"{without} {number(row['without'], digits)}{beside}"
-        return f"{text}, with it not recorded"
+        return f"{text} (with it: not recorded)"
     text = f"{method} {number(row['with'], digits)}{beside}"
-    known = number(row["without"], digits) or "not recorded"
+    known = number(row["without"], digits) or "(not recorded)"
     return f"{text}, {SHORT[without]} {known}"
 
 

@@ -27,7 +27,7 @@ CLASSICAL = ("AutoETS", "AutoARIMA", "Theta", "seasonal naive", "naive")
 SIMPLE = ("last value", "historical average", "ridge per sensor", "ridge, all sensors")
 NAIVE2 = pd.Series({"Naive2": 1.0})  # by the definition of the OWA
 LONG_TERM = ["dataset", "horizon", "method", "context_length"]
-PUBLISHED = "published with GPT-2"
+PUBLISHED = "published"
 
 
 def rows_of(
@@ -107,7 +107,7 @@ def of_covariates() -> Iterator[dict]:
         errors = own.set_index("method")["mae"]
         task = f"a {horizon}" + ("" if given == "none" else f", with {given}")
         naive = {s: own[f"mae_of_last_{s}"].iloc[0] for s in ("day", "week")}
-        naive = pd.Series(naive).rename(lambda season: f"the last {season} repeated")
+        naive = pd.Series(naive).rename(lambda season: f"the last {season}")
         is_detail = "calendar" in given
         yield from rows_of("GEFCom2012", task, "MAE", errors, naive, is_detail)
 
@@ -130,10 +130,21 @@ def of_intervals() -> Iterator[dict]:
 
 
 def of_small_data() -> Iterator[dict]:
-    """Mean MASE of the univariate data sets of the demo, and single series of M1."""
+    """Mean MASE of the univariate data sets of the demo."""
     table = read("compare.csv").query("n_variates == 1")
     errors = table.groupby("forecaster")["MASE"].mean().rename(NAMES)
     yield from rows_of("five small data sets", "a year", "MASE", errors)
+
+
+def of_single_series() -> Iterator[dict]:
+    """MASE of series that are forecast one by one, with the horizon known in fit."""
+    table = named(read("single_series.jsonl"))
+    table = table[(table["part"] == "test") & ~table["without_fh"]]
+    for _, own in table.groupby("settings", sort=False):
+        data = " and ".join(own["competition"].iloc[0])
+        task = f"{own['n_series'].iloc[0]} series one by one"
+        errors = own.drop_duplicates("method", keep="last").set_index("method")["mase"]
+        yield from rows_of(data, task, "MASE", errors)
 
 
 SOURCES = (
@@ -144,6 +155,7 @@ SOURCES = (
     of_missing,
     of_intervals,
     of_small_data,
+    of_single_series,
 )
 
 
@@ -170,16 +182,15 @@ def overview(table: pd.DataFrame) -> str:
     rows = []
     for _, each in table.iterrows():
         digits = digits_of(each)
+        other = number(each["error of other"], digits)
         rows.append(
             {
-                "data": f"{each['data']}, {each['task']}",
-                "error": each["metric"],
+                "data": f"{each['data']}, {each['task']}, {each['metric']}",
                 "method": each["method"],
                 "with": number(each["with"], digits),
                 "without": number(each["without"], digits),
                 "change": percent(-each["gain"]),
-                "best other": each["other"],
-                "its error": number(each["error of other"], digits),
+                "best other": f"{each['other']} {other}".strip(),
                 "beside it": percent(each["beside"]),
             }
         )

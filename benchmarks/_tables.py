@@ -172,17 +172,22 @@ def of(table: pd.DataFrame, column: str, **where) -> float:
 
 
 def markdown(rows: list[dict]) -> str:
-    """Write a table, one dict a row; numbers stand on the right."""
+    """Write a table, one dict a row, with numbers on the right."""
     if not rows:
         return ""
     columns = list(rows[0])
-    texts = [[str(row[column]) for column in columns] for row in rows]
+    texts = [[_unbroken(str(row[column])) for column in columns] for row in rows]
     marks = [
         "---:" if all(map(_is_number, each)) else "---"
         for each in zip(*texts, strict=True)
     ]
     lines = [columns, marks, *texts]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _unbroken(text: str) -> str:
+    """Keep numbers side by side, and percents, on one line."""
+    return text.replace(" / ", "\N{NBSP}/\N{NBSP}").replace(" %", "\N{NBSP}%")
 
 
 def _is_number(text: str) -> bool:

@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from _standing import standing
+from _tables import percent
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -32,13 +33,14 @@ STYLE = {
 
 def draw_gains(table: pd.DataFrame) -> Figure:
     """Draw by how many percent the error is lower with the language model."""
-    table = table.dropna(subset="gain").sort_values("gain", kind="stable")
+    table = table[table["task"] != "all"].dropna(subset="gain")
+    table = table.sort_values("gain", kind="stable")
     gains, places = table["gain"].to_numpy(), np.arange(len(table))
     figure, axes = plt.subplots(figsize=(10, 1.2 + 0.32 * len(table)), dpi=160)
     colors = np.where(gains < 0, WORSE, BETTER)
     bars = axes.barh(places, gains, color=colors, height=0.7)
     axes.set_yticks(places, _names(table))
-    axes.bar_label(bars, [f"{gain:+.1f} %" for gain in gains], padding=4)
+    axes.bar_label(bars, list(map(percent, gains)), padding=4)
     axes.axvline(0, color="black", linewidth=0.8)
     axes.margins(x=0.15, y=0.02)
     axes.set_xlabel("error saved by the pretrained language model, in percent")
