@@ -73,13 +73,31 @@ def test_a_table_without_records_says_so(report, load, monkeypatch, tmp_path):
         assert report.make(name) == report.NOT_RECORDED
 
 
+def test_pictures_are_drawn_of_these_records(load):
+    pictures = load("pictures")
+    shown = pictures.fingerprint(load("_standing").standing())
+    for name in pictures.PICTURES:
+        assert pictures.fingerprint_of(pictures.IMAGES / name) == shown, "make report"
+
+
 def test_pictures_have_the_same_bytes_every_time(load, tmp_path):
+    pictures = load("pictures")
     for folder in ("first", "second"):
-        load("pictures").draw_results(tmp_path / folder)
-    first = sorted((tmp_path / "first").iterdir())
-    assert [path.name for path in first] == ["language_model.png", "standing.png"]
-    for path in first:
-        assert path.read_bytes() == (tmp_path / "second" / path.name).read_bytes()
+        pictures.draw_results(tmp_path / folder)
+    for name in pictures.PICTURES:
+        first, second = (tmp_path / folder / name for folder in ("first", "second"))
+        assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_picture_that_is_there_is_not_drawn_again(load, monkeypatch, tmp_path):
+    pictures = load("pictures")
+    pictures.draw_results(tmp_path)
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    pictures.draw_results(tmp_path)
+    assert {p.name: p.stat().st_mtime_ns for p in tmp_path.iterdir()} == before
+    monkeypatch.setattr(pictures, "fingerprint", lambda table: "another table")
+    pictures.draw_results(tmp_path)
+    assert pictures.fingerprint_of(tmp_path / "standing.png") == "another table"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
