@@ -5,12 +5,14 @@ from typing import Any
 
 import torch
 
+from sktime_llm._devices import own_random_numbers
 from sktime_llm._validation import BOOLEAN, integer, one_of
 from sktime_llm.backbone.adapters import ADAPTER_CONSTRAINTS, AdapterConfig
 from sktime_llm.backbone.make import make_backbone
 from sktime_llm.backbone.word_embeddings import principal_word_embeddings
 from sktime_llm.errors import InputError
 from sktime_llm.forecasting._parameters import COLUMNS, RATE, SHARED_CONSTRAINTS, WEIGHT
+from sktime_llm.forecasting.saving import device_of
 from sktime_llm.networks.calf import CALFNetwork, SourceBranch
 from sktime_llm.training.config import TRAINING_CONSTRAINTS
 from sktime_llm.training.windows import WindowShape
@@ -119,6 +121,15 @@ def textual_branch(
         n_heads,
         compare_features=forecaster.feature_loss_weight != 0,
     )
+
+
+def restore_textual_branch(forecaster: Any, network: Any) -> None:
+    """Start the textual branch of a CALFNetwork anew, if it was dropped."""
+    if network.textual is None:
+        device = device_of(network)
+        with own_random_numbers(forecaster._seed()):
+            textual = textual_branch(forecaster, network.n_heads)
+        network.textual = None if textual is None else textual.to(device)
 
 
 def _default_d_ff(width: int) -> int:

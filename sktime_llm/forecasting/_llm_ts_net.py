@@ -1,9 +1,8 @@
-"""How LLM-TS Net's network is built, told of series, and asked for its prompts."""
+"""How LLM-TS Net's network is built, told of series, and looked into."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 
@@ -14,12 +13,14 @@ from sktime_llm.errors import InputError
 from sktime_llm.forecasting._base import BaseLLMForecaster
 from sktime_llm.forecasting._checkpoint import TensorInfo
 from sktime_llm.forecasting._describing import describe_series
-from sktime_llm.forecasting._inspecting import contexts
+from sktime_llm.forecasting._inspecting import check_no_covariates, contexts
 from sktime_llm.forecasting._known import KnownSeries, Registered
+from sktime_llm.forecasting._llm_ts_net_report import (
+    AttentionReport,
+    report_attention,
+)
 from sktime_llm.forecasting._parameters import COLUMNS, RATE, SHARED_CONSTRAINTS, WEIGHT
-from sktime_llm.forecasting._predicting import Contexts
 from sktime_llm.forecasting._training import SeriesSplit
-from sktime_llm.layers.prompt_pool import usage_counts
 from sktime_llm.networks.llm_ts_net import LLMTSNetwork
 from sktime_llm.text.describers import Describer
 from sktime_llm.text.encoder import (
@@ -148,36 +149,49 @@ class LLMTSNetMethod(BaseLLMForecaster):
             raise AttributeError("descriptions_: fit with text_fusion=True first")
         return known.descriptions
 
-    def inspect_prompts(self, y: Any = None, *, stride: int | None = None) -> Any:
-        """Show which prompts of the pool are chosen, on windows of given data.
+    def inspect_alignment(
+        self, y: Any = None, *, stride: int | None = None
+    ) -> AttentionReport:
+        """Show which prompts, descriptions and sensors windows of given data look at.
 
         Parameters
         ----------
         y : series in any format of sktime, optional
-            With the columns of fit. None takes the most recent window of each series.
+            With the columns of fit, and with `text_fusion` series that fit or update
+            saw. None takes the most recent window of each series.
         stride : int, optional
-            Time steps between windows of `y`; `prediction_length_` by default.
+            Time steps between windows of `y`. None takes `prediction_length_`.
 
         Returns
         -------
-        chosen : pandas.DataFrame
-            Numbers of the prompts, best first, by series, last time and variate.
-        counts : pandas.Series
-            How often each prompt of the pool was chosen.
+        AttentionReport
+            Prompts that are taken from the pool, attention to descriptions, and
+            attention to other variates; `sktime_llm.plotting.plot_attention` draws it.
 
         Raises
         ------
         InputError
-            If there is no pool, or `y` has other columns than in fit.
+            If `y` has other columns than in fit, a series shorter than a context, or
+            one that was not described; or if fit was given covariates.
+
+        Examples
+        --------
+        >>> from sktime_llm import LLMTSNetForecaster
+        >>> from sktime_llm.datasets import load_dataset
+        >>> y = load_dataset("us_change").y
+        >>> forecaster = LLMTSNetForecaster(
+        ...     backbone="tiny-random", language_model_steps=2, max_epochs=1
+        ... )
+        >>> report = forecaster.fit(y, fh=[1, 2, 3]).inspect_alignment()
+        >>> report.text_attention.shape
+        (5, 5)
         """
         self.check_is_fitted()
-        network: Any = self.network_
-        if network.pool is None:
-            raise InputError("prompt_pool=False, expected True: there is no pool.")
+        check_no_covariates(self._known)
         windows, labels = contexts(self, y, stride)
+        network: Any = self.network_
         batch_size = self._prediction_batch_size()
-        chosen, counts = select_prompts(network, windows, batch_size)
-        return pd.DataFrame(chosen, index=labels), pd.Series(counts, name="chosen")
+        return report_attention(network, self._known, windows, labels, batch_size)
 
 
 def tuning_of(forecaster: Any) -> AdapterConfig:
@@ -290,20 +304,3 @@ def register_series(
     latest = new.latest()
     descriptions = latest if old is None else pd.concat([old, latest])
     return Registered(new.numbers(split, n_known), descriptions), losses
-
-
-def select_prompts(
-    network: Any, contexts: Contexts, batch_size: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the prompts of each variate, best first, and how often each was chosen."""
-    parts = []
-    with torch.inference_mode():
-        for at in torch.arange(len(contexts.values)).split(batch_size):
-            features = {}
-            if contexts.last_observed is not None:
-                features["last_observed"] = contexts.last_observed[at]
-            selection = network.select(contexts.values[at], features)
-            parts.append(selection.indices.flatten(0, 1))
-    chosen = torch.cat(parts)
-    counts = usage_counts(chosen, len(network.pool.keys))
-    return chosen.cpu().numpy(), counts.cpu().numpy()

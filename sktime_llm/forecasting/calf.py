@@ -4,14 +4,16 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sktime_llm._devices import own_random_numbers
 from sktime_llm.backbone.files import DEFAULT_BACKBONE
 from sktime_llm.forecasting._base import BaseLLMForecaster
-from sktime_llm.forecasting._calf import CONSTRAINTS, build_network, textual_branch
+from sktime_llm.forecasting._calf import (
+    CONSTRAINTS,
+    build_network,
+    restore_textual_branch,
+)
 from sktime_llm.forecasting._calf_report import CrossModalReport, report_cross_modal
 from sktime_llm.forecasting._checkpoint import TensorInfo
 from sktime_llm.forecasting._inspecting import contexts, rows_seen
-from sktime_llm.forecasting.saving import device_of
 from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.networks.calf import CALFNetwork
 from sktime_llm.training.callbacks import Callback
@@ -348,13 +350,12 @@ class CALFForecaster(BaseLLMForecaster):
         y : series in any format of sktime, optional
             With the columns of fit. None takes the rows of fit and update.
         stride : int, optional
-            Time steps between windows of `y`. None takes `prediction_length_`.
+            Steps between windows. None takes `prediction_length_`.
 
         Returns
         -------
         CrossModalReport
-            Distances of time tokens from words before and after training, the words
-            that principal embeddings are near to, and with `keep_textual_branch` the
+            Distances of time tokens from words, and with `keep_textual_branch` the
             cross-attention and the similarity of both branches;
             `sktime_llm.plotting.plot_cross_modal` draws it.
 
@@ -362,18 +363,16 @@ class CALFForecaster(BaseLLMForecaster):
         ------
         InputError
             If `y` has other columns than in fit, a series shorter than a context, or
-            fewer than ten windows and variates; or if fit was given covariates.
+            too few windows, or if fit was given covariates.
 
         Examples
         --------
         >>> from sktime.datasets import load_airline
         >>> from sktime_llm import CALFForecaster
-        >>> forecaster = CALFForecaster(
-        ...     backbone="tiny-random", max_epochs=1, keep_textual_branch=True
-        ... )
+        >>> forecaster = CALFForecaster(backbone="tiny-random", max_epochs=1)
         >>> report = forecaster.fit(load_airline(), fh=[1, 2, 3]).inspect_alignment()
-        >>> report.distances.loc["after"].index.tolist()
-        ['principal embeddings', 'text tokens']
+        >>> list(report.distances)
+        ['wasserstein', 'wasserstein_chance', 'kl', 'kl_chance']
         """
         self.check_is_fitted()
         windows, labels = contexts(self, rows_seen(self, y), stride)
@@ -393,13 +392,7 @@ class CALFForecaster(BaseLLMForecaster):
             network.textual = None
 
     def _restore_dropped(self, network: ForecastNetwork) -> None:
-        """Start the textual branch anew, if it was dropped."""
-        assert isinstance(network, CALFNetwork)
-        if network.textual is None:
-            device = device_of(network)
-            with own_random_numbers(self._seed()):
-                textual = textual_branch(self, network.n_heads)
-            network.textual = None if textual is None else textual.to(device)
+        restore_textual_branch(self, network)
 
     def _needs_level(self) -> bool:
         return "smape" in (self.task_loss, self.consistency_loss)

@@ -129,6 +129,19 @@ class TimeSpaceBlock(nn.Module):
         )
         self.norm = nn.LayerNorm(d_model)
 
+    def weights_between(self, tokens: Tensor) -> Tensor:
+        """Return which share each series gives to each, (batch, series, series).
+
+        The mean over heads and tokens of the attention between series, which there is.
+        """
+        assert self.inter_series is not None
+        if self.intra_series is not None:
+            tokens = self.intra_series(tokens)
+        attention = self.inter_series.attention
+        parts = tokens.unbind(dim=2)  # each token by itself, as all take much memory
+        weights = sum(attention.weights(part, part) for part in parts)
+        return torch.as_tensor(weights) / len(parts)
+
     def forward(self, tokens: Tensor) -> Tensor:
         """Encode tokens of (batch, series, token, d_model)."""
         if self.intra_series is not None:
@@ -172,6 +185,11 @@ class CrossModalFusion(nn.Module):
         own = self.text_projection(text)
         mixed = self.attention(states + own, own)
         return states + self.gate * self.dropout(mixed)
+
+    def weights(self, states: Tensor, text: Tensor) -> Tensor:
+        """Return which share each series gives to each text, (batch, series, text)."""
+        own = self.text_projection(text)
+        return self.attention.weights(states + own, own)
 
 
 class AttentionPooling(nn.Module):

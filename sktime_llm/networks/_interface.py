@@ -3,8 +3,9 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
+import torch
 from torch import Tensor, nn
 
 from sktime_llm.layers.normalization import fill_gaps
@@ -111,3 +112,12 @@ def fill_missing(
     if last_observed is None:
         return context, None
     return fill_gaps(context, last_observed)
+
+
+def join_parts(parts: Sequence[Any]) -> Any:
+    """Join tensors of several batches, tuples of such tensors, or None."""
+    if parts[0] is None:
+        return None
+    if isinstance(parts[0], Tensor):
+        return torch.cat(list(parts))
+    return tuple(torch.cat(each) for each in zip(*parts, strict=True))

@@ -1,7 +1,7 @@
 """CALF: cross-modal fine-tuning of a language model for time series."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from sktime_llm.networks._interface import (
     ForecastNetwork,
     ForecastOutput,
     fill_missing,
+    join_parts,
 )
 
 FEATURE_LOSS_DECAY = 0.8
@@ -107,15 +108,7 @@ class Branches(NamedTuple):
     @classmethod
     def join(cls, parts: Sequence["Branches"]) -> "Branches":
         """Join those of several batches."""
-
-        def joined(each: tuple[Any, ...]) -> Any:
-            if each[0] is None:
-                return None
-            if isinstance(each[0], Tensor):
-                return torch.cat(each)
-            return tuple(torch.cat(layer) for layer in zip(*each, strict=True))
-
-        return cls(*(joined(each) for each in zip(*parts, strict=True)))
+        return cls(*(join_parts(each) for each in zip(*parts, strict=True)))
 
 
 class CALFNetwork(ForecastNetwork):

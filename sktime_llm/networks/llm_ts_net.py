@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,11 +21,37 @@ from sktime_llm.layers.prompt_pool import (
     usage_counts,
 )
 from sktime_llm.layers.quantiles import QuantileHead
-from sktime_llm.networks._interface import Features, ForecastNetwork, ForecastOutput
+from sktime_llm.networks._interface import (
+    Features,
+    ForecastNetwork,
+    ForecastOutput,
+    join_parts,
+)
 from sktime_llm.text.encoder import DescriptionEmbeddings
 
 MIN_VARIANCE = 1e-6
 """Added to the variance of a standardized value, so that its logarithm is finite."""
+
+
+class Attention(NamedTuple):
+    """What windows look at.
+
+    Prompts, (window, channel, n_selected), and shares of all, (window, channel,
+    n_prompts); attention to texts, (window, channel, channel), and what they add,
+    (window, channel); attention to channels in each block, (window, channel, channel).
+    None, or empty, where the network has no such part.
+    """
+
+    prompts: Tensor | None
+    prompt_shares: Tensor | None
+    texts: Tensor | None
+    text_gain: Tensor | None
+    sensors: tuple[Tensor, ...]
+
+    @classmethod
+    def join(cls, parts: Sequence["Attention"]) -> "Attention":
+        """Join those of several batches."""
+        return cls(*(join_parts(each) for each in zip(*parts, strict=True)))
 
 
 class LLMTSNetwork(ForecastNetwork):
@@ -128,32 +155,59 @@ class LLMTSNetwork(ForecastNetwork):
         self, context: Tensor, features: Features
     ) -> tuple[Tensor, PromptSelection | None, Normalized]:
         """Return the states, (batch, channel, d_model), prompts, and the window."""
+        tokens, selection, window = self._tokens(context, features)
+        for block in self.blocks:
+            tokens = block(tokens)
+        state = self._summarize(tokens, context)
+        if self.descriptions is not None:
+            state = self.fusion(state, self._described(context, features))
+        return state, selection, window
+
+    def attention(self, context: Tensor, features: Features) -> Attention:
+        """Return what windows without covariates look at."""
+        tokens, selection, _ = self._tokens(context, features)
+        sensors = []
+        block: Any
+        for block in self.blocks:
+            if self.inter_series:
+                sensors.append(block.weights_between(tokens))
+            tokens = block(tokens)
+        texts = gain = prompts = shares = None
+        if selection is not None:
+            prompts, shares = selection.indices, selection.scores.softmax(dim=-1)
+        if self.descriptions is not None:
+            state = self._summarize(tokens, context)
+            described = self._described(context, features)
+            texts = self.fusion.weights(state, described)
+            added = self.fusion(state, described) - state
+            gain = added.norm(dim=-1) / state.norm(dim=-1)
+        return Attention(prompts, shares, texts, gain, tuple(sensors))
+
+    def _tokens(
+        self, context: Tensor, features: Features
+    ) -> tuple[Tensor, PromptSelection | None, Normalized]:
+        """Return prompts and patches, (batch, series, token, d_model), as tokens."""
         window, steps = self._normalize(context, features)
         tokens = self.embedding(self._patches(steps)) + self.positions
         selection = None
         if self.pool is not None:
             selection = self.pool(self.query(steps.flatten(2)))
             tokens = torch.cat([selection.tokens, tokens], dim=2)
-        n_series = tokens.shape[1]
         if self.covariates is not None:
             # at every place, where any patch of a series finds all of a covariate
             known = self.covariates(features["covariates"])
             known = known[:, :, None].expand(-1, -1, tokens.shape[2], -1)
             tokens = torch.cat([tokens, known], dim=1)
-        for block in self.blocks:
-            tokens = block(tokens)
-        state = self.summary(tokens[:, :n_series].flatten(2))
-        if self.descriptions is not None:
-            first = context.new_zeros(len(context), dtype=torch.int64)
-            described = self.descriptions(features.get("series", first))
-            state = self.fusion(state, described)
-        return state, selection, window
+        return tokens, selection, window
 
-    def select(self, context: Tensor, features: Features) -> PromptSelection:
-        """Return the prompts that every series takes, and nothing else."""
-        assert self.pool is not None
-        _, steps = self._normalize(context, features)
-        return self.pool(self.query(steps.flatten(2)))
+    def _summarize(self, tokens: Tensor, context: Tensor) -> Tensor:
+        """Return the states of variates from their tokens; covariates have none."""
+        return self.summary(tokens[:, : context.shape[2]].flatten(2))
+
+    def _described(self, context: Tensor, features: Features) -> Tensor:
+        assert self.descriptions is not None
+        first = context.new_zeros(len(context), dtype=torch.int64)
+        return self.descriptions(features.get("series", first))
 
     def _normalize(
         self, context: Tensor, features: Features

@@ -2,6 +2,7 @@
 
 from sktime_llm.plotting._ablation import plot_ablation
 from sktime_llm.plotting._alignment import plot_alignment
+from sktime_llm.plotting._attention import plot_attention
 from sktime_llm.plotting._comparison import plot_comparison
 from sktime_llm.plotting._cross_modal import plot_cross_modal
 from sktime_llm.plotting._forecast import plot_forecast
@@ -10,6 +11,7 @@ from sktime_llm.plotting._panels import require_matplotlib
 __all__ = [
     "plot_ablation",
     "plot_alignment",
+    "plot_attention",
     "plot_comparison",
     "plot_cross_modal",
     "plot_forecast",

@@ -270,7 +270,7 @@ def test_the_language_model_runs_only_when_series_are_new(readings):
     assert readings == [2] * 8
     readings.clear()
     forecaster.predict(fh=FH)
-    forecaster.inspect_prompts()
+    forecaster.inspect_alignment()
     forecaster.update(y.groupby(level=0).tail(2))
     forecaster.predict(fh=FH)
     assert readings == []
@@ -547,35 +547,6 @@ def test_a_collapsed_pool_is_noticed():
     assert forecaster.history_["pool_in_use"].iloc[-1] < 0.6
 
 
-@pytest.mark.parametrize("backbone", TINY)
-def test_inspect_prompts(backbone):
-    y = make_panel(lengths=(40, 30), n_columns=2)
-    forecaster = make(backbone=backbone, n_prompts=5, n_selected_prompts=3).fit(y)
-    chosen, counts = forecaster.inspect_prompts()
-    ends = [rows.index[-1][1] for _, rows in y.groupby(level=0)]
-    labels = [(f"s{i}", ends[i], name) for i in (0, 1) for name in ("y0", "y1")]
-    assert list(chosen.index) == labels
-    assert chosen.index.names == ["series", "time", "variate"]
-    assert chosen.shape == (4, 3)
-    assert all(len(set(row)) == 3 for row in chosen.to_numpy())
-    assert counts.tolist() == [(chosen == i).to_numpy().sum() for i in range(5)]
-
-
-def test_inspect_prompts_of_other_data():
-    y = make_series(n_rows=60)
-    forecaster = make(n_prompts=5).fit(y)
-    chosen, counts = forecaster.inspect_prompts(y, stride=10)
-    assert len(chosen) == 6
-    assert chosen.index[0] == (y.index[-1], "y0")
-    assert counts.sum() == 12
-    recent, _ = forecaster.inspect_prompts()
-    assert recent.iloc[0].tolist() == chosen.iloc[0].tolist()
-    with pytest.raises(InputError, match=r"\['other'\] now; fit saw \['y0'\]"):
-        forecaster.inspect_prompts(y.set_axis(["other"], axis=1))
-    with pytest.raises(InputError, match="prompt_pool=False, expected True"):
-        make(prompt_pool=False).fit(y).inspect_prompts()
-
-
 def test_hundreds_of_variates_in_one_model(monkeypatch):
     kept, batches = [], []
     train_step = trainer._Run.train_step
@@ -662,23 +633,3 @@ def test_forecasts_of_a_saved_forecaster_need_no_language_model(monkeypatch):
     assert loaded.predict(fh=FH).notna().all(axis=None)
     with pytest.raises(AssertionError, match="language model was loaded"):
         again.update(y.rename(index={"s0": "new"}))
-
-
-@pytest.mark.parametrize("batch_size", [1, 7, None])
-def test_prompts_are_inspected_in_batches(batch_size, monkeypatch):
-    y = make_series(n_rows=60, n_columns=2)
-    forecaster = make(batch_size=32).fit(y)
-    expected, counts = forecaster.inspect_prompts(y, stride=1)
-    sizes, select = [], type(forecaster.network_).select
-
-    def spy(self, context, features=None):
-        sizes.append(len(context))
-        return select(self, context, features)
-
-    monkeypatch.setattr(type(forecaster.network_), "select", spy)
-    forecaster.batch_size = batch_size
-    chosen, again = forecaster.inspect_prompts(y, stride=1)
-    pd.testing.assert_frame_equal(chosen, expected)
-    pd.testing.assert_series_equal(again, counts)
-    assert sum(sizes) == 60 - forecaster.context_length_ + 1
-    assert max(sizes) == (batch_size or sum(sizes))

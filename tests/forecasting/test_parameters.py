@@ -97,15 +97,12 @@ def test_a_missing_device_is_found_before_the_series_are_read(make, monkeypatch)
         make(device="cuda", context_length=1000).fit(make_series())
 
 
-@pytest.mark.parametrize(
-    ("name", "inspect"),
-    [("balm-tsf", "inspect_alignment"), ("llm-ts-net", "inspect_prompts")],
-)
-def test_wrong_strides_are_refused(name, inspect):
-    forecaster = FORECASTERS[name](max_epochs=1).fit(make_series())
+@each_forecaster
+def test_wrong_strides_are_refused(make):
+    forecaster = make(max_epochs=1).fit(make_series())
     for stride in (0, 1.5, "2", True):
         with pytest.raises(InputError, match=r"stride=.*, expected an integer of"):
-            getattr(forecaster, inspect)(make_series(), stride=stride)
+            forecaster.inspect_alignment(make_series(), stride=stride)
 
 
 @each_forecaster

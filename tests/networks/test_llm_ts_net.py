@@ -393,12 +393,17 @@ def test_of_many_series_only_those_of_a_batch_are_pooled():
     assert not descriptions.pooling.query.requires_grad
 
 
-def test_select_gives_the_prompts_of_the_whole_run():
+def test_attention_is_that_of_the_whole_run():
     network = build()
     context, _ = make_data()
-    selection = network.select(context, {})
-    _, expected, _ = network.encode(context, {})
-    assert torch.equal(selection.indices, expected.indices)
+    seen = network.attention(context, {})
+    state, expected, _ = network.encode(context, {})
+    assert torch.equal(seen.prompts, expected.indices)
+    torch.testing.assert_close(seen.prompt_shares, expected.scores.softmax(dim=-1))
+    assert len(seen.sensors) == len(network.blocks)
+    for weights in seen.sensors:
+        assert weights.shape == (*state.shape[:2], state.shape[1])
+        torch.testing.assert_close(weights.sum(dim=-1), torch.ones_like(state[..., 0]))
 
 
 def test_what_was_before_fills_the_gap_at_the_start():
