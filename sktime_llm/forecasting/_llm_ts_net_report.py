@@ -10,7 +10,7 @@ import torch
 from sktime_llm.errors import InputError
 from sktime_llm.forecasting._known import KnownSeries
 from sktime_llm.forecasting._predicting import Contexts
-from sktime_llm.forecasting._series import of_series
+from sktime_llm.forecasting._regular import of_series
 from sktime_llm.networks.llm_ts_net import Attention, LLMTSNetwork
 
 

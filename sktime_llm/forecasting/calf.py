@@ -355,9 +355,8 @@ class CALFForecaster(BaseLLMForecaster):
         Returns
         -------
         CrossModalReport
-            Distances of time tokens from words, and with `keep_textual_branch` the
-            cross-attention and the similarity of both branches;
-            `sktime_llm.plotting.plot_cross_modal` draws it.
+            Distances from words, and with `keep_textual_branch` the cross-attention and
+            similarity of both branches; `plotting.plot_cross_modal` draws it.
 
         Raises
         ------
