@@ -24,7 +24,7 @@ class ConstantSeriesWarning(SktimeLLMWarning):
 
 
 class UndefinedScoreWarning(SktimeLLMWarning):
-    """A score has no value for some of the series, and is the mean of the others."""
+    """A score has no value for some series or times, and is the mean of the others."""
 
 
 class EmptySeriesWarning(SktimeLLMWarning):

@@ -239,9 +239,20 @@ def test_shipped_data_sets(run):
     ]
     assert re.fullmatch("\n".join([*steps, ""]), err)
     folder = Path("compare_results")
-    names = ["forecasts.csv", "forecasts.png", "results.csv"]
-    assert sorted(os.listdir(folder)) == names
-    assert (folder / "forecasts.png").read_bytes().startswith(b"\x89PNG")
+    pictures = ["forecasts.png", "ranks.png"]
+    names = ["errors.csv", "forecasts.csv", *pictures, "results.csv"]
+    assert sorted(os.listdir(folder)) == sorted(names)
+    for name in pictures:
+        assert (folder / name).read_bytes().startswith(b"\x89PNG")
+    errors = pd.read_csv(folder / "errors.csv")
+    assert len(errors) == 2 * (1 + 5)
+    wide = errors.pivot(
+        index=["dataset", "variate"], columns="forecaster", values="MASE"
+    )
+    wins = int((wide["naive"] < wide["seasonal-naive"]).sum())
+    ranks = out[out.index("mean rank by MASE over all series (6):") :]
+    assert f"naive                {2 - wins / 6:.2f}\n" in ranks
+    assert "On 6 series, " in ranks
     results = pd.read_csv(folder / "results.csv")
     assert len(results) == 4
     assert results.loc[0, "MASE"] == pytest.approx(1.213, abs=1e-3)
@@ -382,7 +393,8 @@ def test_quiet_and_no_plot(run):
     code, out, err = run("compare", "--dataset", "lynx", *options, *NAIVE)
     assert (code, err) == (0, "")
     assert "lynx" in out
-    assert sorted(os.listdir("a/b")) == ["forecasts.csv", "results.csv"]
+    assert sorted(os.listdir("a/b")) == ["errors.csv", "forecasts.csv", "results.csv"]
+    assert "no ranks: 2 forecaster(s) cannot be ranked over 1 series" in out
 
 
 def test_lines_are_written_again_on_a_terminal(run, monkeypatch):
@@ -688,7 +700,7 @@ def test_files_stay_whole_if_they_cannot_be_replaced():
     assert done.stderr.startswith("sktime-llm: error: Cannot write out/forecasts.csv: ")
     assert done.stderr.count("\n") == 1
     after = {path.name: path.read_bytes() for path in Path("out").iterdir()}
-    assert set(after) == set(before) == {"results.csv", "forecasts.csv"}
+    assert set(after) == set(before) == {"results.csv", "errors.csv", "forecasts.csv"}
     assert after["forecasts.csv"] == before["forecasts.csv"]
 
 

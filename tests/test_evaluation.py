@@ -20,6 +20,7 @@ from sktime_llm.evaluation import (
     forecaster_names,
 )
 
+EMPTY = pd.DataFrame()
 SETUP_ERRORS = [errors.BackboneCorruptedError, errors.BackboneNotFoundError]
 SETUP_ERRORS += [errors.DeviceNotAvailableError, errors.UnsupportedBackboneError]
 
@@ -224,6 +225,70 @@ def test_warnings_for_developers_are_kept_back_and_others_named(small):
     assert [(one.category, str(one.message)) for one in caught] == [
         (SktimeLLMWarning, "loud on small: look out")
     ]
+
+
+def test_missing_values_to_forecast_count_in_no_score():
+    values = walk(40)
+    values[[-2, -7]] = np.nan
+    with pytest.warns(UndefinedScoreWarning, match="2 of the 9 values to forecast"):
+        scores, forecasts = compare_naive(
+            months(values), Repeat(1.0), horizon=3, seasonal_period=2, levels=[80]
+        )
+    folds = [values[31:34], values[34:37], values[37:]]
+    scales = [np.nanmean(np.abs(values[2:n] - values[: n - 2])) for n in (31, 34, 37)]
+    errors = [np.nanmean(np.abs(fold - 1.0)) for fold in folds]
+    assert scores.loc[0, "MAE"] == pytest.approx(np.mean(errors))
+    expected = np.mean([e / s for e, s in zip(errors, scales, strict=True)])
+    assert scores.loc[0, "MASE"] == pytest.approx(expected)
+    assert forecasts["truth"].isna().tolist() == [False, True, False]
+
+
+def test_missing_values_do_not_change_intervals_elsewhere():
+    y = months(walk(40))
+    options = {"horizon": 3, "seasonal_period": 2, "n_folds": 1, "levels": [80]}
+    _, forecasts = compare_naive(y, **options)
+    y.iloc[-2] = np.nan
+    with pytest.warns(UndefinedScoreWarning, match="1 of the 3"):
+        scores, _ = compare_naive(y, **options)
+    rows = forecasts.iloc[[0, 2]]
+    inside = rows["truth"].between(rows["lower_80"], rows["upper_80"])
+    assert scores.loc[0, "coverage_80"] == inside.mean()
+    assert np.isfinite(scores.loc[0, "MSIS_80"])
+
+
+def test_missing_values_of_training_are_left_out_of_the_scale():
+    values = walk(40)
+    values[[5, 20]] = np.nan
+    expected = np.abs(values[37:] - 1.0).mean()
+    expected /= np.nanmean(np.abs(values[2:37] - values[:35]))
+    options = {"horizon": 3, "seasonal_period": 2, "n_folds": 1}
+    scores, _ = compare_naive(months(values), Repeat(1.0), **options)
+    assert scores.loc[0, "MASE"] == pytest.approx(expected)
+
+
+def test_a_series_without_values_to_forecast_is_left_out():
+    gone = walk(seed=3)
+    gone[-9:] = np.nan
+    y = panel(a=walk(), b=gone)
+    with pytest.warns(UndefinedScoreWarning, match="9 of the 18"):
+        found = mase_of(y, forecaster=Repeat())
+    assert found == pytest.approx(mase_of(y.loc[["a"]], forecaster=Repeat()))
+    with pytest.raises(InputError, match="all values to forecast are missing"):
+        mase_of(y.loc[["b"]], forecaster=Repeat())
+
+
+def test_errors_of_every_series():
+    y = panel(b=walk(), a=walk(seed=3)).assign(z=np.arange(60.0) ** 2)
+    comparison = compare_forecasters(y, {"zero": Repeat()}, horizon=3)
+    errors = comparison.errors
+    names = errors[["dataset", "forecaster", "id", "variate"]].to_numpy().tolist()
+    series = [("a", "y"), ("a", "z"), ("b", "y"), ("b", "z")]
+    assert names == [["data", "zero", *one] for one in series]
+    means = errors[["MASE", "sMAPE", "MAE"]].mean()
+    scores = comparison.scores.loc[0, ["MASE", "sMAPE", "MAE"]]
+    pd.testing.assert_series_equal(scores.astype(float), means, check_names=False)
+    alone = mase_of(y.loc[["b"]][["y"]], seasonal_period=12, forecaster=Repeat())
+    assert errors.loc[2, "MASE"] == pytest.approx(alone)
 
 
 # Constant; repeating, but for rounding; without any change in the first fold.
@@ -466,7 +531,7 @@ def make_comparison(**columns):
             "error": [""] * 6,
         }
     )
-    return Comparison((), 3, scores.assign(**columns), pd.DataFrame())
+    return Comparison((), 3, scores.assign(**columns), EMPTY, EMPTY)
 
 
 def test_mean_is_over_univariate_data_sets_only():
@@ -507,10 +572,10 @@ def test_standings(mase, sentence):
     columns = {"forecaster": list(mase), "MASE": list(mase.values())}
     one = pd.DataFrame(columns).assign(dataset="one", n_variates=1, error="")
     one.loc[one["MASE"].isna(), "error"] = "Error: x"
-    (found,) = Comparison((), 3, one, pd.DataFrame()).standings("one")
+    (found,) = Comparison((), 3, one, EMPTY, EMPTY).standings("one")
     assert found.startswith(sentence)
     two = pd.concat([one, one.assign(dataset="two")])
-    (mean,) = Comparison((), 3, two, pd.DataFrame()).standings()
+    (mean,) = Comparison((), 3, two, EMPTY, EMPTY).standings()
     assert mean == found
 
 

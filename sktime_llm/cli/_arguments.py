@@ -25,7 +25,8 @@ each of several expanding windows and forecasts the steps that follow it.
 
 MASE divides by the change of a series over one season. It leaves out series without
 such a change in the first training rows, with a warning; if no series has one, the
-comparison does not start.
+comparison does not start. Over five or more series, forecasters are also ranked, and a
+sentence says which cannot be told apart.
 """
 
 _COMPARE_EXAMPLES = """\
@@ -232,8 +233,9 @@ def _add_compare_arguments(parser: argparse.ArgumentParser) -> None:
         "balm-tsf-no-llm, llm-ts-net-random-llm, llm-ts-net-no-llm",
     )
     _add_training_arguments(add)
-    what = "folder for results.csv, forecasts.csv and forecasts.png"
-    _add_output_arguments(parser, "compare_results", "DIR", what, "forecasts.png")
+    what = "folder for results.csv, errors.csv, forecasts.csv and the pictures"
+    pictures = "forecasts.png and ranks.png"
+    _add_output_arguments(parser, "compare_results", "DIR", what, pictures)
 
 
 def _add_ablate_arguments(parser: argparse.ArgumentParser) -> None:

@@ -16,13 +16,14 @@ from sktime_llm.cli._output import echo, make_folder, replacing, shown_progress
 from sktime_llm.datasets import Dataset, dataset_names, format_time, load_dataset
 from sktime_llm.datasets._source import listed
 from sktime_llm.errors import InputError
-from sktime_llm.evaluation import Comparison
-from sktime_llm.plotting import plot_comparison, require_matplotlib
+from sktime_llm.evaluation import Comparison, Ranks
+from sktime_llm.plotting import plot_comparison, plot_ranks, require_matplotlib
 
 _FORMATS = {
     "forecaster": ("forecaster", "{}"),
     "MASE": ("MASE", "{:.3f}"),
     "sMAPE": ("sMAPE", "{:.3f}"),
+    "rank": ("mean rank", "{:.2f}"),
     "MAE": ("MAE", "{:.4g}"),
     "fit_seconds": ("fit [s]", "{:.2f}"),
     "predict_seconds": ("predict [s]", "{:.2f}"),
@@ -48,7 +49,8 @@ def compare(options: argparse.Namespace) -> bool:
     for dataset in comparison.datasets:
         _print_dataset(dataset, comparison)
     _print_means(comparison)
-    _write(comparison, options)
+    ranks = _print_ranks(comparison)
+    _write(comparison, ranks, options)
     return bool((comparison.scores["error"] == "").all())
 
 
@@ -127,11 +129,31 @@ def _print_means(comparison: Comparison) -> None:
     _print_standings(comparison.standings())
 
 
-def _write(comparison: Comparison, options: argparse.Namespace) -> None:
-    """Write the tables and the picture."""
+def _print_ranks(comparison: Comparison) -> Ranks | None:
+    """Print mean ranks over series and what they tell, or why there are none."""
+    if comparison.scores["forecaster"].nunique() < 2:
+        return None
+    try:
+        ranks = comparison.ranks()
+    except InputError as error:
+        echo(f"no ranks: {error}\n")
+        return None
+    echo(f"mean rank by MASE over all series ({ranks.n_series}):")
+    _print_table(ranks.mean_ranks.rename_axis("forecaster").reset_index(name="rank"))
+    if ranks.left_out:
+        echo(f"  not ranked, as it failed somewhere: {listed(ranks.left_out)}")
+    echo(f"  {ranks.verdict()}\n")
+    return ranks
+
+
+def _write(
+    comparison: Comparison, ranks: Ranks | None, options: argparse.Namespace
+) -> None:
+    """Write the tables and the pictures."""
     forecasts = comparison.forecasts
     named = forecasts.assign(time=forecasts["time"].map(format_time))
-    tables = {"results.csv": comparison.scores, "forecasts.csv": named}
+    tables = {"results.csv": comparison.scores, "errors.csv": comparison.errors}
+    tables["forecasts.csv"] = named
     for name, table in tables.items():
         with replacing(options.output / name) as path:
             table.to_csv(path, index=False)
@@ -140,4 +162,8 @@ def _write(comparison: Comparison, options: argparse.Namespace) -> None:
         with replacing(options.output / "forecasts.png") as path:
             plot_comparison(comparison).savefig(path, format="png")
         written.append("forecasts.png")
+    if not options.no_plot and ranks is not None:
+        with replacing(options.output / "ranks.png") as path:
+            plot_ranks(ranks).savefig(path, format="png")
+        written.append("ranks.png")
     echo(f"Written to {options.output}: {', '.join(written)}")

@@ -12,6 +12,7 @@ from sktime_llm.evaluation._forecasters import (
     default_forecasters,
     forecaster_names,
 )
+from sktime_llm.evaluation._ranks import Ranks, rank_forecasters
 from sktime_llm.evaluation._result import Comparison
 
 __all__ = [
@@ -19,9 +20,11 @@ __all__ = [
     "METHODS",
     "Ablation",
     "Comparison",
+    "Ranks",
     "ablate",
     "compare_forecasters",
     "default_forecasters",
     "forecaster_names",
     "parts_of",
+    "rank_forecasters",
 ]

@@ -34,10 +34,13 @@ def gain_of(error: np.ndarray, other: np.ndarray, confidence: float = 0.95) -> G
     are taken at the same draws. So what all folds of a series share does not count as
     often as there are folds. A factor of one has no draws: the interval holds for it
     only. Few draws tell little of how much they vary, so the interval is widened by the
-    quantiles of Student's t, each factor by its share in the variance. Sources: A. B.
-    Owen (2007), The pigeonhole bootstrap, Annals of Applied Statistics 1; T. Hesterberg
-    (2015), What teachers should know about the bootstrap, American Statistician 69.
+    quantiles of Student's t, each factor by its share in the variance. NaN, where
+    nothing was observed, counts in neither error. Sources: A. B. Owen (2007), The
+    pigeonhole bootstrap, Annals of Applied Statistics 1; T. Hesterberg (2015), What
+    teachers should know about the bootstrap, American Statistician 69.
     """
+    # Zeros change both sums alike, and so not their ratio.
+    error, other = np.nan_to_num(error), np.nan_to_num(other)
     draws = _gains(error, other, FACTORS)
     tail = (1 - confidence) / 2
     deviations = {

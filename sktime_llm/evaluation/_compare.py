@@ -26,6 +26,7 @@ Forecasters = Mapping[str, "BaseForecaster"]
 Progress = Callable[[int, int, str], None]
 
 _NUMBERS = ["MASE", "sMAPE", "MAE", "fit_seconds", "predict_seconds"]
+_SERIES_COLUMNS = ["id", "variate", "MASE", "sMAPE", "MAE"]
 _COLUMNS = ["dataset", "forecaster", "n_variates", *_NUMBERS, "error"]
 
 INTERVAL_SCORES = ("coverage", "MSIS")
@@ -104,7 +105,7 @@ def compare_forecasters(
     Returns
     -------
     Comparison
-        Scores, and the forecasts of the last fold.
+        Scores, ranks over series, and the forecasts of the last fold.
 
     Raises
     ------
@@ -123,7 +124,8 @@ def compare_forecasters(
     UndefinedScoreWarning
         If some series do not change over one season, beyond rounding, in the training
         rows of the first fold. MASE divides by that change, so it is the mean over the
-        other series; sMAPE and MAE count all.
+        other series; sMAPE and MAE count all. Also if values to forecast are missing,
+        which count in no score.
 
     Examples
     --------
@@ -153,10 +155,11 @@ def compare_forecasters(
     ]
     report = progress or (lambda done, total, label: None)
     rows: list[dict[str, object]] = []
+    errors: list[pd.DataFrame] = []
     parts: list[pd.DataFrame] = []
     for done, (dataset, name, forecaster) in enumerate(jobs):
         report(done, len(jobs), f"{dataset.name}: {name}")
-        row, part = _evaluate(
+        row, own, part = _evaluate(
             dataset,
             name,
             forecaster,
@@ -166,11 +169,21 @@ def compare_forecasters(
             on_error=on_error,
         )
         rows.append(row)
+        errors.append(own)
         parts.append(part)
     report(len(jobs), len(jobs), "done")
+    return Comparison(
+        tuple(datasets),
+        n_folds,
+        _sort(rows, levels),
+        _stack(parts),
+        _stack(errors),
+    )
+
+
+def _stack(parts: list[pd.DataFrame]) -> pd.DataFrame:
     filled = [part for part in parts if not part.empty] or parts[:1]
-    forecasts = pd.concat(filled, ignore_index=True)
-    return Comparison(tuple(datasets), n_folds, _sort(rows, levels), forecasts)
+    return pd.concat(filled, ignore_index=True)
 
 
 def _forecasters_for(
@@ -191,14 +204,15 @@ def _evaluate(
     scalable: pd.DataFrame,
     levels: Sequence[float],
     on_error: str,
-) -> tuple[dict[str, object], pd.DataFrame]:
-    """Return a row of scores and the forecasts of the last fold, or the failure."""
+) -> tuple[dict[str, object], pd.DataFrame, pd.DataFrame]:
+    """Return mean scores, those by series, and last forecasts; or the failure."""
     key = {"dataset": dataset.name, "forecaster": name}
-    scores: dict[str, float] = {}
+    seconds: dict[str, float] = {}
+    scores = pd.DataFrame(columns=_SERIES_COLUMNS)
     forecasts = pd.DataFrame(columns=FORECAST_COLUMNS)
     reason = ""
     try:
-        scores, forecasts = evaluate_folds(
+        seconds, scores, forecasts = evaluate_folds(
             dataset, name, forecaster, n_folds, scalable, levels
         )
     except _SETUP_ERRORS:
@@ -210,8 +224,13 @@ def _evaluate(
                 f"The forecaster {name!r} failed on the data set {dataset.name!r} with "
                 f"{reason}"
             ) from error
-    row = {**key, "n_variates": dataset.n_variates, **scores, "error": reason}
-    return row, pd.concat([pd.DataFrame(key, index=forecasts.index), forecasts], axis=1)
+    means = scores.iloc[:, 2:].mean().to_dict()
+    row = {**key, "n_variates": dataset.n_variates, **means, **seconds, "error": reason}
+    by_series, last = (
+        pd.concat([pd.DataFrame(key, index=table.index), table], axis=1)
+        for table in (scores, forecasts)
+    )
+    return row, by_series, last
 
 
 def _sort(rows: list[dict[str, object]], levels: Sequence[float]) -> pd.DataFrame:

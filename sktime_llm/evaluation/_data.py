@@ -98,13 +98,12 @@ def find_scalable(dataset: Dataset, n_folds: int) -> pd.DataFrame:
     changes in the first fold changes in all of them.
     """
     y = dataset.y.to_frame() if dataset.y.ndim == 1 else dataset.y
-    y_train = y.groupby(_instances(y)).head(-n_folds * dataset.horizon)
-    by = _instances(y_train)
-    changes = y_train.groupby(by).diff(dataset.seasonal_period).abs()
-    mean_change = changes.groupby(by).mean()
+    tested = n_folds * dataset.horizon
+    y_train = y.groupby(instances_of(y)).head(-tested)
     # Also false where too many values are missing for a change to be known.
-    rounding = _ROUNDING * y_train.abs().groupby(by).max()
-    scalable = mean_change > rounding.clip(lower=SMALLEST_CHANGE)
+    rounding = _ROUNDING * y_train.abs().groupby(instances_of(y_train)).max()
+    change = mean_change(y_train, dataset.seasonal_period)
+    scalable = change > rounding.clip(lower=SMALLEST_CHANGE)
     # Nullable booleans of several columns would be objects in arrays.
     scalable = scalable.fillna(False).astype(bool)
     season = dataset.seasonal_period
@@ -127,10 +126,37 @@ def find_scalable(dataset: Dataset, n_folds: int) -> pd.DataFrame:
             f"rounding: {listed(left_out)}. sMAPE and MAE count all."
         )
         warnings.warn(message, UndefinedScoreWarning, stacklevel=3)
+    _check_observed(dataset.name, y.groupby(instances_of(y)).tail(tested), scalable)
     return scalable
 
 
-def _instances(y: pd.DataFrame) -> list[pd.Index | np.ndarray]:
+def _check_observed(name: str, tested: pd.DataFrame, scalable: pd.DataFrame) -> None:
+    """Warn of values to forecast that are missing; raise if no MASE is left."""
+    n_missing = int(tested.isna().to_numpy().sum())
+    if not n_missing:
+        return
+    observed = tested.notna().groupby(instances_of(tested)).any()
+    if not (observed & scalable).any(axis=None):
+        raise InputError(
+            f"The data set {name!r} has no MASE: all values to forecast are missing. "
+            f"Expected at least one in a series that changes over one season. Fill "
+            f"them in, cut them off, or leave the data set out."
+        )
+    message = (
+        f"{name}: {n_missing} of the {tested.size} values to forecast are missing; "
+        f"they count in no score."
+    )
+    warnings.warn(message, UndefinedScoreWarning, stacklevel=4)
+
+
+def mean_change(y: pd.DataFrame, seasonal_period: int) -> pd.DataFrame:
+    """Return the mean change of each series over one season, (instance, variate)."""
+    instances = instances_of(y)
+    changes = y.groupby(instances).diff(seasonal_period).abs()
+    return changes.groupby(instances).mean()
+
+
+def instances_of(y: pd.DataFrame) -> list[pd.Index | np.ndarray]:
     """Return the instance of each row; a single series is the instance 0."""
     levels = range(y.index.nlevels - 1)
     return [y.index.get_level_values(i) for i in levels] or [np.zeros(len(y), int)]

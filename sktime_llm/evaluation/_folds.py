@@ -7,21 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from sktime.performance_metrics.base import BaseMetric
 
 from sktime_llm.datasets import Dataset
-from sktime_llm.evaluation._data import SMALLEST_CHANGE
+from sktime_llm.evaluation._scores import bounds_of, like_truth, score_series
 
 if TYPE_CHECKING:
     from sktime.forecasting.base import BaseForecaster
 
 FORECAST_COLUMNS = ["id", "time", "variate", "truth", "forecast"]
-_SCORES = {
-    "MASE": "MASE",
-    "test_MeanAbsolutePercentageError": "sMAPE",
-    "test_MeanAbsoluteError": "MAE",
-    "fit_time": "fit_seconds",
-    "pred_time": "predict_seconds",
-}
 _FOR_DEVELOPERS = (
     FutureWarning,
     DeprecationWarning,
@@ -37,10 +31,11 @@ def evaluate_folds(
     n_folds: int,
     scalable: pd.DataFrame,
     levels: Sequence[float] = (),
-) -> tuple[dict[str, float], pd.DataFrame]:
-    """Return mean scores and times, and the forecasts of the last fold.
+) -> tuple[dict[str, float], pd.DataFrame, pd.DataFrame]:
+    """Return mean seconds, scores by series, and the forecasts of the last fold.
 
-    Intervals of `levels`, in percent, are scored if the forecaster has any.
+    Scores are means over folds. Intervals of `levels`, in percent, are scored if the
+    forecaster has any.
     """
     if not forecaster.get_tag("capability:pred_int"):
         levels = ()
@@ -48,16 +43,16 @@ def evaluate_folds(
         folds = _run_folds(dataset, forecaster, n_folds, levels)
     rows = [fold for _, fold in folds.iterrows()]
     season = dataset.seasonal_period
-    folds["MASE"] = [_scaled(one, one["y_pred"], season, scalable) for one in rows]
-    means = {name: float(folds[column].mean()) for column, name in _SCORES.items()}
+    parts = [score_series(one, season, scalable, levels) for one in rows]
+    keys = parts[0][["id", "variate"]]
+    means = pd.concat([part.drop(columns=list(keys)) for part in parts])
+    by_series = keys.join(means.groupby(level=0).mean())
     last = rows[-1]
-    tables = {"truth": last["y_test"], "forecast": _like(last["y_pred"], last)}
+    tables = {"truth": last["y_test"], "forecast": like_truth(last["y_pred"], last)}
     for level in levels:
-        each = [_interval(one, level, season, scalable) for one in rows]
-        means[f"coverage_{level:g}"] = float(np.mean([one[2] for one in each]))
-        means[f"MSIS_{level:g}"] = float(np.mean([one[3] for one in each]))
-        tables[f"lower_{level:g}"], tables[f"upper_{level:g}"] = each[-1][:2]
-    return means, long_table(tables)
+        lower, upper = bounds_of(last, level)
+        tables |= {f"lower_{level:g}": lower, f"upper_{level:g}": upper}
+    return _mean_seconds(folds), by_series, long_table(tables)
 
 
 def fold_errors(
@@ -65,45 +60,39 @@ def fold_errors(
 ) -> tuple[pd.DataFrame, dict[str, float], "BaseForecaster"]:
     """Return MASE by fold and series, mean seconds, and the last fitted forecaster."""
     folds = _run_folds(dataset, forecaster, n_folds, (), keep_fitted=True)
+    kept = scalable.to_numpy().ravel()
     parts = [
-        _mase_of_each(fold, fold["y_pred"], dataset.seasonal_period, scalable)
+        score_series(fold, dataset.seasonal_period, scalable)["MASE"][kept]
         for _, fold in folds.iterrows()
     ]
-    table = pd.concat(parts, keys=range(n_folds), names=["fold", "series"])
+    table = pd.concat(
+        [part.reset_index(drop=True) for part in parts],
+        keys=range(n_folds),
+        names=["fold", "series"],
+    )
+    fitted = folds["fitted_forecaster"].iloc[-1]
+    return table.reset_index(), _mean_seconds(folds), fitted
+
+
+def _mean_seconds(folds: pd.DataFrame) -> dict[str, float]:
     times = {"fit_seconds": "fit_time", "predict_seconds": "pred_time"}
-    seconds = {name: float(folds[column].mean()) for name, column in times.items()}
-    errors = table.rename("MASE").reset_index()
-    return errors, seconds, folds["fitted_forecaster"].iloc[-1]
+    return {name: float(folds[column].mean()) for name, column in times.items()}
 
 
-def _like(values: pd.DataFrame, fold: pd.Series) -> pd.DataFrame:
-    return values.reindex(fold["y_test"].index)
+class _Asked(BaseMetric):
+    """Ask sktime for forecasts of a kind, and leave their scores to `score_series`."""
 
+    def __init__(
+        self, kind: str = "pred", coverage: Sequence[float] | None = None
+    ) -> None:
+        self.kind = kind
+        self.coverage = coverage
+        super().__init__()
+        self.set_tags(**{"scitype:y_pred": kind})
+        self.name = kind
 
-def _interval(
-    fold: pd.Series, level: float, seasonal_period: int, scalable: pd.DataFrame
-) -> tuple[pd.DataFrame, pd.DataFrame, float, float]:
-    """Return the bounds of intervals, the share that they cover, and their MSIS.
-
-    That is the mean scaled interval score of the M4 competition: width and misses,
-    which weigh 2 / (1 - level), over the same scale as in MASE.
-    """
-    truth = fold["y_test"]
-    lower, upper = (
-        _like(fold["y_pred_interval"], fold)
-        .xs((level / 100, side), axis=1, level=[1, 2])
-        .set_axis(truth.columns, axis=1)
-        for side in ("lower", "upper")
-    )
-    missed = (lower - truth).clip(lower=0) + (truth - upper).clip(lower=0)
-    score = upper - lower + 2 / (1 - level / 100) * missed
-    covered = float(((lower <= truth) & (truth <= upper)).to_numpy().mean())
-    return (
-        lower,
-        upper,
-        covered,
-        _scaled(fold, truth + score, seasonal_period, scalable),
-    )
+    def __call__(self, *args: Any, **kwargs: Any) -> float:
+        return 0.0
 
 
 def _run_folds(
@@ -115,27 +104,19 @@ def _run_folds(
     keep_fitted: bool = False,
 ) -> pd.DataFrame:
     from sktime.forecasting.model_evaluation import evaluate
-    from sktime.performance_metrics.forecasting import (
-        MeanAbsoluteError,
-        MeanAbsolutePercentageError,
-    )
-    from sktime.performance_metrics.forecasting.probabilistic import EmpiricalCoverage
     from sktime.split import ExpandingGreedySplitter
 
     y = dataset.y.to_frame(dataset.y.name or "y") if dataset.y.ndim == 1 else dataset.y
-    metrics: list[Any] = [
-        MeanAbsolutePercentageError(symmetric=True),
-        MeanAbsoluteError(),
-    ]
-    if levels:  # lets sktime forecast the intervals
-        metrics.append(EmpiricalCoverage(coverage=[level / 100 for level in levels]))
+    asked: list[Any] = [_Asked("pred")]
+    if levels:
+        asked.append(_Asked("pred_interval", [level / 100 for level in levels]))
     folds = evaluate(
         forecaster,
         # Cuts the folds off the end of every series, whatever its length.
         cv=ExpandingGreedySplitter(test_size=int(dataset.horizon), folds=n_folds),
         y=y,
         strategy="refit",
-        scoring=metrics,
+        scoring=asked,
         return_data=True,
         return_model=keep_fitted,
         error_score="raise",
@@ -144,33 +125,6 @@ def _run_folds(
         if not np.isfinite(forecasts.to_numpy(dtype=float)).all():
             raise ValueError("the forecasts hold missing or infinite values")
     return folds
-
-
-def _scaled(
-    fold: pd.Series, y_pred: pd.DataFrame, seasonal_period: int, scalable: pd.DataFrame
-) -> float:
-    """Average the MASE of forecasts of one fold over the scalable series."""
-    return float(_mase_of_each(fold, y_pred, seasonal_period, scalable).mean())
-
-
-def _mase_of_each(
-    fold: pd.Series, y_pred: pd.DataFrame, seasonal_period: int, scalable: pd.DataFrame
-) -> pd.Series:
-    """Return the MASE of every scalable series, instance by instance."""
-    from sktime.performance_metrics.forecasting import MeanAbsoluteScaledError
-
-    metric = MeanAbsoluteScaledError(
-        multioutput="raw_values",
-        multilevel="raw_values",
-        sp=seasonal_period,
-        # Below the scale of every series that is kept.
-        eps=SMALLEST_CHANGE,
-    )
-    scores = metric(fold["y_test"], y_pred, y_train=fold["y_train"])
-    # One row per instance; sktime gives a single series as a column.
-    table = scores if fold["y_test"].index.nlevels > 1 else scores.T
-    kept = scalable.reindex(table.index).to_numpy()
-    return pd.Series(table.to_numpy()[kept])
 
 
 def long_table(values: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from sktime_llm.datasets import Dataset
+from sktime_llm.evaluation._data import instances_of
 from sktime_llm.evaluation._forecasters import METHODS
+from sktime_llm.evaluation._ranks import Ranks, rank_forecasters
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +35,10 @@ class Comparison:
         Forecasts of the last fold, one row per value: ``dataset``, ``forecaster``,
         ``id`` (empty unless a panel), ``time``, ``variate``, ``truth``, ``forecast``,
         and for each level, such as 80, ``lower_80`` and ``upper_80``.
+    errors : pandas.DataFrame
+        One row per data set, forecaster and series: ``dataset``, ``forecaster``, ``id``
+        (empty unless a panel), ``variate``, and scores as in `scores`, means over
+        folds. ``MASE`` is NaN where it is not defined.
 
     Examples
     --------
@@ -50,6 +56,7 @@ class Comparison:
     n_folds: int
     scores: pd.DataFrame
     forecasts: pd.DataFrame
+    errors: pd.DataFrame
 
     def mean_mase(self) -> pd.DataFrame:
         """Average the MASE of each forecaster over the univariate data sets.
@@ -70,6 +77,37 @@ class Comparison:
             n_failed=("failed", "sum"),
         )
         return means.reset_index().sort_values("MASE", kind="stable", ignore_index=True)
+
+    def ranks(self, *, alpha: float = 0.05) -> Ranks:
+        """Rank the forecasters by MASE over all series, and test what differs.
+
+        A series that is in several data sets counts once. Forecasters that failed on a
+        data set are left out.
+
+        Parameters
+        ----------
+        alpha : float, default 0.05
+            Level of the tests.
+
+        Returns
+        -------
+        Ranks
+            Mean ranks, p-values, groups that cannot be told apart, and a verdict;
+            `sktime_llm.plotting.plot_ranks` draws them.
+
+        Raises
+        ------
+        InputError
+            If there are fewer than two forecasters, or fewer than five series.
+        """
+        # Names of series need not differ; their order is the same for all forecasters.
+        number = self.errors.groupby(["dataset", "forecaster"]).cumcount()
+        table = self.errors.assign(number=number).pivot(
+            index=["dataset", "number"], columns="forecaster", values="MASE"
+        )
+        table = table.drop(index=_repeated(self.datasets), errors="ignore")
+        names = self.scores["forecaster"].unique()
+        return rank_forecasters(table.reindex(columns=names), alpha=alpha)
 
     def standings(
         self, dataset: str | None = None, forecasters: Sequence[str] = METHODS
@@ -94,6 +132,22 @@ class Comparison:
             table = self.scores[self.scores["dataset"] == dataset]
         mase = table.dropna(subset=["MASE"]).set_index("forecaster")["MASE"].to_dict()
         return [_describe_place(name, mase) for name in forecasters if name in mase]
+
+
+def _repeated(datasets: Sequence[Dataset]) -> list[tuple[str, int]]:
+    """Return the data set and the number of series that were in one before."""
+    seen: set[bytes] = set()
+    repeated = []
+    for dataset in datasets:
+        y = dataset.y.to_frame() if dataset.y.ndim == 1 else dataset.y
+        parts = [part for _, part in y.groupby(instances_of(y))]
+        columns = [part.iloc[:, i] for part in parts for i in range(y.shape[1])]
+        for number, column in enumerate(columns):
+            values = column.to_numpy(float).tobytes()
+            if values in seen:
+                repeated.append((dataset.name, number))
+            seen.add(values)
+    return repeated
 
 
 def _describe_place(name: str, mase: dict[str, float]) -> str:

@@ -7,6 +7,7 @@ from sktime_llm.plotting._comparison import plot_comparison
 from sktime_llm.plotting._cross_modal import plot_cross_modal
 from sktime_llm.plotting._forecast import plot_forecast
 from sktime_llm.plotting._panels import require_matplotlib
+from sktime_llm.plotting._ranks import plot_ranks
 
 __all__ = [
     "plot_ablation",
@@ -15,5 +16,6 @@ __all__ = [
     "plot_comparison",
     "plot_cross_modal",
     "plot_forecast",
+    "plot_ranks",
     "require_matplotlib",
 ]
