@@ -10,7 +10,7 @@ import pytest
 from sktime.forecasting.base import BaseForecaster
 from sktime.forecasting.naive import NaiveForecaster
 
-from sktime_llm import errors
+from sktime_llm import CALFForecaster, errors
 from sktime_llm.datasets import Dataset, load_dataset
 from sktime_llm.errors import InputError, SktimeLLMWarning, UndefinedScoreWarning
 from sktime_llm.evaluation import (
@@ -148,6 +148,18 @@ def test_columns_and_order(small):
     assert scores["forecaster"].tolist() == ["naive", "far", "farther"] * 2
     assert (scores[["fit_seconds", "predict_seconds"]] > 0).all(axis=None)
     assert (scores["error"] == "").all()
+
+
+def test_the_order_of_series_does_not_change_scores():
+    parts = {k: np.sin(np.arange(30.0)) + 10 * i for i, k in enumerate("abc")}
+    calf = CALFForecaster(context_length=6, backbone="tiny-random", max_epochs=1)
+    calf.set_params(random_state=0, intervals=None, verbose=0)
+    errors = []
+    for keys in ("abc", "cab"):
+        y = pd.concat({k: months(parts[k]).to_frame("y") for k in keys}, names=["id"])
+        data = Dataset("panel", y, seasonal_period=1, horizon=3)
+        errors.append(compare_forecasters(data, {"calf": calf}).scores.MAE[0])
+    assert errors[0] == pytest.approx(errors[1], rel=1e-3)
 
 
 def test_last_fold_ends_with_the_data(small):

@@ -248,7 +248,14 @@ def extend_rows(
                 'set missing="mask", or fit again.'
             )
         left_out += [(key, step) for step in gaps[ends]]
-    return with_rows(joined, left_out) if left_out else joined
+    if left_out:
+        joined = with_rows(joined, left_out)
+    if not is_panel:
+        return joined
+    order = _keys(recent.index).append(_keys(y.index)).unique()  # joining sorts
+    return joined.iloc[
+        np.argsort(order.get_indexer(_keys(joined.index)), kind="stable")
+    ]
 
 
 def _keys(index: pd.Index) -> pd.Index:

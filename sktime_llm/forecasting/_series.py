@@ -58,13 +58,17 @@ def to_frame(
     """Label forecasts of all series, (entry, channel), as `like` is labeled.
 
     There is an entry for each of the times of each of the series `keys`, which are
-    those of `like`.
+    those of `like` and come in their order there, as sktime scores row by row.
     """
-    if isinstance(like.index, pd.MultiIndex):
-        index: pd.Index = _index_of(keys, times, like)
-    else:
+    if not isinstance(like.index, pd.MultiIndex):
         index = times[0].rename(like.index.name)
-    return pd.DataFrame(values, index=index, columns=like.columns)
+        return pd.DataFrame(values, index=index, columns=like.columns)
+    table = pd.DataFrame(values, _index_of(keys, times, like), columns=like.columns)
+    place = like.index.droplevel(-1).unique().get_indexer(pd.Index(keys))
+    if (np.diff(place) < 0).any():
+        by_place = np.repeat(place, [len(each) for each in times])
+        table = table.iloc[np.argsort(by_place, kind="stable")]
+    return table
 
 
 def _index_of(

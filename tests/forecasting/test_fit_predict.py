@@ -158,3 +158,17 @@ def test_a_hierarchy(make):
     assert forecast.index.names == y.index.names
     assert len(forecast) == 2 * len(y.index.droplevel(-1).unique())
     assert np.isfinite(forecast.to_numpy()).all()
+
+
+@pytest.mark.parametrize("levels", [1, 2])
+def test_series_come_back_in_their_order(make, levels):
+    y = make_panel()
+    y = pd.concat([y.loc[[key]] for key in ("s2", "s0", "s1")])
+    if levels == 2:
+        y = pd.concat({"z": y, "a": y}, names=["group"])
+    by = list(range(levels))
+    forecaster = make(intervals=None).fit(y.groupby(level=by).head(24))
+    for _ in range(2):
+        found = forecaster.predict(fh=[1, 2]).index.droplevel(-1).unique()
+        assert found.tolist() == y.index.droplevel(-1).unique().tolist()
+        forecaster.update(y.groupby(level=by).head(25), update_params=False)
