@@ -233,6 +233,7 @@ class BALMTSFNetwork(ForecastNetwork):
         contrast = self.alignment(series, text).loss
         loss = task + self.alignment_loss_weight * contrast
         losses = {"loss": loss, "task": task, "contrastive": contrast}
+        losses["temperature"] = self.alignment.temperature.detach()  # to be recorded
         output = ForecastOutput(forecast, losses)
         return self._with_quantiles(output, state, window.scale, target)
 

@@ -248,6 +248,9 @@ def check_report(report, forecaster, labels):
     np.testing.assert_allclose(
         report.scales["balanced text"], report.scales["series"], rtol=0.1
     )
+    history = forecaster.history_["temperature"]
+    assert history.iloc[0] == pytest.approx(forecaster.init_temperature, rel=0.1)
+    assert history.nunique() == len(history)
     log_temperature = forecaster.network_.alignment.log_temperature.item()
     assert report.temperature == pytest.approx(np.exp(log_temperature))
 

@@ -186,7 +186,7 @@ def test_losses_are_the_reference(name, order, alignment_loss_weight):
     context, target = make_data()
     actual = network(context, target).losses
     expected = expected_losses(network, weights_of(network), context, target)
-    assert set(actual) == {"loss", "task", "contrastive"}
+    assert set(actual) == {"loss", "task", "contrastive", "temperature"}
     exact(actual["task"], expected.mse)
     exact(actual["contrastive"], expected.alignment)
     exact(actual["loss"], expected.loss)
