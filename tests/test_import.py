@@ -5,7 +5,11 @@ import pytest
 
 import sktime_llm
 
+from .forecasting.common import FORECASTERS, make_series
+
 HEAVY = ["torch", "sktime", "transformers", "pandas", "numpy", "matplotlib"]
+UNUSED = ["statsmodels", "matplotlib", "pytest", "skpro", "mlflow", "tensorboard"]
+OF_FIT = ["transformers", "peft", "accelerate", "torch._dynamo", "sympy"]
 
 
 @pytest.mark.parametrize(
@@ -43,5 +47,35 @@ def test_import_leaves_global_state_alone():
         "after = torch.get_rng_state(), torch.get_num_threads(),"
         " list(logging.root.handlers);"
         "assert torch.equal(before[0], after[0]); assert before[1:] == after[1:]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "name", ["CALFForecaster", "BALMTSFForecaster", "LLMTSNetForecaster"]
+)
+def test_what_only_fit_needs_is_not_imported_before(name):
+    code = (
+        f"import sys; from sktime_llm import {name}; {name}();"
+        f"found = set({OF_FIT + UNUSED}) & set(sys.modules); assert not found, found"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# transformers imports accelerate, and what peft and it want of torch
+@pytest.mark.parametrize(
+    ("make", "unused"),
+    [
+        (FORECASTERS["calf"], UNUSED),
+        (FORECASTERS["balm-tsf"], [*UNUSED, "peft"]),
+        (FORECASTERS["llm-ts-net"], [*UNUSED, "transformers", "peft", "accelerate"]),
+    ],
+    ids=FORECASTERS,
+)
+def test_a_saved_forecaster_imports_what_it_uses(make, unused, tmp_path):
+    make(max_epochs=1).fit(make_series(), fh=[1, 2]).save(tmp_path / "saved")
+    code = (
+        f"import sys; from sktime_llm import load; load({str(tmp_path / 'saved')!r})"
+        f".predict(); found = set({unused}) & set(sys.modules); assert not found, found"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -3,12 +3,11 @@
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import MODEL_FOR_MASKED_LM_MAPPING, PreTrainedTokenizerBase
 
 from sktime_llm._devices import own_random_numbers
 from sktime_llm.backbone.adapters import (
@@ -25,6 +24,9 @@ from sktime_llm.backbone.loading import (
 )
 from sktime_llm.backbone.prefix import read_prefix, states_after_prefix
 from sktime_llm.errors import BackboneCorruptedError, InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 class Backbone(nn.Module):
@@ -87,7 +89,7 @@ class Backbone(nn.Module):
         """
         raise NotImplementedError
 
-    def tokenizer(self) -> PreTrainedTokenizerBase:
+    def tokenizer(self) -> "PreTrainedTokenizerBase":
         """Return the tokenizer of the language model."""
         self._uses_tokenizer = True
         return load_tokenizer(self.choice.name, self.choice.revision)
@@ -130,6 +132,8 @@ class LanguageModelBackbone(Backbone):
     _uses_words = False
 
     def __init__(self, choice: BackboneChoice, tuning: AdapterConfig) -> None:
+        from transformers import MODEL_FOR_MASKED_LM_MAPPING
+
         super().__init__()
         self.choice = choice
         self.tuning = tuning

@@ -1,15 +1,15 @@
 """Parts of a frozen backbone that train, and what architectures call them."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from peft import LoraConfig, inject_adapter_in_model
 from torch import nn
-from transformers import PreTrainedModel
-from transformers.pytorch_utils import Conv1D
 
 from sktime_llm._validation import BOOLEAN, check_parameters, integer, real
 from sktime_llm.errors import InputError, UnsupportedBackboneError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 _ATTENTION_PROJECTIONS = frozenset(
     {
@@ -54,7 +54,7 @@ class AdapterConfig:
         check_parameters(vars(self), ADAPTER_CONSTRAINTS)
 
 
-def inject_lora(model: PreTrainedModel, tuning: AdapterConfig) -> None:
+def inject_lora(model: "PreTrainedModel", tuning: AdapterConfig) -> None:
     """Put LoRA adapters on the attention projections, in place."""
     width = model.config.hidden_size
     if tuning.lora_rank > width:
@@ -64,6 +64,8 @@ def inject_lora(model: PreTrainedModel, tuning: AdapterConfig) -> None:
         )
     if tuning.lora_rank == 0:
         return
+    from peft import LoraConfig, inject_adapter_in_model  # takes half a second
+
     config_class: type[LoraConfig] = LoraConfig
     if tuning.reduced_memory:  # imported here, as it adds a method to peft's tables
         from sktime_llm.backbone.lora_amr import LoraAmrConfig
@@ -79,6 +81,8 @@ def attention_options(
     model: nn.Module, rank: int, alpha: float, dropout: float
 ) -> dict[str, Any]:
     """Return LoRA's options for all query, key and value projections."""
+    from transformers.pytorch_utils import Conv1D
+
     names = attention_projection_names(model)
     return {
         "r": rank,

@@ -5,7 +5,7 @@ import importlib.util
 import json
 from pathlib import Path
 
-from huggingface_hub import HfApi, snapshot_download, try_to_load_from_cache
+import huggingface_hub  # whose parts load on first use
 from huggingface_hub.errors import (
     GatedRepoError,
     HFValidationError,
@@ -117,7 +117,9 @@ def _sha256(file: Path) -> str:
 def _from_cache(name: str, revision: str | None, weights: bool) -> Path | None:
     # Not snapshot_download(local_files_only=True): it also wants files never fetched
     try:
-        config = try_to_load_from_cache(name, "config.json", revision=revision)
+        config = huggingface_hub.try_to_load_from_cache(
+            name, "config.json", revision=revision
+        )
     except HFValidationError:  # not a name that the Hub could have
         return None
     if not isinstance(config, str):
@@ -130,8 +132,10 @@ def _from_hub(name: str, revision: str | None, weights: bool) -> Path:
     patterns = _CONFIGURATION_FILES + (_WEIGHT_FILES if weights else [])
     try:
         # snapshot_download asks the same, but waits for an answer without a limit
-        HfApi().model_info(name, revision=revision, timeout=_CONNECT_SECONDS)
-        folder = snapshot_download(
+        huggingface_hub.HfApi().model_info(
+            name, revision=revision, timeout=_CONNECT_SECONDS
+        )
+        folder = huggingface_hub.snapshot_download(
             name,
             revision=revision,
             allow_patterns=patterns,

@@ -7,25 +7,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoTokenizer,
-    PreTrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
-from transformers.utils import logging as transformers_logging
 
 from sktime_llm._devices import own_random_numbers
 from sktime_llm._validation import integer
 from sktime_llm.backbone.files import locate_backbone
-from sktime_llm.backbone.tiny import TINY_CONFIGS, TINY_SEED, make_tiny_tokenizer
 from sktime_llm.errors import (
     BackboneCorruptedError,
     BackboneNotFoundError,
@@ -33,6 +23,10 @@ from sktime_llm.errors import (
     UnsupportedBackboneError,
 )
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+TINY_NAMES = ("tiny-random", "tiny-random-decoder")
 PUBLISHED_LAYERS = 6
 """Layers that CALF and BALM-TSF keep of GPT-2."""
 
@@ -73,7 +67,7 @@ class FrozenModel:
     The model runs on ``inputs_embeds`` only; the table is (vocabulary, hidden_size).
     """
 
-    model: PreTrainedModel
+    model: "PreTrainedModel"
     word_embeddings: Tensor
     _on_device: dict[torch.device, dict[str, Tensor]] = field(default_factory=dict)
     _words_on_device: dict[torch.device, Tensor] = field(default_factory=dict)
@@ -130,10 +124,14 @@ def clear_backbone_cache() -> None:
             cached.cache_clear()
 
 
-def load_config(name: str, revision: str | None = None) -> PreTrainedConfig:
+def load_config(name: str, revision: str | None = None) -> "PreTrainedConfig":
     """Read the configuration of a model; no weights are needed."""
-    if name in TINY_CONFIGS:
+    if name in TINY_NAMES:
+        from sktime_llm.backbone.tiny import TINY_CONFIGS
+
         return copy.deepcopy(TINY_CONFIGS[name])
+    from transformers import AutoConfig
+
     folder = locate_backbone(name, revision=revision, weights=False)
     with _explaining(f"backbone={name!r} has a config.json"):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
@@ -147,7 +145,7 @@ def load_config(name: str, revision: str | None = None) -> PreTrainedConfig:
     return config
 
 
-def check_heads(config: PreTrainedConfig | BackboneSizes) -> None:
+def check_heads(config: "PreTrainedConfig | BackboneSizes") -> None:
     """Raise an UnsupportedBackboneError if the heads do not divide the width."""
     width, n_heads = config.hidden_size, config.num_attention_heads
     if n_heads < 1 or width % n_heads:
@@ -159,10 +157,14 @@ def check_heads(config: PreTrainedConfig | BackboneSizes) -> None:
 
 
 @lru_cache(maxsize=_CACHE_SIZE)
-def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerBase:
+def load_tokenizer(name: str, revision: str | None = None) -> "PreTrainedTokenizerBase":
     """Read the fast tokenizer of a model; the last four are kept."""
-    if name in TINY_CONFIGS:
+    if name in TINY_NAMES:
+        from sktime_llm.backbone.tiny import make_tiny_tokenizer
+
         return make_tiny_tokenizer()
+    from transformers import AutoTokenizer
+
     folder = locate_backbone(name, revision=revision, weights=False)
     if not any(next(folder.glob(pattern), None) for pattern in _VOCABULARY_FILES):
         raise BackboneNotFoundError(
@@ -187,7 +189,7 @@ def tokenizer_fingerprint(name: str, revision: str | None = None) -> str:
     return hashlib.sha256(repr((vocabulary, read)).encode()).hexdigest()
 
 
-def count_layers(config: PreTrainedConfig, n_layers: int | None) -> int:
+def count_layers(config: "PreTrainedConfig", n_layers: int | None) -> int:
     """Return the number of layers to keep; an InputError if there are not so many."""
     available = int(config.num_hidden_layers)
     if n_layers is None:
@@ -203,10 +205,14 @@ def count_layers(config: PreTrainedConfig, n_layers: int | None) -> int:
 
 @lru_cache(maxsize=_CACHE_SIZE)
 def _load(choice: BackboneChoice) -> FrozenModel:
+    from transformers import AutoModel
+
     config = load_config(choice.name, choice.revision)
     n_layers = count_layers(config, choice.n_layers)
     random = choice.mode == "random"
-    if random or choice.name in TINY_CONFIGS:
+    if random or choice.name in TINY_NAMES:
+        from sktime_llm.backbone.tiny import TINY_SEED
+
         seed = choice.random_seed if random else TINY_SEED
         model = random_model(AutoModel, config, seed)
     elif getattr(config, "quantization_config", None):
@@ -220,7 +226,7 @@ def _load(choice: BackboneChoice) -> FrozenModel:
     return _freeze(_truncate(model, n_layers))
 
 
-def random_model(auto_class: Any, config: PreTrainedConfig, seed: int) -> Any:
+def random_model(auto_class: Any, config: "PreTrainedConfig", seed: int) -> Any:
     """Make a model with random weights, whatever other threads draw meanwhile."""
     with (
         _explaining(f"the {config.model_type!r} backbone has a config.json"),
@@ -294,6 +300,8 @@ def _explaining(what: str) -> Iterator[None]:
 @contextmanager
 def _quiet_transformers() -> Iterator[None]:
     """No progress bar and no report of the pooler and heads that are left out."""
+    from transformers.utils import logging as transformers_logging
+
     bar = transformers_logging.is_progress_bar_enabled()
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.disable_progress_bar()
@@ -306,7 +314,7 @@ def _quiet_transformers() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
-def _truncate(model: PreTrainedModel, n_layers: int) -> PreTrainedModel:
+def _truncate(model: "PreTrainedModel", n_layers: int) -> "PreTrainedModel":
     """Keep the first layers; the final norm, if there is one, stays."""
     total = int(model.config.num_hidden_layers)
     for module in model.modules():

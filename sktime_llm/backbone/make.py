@@ -2,12 +2,11 @@
 
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import PreTrainedConfig
 
 from sktime_llm._validation import one_of
 from sktime_llm.backbone._module import Backbone, LanguageModelBackbone
@@ -18,6 +17,9 @@ from sktime_llm.backbone.loading import (
     check_heads,
     load_config,
 )
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 __all__ = ["BACKBONE_MODES", "BackboneChoice", "BackboneSizes", "make_backbone"]
 
@@ -63,7 +65,7 @@ class AblationBackbone(Backbone):
     def __init__(
         self,
         choice: BackboneChoice,
-        config: PreTrainedConfig | BackboneSizes,
+        config: "PreTrainedConfig | BackboneSizes",
         layer: nn.Module | None,
     ) -> None:
         super().__init__()

@@ -2,14 +2,16 @@
 
 import inspect
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
 
 from sktime_llm.errors import UnsupportedBackboneError
+
+if TYPE_CHECKING:
+    from transformers import DynamicCache, PreTrainedModel
 
 _CACHES = ("cache", "past_key_values")  # from transformers 5.24 on, and before
 
@@ -18,34 +20,39 @@ class _CacheFilled(Exception):
     """Ends a run whose result is known."""
 
 
-class _PrefixCache(DynamicCache):
-    """Ends a run at the last keys and values, as nothing after them is needed."""
+def _ending_when_filled(n_layers: int) -> Any:
+    """Return a cache that ends a run at the last keys and values.
 
-    def __init__(self, n_layers: int) -> None:
-        super().__init__()
-        self._n_layers = n_layers
+    Nothing after them is needed.
+    """
+    cache: Any = _new_cache()
+    update = cache.update
 
-    def update(
-        self,
-        key_states: Tensor,
-        value_states: Tensor,
-        layer_idx: int,
-        *args: Any,
-        **kwargs: Any,
+    def update_or_end(
+        keys: Tensor, values: Tensor, layer_idx: int, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
-        updated = super().update(key_states, value_states, layer_idx, *args, **kwargs)
-        if layer_idx + 1 == self._n_layers:
+        updated = update(keys, values, layer_idx, *args, **kwargs)
+        if layer_idx + 1 == n_layers:
             raise _CacheFilled
         return updated
 
+    cache.update = update_or_end
+    return cache
 
-def read_prefix(model: PreTrainedModel, prefix: Tensor, mask: Tensor) -> Tensor:
+
+def _new_cache() -> "DynamicCache":
+    from transformers import DynamicCache  # with all of its models
+
+    return DynamicCache()
+
+
+def read_prefix(model: "PreTrainedModel", prefix: Tensor, mask: Tensor) -> Tensor:
     """Return the keys and values that a frozen model has of embedded texts.
 
     (batch, text token, hidden_size), padded at the end where the mask is 0, to
     (batch, text token, layer, 2, key-value head, head width), without gradient.
     """
-    cache = _PrefixCache(model.config.num_hidden_layers)
+    cache = _ending_when_filled(model.config.num_hidden_layers)
     earlier = {_cache_name(model): cache}
     # not as an inference tensor, which a later training step could not use
     with torch.inference_mode(False), torch.no_grad():
@@ -57,7 +64,7 @@ def read_prefix(model: PreTrainedModel, prefix: Tensor, mask: Tensor) -> Tensor:
 
 
 def states_after_prefix(
-    model: PreTrainedModel,
+    model: "PreTrainedModel",
     prefix: Tensor,
     prefix_mask: Tensor,
     tokens: Tensor,
@@ -70,7 +77,7 @@ def states_after_prefix(
     They attend to the text, which `read_prefix` read, and to each other as in the
     model. Their positions follow each sample's own text.
     """
-    cache = DynamicCache()
+    cache = _new_cache()
     for i, (keys, values) in enumerate(prefix.permute(2, 3, 0, 4, 1, 5)):
         cache.update(keys, values, i)
     mask = F.pad(prefix_mask, (0, tokens.shape[1]), value=1)
@@ -91,7 +98,7 @@ def _for_every_query(mask: Tensor, tokens: Tensor) -> Tensor:
     return added[:, None, None].expand(-1, -1, tokens.shape[1], -1)
 
 
-def _cache_name(model: PreTrainedModel) -> str:
+def _cache_name(model: "PreTrainedModel") -> str:
     """Name under which ``forward`` takes the keys and values of earlier tokens."""
     arguments = inspect.signature(model.forward).parameters
     for name in _CACHES:

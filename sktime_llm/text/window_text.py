@@ -2,16 +2,18 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from transformers import PreTrainedTokenizerBase
 
 from sktime_llm._validation import one_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 TEXT_STYLES = ("short", "published")
 PADDING = -1
@@ -101,7 +103,7 @@ def _published(
     return f"{text}top {len(lags)} lags are : {lags}" if lags else text.rstrip(", ")
 
 
-def tokenize(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Tensor:
+def tokenize(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> Tensor:
     """Return token ids, int32 of shape (text, token), padded at the end by -1.
 
     Equal texts are tokenized once, and no special tokens are added.

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from accelerate.utils import gather_object
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from sktime_llm._files import replacing
 from sktime_llm.errors import ResumeError
+from sktime_llm.training.processes import from_all_processes
 
 _FORMAT = 1
 _ENTRY = "sktime-llm"
@@ -96,7 +96,7 @@ def state_of(run: Any) -> State:
     for index, name in enumerate(_names_in_order(run)):
         tensors |= _named(f"optimizer/{name}", optimizer["state"].get(index, {}))
     tensors["order"] = run.order.get_state()
-    for rank, states in enumerate(gather_object([run.dropout.states])):
+    for rank, states in enumerate(from_all_processes(run.dropout.states)):
         tensors |= _named(f"dropout/{rank}", dict(enumerate(states)))
     progress = {
         "records": run.records,

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import lr_scheduler
@@ -24,7 +23,11 @@ from sktime_llm.layers.losses import DISTANCES
 from sktime_llm.networks._interface import ForecastNetwork, ForecastOutput
 from sktime_llm.training.callbacks import Callback
 from sktime_llm.training.config import NLL, OPTIMIZERS, TrainingConfig
-from sktime_llm.training.processes import connect, on_main_process
+from sktime_llm.training.processes import (
+    connect,
+    from_main_process,
+    on_main_process,
+)
 from sktime_llm.training.resuming import Resume, go_on, state_of
 from sktime_llm.training.rollout import flops_of
 from sktime_llm.training.windows import Windows
@@ -92,7 +95,7 @@ class _Run:
         self.schedule = self._make_schedule()
         self.model: nn.Module = network
         # every process has to draw the same order of windows
-        seed = broadcast_object_list([config.seed])[0]
+        seed = from_main_process(config.seed)
         self.order = torch.Generator().manual_seed(seed)
         self.dropout = RandomStream(seed + self.accelerator.process_index, self.device)
         self._hold_projection_rate()

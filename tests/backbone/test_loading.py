@@ -339,7 +339,7 @@ def test_failed_loading_is_not_cached(copied):
 
 
 def test_files_are_read_once(folders, minilm, count_calls):
-    reads = count_calls(loading.AutoModel, "from_pretrained")
+    reads = count_calls(transformers.AutoModel, "from_pretrained")
     hashes = count_calls(files, "_sha256")
     sources = BackboneChoice(folders["gpt2"]), BackboneChoice(minilm, n_layers=1)
     first = [load_frozen(source) for source in sources]
@@ -508,7 +508,7 @@ def test_fingerprint_does_not_depend_on_how_the_tokenizer_was_used():
 
 
 def test_transformers_is_quiet_and_then_as_before(folders, capfd):
-    logs = loading.transformers_logging
+    logs = transformers.utils.logging
     verbosity, bar = logs.get_verbosity(), logs.is_progress_bar_enabled()
     load_frozen(BackboneChoice(folders["bert"]))
     assert (logs.get_verbosity(), logs.is_progress_bar_enabled()) == (verbosity, bar)

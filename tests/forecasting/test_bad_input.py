@@ -1,11 +1,11 @@
 """Each kind of bad input, and what the message says."""
 
+import huggingface_hub
 import numpy as np
 import pandas as pd
 import pytest
 from sktime.forecasting.base import ForecastingHorizon
 
-from sktime_llm.backbone import files
 from sktime_llm.errors import (
     BackboneNotFoundError,
     ClippedParameterWarning,
@@ -276,7 +276,7 @@ def test_unknown_backbone_without_a_network(make, monkeypatch):
         raise ConnectionError("offline")
 
     asked = []
-    monkeypatch.setattr(files.HfApi, "model_info", offline)
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", offline)
     with pytest.raises(BackboneNotFoundError, match=r"'no/such-model'.*Three ways out"):
         make(backbone="no/such-model").fit(make_series())
     assert asked

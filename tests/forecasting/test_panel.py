@@ -105,6 +105,10 @@ def test_forecasts_have_labels_like_those_of_the_data(make):
     ]
     index = pd.MultiIndex.from_tuples(labels, names=frame.index.names)
     expected = pd.DataFrame(values, index, frame.columns)
+    in_order = list(frame.index.droplevel(-1).unique())  # of the data
+    parts = dict(groups_of(expected))
+    rows = {key: parts[key] for key in in_order}
+    expected = pd.concat(rows, names=frame.index.names)
     pd.testing.assert_frame_equal(found, expected)
 
 
