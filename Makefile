@@ -61,6 +61,7 @@ lint: $(VENV)/dev.stamp ## Check style, formatting, types and who imports whom
 	$(BIN)/lint-imports
 
 docs: $(VENV)/dev.stamp ## Build the documentation into docs/_build, and run its examples
+	rm -rf docs/api/generated
 	$(BIN)/python -m sphinx -q -W --keep-going -j 2 $(SPHINX_ARGS) docs docs/_build/html
 
 format: $(VENV)/dev.stamp ## Format the code and fix what can be fixed automatically

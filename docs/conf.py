@@ -12,7 +12,7 @@ HERE = Path(__file__).parent
 # environment, and on as many threads as a small machine has.
 BIN = Path(sys.executable).parent
 os.environ["PATH"] = os.pathsep.join([str(BIN), os.environ["PATH"]])
-os.environ["PYTHONPATH"] = str(HERE.parent)
+os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), str(HERE / "examples")])
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"  # of tqdm

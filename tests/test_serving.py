@@ -1,0 +1,82 @@
+"""The example of docs/serving.md answers as the forecaster itself does."""
+
+import runpy
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sktime.datasets import load_airline
+
+from sktime_llm import CALFForecaster, load_pretrained
+
+testclient = pytest.importorskip("fastapi.testclient")
+EXAMPLE = Path(__file__).parents[1] / "docs" / "examples" / "serve.py"
+if not EXAMPLE.exists():  # as in the sdist
+    pytest.skip("there are no docs here", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    forecaster = CALFForecaster(
+        backbone="tiny-random", max_epochs=1, calibration_fraction=0.2, random_state=0
+    )
+    forecaster.fit(load_airline()[:-12], fh=range(1, 13))
+    return forecaster.save_pretrained(tmp_path_factory.mktemp("saved") / "airline")
+
+
+@pytest.fixture(scope="module")
+def client(folder):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FORECASTER", str(folder))
+        return testclient.TestClient(runpy.run_path(str(EXAMPLE))["make_app"]())
+
+
+def rows_of(y):
+    return [{"time": str(t), "value": v} for t, v in y.items()]
+
+
+def test_it_forecasts_after_the_saved_rows(client, folder):
+    answer = client.post("/forecast", json={"horizon": 3}).json()
+    forecaster = load_pretrained(folder)
+    assert [row["time"] for row in answer] == ["1960-01", "1960-02", "1960-03"]
+    values = forecaster.predict([1, 2, 3])
+    assert [row["value"] for row in answer] == pytest.approx(list(values))
+    bounds = forecaster.predict_interval([1, 2, 3], coverage=0.8)
+    assert [row["upper"] for row in answer] == pytest.approx(list(bounds.iloc[:, 1]))
+
+
+def test_it_forecasts_after_the_rows_that_it_gets_and_forgets_them(client, folder):
+    new = load_airline()[-12:]
+    question = {"rows": rows_of(new), "horizon": 2}
+    before = client.post("/forecast", json={"horizon": 2}).json()
+    answer = client.post("/forecast", json=question).json()
+    forecaster = load_pretrained(folder).update(new, update_params=False)
+    assert answer[0]["time"] == "1961-01"
+    values = forecaster.predict([1, 2])
+    assert [row["value"] for row in answer] == pytest.approx(list(values))
+    assert client.post("/forecast", json={"horizon": 2}).json() == before
+
+
+def test_requests_run_side_by_side(client):
+    new = load_airline()[-12:]
+    questions = [{"rows": rows_of(new[:n]), "horizon": 2} for n in (3, 6, 9, 12)]
+
+    def ask(question):
+        return client.post("/forecast", json=question).json()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(ask, questions)) == [ask(each) for each in questions]
+
+
+@pytest.mark.parametrize(
+    ("question", "reason"),
+    [
+        ({"horizon": 0}, "greater than or equal to 1"),
+        ({"rows": [{"time": "1960-03", "value": 1.0}]}, "1960-0"),
+        ({"rows": [{"time": "soon", "value": 1.0}]}, "SOON"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_the_reason(client, question, reason):
+    answer = client.post("/forecast", json=question)
+    assert answer.status_code == 422
+    assert reason in str(answer.json()["detail"])
