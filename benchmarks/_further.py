@@ -59,6 +59,38 @@ def missing(records: pd.DataFrame) -> str:
     return markdown(rows)
 
 
+def interval_costs(records: pd.DataFrame) -> str:
+    """Point errors of M3 with each kind of intervals."""
+    kinds = {"None": None, "conformal": "conformal", "quantiles": "quantiles"}
+    kind = records["set"].map(lambda chosen: chosen["intervals"])
+    records = records.assign(intervals=kind.astype(str))
+    rows = []
+    for (period, method), found in records.groupby(["period", "method"], sort=False):
+        row = {"series": f"M3, {period}", "method": method}
+        errors = {k: of(found, "smape", intervals=k) for k in kinds}
+        row |= {f'`intervals="{k}"`': number(errors[k], 2) for k in list(kinds)[1:]}
+        row |= {"`intervals=None`": number(errors["None"], 2)}
+        change = percent(difference(errors["quantiles"], errors["None"]))
+        rows.append(row | {"quantiles beside none": change})
+    return markdown(rows)
+
+
+def simulated_text(records: pd.DataFrame) -> str:
+    """MASE where a text tells the answer, and where it does not."""
+    rows = []
+    for texts, found in records.groupby("texts", sort=False):
+        last = found.iloc[-1]
+        for variant, mase in last["mase"].items():
+            gain = last["gain"].get(variant, {})
+            row = {"texts": texts, "LLM-TS Net": variant, "MASE": number(mase)}
+            row["gain of the whole method"] = percent(gain.get("gain", float("nan")))
+            bounds = (
+                [percent(gain[side]) for side in ("lower", "upper")] if gain else []
+            )
+            rows.append(row | {"95 % interval": " to ".join(bounds)})
+    return markdown(rows)
+
+
 def covariates(records: pd.DataFrame) -> str:
     """MAE of the load, and the gain of covariates."""
     rows, kinds = [], ("none", "temperature", "temperature and calendar")
