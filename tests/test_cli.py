@@ -397,6 +397,17 @@ def test_quiet_and_no_plot(run):
     assert "no ranks: 2 forecaster(s) cannot be ranked over 1 series" in out
 
 
+def test_a_context_that_does_not_fit_is_named(run, monkeypatch):
+    def make(seasonal_period, names=None, **options):
+        return {name: NaiveForecaster() for name in names}
+
+    monkeypatch.setattr(sktime_llm.evaluation, "default_forecasters", make)
+    options = ["--dataset", "airline", "--no-plot", "--forecasters", "naive"]
+    words = "contexts of 512 steps; here it sees less, as no series has more than 144"
+    assert words in run("compare", *options, "balm-tsf")[1]
+    assert "contexts of" not in run("compare", *options)[1]
+
+
 def test_lines_are_written_again_on_a_terminal(run, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     code, _, err = run("compare", "--dataset", "lynx", "--no-plot", *NAIVE)

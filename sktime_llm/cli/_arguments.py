@@ -227,8 +227,8 @@ def _add_compare_arguments(parser: argparse.ArgumentParser) -> None:
         "--forecasters",
         nargs="+",
         metavar="NAME",
-        help="some of calf, naive, seasonal-naive, auto-ets, auto-arima, theta "
-        "(default: these), balm-tsf, llm-ts-net; and, to show how much the language "
+        help="some of calf, balm-tsf, naive, seasonal-naive, auto-ets, auto-arima, "
+        "theta (default: these), llm-ts-net; and, to show how much the language "
         "model gains, calf-random-llm, calf-no-llm, balm-tsf-random-llm, "
         "balm-tsf-no-llm, llm-ts-net-random-llm, llm-ts-net-no-llm",
     )

@@ -85,7 +85,22 @@ def _print_dataset(dataset: Dataset, comparison: Comparison) -> None:
     _print_table(rows)
     for failed in rows[rows["error"] != ""].itertuples():
         echo(f"  {failed.forecaster} failed: {failed.error}")
+    if "balm-tsf" in set(rows["forecaster"]):
+        _print_context(y)
     _print_standings(comparison.standings(dataset.name))
+
+
+def _print_context(y: pd.Series | pd.DataFrame) -> None:
+    """Say so where BALM-TSF cannot have the context that it was published with."""
+    from sktime_llm.forecasting.balm_tsf import DEFAULT_CONTEXT
+
+    keys = y.index.droplevel(-1) if y.index.nlevels > 1 else pd.Index([0] * len(y))
+    longest = int(keys.value_counts().max())
+    if longest < DEFAULT_CONTEXT:
+        echo(
+            f"  balm-tsf was published for contexts of {DEFAULT_CONTEXT} steps; here "
+            f"it sees less, as no series has more than {longest}"
+        )
 
 
 def _print_standings(sentences: list[str]) -> None:

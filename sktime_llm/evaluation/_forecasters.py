@@ -36,7 +36,8 @@ _LANGUAGE_MODELS = {
     for suffix, mode in _BACKBONE_MODES.items()
 }
 
-_DEFAULT_NAMES = ["calf", "naive", "seasonal-naive", *_STATISTICAL]
+# LLM-TS Net, which tunes its language model in every fit, is too slow to be one.
+_DEFAULT_NAMES = ["calf", "balm-tsf", "naive", "seasonal-naive", *_STATISTICAL]
 
 
 def forecaster_names() -> list[str]:
@@ -51,10 +52,10 @@ def forecaster_names() -> list[str]:
     Examples
     --------
     >>> from sktime_llm.evaluation import forecaster_names
-    >>> forecaster_names()[:6]
-    ['calf', 'naive', 'seasonal-naive', 'auto-ets', 'auto-arima', 'theta']
-    >>> forecaster_names()[6:10]
-    ['calf-random-llm', 'calf-no-llm', 'balm-tsf', 'balm-tsf-random-llm']
+    >>> forecaster_names()[:4]
+    ['calf', 'balm-tsf', 'naive', 'seasonal-naive']
+    >>> forecaster_names()[7:10]
+    ['calf-random-llm', 'calf-no-llm', 'balm-tsf-random-llm']
     """
     return list(dict.fromkeys([*_DEFAULT_NAMES, *_LANGUAGE_MODELS]))
 
@@ -78,8 +79,8 @@ def default_forecasters(
         Steps in one season. ``"auto-arima"`` models seasons of up to 24 steps, since
         longer ones take minutes.
     names : iterable of str, optional
-        Names out of `forecaster_names`. Default: CALF, the naive and the statistical
-        forecasters.
+        Names out of `forecaster_names`. Default: CALF, BALM-TSF, the naive and the
+        statistical forecasters. LLM-TS Net takes several times as long as CALF.
     backbone, max_epochs, random_state, device, verbose : optional
         Parameters of the language-model forecasters. Default: their own defaults.
     calibration_fraction : float, optional
