@@ -37,6 +37,16 @@ def made_up(full, other, n_seeds=3, n_folds=3, n_series=20, noise=0.0, seed=0):
 
 
 class TestIntervals:
+    def test_what_was_not_observed_counts_in_neither_error(self):
+        rng = np.random.default_rng(0)
+        error, other = rng.uniform(0.8, 1.2, size=(2, 2, 3, 8))
+        error[0, 1, 2] = other[0, 1, 2] = np.nan
+        found = gain_of(error, other)
+        kept = ~np.isnan(error)
+        expected = 100 * (1 - error[kept].mean() / other[kept].mean())
+        assert found.mean == pytest.approx(expected)
+        assert found.lower < expected < found.upper
+
     def test_gain_by_hand(self):
         gain = gain_of(np.full((2, 3, 4), 0.9), np.full((2, 3, 4), 1.2))
         assert gain[:3] == pytest.approx((25.0, 25.0, 25.0))

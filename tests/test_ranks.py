@@ -11,7 +11,7 @@ from statsmodels.stats.multitest import multipletests
 
 from sktime_llm.datasets import Dataset
 from sktime_llm.errors import InputError
-from sktime_llm.evaluation import Comparison, rank_forecasters
+from sktime_llm.evaluation import Comparison, Ranks, rank_forecasters
 from sktime_llm.plotting import plot_ranks
 
 FACTORS = {"best": 1.0, "good": 1.1, "worse": 1.6, "worst": 1.7}
@@ -56,6 +56,22 @@ def test_groups_overlap():
     ranks = rank_forecasters(errors_of(60, dict.fromkeys(names, 1.0)))
     ranks = type(ranks)(pd.Series([1, 2, 3.0], names), 60, p, friedman=0.01)
     assert ranks.groups == [("a", "b"), ("b", "c")]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_groups_hold_every_pair_that_cannot_be_told_apart(seed):
+    rng = np.random.default_rng(seed)
+    same = np.triu(rng.random((7, 7)) < 0.5, 1)
+    names = list("abcdefg")
+    p = pd.DataFrame(np.where(same | same.T, 0.5, 0.01), index=names, columns=names)
+    table = pd.Series(np.arange(7.0), names)
+    groups = Ranks(table, 60, p, friedman=0.01).groups
+    pairs = {pair for group in groups for pair in combinations(group, 2)}
+    expected = {(names[i], names[j]) for i, j in np.argwhere(same)}
+    assert pairs == expected
+    for group in groups:  # no other forecaster could join it
+        others = set(names) - set(group)
+        assert all((p.loc[one, list(group)] < 0.05).any() for one in others)
 
 
 def test_no_pair_is_tested_without_a_difference_among_all():
@@ -158,7 +174,7 @@ def test_the_diagram_has_a_bar_per_group():
     bars = [x.get_xdata() for x in axes.lines if x.get_linewidth() == 4]
     expected = [(best, places["good"]), (places["worse"], worst)]
     assert [tuple(bar) for bar in bars] == [
-        (pytest.approx(a, abs=0.05), pytest.approx(b, abs=0.05)) for a, b in expected
+        (pytest.approx(a), pytest.approx(b)) for a, b in expected
     ]
     stems = [line.get_xdata()[0] for line in axes.lines if line.get_linewidth() < 4]
     assert stems == places.tolist()

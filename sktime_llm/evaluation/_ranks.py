@@ -70,21 +70,13 @@ class Ranks:
 
     @property
     def groups(self) -> list[tuple[str, ...]]:
-        """Neighbors in the ranking of which no pair can be told apart; the largest."""
+        """The largest groups of which no pair can be told apart, each in rank order."""
         names = list(self.mean_ranks.index)
         same = self.p_values.to_numpy() >= self.alpha
         if self.friedman >= self.alpha:
             same = np.ones_like(same)
-        n = len(names)
-        ends = [
-            max(k for k in range(i + 1, n + 1) if same[i:k, i:k].all())
-            for i in range(n)
-        ]
-        return [
-            tuple(names[i:end])
-            for i, end in enumerate(ends)
-            if end - i > 1 and end > max(ends[:i], default=0)
-        ]
+        groups = [group for group in _maximal_groups(same) if len(group) > 1]
+        return [tuple(names[i] for i in group) for group in groups]
 
     @property
     def n_series_needed(self) -> int:
@@ -169,6 +161,16 @@ def rank_forecasters(errors: pd.DataFrame, *, alpha: float = 0.05) -> Ranks:
         friedman = float(stats.friedmanchisquare(*values.T).pvalue)
     p_values = pd.DataFrame(table, index=ranks.index, columns=ranks.index)
     return Ranks(ranks, n_series, p_values, friedman, left_out, alpha)
+
+
+def _maximal_groups(same: np.ndarray) -> list[list[int]]:
+    """Return the largest sets of rows of a symmetric table in which all pairs hold."""
+    groups: set[frozenset[int]] = {frozenset()}
+    for i in range(len(same)):
+        near = frozenset(np.flatnonzero(same[i, :i]).tolist())
+        groups |= {(group & near) | {i} for group in groups}
+        groups = {one for one in groups if not any(one < other for other in groups)}
+    return sorted(sorted(group) for group in groups)
 
 
 def _wilcoxon(difference: np.ndarray) -> float:

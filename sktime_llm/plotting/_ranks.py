@@ -25,7 +25,9 @@ class _Ranks(Protocol):
 def plot_ranks(
     ranks: _Ranks, *, highlight: Sequence[str] = ("calf", "balm-tsf", "llm-ts-net")
 ) -> "Figure":
-    """Plot the mean ranks of forecasters; a bar joins those that cannot be told apart.
+    """Plot mean ranks of forecasters; a bar joins those that cannot be told apart.
+
+    On a bar, a dot marks each forecaster that belongs to it.
 
     Parameters
     ----------
@@ -74,10 +76,9 @@ def plot_ranks(
         axes.text(side, depth, f" {text} ", ha=toward, va="center", **look)
     spots = dict(zip(names, places, strict=True))
     for i, group in enumerate(ranks.groups, 1):
-        ends_of_bar = [spots[group[0]] - 0.02, spots[group[-1]] + 0.02]
-        axes.plot(
-            ends_of_bar, [i, i], color="black", linewidth=4, solid_capstyle="butt"
-        )
+        bar = [spots[name] for name in group]
+        # Dots, as a bar may pass one that does not belong to it.
+        axes.plot(bar, [i] * len(bar), "o-", color="black", linewidth=4, markersize=8)
     axes.set(xlim=(0.2, n + 0.8), ylim=(n_groups + n / 2 + 1.2, 0))
     axes.set_xticks(range(1, n + 1))
     axes.xaxis.tick_top()
@@ -85,5 +86,7 @@ def plot_ranks(
     axes.spines[["left", "right", "bottom"]].set_visible(False)
     axes.yaxis.set_visible(False)
     axes.set_title("mean rank, 1 is best", fontsize=9, color="0.3")
-    figure.supxlabel(fill(ranks.verdict(), 130), fontsize=8, color="0.3")
+    figure.supxlabel(
+        fill(ranks.verdict(), 130, break_on_hyphens=False), fontsize=8, color="0.3"
+    )
     return figure
