@@ -75,6 +75,6 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": ["theme-version"],
 }
-html_sidebars = {"index": [], "changelog": []}
+html_sidebars = {name: [] for name in ("index", "getting_started", "results")}
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
