@@ -76,7 +76,7 @@ def goes_on(forecaster: CALFForecaster, stream: Stream, way: str) -> dict:
     starts = range(stream.n_fit, len(stream.table) - stream.horizon + 1, stream.block)
     for start in starts:
         seen = stream.table.iloc[: start + stream.block]
-        errors.append(test_errors(forecaster, seen, stream.n_fit, start))
+        errors.append(test_errors(forecaster, seen, stream.n_fit, start, every=1))
         started = time.perf_counter()
         forecaster.update(seen.iloc[start:], update_params=way != "no training")
         seconds += time.perf_counter() - started
