@@ -91,6 +91,35 @@ def simulated_text(records: pd.DataFrame) -> str:
     return markdown(rows)
 
 
+def kinds(records: pd.DataFrame) -> str:
+    """MAE of series of each kind, and by how much it is above the best possible."""
+    named_ = named(records)
+    rows = []
+    for method in order(named_):
+        row = {"method": method}
+        for kind, found in named_.groupby("kind", sort=False):
+            own = found[found["method"] == method]
+            mae, best = own["mae"].mean(), found["best_mae"].iloc[0]
+            above = percent(difference(mae, best))
+            row[kind] = f"{number(mae)} ({above})" if above else ""
+        rows.append(row)
+    best = records.groupby("kind", sort=False)["best_mae"].first()
+    return markdown([*rows, {"method": "best possible", **best.map(number).to_dict()}])
+
+
+def calf_questions(records: pd.DataFrame) -> str:
+    """MSE / MAE of CALF, trained briefly, by question and variant."""
+    rows = []
+    by = ["question", "variant"]
+    for (question, variant), found in records.groupby(by, sort=False):
+        errors = found[["mse", "mae"]].mean()
+        row = {"question": question, "variant": variant, "MSE / MAE": numbers(*errors)}
+        row["CPU seconds"] = number(found["cpu_seconds"].mean(), 0)
+        trained = found["trained_parameters"].iloc[0] / 1e6
+        rows.append(row | {"trained, in millions": number(trained, 2)})
+    return markdown(rows)
+
+
 def covariates(records: pd.DataFrame) -> str:
     """MAE of the load, and the gain of covariates."""
     rows, kinds = [], ("none", "temperature", "temperature and calendar")

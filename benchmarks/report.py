@@ -48,6 +48,8 @@ TABLES: dict[str, tuple[str, Callable]] = {
     "interval-costs": ("interval_costs.jsonl", _further.interval_costs),
     "missing": ("missing.jsonl", _further.missing),
     "simulated-text": ("simulated_text.jsonl", _further.simulated_text),
+    "kinds": ("kinds.jsonl", _further.kinds),
+    "calf-questions": ("calf_questions.jsonl", _further.calf_questions),
     "covariates": ("covariates.jsonl", _further.covariates),
     "updates": ("updates.jsonl", _further.updates),
     "text-branch": ("text_branch.jsonl", _further.text_branch),

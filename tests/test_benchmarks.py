@@ -303,6 +303,55 @@ def test_m4_beside_naive2(call, tmp_path):
     assert record["owa"] == pytest.approx(expected)
 
 
+def test_simulated_texts_tell_the_direction_of_a_break(call, load, tmp_path):
+    script = load("simulated_text")
+    y, texts = script.simulate(24, seed=0)
+    for key, text in texts.items():
+        rises = any(
+            word in text for word in ("increase", "up", "climb", "rise", "grow")
+        )
+        rises |= any(word in text for word in ("higher", "gain"))
+        assert (y.loc[key].iloc[-6:].mean().item() > 0) == rises
+    assert len(set(texts.values())) == len(texts)
+    mixed = script.shuffled(texts, seed=0)
+    assert sorted(mixed.values()) == sorted(texts.values())
+    assert mixed != texts
+    options = ["--backbone", "tiny-random", "--n-series", 24, "--epochs", 1]
+    options += ["--language-model-steps", 1, "--seeds", 0, "--texts", "true"]
+    printed = call("simulated_text", *options, "--results", tmp_path / "r.jsonl")
+    assert "no text: MASE" in printed
+    (record,) = map(json.loads, (tmp_path / "r.jsonl").open())
+    assert set(record["gain"]) == {"random weights", "no text"}
+
+
+@pytest.mark.parametrize("kind", ["periodic", "trending", "intermittent", "regimes"])
+def test_the_best_forecast_of_a_kind_is_better_than_the_last_value(load, kind):
+    y, future, best = load("kinds").simulate(kind, seed=0)
+    last = y.groupby("series")["value"].last().to_numpy()[:, None]
+    assert np.abs(future - best).mean() < 0.9 * np.abs(future - last).mean()
+
+
+def test_kinds_are_scored_beside_the_best_possible_error(call, tmp_path):
+    options = ["--kind", "random walk", "--method", "naive"]
+    printed = call("kinds", *options, "--results", tmp_path / "r.jsonl")
+    naive, best = (line.split()[-1] for line in printed.splitlines()[2:])
+    assert naive == best  # the last value is all that can be known
+
+
+def test_variants_of_calf_are_trained_and_scored(call, tmp_path):
+    times = pd.date_range("2016-07-01", periods=14_400, freq="h", name="date")
+    waves = np.sin(np.arange(14_400)[:, None] / [4, 9])
+    table = pd.DataFrame(waves, index=times, columns=["a", "b"])
+    table.to_csv(tmp_path / "ETTh1.csv")
+    options = ["--data-dir", tmp_path, "--results", tmp_path / "r.jsonl"]
+    options += ["--question", "losses", "--backbone", "tiny-random"]
+    printed = call("calf_questions", *options, "--epochs", 1, "--steps-per-epoch", 1)
+    assert printed.splitlines()[0] == "losses"
+    records = [json.loads(line) for line in (tmp_path / "r.jsonl").open()]
+    assert len(records) == 7
+    assert all(0 < r["mse"] < 10 for r in records)
+
+
 def test_errors_over_periods_count_points_and_series(load):
     rows = pd.DataFrame(
         [
