@@ -8,13 +8,14 @@ recorded results, by ``make report`` too.
 
 import argparse
 import hashlib
+from functools import partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from _standing import standing
-from _tables import percent
+from _tables import percent, read
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
@@ -84,6 +85,29 @@ def draw_standing(table: pd.DataFrame) -> Figure:
     return figure
 
 
+def draw_scale(records: pd.DataFrame) -> Figure:
+    """Draw seconds and memory by the number of series, and a line of proportion."""
+    table = records[records["name"] == "CALFForecaster"].sort_values("n_series")
+    n_series = table["n_series"].to_numpy()
+    figure, both = plt.subplots(1, 2, figsize=(10, 4), dpi=160)
+    panels = {
+        "seconds": {"arithmetic_seconds": "arithmetic", "beside_seconds": "all else"},
+        "MiB": {"peak_mib": "fit and forecast", "panel_mib": "the panel itself"},
+    }
+    for axes, (unit, columns) in zip(both, panels.items(), strict=True):
+        for (column, label), color in zip(
+            columns.items(), COLORS.values(), strict=False
+        ):
+            axes.loglog(n_series, table[column], "o-", color=color, label=label)
+            last = table[column].iloc[-1]
+            axes.loglog(n_series, last * n_series / n_series[-1], ":", color=GRAY)
+        axes.set(xlabel="series of 30 months", title=unit)
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False)
+    figure.tight_layout()
+    return figure
+
+
 def _legend() -> list[Line2D]:
     """Return a sign for each method, and for what is filled and what is not."""
     ring = {"linestyle": "", "marker": "o", "markeredgewidth": 1.7}
@@ -120,9 +144,9 @@ def draw_results(folder: Path) -> None:
     The same table gives the same bytes, and another version of matplotlib changes none.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    table = standing()
-    source = fingerprint(table)
-    for name, draw in PICTURES.items():
+    for name, (draw, tabulate) in PICTURES.items():
+        table = tabulate()
+        source = fingerprint(table)
         if fingerprint_of(folder / name) != source:
             with plt.rc_context(STYLE):
                 figure = draw(table)
@@ -131,7 +155,11 @@ def draw_results(folder: Path) -> None:
                 plt.close(figure)
 
 
-PICTURES = {"language_model.png": draw_gains, "standing.png": draw_standing}
+PICTURES = {
+    "language_model.png": (draw_gains, standing),
+    "standing.png": (draw_standing, standing),
+    "scale.png": (draw_scale, partial(read, "scale.jsonl")),
+}
 
 
 def draw_forecast(file: Path) -> None:

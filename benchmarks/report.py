@@ -23,12 +23,18 @@ from pathlib import Path
 import _accuracy
 import _further
 import _lines
+import _speed
 import _standing
 import pictures
 from _tables import read
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/results.md", "docs/lora_amr.md")
+PAGES = (
+    "README.md",
+    "docs/results.md",
+    "docs/lora_amr.md",
+    "docs/performance.md",
+)
 NOT_RECORDED = "Not recorded yet."
 # The results file of each table, and the function that makes it.
 TABLES: dict[str, tuple[str, Callable]] = {
@@ -59,6 +65,8 @@ TABLES: dict[str, tuple[str, Callable]] = {
     "prompt-pool": ("prompt_pool.jsonl", _further.prompt_pool),
     "lora-amr": ("lora_amr_memory.csv", _further.lora_amr),
     "lora-amr-projections": ("lora_amr_memory.csv", _further.lora_amr_projections),
+    "speed": ("speed.jsonl", _speed.speed),
+    "scale": ("scale.jsonl", _speed.scale),
 }
 # What is made of all records together.
 OVERVIEWS: dict[str, Callable] = {

@@ -14,6 +14,8 @@ in the results file is not repeated.
 """
 
 import argparse
+import ctypes
+import gc
 import json
 import statistics
 import subprocess
@@ -270,8 +272,11 @@ def memory_here(who: str, settings: dict, folder: Path) -> float:
 def reset_peak() -> float:
     """Let the peak of this process, on Linux, be what it has now; return that in MiB.
 
-    Reading the weights takes more for a moment than some steps of training.
+    Reading the weights takes more for a moment than some steps of training. What was
+    freed since is given back first, so that it is not used again unseen.
     """
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
     return status_of("VmRSS")
 

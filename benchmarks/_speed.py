@@ -1,0 +1,48 @@
+"""Tables of speed: windows a second, and panels of many series."""
+
+import pandas as pd
+from _tables import markdown, number
+
+METHODS = {
+    "CALFForecaster": "CALF",
+    "BALMTSFForecaster": "BALM-TSF",
+    "LLMTSNetForecaster": "LLM-TS Net",
+}
+BACKBONES = {"minilm": "MiniLM", "gpt2-random": "GPT-2, random"}
+
+
+def speed(records: pd.DataFrame) -> str:
+    """Windows a second beside plain programs and the floor."""
+    return markdown([_row(run) for _, run in records.iterrows()])
+
+
+def _row(run: pd.Series) -> dict:
+    row = {"method": run["method"], "backbone": BACKBONES[run["backbone"]]}
+    row["shape"] = run["shape"]
+    for what in ("training", "forecast"):
+        row |= {
+            f"{what}, windows/s": number(run[f"{what}_windows_per_second"], 1),
+            f"{what}, times plain": number(run[f"{what}_times_plain"], 2),
+            f"{what}, seconds / floor": number(run[f"{what}_times_floor"], 2),
+        }
+    memory = run["ours_training_mib"], run["plain_training_mib"]
+    return row | {
+        "MiB": number(memory[0], 0),
+        "MiB, plain": number(memory[1], 0),
+    }
+
+
+def scale(records: pd.DataFrame) -> str:
+    """Seconds and memory by the number of series."""
+    rows = [
+        {
+            "method": METHODS[run["name"]],
+            "series": f"{run['n_series']:,}",
+            "arithmetic, s": number(run["arithmetic_seconds"], 2),
+            "all else, s": number(run["beside_seconds"], 2),
+            "MiB": number(run["peak_mib"], 0),
+            "panel, MiB": number(run["panel_mib"], 1),
+        }
+        for _, run in records.iterrows()
+    ]
+    return markdown(rows)
