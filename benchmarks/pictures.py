@@ -101,7 +101,7 @@ def draw_scale(records: pd.DataFrame) -> Figure:
             axes.loglog(n_series, table[column], "o-", color=color, label=label)
             last = table[column].iloc[-1]
             axes.loglog(n_series, last * n_series / n_series[-1], ":", color=GRAY)
-        axes.set(xlabel="series of 30 months", title=unit)
+        axes.set(xlabel="series of 30 months; dotted: in proportion", title=unit)
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
     figure.tight_layout()

@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 import torch
 from sktime.datasets import load_airline
+from transformers import BertConfig, BertModel
 
 from sktime_llm import CALFForecaster
+from sktime_llm.backbone.tiny import make_tiny_tokenizer
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 WHEN = {"date": "2026-01-02T03:04:05+00:00", "commit": "abc1234", "machine": "a CPU"}
@@ -382,3 +384,47 @@ def test_busy_times_each_way_in_a_process_of_its_own(call, tmp_path):
     assert all(record[way] > 0 for way in ("alone", "plain", "beside"))
     assert first.splitlines()[1].startswith("CALF, airline")
     assert call("busy", *options).startswith("recorded ")
+
+
+@pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")
+@pytest.mark.parametrize("method", ["CALF", "BALM-TSF", "LLM-TS Net"])
+def test_speed_is_measured_beside_a_plain_program(load, monkeypatch, tmp_path, method):
+    speed = load("speed")
+    monkeypatch.setitem(speed.SHAPES, "airline", (2, 16, 4, 3, 3))
+    monkeypatch.setattr(speed, "N_LAYERS", 1)
+    monkeypatch.setattr(speed, "measure_memory", lambda settings, who: 1.0)
+    bert = BertConfig(
+        vocab_size=200,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+    )
+    BertModel(bert).save_pretrained(tmp_path)
+    make_tiny_tokenizer().save_pretrained(tmp_path)
+    settings = {"method": method, "backbone": "minilm", "shape": "airline"}
+    record = speed.measure({**settings, "device": "cpu"}, 1, tmp_path)
+    for what in ("training", "forecast"):
+        assert record[f"{what}_gflop"] > 0
+        ours = record[f"{what}_windows_per_second"]
+        plain = record[f"{what}_plain_windows_per_second"]
+        assert record[f"{what}_times_plain"] == pytest.approx(ours / plain)
+    row = load("_speed").speed(pd.DataFrame([{**settings, **record}]))
+    assert f"| {method} | MiniLM | airline |" in row
+
+
+def test_speed_skips_a_gpu_that_is_not_there(load, monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["speed.py", "--device", "cuda"])
+    with pytest.raises(SystemExit) as stopped:
+        load("speed").main()
+    assert stopped.value.code == 0
+    assert "skipped: --device cuda, but there is no CUDA GPU" in capsys.readouterr().err
+
+
+def test_scale_separates_arithmetic_from_all_else(load):
+    record = load("scale").measure({"name": "CALFForecaster", "n_series": 30})
+    assert record["arithmetic_seconds"] > 0
+    total = record["fit_seconds"] + record["forecast_seconds"]
+    parts = record["arithmetic_seconds"] + record["beside_seconds"]
+    assert parts == pytest.approx(total)

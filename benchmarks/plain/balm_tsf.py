@@ -40,7 +40,8 @@ class PlainBALMTSF(nn.Module):
         self.model, self.tokenizer = model.requires_grad_(False), tokenizer
         if self.tokenizer.pad_token is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
-        self.patch_length, self.stride, self.d_ff = patch_length, stride, d_ff
+        self.patch_length, self.stride = patch_length, stride
+        self.d_ff = d_ff = min(d_ff, width)
         n_patches = (context_length - patch_length) // stride + 2
         n_prompts = max(1, min(n_patches, n_patches * horizon // context_length))
         self.prompts = nn.Parameter(torch.randn(n_prompts, width))
