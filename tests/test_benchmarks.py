@@ -166,8 +166,8 @@ def test_updates_count_the_blocks_that_follow_an_update(load, monkeypatch):
     forecaster = CALFForecaster(**sizes, **options).fit(table[:36])
     starts = []
 
-    def errors(forecaster, seen, n_fit, start):
-        assert forecaster.cutoff[0] == seen.index[start - 1]
+    def errors(forecaster, seen, n_fit, start, every):
+        assert (forecaster.cutoff[0], every) == (seen.index[start - 1], 1)
         starts.append((n_fit, start, len(seen)))
         return {"mse": start, "mae": start}
 

@@ -2,6 +2,7 @@ import pandas as pd
 import pytest
 
 from sktime_llm.errors import ClippedParameterWarning, SeriesTooShortError
+from sktime_llm.forecasting._panel import Panel
 from sktime_llm.forecasting._shape import (
     choose_shape,
     customary_horizon,
@@ -102,4 +103,5 @@ INDEXES = [
 
 @pytest.mark.parametrize(("index", "expected"), INDEXES)
 def test_horizon_without_fh_is_customary_for_the_frequency(index, expected):
-    assert customary_horizon(pd.DataFrame({"y": range(5)}, index)) == expected
+    panel = Panel.of(pd.DataFrame({"y": range(5)}, index))
+    assert customary_horizon(panel) == expected
