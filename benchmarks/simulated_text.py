@@ -73,7 +73,7 @@ def simulate(n_series: int, seed: int) -> tuple[pd.DataFrame, dict[str, str]]:
         values = rng.normal(scale=0.3, size=LENGTH)
         values[start - LEAD] += 2 * BREAK
         values[start:] += sign * BREAK
-        key = f"{kind} {i}"
+        key = f"{i:03} {kind}"  # ablate numbers series by their sorted names
         columns[key], descriptions[key] = values, next(texts[kind, sign])
     table = pd.DataFrame(columns).rename_axis(index="t", columns="series")
     return table.T.stack().to_frame("value"), descriptions
@@ -83,7 +83,7 @@ def shuffled(descriptions: dict[str, str], seed: int) -> dict[str, str]:
     """Give the sentences of a kind to other series of it."""
     rng, mixed = np.random.default_rng(seed), {}
     for kind in SUBJECTS:
-        keys = [key for key in descriptions if key.startswith(kind)]
+        keys = [key for key in descriptions if key.endswith(kind)]
         own = [descriptions[key] for key in keys]
         mixed |= dict(zip(keys, rng.permutation(own).tolist(), strict=True))
     return mixed

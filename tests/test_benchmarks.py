@@ -324,6 +324,8 @@ def test_simulated_texts_tell_the_direction_of_a_break(call, load, tmp_path):
     assert "no text: MASE" in printed
     (record,) = map(json.loads, (tmp_path / "r.jsonl").open())
     assert set(record["gain"]) == {"random weights", "no text"}
+    # a break that nobody could foresee: of six steps of 3, in changes of about a third
+    assert record["mase"]["no text"] > 3
 
 
 @pytest.mark.parametrize("kind", ["periodic", "trending", "intermittent", "regimes"])
