@@ -33,7 +33,10 @@ PARTS: dict[str, dict[str, dict[str, Any]]] = {
         "no feature loss": {"feature_loss_weight": 0.0},
         "no consistency loss": {"consistency_loss_weight": 0.0},
     },
-    "BALMTSFForecaster": {"no contrastive loss": {"alignment_loss_weight": 0.0}},
+    "BALMTSFForecaster": {
+        "no balancing": {"balance_text": False},
+        "no contrastive loss": {"alignment_loss_weight": 0.0},
+    },
     "LLMTSNetForecaster": {
         "no text": {"text_fusion": False},
         "no prompt pool": {"prompt_pool": False},
@@ -300,7 +303,7 @@ def parts_of(forecaster: "BaseForecaster") -> dict[str, dict[str, Any]]:
     >>> from sktime_llm import BALMTSFForecaster
     >>> from sktime_llm.evaluation import parts_of
     >>> list(parts_of(BALMTSFForecaster()))[-2:]
-    ['no language model', 'no contrastive loss']
+    ['no balancing', 'no contrastive loss']
     """
     return LANGUAGE_MODELS | PARTS[_method_of(forecaster)]
 

@@ -4,25 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sktime_llm._validation import integer, one_of, real
 from sktime_llm.backbone.files import DEFAULT_BACKBONE
-from sktime_llm.backbone.make import make_backbone
 from sktime_llm.forecasting._alignment import AlignmentReport, report_alignment
+from sktime_llm.forecasting._balm_tsf import CONSTRAINTS, build_network
 from sktime_llm.forecasting._base import BaseLLMForecaster
 from sktime_llm.forecasting._inspecting import contexts
-from sktime_llm.forecasting._parameters import RATE, SHARED_CONSTRAINTS, WEIGHT
-from sktime_llm.layers.embedding import count_patches
-from sktime_llm.networks.balm_tsf import (
-    PROMPT_ORDERS,
-    BALMTSFNetwork,
-    PromptBranch,
-    published_prompt_length,
-)
-from sktime_llm.text.window_text import TEXT_STYLES
+from sktime_llm.networks.balm_tsf import BALMTSFNetwork
 from sktime_llm.training.callbacks import Callback
 from sktime_llm.training.windows import WindowShape
 
-DEFAULT_CONTEXT, DEFAULT_PATCH_LENGTH, DEFAULT_D_FF = 512, 16, 128
+DEFAULT_CONTEXT = 512
 
 
 class BALMTSFForecaster(BaseLLMForecaster):
@@ -92,6 +83,9 @@ class BALMTSFForecaster(BaseLLMForecaster):
         Device memory, in gigabytes, in which training keeps the states of texts for
         ``prompt_order="text-first"``. Texts beyond it are read again in every epoch,
         with the same results.
+    balance_text : bool, default=True
+        Whether states of the text are rescaled to the deviation of the patches; without
+        it, an ablation, one of the two may drown the other.
     alignment_loss_weight : float, default=1.0
         Weight of the contrastive loss.
     init_temperature : float, default=0.07
@@ -229,20 +223,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
 
     _default_context = DEFAULT_CONTEXT
     _max_variates = 2048  # each is a text that the language model reads
-    _parameter_constraints = SHARED_CONSTRAINTS | {
-        "patch_length": integer(1) | None,
-        "patch_stride": integer(1),
-        "d_model": integer(1),
-        "d_ff": integer(1) | None,
-        "dropout": RATE,
-        "prompt_length": integer(2) | None,
-        "prompt_order": one_of(*PROMPT_ORDERS),
-        "text_style": one_of(*TEXT_STYLES),
-        "n_lags": integer(0),
-        "text_cache_gigabytes": WEIGHT,
-        "alignment_loss_weight": WEIGHT,
-        "init_temperature": real(above=0),
-    }
+    _parameter_constraints = CONSTRAINTS
     _test_params = (
         {"patch_length": 2, "patch_stride": 2, "d_model": 4, "d_ff": 8},
         {"prompt_order": "prompts-first"},
@@ -266,6 +247,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
         text_style: str = "short",
         n_lags: int = 5,
         text_cache_gigabytes: float = 2.0,
+        balance_text: bool = True,
         alignment_loss_weight: float = 1.0,
         init_temperature: float = 0.07,
         learning_rate: float = 0.01,
@@ -309,6 +291,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
         self.text_style = text_style
         self.n_lags = n_lags
         self.text_cache_gigabytes = text_cache_gigabytes
+        self.balance_text = balance_text
         self.alignment_loss_weight = alignment_loss_weight
         self.init_temperature = init_temperature
         self.learning_rate = learning_rate
@@ -338,37 +321,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
         super().__init__()
 
     def _build_network(self, shape: WindowShape) -> BALMTSFNetwork:
-        why = f"the context has {shape.context_length} steps"
-        patch_length = self._clip(
-            "patch_length", DEFAULT_PATCH_LENGTH, shape.context_length, why
-        )
-        n_patches = count_patches(shape.context_length, patch_length, self.patch_stride)
-        prompt_length = self.prompt_length or published_prompt_length(
-            shape.context_length, shape.prediction_length, n_patches
-        )
-        backbone = make_backbone(self._backbone_choice())
-        text = PromptBranch(
-            backbone,
-            prompt_length=prompt_length,
-            prompt_order=self.prompt_order,
-            text_style=self.text_style,
-            n_lags=self.n_lags,
-            cache_gigabytes=self.text_cache_gigabytes,
-        )
-        why = f"a backbone of width {backbone.hidden_size} has no more"
-        return BALMTSFNetwork(
-            text,
-            context_length=shape.context_length,
-            prediction_length=shape.prediction_length,
-            patch_length=patch_length,
-            patch_stride=self.patch_stride,
-            d_model=self.d_model,
-            d_ff=self._clip("d_ff", DEFAULT_D_FF, backbone.hidden_size, why),
-            dropout=self.dropout,
-            alignment_loss_weight=self.alignment_loss_weight,
-            init_temperature=self.init_temperature,
-            quantiles=self.intervals == "quantiles",
-        )
+        return build_network(self, shape)
 
     def inspect_alignment(
         self, y: Any = None, *, stride: int | None = None

@@ -156,6 +156,7 @@ class BALMTSFNetwork(ForecastNetwork):
         d_model: int,
         d_ff: int,
         dropout: float,
+        balance_text: bool,
         alignment_loss_weight: float,
         init_temperature: float,
         quantiles: bool = False,
@@ -164,6 +165,7 @@ class BALMTSFNetwork(ForecastNetwork):
         self.context_length = context_length
         self.prediction_length = prediction_length
         self.d_ff = d_ff
+        self.balance_text = balance_text
         self.alignment_loss_weight = alignment_loss_weight
         self.text = text
         width = text.backbone.hidden_size
@@ -217,7 +219,7 @@ class BALMTSFNetwork(ForecastNetwork):
             features = self._texts(window)
         token_ids = features["token_ids"]
         series = self._embed(window, observed)
-        text = balance(self.text(token_ids.flatten(0, 1)), series)
+        text = self._balanced(self.text(token_ids.flatten(0, 1)), series)
         tokens = torch.cat([text, series], dim=1)[:, :, : self.d_ff]
         steps = self.dropout(self.head(tokens.flatten(1)))
         steps = steps.unflatten(0, token_ids.shape[:2]).transpose(1, 2)
@@ -237,6 +239,9 @@ class BALMTSFNetwork(ForecastNetwork):
         output = ForecastOutput(forecast, losses)
         return self._with_quantiles(output, state, window.scale, target)
 
+    def _balanced(self, text: Tensor, series: Tensor) -> Tensor:
+        return balance(text, series) if self.balance_text else text
+
     def _embed(self, window: Normalized, observed: Tensor | None) -> Tensor:
         """(batch, time, channel) to (batch * channel, patch, hidden_size)."""
         mask = None if observed is None else observed.transpose(1, 2).flatten(0, 1)
@@ -253,6 +258,6 @@ class BALMTSFNetwork(ForecastNetwork):
             self._embed(window, observed),
             self.text(self.text.tokenize(values)),
         )
-        balanced = balance(text, series)
+        balanced = self._balanced(text, series)
         alignment = self.alignment(series, balanced)
         return Modalities(self.text.write(values), series, text, balanced, alignment)

@@ -80,6 +80,13 @@ def test_parameters_of_the_contrast(parameter):
     assert report.temperature == pytest.approx(start, rel=1e-5)
 
 
+@pytest.mark.parametrize("balance_text", [True, False])
+def test_texts_are_balanced_unless_told_otherwise(balance_text):
+    forecaster = make(balance_text=balance_text).fit(make_series())
+    scales = forecaster.inspect_alignment().scales
+    assert scales["balanced text"].equals(scales["text"]) is not balance_text
+
+
 @pytest.fixture
 def texts_at_once(monkeypatch):
     """How many texts the language model is given, in training and in forecasts."""

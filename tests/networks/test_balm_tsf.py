@@ -76,6 +76,7 @@ SIZES = {
     "d_model": D_MODEL,
     "d_ff": D_FF,
     "dropout": 0.1,
+    "balance_text": True,
     "alignment_loss_weight": 1.0,
     "init_temperature": 0.07,
 }
@@ -125,6 +126,7 @@ def settings_of(network, **settings):
         d_ff=D_FF,
         prompts_first=network.text.prompt_order == "prompts-first",
         read="last" if is_causal else "prompts",
+        balance_text=network.balance_text,
         alignment_loss_weight=network.alignment_loss_weight,
         **settings,
     )
@@ -150,9 +152,10 @@ def make_data(batch=B, dtype=torch.float64, n_channels=M, context_length=L):
     return make_windows(batch, context_length, H, n_channels, dtype)
 
 
+@pytest.mark.parametrize("balance_text", [True, False])
 @pytest.mark.parametrize("with_gradient", [True, False])
-def test_forecast_is_the_reference(name, order, with_gradient):
-    network = build_exact(name, order)
+def test_forecast_is_the_reference(name, order, with_gradient, balance_text):
+    network = build_exact(name, order, balance_text=balance_text)
     context, _ = make_data()
     with torch.set_grad_enabled(with_gradient):
         out = network(context)
@@ -162,8 +165,9 @@ def test_forecast_is_the_reference(name, order, with_gradient):
     exact(out.forecast, expected)
 
 
-def test_embeddings_are_the_reference(name, order):
-    network = build_exact(name, order)
+@pytest.mark.parametrize("balance_text", [True, False])
+def test_embeddings_are_the_reference(name, order, balance_text):
+    network = build_exact(name, order, balance_text=balance_text)
     context, target = make_data()
     actual = network.modalities(context)
     _, expected = expected_forecast(network, context)

@@ -87,6 +87,7 @@ class Settings:
     d_ff: int = 128
     prompts_first: bool = True
     read: str = "last"
+    balance_text: bool = True
     alignment_loss_weight: float = 1.0
 
 
@@ -181,7 +182,7 @@ def embed(weights, series, token_ids, settings):
     """Embeddings of one normalized series and its text."""
     t = embed_series(weights, series, settings)
     e = embed_text(weights, token_ids, settings)
-    return Embeddings(t, e, balance(e, t))
+    return Embeddings(t, e, balance(e, t) if settings.balance_text else e)
 
 
 def head(weights, text, series, d_ff):
