@@ -157,7 +157,9 @@ def run(args: argparse.Namespace, name: str) -> dict:
             each = [np.abs(p[season:] - p[:-season]).mean() for p in past]
             change = np.array(each)[:, None]
             ends = range(HORIZONS[args.dataset], truth.shape[1], HORIZONS[args.dataset])
-            origins = zip(np.split(truth, ends, 1), np.split(found, ends, 1))
+            origins = zip(
+                np.split(truth, ends, 1), np.split(found, ends, 1), strict=True
+            )
             by_origin["covered_80%_by_origin"] = [
                 scores(*each, change)["covered_80%"] for each in origins
             ]
