@@ -5,7 +5,8 @@
 A short series (airline), a table from a CSV file (the first ten columns of NN5, with
 their holes), hours of ETTh1, 96 ahead from 96, trained briefly, and the 756 quarterly
 series of M3 as one panel. Each by the methods that are named in `RUNS`, over three
-seeds; those of the short series with each method's own parts left out, too. A run that is already in the results file is not repeated.
+seeds; those of the short series with each method's own parts left out, too. A run that
+is already in the results file is not repeated.
 """
 
 import argparse
