@@ -88,6 +88,33 @@ def simulated_text(records: pd.DataFrame) -> str:
     return markdown(rows)
 
 
+def ablations(records: pd.DataFrame) -> str:
+    """MASE of a method, and its gain over each variant."""
+    rows = []
+    for _, run in named(records.assign(name=records["method"])).iterrows():
+        data = {"data": run["data"], "method": run["method"]}
+        for variant, mase in run["mase"].items():
+            row = data | {"with": variant, "MASE": number(mase)}
+            gain = run["gain"].get(variant)
+            row["gain of the whole"] = percent(gain["gain"]) if gain else ""
+            bounds = (
+                [percent(gain[side]) for side in ("lower", "upper")] if gain else []
+            )
+            row["95 % interval"] = " to ".join(bounds)
+            seconds = run["costs"][variant]["fit_seconds"]
+            rows.append(row | {"seconds of a fit": _one(seconds)})
+    return markdown(rows)
+
+
+def ablation_sentences(records: pd.DataFrame) -> str:
+    """What ``ablate`` says of the language model."""
+    found = named(records.assign(name=records["method"]))
+    return "\n".join(
+        f"- {run['method']}. {run['verdict']['no language model']}"
+        for _, run in found.iterrows()
+    )
+
+
 def kinds(records: pd.DataFrame) -> str:
     """MAE of series of each kind, and by how much it is above the best possible."""
     named_ = named(records)

@@ -18,7 +18,7 @@ def speed(records: pd.DataFrame) -> str:
 
 def _row(run: pd.Series) -> dict:
     row = {"method": run["method"], "backbone": BACKBONES[run["backbone"]]}
-    row["shape"] = run["shape"]
+    row |= {"shape": run["shape"], "precision": run["precision"]}
     for what in ("training", "forecast"):
         row |= {
             f"{what}, windows/s": number(run[f"{what}_windows_per_second"], 1),

@@ -1,4 +1,4 @@
-"""What matters in CALF: principal embeddings, losses and distances, and the context.
+"""What matters in CALF: principal embeddings, losses, the precision and the context.
 
     python benchmarks/calf_questions.py --data-dir DATA
 
@@ -36,6 +36,7 @@ QUESTIONS: dict[str, dict[str, dict]] = {
         "task loss: smooth L1": {"task_loss": "smooth_l1"},
         "no language model": {"backbone_mode": "none"},
     },
+    "precision": {name: {"precision": name} for name in ("float32", "bfloat16")},
     "context": {
         f"{n} hours{without}": {"context_length": n, **own}
         for without, own in (

@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from _standing import standing
-from _tables import percent, read
+from _tables import NAMES, percent, read
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
@@ -82,6 +82,39 @@ def draw_standing(table: pd.DataFrame) -> Figure:
     below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.42 / len(rows) - 0.05)}
     axes.legend(handles=_legend(), ncols=5, frameon=False, columnspacing=1.2, **below)
     axes.set_title("Where the methods stand: left of the line they are better")
+    return figure
+
+
+def draw_ablations(records: pd.DataFrame) -> Figure:
+    """Draw the gain over each variant with its 95 % interval, for all data."""
+    counts = [len(gain) for gain in records["gain"]]
+    ratios = {"height_ratios": counts}
+    figure, grid = plt.subplots(
+        len(records),
+        1,
+        figsize=(10, 0.9 * len(records) + 0.3 * sum(counts)),
+        dpi=160,
+        gridspec_kw=ratios,
+        squeeze=False,
+        layout="constrained",
+    )
+    for axes, (_, run) in zip(grid[:, 0], records.iterrows(), strict=True):
+        gains = pd.DataFrame.from_dict(run["gain"], orient="index")
+        lower, upper = gains["lower"], gains["upper"]
+        colors = np.where(lower > 0, BETTER, np.where(upper < 0, WORSE, GRAY))
+        places = -np.arange(len(gains))
+        axes.hlines(places, lower, upper, colors, linewidth=2.5)
+        axes.scatter(gains["gain"], places, 45, colors, zorder=3)
+        axes.set_yticks(places, list(gains.index))
+        axes.axvline(0, color="black", linewidth=0.8, zorder=0)
+        axes.tick_params(left=False)
+        axes.margins(y=0.5 / len(gains) + 0.05)
+        # a wild guess of a method with one fold would hide the others
+        axes.set_xlim(max(lower.min() * 1.1, -60), min(upper.max() * 1.1, 60))
+        axes.set_title(f"{NAMES[run['method']]} on {run['data']}")
+    grid[-1, 0].set_xlabel(
+        "by how many percent the whole method's error is lower than with the variant"
+    )
     return figure
 
 
@@ -158,6 +191,7 @@ def draw_results(folder: Path) -> None:
 PICTURES = {
     "language_model.png": (draw_gains, standing),
     "standing.png": (draw_standing, standing),
+    "ablations.png": (draw_ablations, partial(read, "ablations.jsonl")),
     "scale.png": (draw_scale, partial(read, "scale.jsonl")),
 }
 

@@ -32,6 +32,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = (
     "README.md",
     "docs/results.md",
+    "docs/ablation.md",
     "docs/lora_amr.md",
     "docs/performance.md",
 )
@@ -54,6 +55,8 @@ TABLES: dict[str, tuple[str, Callable]] = {
     "interval-costs": ("interval_costs.jsonl", _further.interval_costs),
     "missing": ("missing.jsonl", _further.missing),
     "simulated-text": ("simulated_text.jsonl", _further.simulated_text),
+    "ablations": ("ablations.jsonl", _further.ablations),
+    "ablation-sentences": ("ablations.jsonl", _further.ablation_sentences),
     "kinds": ("kinds.jsonl", _further.kinds),
     "calf-questions": ("calf_questions.jsonl", _further.calf_questions),
     "covariates": ("covariates.jsonl", _further.covariates),

@@ -6,11 +6,12 @@ Windows a second in training and in forecasts, on one thread. Ours, the plain pr
 (``benchmarks/plain``) and a product of matrices take turns, and medians count; seconds
 are those of the processor, or of the clock on a GPU. A step of training includes what
 is computed of a window once, such as its text. The floor is the time of all operations
-of a step, as PyTorch counts them, at the speed of the product. Memory is what a process
-has at most in two steps of training, above what it had before them. Data is random, as
-only its shape matters; ``gpt2-random`` has the architecture of the first six layers of
-GPT-2, random weights, and the tokenizer of the default backbone. A run that is already
-in the results file is not repeated.
+of a step, as PyTorch counts them, at the speed of the product in the same precision;
+the plain program is in float32 beside any. Memory is what a process has at most in two
+steps of training, above what it had before them. Data is random, as only its shape
+matters; ``gpt2-random`` has the architecture of the first six layers of GPT-2, random
+weights, and the tokenizer of the default backbone. A run that is already in the results
+file is not repeated.
 """
 
 import argparse
@@ -50,7 +51,7 @@ METHODS = {
     "BALM-TSF": "BALMTSFForecaster",
     "LLM-TS Net": "LLMTSNetForecaster",
 }
-BACKBONES = ("minilm", "gpt2-random")
+BACKBONES, PRECISIONS = ("minilm", "gpt2-random"), ("float32", "bfloat16")
 # variates, context, horizon; windows in a batch, for BALM-TSF, of which each variate
 # has a text, fewer
 SHAPES = {
@@ -79,6 +80,7 @@ class Ours:
     def __init__(self, settings: dict, folder: Path, values: torch.Tensor) -> None:
         _, length, horizon, *_ = SHAPES[settings["shape"]]
         self.values, self.shape = values, WindowShape(length, horizon)
+        self.precision = settings["precision"]
         name = METHODS[settings["method"]]
         options = {"max_epochs": 1, "steps_per_epoch": 1, "verbose": 0}
         if name == "LLMTSNetForecaster":
@@ -90,7 +92,7 @@ class Ours:
             validation_fraction=0.0,
             random_state=0,
             device=settings["device"],
-            precision="float32",
+            precision=self.precision,
             **options,
         )
         rows = values[: length + horizon + 4].cpu().numpy().astype(float)
@@ -104,7 +106,7 @@ class Ours:
             learning_rate=self.learning_rate,
             max_epochs=1,
             batch_size=len(starts),
-            precision="float32",
+            precision=self.precision,
         )
         run = _Run(self.network, self._windows(starts), None, config)
         indices = torch.arange(len(starts), device=starts.device)
@@ -132,7 +134,7 @@ class Ours:
                 context,
                 self.shape.prediction_length,
                 batch_size=len(context),
-                precision="float32",
+                precision=self.precision,
             ).mean
 
         return forecast
@@ -292,7 +294,8 @@ def measure(settings: dict, n_repeats: int, folder: Path) -> dict:
     device = torch.device(settings["device"])
     values, starts = make_values(settings, device)
     ours, plain = (kind(settings, folder, values) for kind in (Ours, Plain))
-    a, b = torch.randn(2, PRODUCT, PRODUCT, device=device)
+    dtype = getattr(torch, settings["precision"])
+    a, b = torch.randn(2, PRODUCT, PRODUCT, device=device, dtype=dtype)
     record, flops = {}, ours.flops(starts)
     for what, n in zip(("training", "forecast"), flops, strict=True):
         name = "step" if what == "training" else "forecast"
@@ -321,6 +324,7 @@ def main() -> None:
     parser.add_argument("--backbone", nargs="+", choices=BACKBONES, default=BACKBONES)
     parser.add_argument("--shape", nargs="+", choices=SHAPES, default=list(SHAPES))
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32")
     parser.add_argument("--n-repeats", type=int, default=5)
     parser.add_argument("--results", type=Path, default=RESULTS / "speed.jsonl")
     parser.add_argument("--here", nargs=2, help=argparse.SUPPRESS)
@@ -342,8 +346,9 @@ def main() -> None:
 
 def measure_all(args: argparse.Namespace, folder: Path) -> None:
     """Measure all methods, backbones and shapes, and print a line of each."""
+    common = {"device": args.device, "precision": args.precision}
     runs = [
-        {"method": method, "backbone": backbone, "shape": shape, "device": args.device}
+        {"method": method, "backbone": backbone, "shape": shape, **common}
         for backbone in args.backbone
         for shape in args.shape
         for method in args.method

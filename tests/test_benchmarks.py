@@ -328,6 +328,25 @@ def test_simulated_texts_tell_the_direction_of_a_break(call, load, tmp_path):
     assert record["mase"]["no text"] > 3
 
 
+def test_methods_are_ablated_and_the_sentences_kept(load, call, monkeypatch, tmp_path):
+    script = load("ablations")
+    runs = {("airline", "calf"): (1, False, {"max_epochs": 1})}
+    monkeypatch.setattr(script, "RUNS", runs)
+    options = ["--backbone", "tiny-random", "--seeds", 0, 1, "--data-dir", tmp_path]
+    printed = call("ablations", *options, "--results", tmp_path / "r.jsonl")
+    (record,) = map(json.loads, (tmp_path / "r.jsonl").open())
+    assert next(iter(record["mase"])) == "pretrained"
+    assert set(record["gain"]) == set(record["mase"]) - {"pretrained"}
+    assert record["verdict"]["no language model"] in printed
+    tables = load("_further")
+    records = load("_tables").from_records([record])
+    for variant, mase in record["mase"].items():
+        assert f"| {variant} | {mase:.3f} |" in tables.ablations(records)
+    assert record["verdict"]["no language model"] in tables.ablation_sentences(records)
+    figure = load("pictures").draw_ablations(records)
+    assert len(figure.axes) == 1
+
+
 @pytest.mark.parametrize("kind", ["periodic", "trending", "intermittent", "regimes"])
 def test_the_best_forecast_of_a_kind_is_better_than_the_last_value(load, kind):
     y, future, best = load("kinds").simulate(kind, seed=0)
@@ -405,6 +424,7 @@ def test_speed_is_measured_beside_a_plain_program(load, monkeypatch, tmp_path, m
     BertModel(bert).save_pretrained(tmp_path)
     make_tiny_tokenizer().save_pretrained(tmp_path)
     settings = {"method": method, "backbone": "minilm", "shape": "airline"}
+    settings["precision"] = "float32"
     record = speed.measure({**settings, "device": "cpu"}, 1, tmp_path)
     for what in ("training", "forecast"):
         assert record[f"{what}_gflop"] > 0

@@ -36,7 +36,14 @@ def report(load):
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/results.md", "docs/lora_amr.md", "docs/performance.md"]
+    "page",
+    [
+        "README.md",
+        "docs/ablation.md",
+        "docs/results.md",
+        "docs/lora_amr.md",
+        "docs/performance.md",
+    ],
 )
 def test_pages_have_what_the_records_say(report, page):
     assert page in report.PAGES
