@@ -7,6 +7,7 @@ from scipy.stats import wasserstein_distance
 
 Distance = Callable[[np.ndarray, np.ndarray], float]
 _N_DIRECTIONS, _N_PERMUTATIONS = 64, 20
+_FLOOR = 1e-12  # of a variance
 
 
 def sliced_wasserstein(first: np.ndarray, second: np.ndarray) -> float:
@@ -25,10 +26,10 @@ def gaussian_kl(first: np.ndarray, second: np.ndarray) -> float:
     """Kullback-Leibler divergence of the first from the second, mean over features.
 
     Each feature of (sample, feature) is taken for a Gaussian of its own: samples are
-    too few for covariances.
+    too few for covariances. A constant one has a deviation of a millionth.
     """
     shift = first.mean(axis=0) - second.mean(axis=0)
-    variance, other = first.var(axis=0), second.var(axis=0)
+    variance, other = (each.var(axis=0) + _FLOOR for each in (first, second))
     each = np.log(other / variance) / 2 + (variance + shift**2) / (2 * other) - 0.5
     return float(each.mean())
 

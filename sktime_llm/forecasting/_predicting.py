@@ -362,7 +362,7 @@ def on_device(
     contexts: np.ndarray,
     observed: np.ndarray,
 ) -> Contexts:
-    """Stack scaled contexts, and the values before them if any are missing."""
+    """Return scaled contexts, and the values before them if any are missing."""
     device = device_of(network)
     values, before = (
         torch.from_numpy(parts.astype(np.float32)).to(device)

@@ -54,6 +54,13 @@ def test_gaussian_kl_is_the_integral():
     assert gaussian_kl(*both) == pytest.approx(gaussian_kl(first, second))
 
 
+def test_gaussian_kl_of_a_constant_feature_is_finite():
+    varied = np.random.default_rng(0).normal(size=(50, 2))
+    constant = varied * [1.0, 0.0]
+    assert gaussian_kl(constant, constant) == pytest.approx(0)
+    assert 1 < gaussian_kl(constant, varied) < gaussian_kl(varied, constant) < np.inf
+
+
 def test_chance_tells_samples_of_one_distribution_from_others():
     rng = np.random.default_rng(1)
     first, second = rng.normal(size=(60, 4)), rng.normal(size=(50, 4))
