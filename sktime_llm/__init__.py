@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sktime_llm._version import __version__
 
 if TYPE_CHECKING:
+    from sktime_llm.engines import forecast_partitions
     from sktime_llm.evaluation import compare_forecasters
     from sktime_llm.forecasting.balm_tsf import BALMTSFForecaster
     from sktime_llm.forecasting.calf import CALFForecaster
@@ -23,6 +24,7 @@ __all__ = [
     "LLMTSNetForecaster",
     "__version__",
     "compare_forecasters",
+    "forecast_partitions",
     "load",
     "load_pretrained",
 ]
@@ -32,6 +34,7 @@ _HOME_OF = {
     "CALFForecaster": "sktime_llm.forecasting.calf",
     "LLMTSNetForecaster": "sktime_llm.forecasting.llm_ts_net",
     "compare_forecasters": "sktime_llm.evaluation",
+    "forecast_partitions": "sktime_llm.engines",
     "load": "sktime_llm.forecasting.saving",
     "load_pretrained": "sktime_llm.forecasting.pretrained",
 }

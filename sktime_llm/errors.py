@@ -71,6 +71,10 @@ class ForecasterFailedError(SktimeLLMError, RuntimeError):
     """A forecaster failed in a comparison; its own error is the cause."""
 
 
+class WorkerDiedError(SktimeLLMError, RuntimeError):
+    """A process of an engine ended from outside; what was written before is kept."""
+
+
 class DeviceNotAvailableError(SktimeLLMError, RuntimeError):
     """The device or precision that was asked for does not exist here."""
 

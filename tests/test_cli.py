@@ -726,3 +726,50 @@ def test_devices_are_written_to_and_not_replaced(run, panel):
     assert "Cannot write full.csv: No space left on device" in err
     assert Path("/dev/full").is_char_device()
     assert Path("/dev/null").is_char_device()
+
+
+ENGINE = ["--load", "model", "--horizon", "2", "--time-column", "date"]
+ENGINE += ["--id-column", "store", "--partition-size", "1", "--engine", "local"]
+
+
+def test_forecasts_by_partition(run, panel, sales):
+    fast = ["--method", "calf", "--backbone", "tiny-random", "--max-epochs", "1"]
+    options = ["--no-plot", "--levels", "50", "--quiet"]
+    assert run(*panel, *fast, *options, "--save", "model")[0] == 0
+    frame = pd.read_csv(sales, parse_dates=["date"]).drop(columns="price")
+    frame.to_parquet("sales.parquet", row_group_size=30)
+    command = ["forecast", "sales.parquet", *ENGINE, "--output", "out"]
+    code, out, err = run(*command, "--levels", "50")
+    assert (code, out) == (0, f"Written: out{os.sep}\n")
+    assert "2/2" in err
+    table = pd.read_parquet("out")
+    assert table["series"].tolist() == ["north"] * 2 + ["east"] * 2
+    assert table["time"].tolist() == ["2018-05", "2018-06"] * 2
+    assert (table["lower_50"] < table["upper_50"]).all()
+    before = Path("out/part-00000.parquet").stat().st_mtime_ns
+    Path("out/part-00001.parquet").unlink()
+    code, out, err = run(*command, "--levels", "50", "--quiet")
+    assert (code, err) == (0, "")
+    assert Path("out/part-00000.parquet").stat().st_mtime_ns == before
+    pd.testing.assert_frame_equal(pd.read_parquet("out"), table)
+    code, _, err = run(*command, "--levels", "80")
+    assert code == 2
+    assert "has forecasts of another run: levels=[50.0] (now [80.0])" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--engine", "local"], ["FILE, --load, --time-column, --id-column"]),
+        (["--workers", "2", "x.parquet"], ["--workers, which goes with --engine"]),
+        (["x.parquet", *ENGINE], ["--output forecast.csv", "name of a folder"]),
+        (["x.parquet", *ENGINE, "--output=x"], ["There is no file 'x.parquet'"]),
+        (["x.parquet", *ENGINE, "--max-epochs", "1"], ["--engine and --max-epochs"]),
+        (["x.parquet", *ENGINE, "--decimal", ","], ["--engine and --decimal"]),
+    ],
+)
+def test_partitions_that_cannot_be_forecast(run, arguments, words):
+    code, out, err = run("forecast", *arguments)
+    assert (code, out) == (2, "")
+    for word in words:
+        assert word in err

@@ -19,6 +19,7 @@ OF_FIT = ["transformers", "peft", "accelerate", "torch._dynamo", "sympy"]
         ("sktime_llm.text.describers", ["torch", "transformers", "peft"]),
         ("sktime_llm.datasets", ["torch"]),
         ("sktime_llm.evaluation", ["torch"]),
+        ("sktime_llm.engines", ["distributed", "pyarrow.parquet", "ray", "matplotlib"]),
         ("sktime_llm.plotting", ["torch", "sktime", "matplotlib"]),
     ],
 )

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sktime_llm.datasets._long import long_table
 from sktime_llm.errors import InputError
-from sktime_llm.evaluation._folds import long_table
 from sktime_llm.plotting import (
     plot_alignment,
     plot_comparison,

@@ -45,6 +45,13 @@ The forecaster is fitted on all rows of FILE. The output has one row per value, 
 the columns series, time, variate and forecast, and lower_80, upper_80 and so on for
 methods that give intervals. A picture of the recent history and the forecasts is
 written beside it, with the suffix .png.
+
+With --engine, FILE need not fit into memory: a Parquet file, or a folder of them, whose
+series the forecaster of --load forecasts by partition. It is not trained on them. The
+rows of a series are consecutive, as in a table sorted by --id-column; a series that
+comes back after others is an error. --output names a folder that gets a Parquet file
+for each partition. The same command again goes on where one was killed; a folder of
+another run is an error.
 """
 
 _FORECAST_EXAMPLES = """\
@@ -53,6 +60,8 @@ examples:
   sktime-llm forecast sales.csv --time-column date --method auto-ets --levels 50 90
   sktime-llm forecast sales.csv --time-column date --save model
   sktime-llm forecast --load model --output -
+  sktime-llm forecast panel.parquet --engine dask --load model --horizon 12 \\
+      --time-column month --id-column shop --output forecasts
 """
 
 _ABLATE = """\
@@ -190,11 +199,29 @@ def _add_forecast_arguments(parser: argparse.ArgumentParser) -> None:
         "--load",
         type=Path,
         metavar="DIR",
-        help="instead of FILE: forecast after the data of the forecaster in DIR",
+        help="instead of FILE: forecast after the data of the forecaster in DIR; with "
+        "--engine, forecast FILE by it",
     )
     _add_training_arguments(add)
-    what = "CSV or Parquet file, or - for standard output"
+    _add_engine_arguments(parser)
+    what = "CSV or Parquet file, or - for standard output; with --engine a folder"
     _add_output_arguments(parser, "forecast.csv", "FILE", what, "the picture")
+
+
+def _add_engine_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("a Parquet file that does not fit into memory")
+    add = group.add_argument
+    add(
+        "--engine",
+        choices=("local", "dask", "ray"),
+        help="forecast FILE by partition, on this machine or on a cluster",
+    )
+    size = "series in a partition (default: 1000)"
+    add("--partition-size", type=_positive, metavar="N", help=size)
+    what = "processes that forecast (default: 1 if local, else one per CPU)"
+    add("--workers", type=_positive, metavar="N", help=what)
+    what = "of a running cluster of dask or ray (default: one for this run)"
+    add("--scheduler", metavar="ADDRESS", help=f"address {what}")
 
 
 def _add_compare_arguments(parser: argparse.ArgumentParser) -> None:

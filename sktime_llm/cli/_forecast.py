@@ -19,9 +19,10 @@ from sktime_llm.cli._output import (
     replacing,
     shown_progress,
 )
-from sktime_llm.datasets import format_time
+from sktime_llm.cli._partitions import check_no_engine, forecast_by_partition
+from sktime_llm.datasets._long import as_written, forecast_table
 from sktime_llm.errors import InputError, SavedForecasterError, SktimeLLMError
-from sktime_llm.evaluation._folds import library_warnings_off, long_table
+from sktime_llm.evaluation._folds import library_warnings_off
 from sktime_llm.plotting import plot_forecast, require_matplotlib
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ _FITTING += ["save", *TABLE_OPTIONS]
 
 def forecast(options: argparse.Namespace) -> bool:
     """Run the command; return whether the forecaster did not fail."""
+    if options.engine:
+        return forecast_by_partition(options)
+    check_no_engine(options)
     _check(options)
     try:
         with shown_progress(show=not options.quiet) as progress:
@@ -141,16 +145,8 @@ def _predict(
     levels = _levels(forecaster, options)
     fh = forecaster.fh if options.horizon is None else range(1, options.horizon + 1)
     with library_warnings_off():
-        y = forecaster.predict(fh)
-        frames = {"forecast": y.to_frame(recent.name or "y") if y.ndim == 1 else y}
-        if levels:
-            coverage = [level / 100 for level in levels]
-            bounds = forecaster.predict_interval(fh, coverage=coverage)
-    for level in levels:
-        for side in ("lower", "upper"):
-            frame = bounds.xs((level / 100, side), axis=1, level=[1, 2])
-            frames[f"{side}_{level:g}"] = frame
-    return long_table(frames)
+        name = recent.name if recent.ndim == 1 else None
+        return forecast_table(forecaster, fh, levels, name)
 
 
 def _write(
@@ -160,8 +156,7 @@ def _write(
     options: argparse.Namespace,
 ) -> list[str]:
     """Write the table and the picture; return the names of the files."""
-    named = table.assign(time=table["time"].map(format_time))
-    named = named.rename(columns={"id": "series"})
+    named = as_written(table)
     if options.output == _STDOUT:
         echo(named.to_csv(index=False), end="")
         return []

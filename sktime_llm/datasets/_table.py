@@ -113,6 +113,36 @@ def read_table(
     check_parameters(locals(), _CONSTRAINTS)
     alias = None if frequency is None else period_alias(frequency)
     source = open_source(Path(path), separator, skip_rows, time_column)
+    return arrange(
+        source,
+        time_column=time_column,
+        target=target,
+        id_column=id_column,
+        alias=alias,
+        date_format=date_format,
+        decimal=decimal,
+        thousands=thousands,
+        missing=missing,
+        min_length=min_length,
+        report=report,
+    )
+
+
+def arrange(
+    source: Source,
+    *,
+    time_column: str,
+    target: Columns = None,
+    id_column: Columns = None,
+    alias: str | None = None,
+    date_format: str | None = None,
+    decimal: str = ".",
+    thousands: str | None = None,
+    missing: str = "error",
+    min_length: int = 1,
+    report: Callable[[str], None] | None = None,
+) -> pd.Series | pd.DataFrame:
+    """Return the rows of a source as `read_table` does; `alias` is the frequency."""
     times_name, ids, targets = _find_columns(source, time_column, id_column, target)
     taken = [times_name, *ids]
     values, left_out = read_targets(source, targets, taken, decimal, thousands)

@@ -1,7 +1,7 @@
 """One forecaster on the folds of one data set."""
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import pandas as pd
 from sktime.performance_metrics.base import BaseMetric
 
 from sktime_llm.datasets import Dataset
+from sktime_llm.datasets._long import long_table
 from sktime_llm.evaluation._scores import bounds_of, like_truth, score_series
 
 if TYPE_CHECKING:
@@ -125,24 +126,6 @@ def _run_folds(
         if not np.isfinite(forecasts.to_numpy(dtype=float)).all():
             raise ValueError("the forecasts hold missing or infinite values")
     return folds
-
-
-def long_table(values: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Stack frames of the same rows and columns: id, time, variate, a column for each.
-
-    The id is empty unless the frames are panels.
-    """
-    first = next(iter(values.values()))
-    keys = {"id": "", "time": first.index.get_level_values(-1).astype("object")}
-    if first.index.nlevels > 1:
-        keys["id"] = [" / ".join(map(str, key[:-1])) for key in first.index]
-    parts = []
-    for place, name in enumerate(first.columns):
-        own = {
-            key: frame.iloc[:, place].to_numpy(float) for key, frame in values.items()
-        }
-        parts.append(pd.DataFrame({**keys, "variate": str(name), **own}))
-    return pd.concat(parts, ignore_index=True)
 
 
 @contextmanager

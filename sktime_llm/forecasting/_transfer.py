@@ -1,0 +1,83 @@
+"""A forecaster that was fitted on some series, for other ones."""
+
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from sktime_llm.errors import InputError, NoIntervalsError
+from sktime_llm.forecasting._conformal import Calibration
+
+_UNTRAINED = {
+    "checkpoint": None,
+    "fine_tune_epochs": 0,
+    # without training nothing is held out: each series is scaled by all of its rows
+    "validation_fraction": 0.0,
+    "calibration_fraction": 0.0,
+}
+
+
+def transferred(forecaster: Any, y: pd.DataFrame) -> Any:
+    """Return a forecaster with the network of another one, for the series of a panel.
+
+    Nothing is trained, and what comes out for a series depends on its own rows only,
+    not on the others: a scale that all series share, and the errors that calibrate
+    intervals, are those of the given forecaster, which may be only pretrained.
+    """
+    is_fitted = forecaster.is_fitted
+    network = forecaster.network_ if is_fitted else forecaster.pretrained_network_
+    one = forecaster.clone().set_params(**_UNTRAINED)
+    one.pretrained_network_, one.pretrained_covariates_ = network, None
+    one._state = "pretrained"
+    one._pretrained_attrs = ["pretrained_network_", "pretrained_covariates_"]
+    one.fit(y)
+    if not is_fitted:
+        return one
+    if not one.standardize:
+        scale = float(next(iter(forecaster._known.scalings.values())).scale[0])
+        scalings = {
+            key: scaling.rescaled(scale, keep_level=False)
+            for key, scaling in one._known.scalings.items()
+        }
+        one._known = replace(one._known, scalings=scalings)
+    one._calibration, one._n_rows = forecaster._calibration, forecaster._n_rows
+    return one
+
+
+def check_intervals(forecaster: Any, n_variates: int) -> None:
+    """Raise an error unless a forecaster has intervals for so many variates."""
+    forecaster._check_intervals("prediction intervals")
+    if forecaster.intervals != "conformal" or forecaster._has_variance():
+        return
+    calibration: Calibration | None = vars(forecaster).get("_calibration")
+    if calibration is None:
+        raise NoIntervalsError(
+            f"This {type(forecaster).__name__} is only pretrained, so that nothing "
+            'calibrates its intervals. Fit it on a panel, or set intervals="quantiles" '
+            "before it is pretrained."
+        )
+    n_calibrated = calibration.errors.shape[2]
+    if n_calibrated != n_variates:
+        raise InputError(
+            f"The intervals are calibrated for {n_calibrated} variate(s), but the data "
+            f"have {n_variates}; expected as many. Name the targets, or ask for no "
+            "levels."
+        )
+
+
+def check_transferable(forecaster: Any) -> None:
+    """Raise an InputError if what a forecaster needs is not known of other series."""
+    name = type(forecaster).__name__
+    known = vars(forecaster).get("_known")
+    covariates = vars(forecaster).get("pretrained_covariates_")
+    if (known is not None and known.covariates is not None) or covariates is not None:
+        raise InputError(
+            f"This {name} was fitted with covariates X, expected one without: the "
+            "future of covariates is not known here. Fit it without X."
+        )
+    if known is None and not forecaster.standardize:
+        raise InputError(
+            f"This {name} is only pretrained, with standardize=False: it has no scale "
+            "that all series share. Fit it on a panel, or pretrain it with "
+            "standardize=True."
+        )

@@ -1,0 +1,97 @@
+"""The engines, with two workers each."""
+
+import os
+import signal
+import time
+
+import pandas as pd
+import pytest
+
+from sktime_llm import forecast_partitions
+from sktime_llm.engines import _engines, _work
+from sktime_llm.errors import InputError, WorkerDiedError
+
+from .common import N_SERIES, NAMES, read
+
+OPTIONS = NAMES | {"partition_size": 2}
+PACKAGES = {"local": "joblib", "dask": "distributed", "ray": "ray"}
+
+
+@pytest.fixture(scope="module")
+def expected(panel, model, tmp_path_factory):
+    out = tmp_path_factory.mktemp("expected") / "out"
+    return read(forecast_partitions(panel, model, out, **OPTIONS))
+
+
+# That of dask is compared below.
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_two_workers_forecast_as_one_process(panel, model, expected, tmp_path, engine):
+    pytest.importorskip(PACKAGES[engine])
+    out = forecast_partitions(
+        panel, model, tmp_path / "out", engine=engine, workers=2, **OPTIONS
+    )
+    pd.testing.assert_frame_equal(read(out), expected, rtol=1e-6)
+
+
+def probe(is_bad):
+    """Return how many threads PyTorch would take, or fail after the others."""
+    if is_bad:
+        time.sleep(2)
+        raise InputError("row 7 is bad")
+    return os.environ.get("OMP_NUM_THREADS")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", PACKAGES)
+def test_workers_have_one_thread_and_tell_their_errors(engine, monkeypatch):
+    pytest.importorskip(PACKAGES[engine])
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    results = _engines.run(
+        engine, probe, [False, False, True], workers=2, scheduler=None
+    )
+    assert [next(results), next(results)] == ["1", "1"]
+    with pytest.raises(InputError, match=r"^row 7 is bad$"):
+        next(results)
+
+
+def die(_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_a_local_worker_that_dies_is_an_error():
+    with pytest.raises(WorkerDiedError, match=r"start again with the same arguments"):
+        list(_engines.run("local", die, [0], workers=2, scheduler=None))
+
+
+@pytest.mark.slow
+def test_dask_goes_on_without_a_worker_that_dies(panel, model, expected, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    cluster = distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None
+    )
+    with cluster, distributed.Client(cluster, set_as_default=False) as client:
+        killed = []
+
+        def kill_one(done, total):
+            if 0 < done < total and not killed:
+                killed.extend(client.run(os.getpid).values())
+                os.kill(killed[0], signal.SIGKILL)
+
+        out = forecast_partitions(
+            panel,
+            model,
+            tmp_path / "out",
+            engine="dask",
+            scheduler=cluster.scheduler_address,
+            progress=kill_one,
+            **OPTIONS,
+        )
+        loads = client.run(lambda: _work._load.cache_info())
+    assert killed
+    table = read(out)
+    assert table["series"].nunique() == N_SERIES
+    pd.testing.assert_frame_equal(table, expected, rtol=1e-6)
+    assert all(info.misses <= 1 for info in loads.values())  # once in each worker
+    assert any(info.hits for info in loads.values())
