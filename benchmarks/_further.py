@@ -38,10 +38,17 @@ def intervals(records: pd.DataFrame) -> str:
             for coverage in COVERAGES:
                 share = of(found, f"covered_{coverage}%", method=method)
                 row[f"{coverage} %"] = number(100 * share, 1)
+            row["80 % by origin"] = _by_origin(found[found["method"] == method])
             row |= {"Winkler": number(of(found, "winkler_95", method=method), 2)}
             row |= {"CRPS": number(of(found, "crps", method=method))}
             rows.append(row | {"values": number(found["values"].max(), 0)})
     return markdown(rows)
+
+
+def _by_origin(found: pd.DataFrame) -> str:
+    name = "covered_80%_by_origin"
+    kept = found[name].dropna() if name in found else []
+    return ", ".join(number(100 * share, 1) for shares in kept for share in shares)
 
 
 def missing(records: pd.DataFrame) -> str:

@@ -32,6 +32,18 @@ def _row(run: pd.Series) -> dict:
     }
 
 
+def first_forecast(records: pd.DataFrame) -> str:
+    """Seconds to the first forecast of a saved forecaster."""
+    rows = []
+    for _, run in records.iterrows():
+        row = {"method": METHODS[run["name"]]}
+        row["imports, s"] = number(run["import_seconds"], 2)
+        slowest = [f"{p} {number(s, 2)}" for p, s in run["packages"].items()]
+        row["of these"] = ", ".join(slowest)
+        rows.append(row | {"all else, s": number(run["beside_seconds"], 2)})
+    return markdown(rows)
+
+
 def scale(records: pd.DataFrame) -> str:
     """Seconds and memory by the number of series."""
     rows = [

@@ -69,6 +69,7 @@ TABLES: dict[str, tuple[str, Callable]] = {
     "lora-amr": ("lora_amr_memory.csv", _further.lora_amr),
     "lora-amr-projections": ("lora_amr_memory.csv", _further.lora_amr_projections),
     "speed": ("speed.jsonl", _speed.speed),
+    "first-forecast": ("first_forecast.jsonl", _speed.first_forecast),
     "scale": ("scale.jsonl", _speed.scale),
 }
 # What is made of all records together.

@@ -216,6 +216,20 @@ def test_one_line_records_every_run(call, load, monkeypatch, tmp_path):
     assert "19.8 MB" in printed
 
 
+def test_imports_are_told_apart_from_the_first_forecast(load, monkeypatch, tmp_path):
+    script = load("first_forecast")
+    code = "import sys, json.tool, sktime_llm; print(100.0)  # {method}"
+    monkeypatch.setattr(script, "CODE", code)
+    seconds, imports = script.forecast_in_a_new_process("none", tmp_path)
+    assert seconds == 100
+    assert {"json", "sktime_llm"} <= set(imports)
+    assert 0 < sum(imports.values()) < seconds
+    record = {"name": "CALFForecaster", "import_seconds": 5.0, "beside_seconds": 0.5}
+    record |= {"packages": {"torch": 2.0, "sktime": 1.0}}
+    table = load("_speed").first_forecast(pd.DataFrame([record]))
+    assert "| CALF | 5.00 | torch 2.00, sktime 1.00 | 0.50 |" in table
+
+
 def test_one_line_does_not_import_torch_before_it_measures():
     code = "import sys, one_line; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=BENCHMARKS)
