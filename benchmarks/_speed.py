@@ -1,4 +1,4 @@
-"""Tables of speed: windows a second, and panels of many series."""
+"""Tables of speed and memory: windows a second, and panels of many series."""
 
 import pandas as pd
 from _tables import markdown, number
@@ -58,3 +58,32 @@ def scale(records: pd.DataFrame) -> str:
         for _, run in records.iterrows()
     ]
     return markdown(rows)
+
+
+def out_of_core(records: pd.DataFrame) -> str:
+    """Memory and seconds of runs over a file that were killed, and what came out."""
+    return markdown([_killed(run) for _, run in records.iterrows()])
+
+
+def _killed(run: pd.Series) -> dict:
+    first = [peak["peak_mib"][0] for peak in run["peaks"]]
+    others = [size for peak in run["peaks"] for size in peak["peak_mib"][1:]]
+    row = {
+        "engine": run["engine"],
+        "workers": str(run["workers"]),
+        "series": f"{run['n_series']:,}",
+        "limit, GiB": number(run["address_space_gib"], 0),
+        "main process, MiB": number(max(first), 0),
+        "largest other, MiB": number(max(others), 0) if others else "",
+        "seconds": " + ".join(f"{s:,.0f}" for s in run["seconds"]),
+    }
+    if run["engine"] == "memory":
+        failed = ", out of memory" if run["status"] else ""
+        row |= {"engine": f"none{failed}", "workers": ""}
+        return row | {"kept": "", "lost": "", "twice": "", "differ by": ""}
+    return row | {
+        "kept": f"{run['n_parts_at_kill']:.0f} of {run['n_parts']:.0f}",
+        "lost": f"{run['n_lost']:.0f}",
+        "twice": f"{run['n_twice']:.0f}",
+        "differ by": f"{run['largest_difference']:.1g}",
+    }

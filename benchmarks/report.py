@@ -35,6 +35,7 @@ PAGES = (
     "docs/ablation.md",
     "docs/lora_amr.md",
     "docs/performance.md",
+    "docs/large_panels.md",
 )
 NOT_RECORDED = "Not recorded yet."
 # The results file of each table, and the function that makes it.
@@ -71,6 +72,7 @@ TABLES: dict[str, tuple[str, Callable]] = {
     "speed": ("speed.jsonl", _speed.speed),
     "first-forecast": ("first_forecast.jsonl", _speed.first_forecast),
     "scale": ("scale.jsonl", _speed.scale),
+    "out-of-core": ("out_of_core.jsonl", _speed.out_of_core),
 }
 # What is made of all records together.
 OVERVIEWS: dict[str, Callable] = {

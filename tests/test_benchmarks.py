@@ -464,3 +464,27 @@ def test_scale_separates_arithmetic_from_all_else(load):
     total = record["fit_seconds"] + record["forecast_seconds"]
     parts = record["arithmetic_seconds"] + record["beside_seconds"]
     assert parts == pytest.approx(total)
+
+
+def test_out_of_core_counts_what_is_lost_or_twice(load, tmp_path):
+    script = load("out_of_core")
+    names = [name for name in "abcd" for _ in range(script.HORIZON)]
+    whole = pd.DataFrame({"series": names, "time": "2020-01", "forecast": 1.0})
+    expected = whole[whole["series"] == "b"].reset_index(drop=True)
+    whole.to_parquet(tmp_path / "part-00000.parquet")
+    found = script.check(tmp_path, 4, expected)
+    assert found == {
+        "n_lost": 0,
+        "n_twice": 0,
+        "n_incomplete": 0,
+        "n_compared": 1,
+        "largest_difference": 0.0,
+    }
+    again = whole.iloc[:-1].assign(forecast=1.5)
+    again[again["series"] != "b"].to_parquet(tmp_path / "part-00001.parquet")
+    found = script.check(tmp_path, 6, expected)
+    assert (found["n_lost"], found["n_twice"], found["n_incomplete"]) == (2, 3, 0)
+    (tmp_path / "part-00001.parquet").unlink()
+    again.to_parquet(tmp_path / "part-00000.parquet")
+    found = script.check(tmp_path, 4, expected)
+    assert (found["n_incomplete"], found["largest_difference"]) == (1, 0.5)

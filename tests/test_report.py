@@ -43,6 +43,7 @@ def report(load):
         "docs/results.md",
         "docs/lora_amr.md",
         "docs/performance.md",
+        "docs/large_panels.md",
     ],
 )
 def test_pages_have_what_the_records_say(report, page):
