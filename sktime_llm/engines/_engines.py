@@ -92,7 +92,7 @@ def _run_dask(
         address = scheduler
         if address is None:
             cluster = distributed.LocalCluster(
-                n_workers=workers, threads_per_worker=1, dashboard_address=None
+                n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0"
             )
             address = stack.enter_context(cluster)
         client = distributed.Client(address, set_as_default=False)
@@ -117,6 +117,8 @@ def _run_ray(
     scheduler: str | None,
 ) -> Iterator[Result]:
     ray = require("ray")
+    of = ray.exceptions
+    deaths = (of.WorkerCrashedError, of.NodeDiedError, of.OutOfMemoryError)
     with ExitStack() as stack:
         if not ray.is_initialized():
             n_cpus = workers if scheduler is None else None
@@ -137,8 +139,9 @@ def _run_ray(
                 result = ray.get(done)
             except ray.exceptions.RayTaskError as error:
                 raise error.cause from error
-            except ray.exceptions.RaySystemError as error:
-                raise WorkerDiedError(_died("A ray worker")) from error
+            except deaths as error:
+                who = "One ray worker after the other"
+                raise WorkerDiedError(_died(who)) from error
             yield result
 
 

@@ -59,6 +59,13 @@ def die(_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def die_once(file):
+    if not os.path.exists(file):
+        open(file, "w").close()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "done"
+
+
 @pytest.mark.slow
 def test_a_local_worker_that_dies_is_an_error():
     with pytest.raises(WorkerDiedError, match=r"start again with the same arguments"):
@@ -66,10 +73,21 @@ def test_a_local_worker_that_dies_is_an_error():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("engine", ["dask", "ray"])
+def test_clusters_go_on_without_a_worker_that_dies(engine, tmp_path):
+    pytest.importorskip(PACKAGES[engine])
+    how = {"workers": 2, "scheduler": None}
+    items = [str(tmp_path / "died")]
+    assert list(_engines.run(engine, die_once, items, **how)) == ["done"]
+    with pytest.raises(WorkerDiedError, match=r"worker after the other died"):
+        list(_engines.run(engine, die, [0], **how))
+
+
+@pytest.mark.slow
 def test_dask_goes_on_without_a_worker_that_dies(panel, model, expected, tmp_path):
     distributed = pytest.importorskip("distributed")
     cluster = distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None
+        n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0"
     )
     with cluster, distributed.Client(cluster, set_as_default=False) as client:
         killed = []

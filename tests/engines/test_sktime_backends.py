@@ -19,7 +19,7 @@ CV = ExpandingWindowSplitter(fh=[1, 2, 3], initial_window=50, step_length=4)
 def dask_workers():
     distributed = pytest.importorskip("distributed")
     cluster = distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None
+        n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0"
     )
     with cluster, distributed.Client(cluster) as client:
         yield {}
