@@ -25,8 +25,10 @@ import sktime_llm
 from sktime_llm._devices import resolve_device
 
 METHODS = ("CALFForecaster", "BALMTSFForecaster", "LLMTSNetForecaster")
+MARK = "the imports of Python itself end here"
 CODE = """
 import sys, time
+print({mark!r}, file=sys.stderr, flush=True)
 started = time.perf_counter()
 from sktime_llm import {method}
 {method}.from_pretrained(sys.argv[1]).predict(fh=range(1, 13))
@@ -38,7 +40,13 @@ _SHOWN = 6  # packages; the others are taken together
 
 def forecast_in_a_new_process(method: str, folder: Path) -> tuple[float, Counter]:
     """Return the seconds of all, and those of imports by package."""
-    command = [sys.executable, "-X", "importtime", "-c", CODE.format(method=method)]
+    command = [
+        sys.executable,
+        "-X",
+        "importtime",
+        "-c",
+        CODE.format(method=method, mark=MARK),
+    ]
     done = subprocess.run(
         [*command, str(folder)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -47,7 +55,8 @@ def forecast_in_a_new_process(method: str, folder: Path) -> tuple[float, Counter
         check=True,
     )
     seconds: Counter = Counter()
-    for microseconds, module in _IMPORT.findall(done.stderr):
+    own = done.stderr.partition(MARK)[2]
+    for microseconds, module in _IMPORT.findall(own):
         seconds[module.partition(".")[0]] += int(microseconds) / 1e6
     return float(done.stdout.splitlines()[-1]), seconds
 

@@ -218,11 +218,13 @@ def test_one_line_records_every_run(call, load, monkeypatch, tmp_path):
 
 def test_imports_are_told_apart_from_the_first_forecast(load, monkeypatch, tmp_path):
     script = load("first_forecast")
-    code = "import sys, json.tool, sktime_llm; print(100.0)  # {method}"
+    code = "import sys; print({mark!r}, file=sys.stderr, flush=True)\n"
+    code += "import json.tool, sktime_llm; print(100.0)  # {method}"
     monkeypatch.setattr(script, "CODE", code)
     seconds, imports = script.forecast_in_a_new_process("none", tmp_path)
     assert seconds == 100
     assert {"json", "sktime_llm"} <= set(imports)
+    assert not {"site", "encodings"} & set(imports)  # before the first line
     assert 0 < sum(imports.values()) < seconds
     record = {"name": "CALFForecaster", "import_seconds": 5.0, "beside_seconds": 0.5}
     record |= {"packages": {"torch": 2.0, "sktime": 1.0}}
