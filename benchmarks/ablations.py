@@ -10,8 +10,6 @@ is already in the results file is not repeated.
 """
 
 import argparse
-import gzip
-import tempfile
 import time
 from pathlib import Path
 
@@ -63,14 +61,9 @@ def load(data_dir: Path, name: str) -> Dataset:
         table, _, _ = read_etth1(data_dir)
         return Dataset(name, table, 24, 96)
     if name == "NN5":
-        columns = [f"NN5-{i:03}" for i in range(1, 11)]
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "nn5.csv"
-            file.write_bytes(
-                gzip.decompress((data_dir / "nn5_daily.csv.gz").read_bytes())
-            )
-            own = {"target": columns, "missing": "keep"}
-            return Dataset(name, read_table(file, time_column="date", **own), 7, 14)
+        own = {"target": [f"NN5-{i:03}" for i in range(1, 11)], "missing": "keep"}
+        table = read_table(data_dir / "nn5_daily.csv.gz", time_column="date", **own)
+        return Dataset(name, table, 7, 14)
     series = read(data_dir, "M3", "quarterly")
     whole = {k: [np.concatenate(v), None] for k, v in series.items()}
     return Dataset(name, panel(whole), 4, 8)

@@ -118,7 +118,7 @@ def make(args: argparse.Namespace, name: str):
     if name in OURS and args.dataset == "M3 monthly":
         forecaster.set_params(max_epochs=10)
     if name == "balm-tsf":
-        forecaster.set_params(max_epochs=3, steps_per_epoch=100, batch_size=16)
+        forecaster.set_params(max_epochs=10, steps_per_epoch=300, batch_size=32)
     return forecaster
 
 

@@ -1,13 +1,17 @@
 """The cells of a CSV or Parquet file, and what users call its rows."""
 
+import bz2
 import codecs
+import gzip
 import itertools
+import lzma
 import shlex
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -15,6 +19,12 @@ import pandas as pd
 from sktime_llm.errors import InputError, MissingPackageError
 
 _SEPARATORS = (",", ";", "\t", "|")
+_TEXTS = (".csv", ".tsv", ".txt")
+_OPENERS: dict[str, Callable[..., Any]] = {
+    ".gz": gzip.open,
+    ".bz2": bz2.open,
+    ".xz": lzma.open,
+}
 
 Columns = str | Sequence[str] | None
 
@@ -88,10 +98,13 @@ def open_source(
 ) -> Source:
     """Read a file by its suffix; the cells of a text file stay text."""
     suffix = path.suffix.lower()
-    if suffix not in (".csv", ".tsv", ".txt", ".parquet"):
+    is_compressed = suffix in _OPENERS
+    inner = Path(path.stem).suffix.lower() if is_compressed else suffix
+    if inner not in _TEXTS and suffix != ".parquet":
         raise InputError(
             f"Cannot tell how to read {str(path)!r} from its suffix {suffix!r}; "
-            f"expected .csv, .tsv, .txt or .parquet."
+            f"expected .csv, .tsv, .txt, one of them compressed as in .csv.gz, or "
+            f".parquet."
         )
     require_file(path)
     if suffix == ".parquet":
@@ -141,14 +154,24 @@ def _read_text(path: Path, separator: str, skip_rows: int, time_column: str) -> 
 
 
 def _decode(path: Path) -> str:
-    with path.open("rb") as file:
-        is_utf16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    opener = _OPENERS.get(path.suffix.lower(), open)
     try:
-        return path.read_text(encoding="utf-16" if is_utf16 else "utf-8-sig")
+        with opener(path, "rb") as file:
+            content = file.read()
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        if getattr(error, "errno", None) is not None:  # of the disk, not of the content
+            raise
+        raise InputError(
+            f"{path.name} cannot be decompressed: {error}. Compress it again."
+        ) from error
+    is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        text = content.decode("utf-16" if is_utf16 else "utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path.name} is neither UTF-8 nor UTF-16: {error}. Save it as UTF-8."
         ) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _check_header(

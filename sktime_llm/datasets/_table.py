@@ -48,8 +48,9 @@ def read_table(
     Parameters
     ----------
     path : str or Path
-        A text file with a header line (``.csv``, ``.tsv``, ``.txt``) in UTF-8 or
-        UTF-16, or a ``.parquet`` file.
+        A text file with a header line (``.csv``, ``.tsv``, ``.txt``, or compressed:
+        ``.csv.gz``, ``.csv.bz2``, ``.csv.xz``) in UTF-8 or UTF-16, or a ``.parquet``
+        file.
     time_column : str
         Column with the times: ISO 8601 such as ``2020-01-31 09:00``, ``2020-01`` or
         ``20200131``, quarters ``2020Q1``, weeks ``2020-W05``, periods as pandas writes

@@ -1,5 +1,8 @@
 """Tables as people have them, and what reading each must give."""
 
+import bz2
+import gzip
+import lzma
 import re
 
 import numpy as np
@@ -529,6 +532,23 @@ def test_encodings_and_line_ends(csv, options):
     lines = [line.replace("y", "größe") for line in dated(DAYS)]
     y, _ = read(csv(*lines, "", "", **options))
     assert (y.name, y.tolist()) == ("größe", [0, 1, 2, 3])
+
+
+COMPRESSIONS = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
+
+
+@pytest.mark.parametrize("suffix", COMPRESSIONS)
+def test_compressed_tables(csv, suffix):
+    plain = csv(*dated(DAYS), encoding="utf-16")
+    path = plain.with_name(f"{plain.name}{suffix}")
+    content = COMPRESSIONS[suffix](plain.read_bytes())
+    path.write_bytes(content)
+    assert read(path)[0].equals(read(plain)[0])
+    for altered in (content[:-5], b"date,y", content[:10] + b"xxxxxx" + content[16:]):
+        path.write_bytes(altered)
+        assert_fails(path, path.name, "cannot be decompressed", "Compress it again")
+    other = path.rename(path.with_name(f"sales.doc{suffix}"))
+    assert_fails(other, repr(suffix), ".csv.gz")
 
 
 @pytest.mark.parametrize(
