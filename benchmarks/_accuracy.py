@@ -16,6 +16,7 @@ from _tables import (
     percents,
     published,
     published_as,
+    read,
 )
 
 MODES = {
@@ -83,6 +84,28 @@ def long_term(records: pd.DataFrame) -> str:
         last |= {"MSE / MAE": numbers(*paper), "beside published": ""}
         rows.append(start | last)
     return markdown(rows)
+
+
+def deep_models(records: pd.DataFrame) -> str:
+    """Current deep models beside ours, by task."""
+    ours = long_term_errors(read("long_term.jsonl"))
+    task, rows = TASK[1:], []
+    for (dataset, context, horizon), found in records.groupby(task, sort=False):
+        start = {"data": f"{dataset}, {horizon} from {context}"}
+        named = means(found, ["model"], ["mse", "mae"])
+        same = ours[ours[task].eq([dataset, context, horizon]).all(axis=1)]
+        for _, run in same.iterrows():
+            name = f"{NAMES[run['method']]}, {_language_model(run['kind'])}"
+            named.loc[len(named)] = [name, run["mse"], run["mae"], run["seeds"]]
+        for _, run in named.sort_values("mse").iterrows():
+            errors = numbers(run["mse"], run["mae"])
+            row = {"model": run["model"], "seeds": number(run["seeds"], 0)}
+            rows.append(start | row | {"MSE / MAE": errors})
+    return markdown(rows)
+
+
+def _language_model(kind: str) -> str:
+    return "without language model" if kind == "none" else kind
 
 
 def _with_none(kinds: list[str]) -> list[str]:

@@ -42,6 +42,7 @@ NOT_RECORDED = "Not recorded yet."
 TABLES: dict[str, tuple[str, Callable]] = {
     "long-term": ("long_term.jsonl", _accuracy.long_term),
     "long-term-runs": ("long_term.jsonl", _accuracy.attempts),
+    "deep-models": ("deep_models.jsonl", _accuracy.deep_models),
     "m3": ("competitions.jsonl", partial(_accuracy.competition, name="M3")),
     "m3-ranking": ("competitions.jsonl", partial(_accuracy.ranking, name="M3")),
     "m4": ("competitions.jsonl", partial(_accuracy.competition, name="M4")),

@@ -92,6 +92,25 @@ def test_published_preset_is_known_to_the_forecaster(call, load, monkeypatch, me
     assert call("long_term", *options).startswith("recorded ")
 
 
+def test_deep_models_see_the_rows_of_the_protocol(load, call, monkeypatch, tmp_path):
+    script, rng = load("deep_models"), np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(5, 3, (200, 2))).cumsum()
+    monkeypatch.setitem(script.DATASETS, "Exchange", lambda _: (table, 120, 160))
+    long, n_validation, n_test = script.read_long(tmp_path, "Exchange")
+    assert (n_validation, n_test) == (40, 40)
+    wide = long.pivot(index="ds", columns="unique_id", values="y")
+    train = wide.iloc[:120]
+    np.testing.assert_allclose(train.mean(), 0, atol=1e-12)
+    np.testing.assert_allclose(train.std(ddof=0), 1)
+    pytest.importorskip("neuralforecast")
+    monkeypatch.setattr(script, "TASKS", (("Exchange", 16, 8),))
+    options = ["--data-dir", tmp_path, "--steps", 2, "--model", "DLinear"]
+    call("deep_models", *options, "--results", tmp_path / "r.jsonl")
+    (record,) = map(json.loads, (tmp_path / "r.jsonl").open())
+    assert record["test_windows"] == 40 - 8 + 1
+    assert 0 < record["mse"] < np.inf
+
+
 def test_text_branch_says_what_it_did_not_run(call, load, monkeypatch, tmp_path):
     script = load("text_branch")
     speeds = {"tokens": 1.0, "train": 2.0, "forecast": 3.0, "forecast in a row": 4.0}
