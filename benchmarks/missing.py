@@ -23,7 +23,14 @@ from sktime_llm._devices import resolve_device
 from sktime_llm.evaluation import default_forecasters
 
 HORIZON, SEASON = 56, 7
-OURS = ("calf-no-llm", "llm-ts-net-no-llm", "calf", "llm-ts-net", "balm-tsf")
+OURS = (
+    "calf-no-llm",
+    "llm-ts-net-no-llm",
+    "balm-tsf-no-llm",
+    "calf",
+    "llm-ts-net",
+    "balm-tsf",
+)
 BASELINES = ("auto-ets", "seasonal-naive")
 
 

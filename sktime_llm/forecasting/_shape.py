@@ -31,11 +31,11 @@ def choose_shape(
     """Choose the lengths of a window, given the lengths of the series.
 
     What the user has set is kept; a context that does not fit is clipped, with a
-    warning. `default_context` is the default if it fits, else half of the room; None is
-    twice the prediction, as published for M4, but at least 24, and at most 96, as for
-    ETT, and half of the room. `longest_step` is the largest step of the horizon, where
-    it is known; without it, `default_horizon` counts. Raise a SeriesTooShortError if no
-    window fits, whatever the context.
+    warning. `default_context` is the default; None is twice the prediction, as
+    published for M4, but at least 24, and at most 96, as for ETT. Both are at most half
+    of the room. `longest_step` is the largest step of the horizon, where it is known;
+    without it, `default_horizon` counts. Raise a SeriesTooShortError if no window fits,
+    whatever the context.
     """
     longest = max(n_rows)
     if prediction_length is None:
@@ -49,9 +49,7 @@ def choose_shape(
     half = max(1, (room + 1) // 2)  # as much for windows as the context takes
     if context_length is None:
         usual = min(MAX_CONTEXT, max(MIN_CONTEXT, 2 * prediction_length))
-        context_length = default_context or min(usual, half)
-        if context_length > room:
-            context_length = half
+        context_length = min(default_context or usual, half)
     elif context_length > room:
         warnings.warn(
             f"context_length={context_length} does not fit: of the {longest} rows of "

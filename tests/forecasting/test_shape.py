@@ -40,11 +40,11 @@ def test_defaults_fit_the_data(n_rows, longest_step, expected):
     assert choose(n_rows, longest_step=longest_step) == expected
 
 
-CONTEXTS = {10_000: 512, 524: 512, 523: 256, 30: 9}
+CONTEXTS = {10_000: 512, 1035: 512, 1034: 511, 524: 256, 523: 256, 30: 9}
 
 
 @pytest.mark.parametrize(("n_rows", "expected"), CONTEXTS.items())
-def test_a_default_context_that_does_not_fit_is_shortened(n_rows, expected):
+def test_a_default_context_leaves_as_many_rows_for_windows(n_rows, expected):
     given = {"prediction_length": 12, "validation_fraction": 0.0}
     assert choose(n_rows, default_context=512, **given) == (expected, 12)
 
