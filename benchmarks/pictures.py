@@ -109,13 +109,30 @@ def draw_ablations(records: pd.DataFrame) -> Figure:
         axes.axvline(0, color="black", linewidth=0.8, zorder=0)
         axes.tick_params(left=False)
         axes.margins(y=0.5 / len(gains) + 0.05)
-        # a wild guess of a method with one fold would hide the others
-        axes.set_xlim(max(lower.min() * 1.1, -60), min(upper.max() * 1.1, 60))
+        _cut(axes, gains, places, colors)
         axes.set_title(f"{NAMES[run['method']]} on {run['data']}")
+    figure.get_layout_engine().set(h_pad=0.12)
     grid[-1, 0].set_xlabel(
         "by how many percent the whole method's error is lower than with the variant"
     )
     return figure
+
+
+def _cut(axes: plt.Axes, gains: pd.DataFrame, places: np.ndarray, colors) -> None:
+    """End the axis soon after the gains; arrows stand for what goes on beyond it."""
+    room = max(60.0, 1.15 * gains["gain"].abs().max())
+    left = max(gains["lower"].min() * 1.1, -room)
+    right = min(gains["upper"].max() * 1.1, room)
+    axes.set_xlim(left, right)
+    for marker, edge, beyond in [
+        ("<", left, gains["lower"] < left),
+        (">", right, gains["upper"] > right),
+    ]:
+        where = beyond.to_numpy()
+        ends = np.full(where.sum(), edge)
+        axes.scatter(
+            ends, places[where], 60, colors[where], marker=marker, clip_on=False
+        )
 
 
 def draw_scale(records: pd.DataFrame) -> Figure:
