@@ -172,6 +172,20 @@ def covariates(records: pd.DataFrame) -> str:
     return markdown(rows)
 
 
+def simulated_covariates(records: pd.DataFrame) -> str:
+    """MAE by what is known of X, and by how much it is above the best possible."""
+    named_, rows = named(records), []
+    for method in order(named_):
+        row = {"method": method}
+        for known, found in named_.groupby("known", sort=False):
+            mae = found.loc[found["method"] == method, "mae"].mean()
+            above = percent(difference(mae, found["best_mae"].iloc[0]))
+            row[known] = f"{number(mae)} ({above})" if above else ""
+        rows.append(row)
+    best = named_.groupby("known", sort=False)["best_mae"].first()
+    return markdown([*rows, {"method": "best possible", **best.map(number).to_dict()}])
+
+
 def _one(value: float) -> str:
     return number(value, 1)
 

@@ -62,6 +62,10 @@ TABLES: dict[str, tuple[str, Callable]] = {
     "kinds": ("kinds.jsonl", _further.kinds),
     "calf-questions": ("calf_questions.jsonl", _further.calf_questions),
     "covariates": ("covariates.jsonl", _further.covariates),
+    "simulated-covariates": (
+        "simulated_covariates.jsonl",
+        _further.simulated_covariates,
+    ),
     "updates": ("updates.jsonl", _further.updates),
     "text-branch": ("text_branch.jsonl", _further.text_branch),
     "busy": ("busy.jsonl", _further.busy),

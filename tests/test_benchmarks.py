@@ -396,6 +396,21 @@ def test_kinds_are_scored_beside_the_best_possible_error(call, tmp_path):
     assert naive == best  # the last value is all that can be known
 
 
+def test_covariates_are_scored_beside_the_best_possible_error(call, load, tmp_path):
+    script = load("simulated_covariates")
+    y, X = script.simulate(seed=1)
+    noise = y - 5 - script.EFFECT * X["x"]
+    assert noise.std() == pytest.approx(script.NOISE, rel=0.1)
+    options = ["--method", "calf-no-llm", "--epochs", 1, "--results", tmp_path / "r"]
+    call("simulated_covariates", *options)
+    records = [json.loads(line) for line in (tmp_path / "r").open()]
+    best = [record["best_mae"] for record in records]
+    assert best[0] == best[1] > 3 * best[2] > 0  # the past tells nothing
+    assert all(record["mae"] > record["best_mae"] for record in records)
+    table = load("_further").simulated_covariates(load("_tables").from_records(records))
+    assert f"| best possible | {best[0]:.3f} |" in table
+
+
 def test_variants_of_calf_are_trained_and_scored(call, tmp_path):
     times = pd.date_range("2016-07-01", periods=14_400, freq="h", name="date")
     waves = np.sin(np.arange(14_400)[:, None] / [4, 9])
