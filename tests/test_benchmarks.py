@@ -396,8 +396,12 @@ def test_kinds_are_scored_beside_the_best_possible_error(call, tmp_path):
     assert naive == best  # the last value is all that can be known
 
 
-def test_covariates_are_scored_beside_the_best_possible_error(call, load, tmp_path):
+def test_covariates_are_scored_beside_the_best_possible_error(
+    call, load, monkeypatch, tmp_path
+):
     script = load("simulated_covariates")
+    monkeypatch.setattr(script, "N_ROWS", 300)
+    monkeypatch.setattr(script, "N_TEST", 60)
     y, X = script.simulate(seed=1)
     noise = y - 5 - script.EFFECT * X["x"]
     assert noise.std() == pytest.approx(script.NOISE, rel=0.1)
