@@ -87,6 +87,7 @@ def run(args: argparse.Namespace, settings: dict) -> dict:
         long, n_windows=None, val_size=n_validation, test_size=n_test, step_size=1
     )
     off = found[settings["model"]] - found["y"]
+    device = torch.device("cuda" if args.device == "gpu" else "cpu")
     return {
         "test_windows": len(found) // settings["horizon"] // n_series,
         "best_step": int(best),
@@ -94,7 +95,7 @@ def run(args: argparse.Namespace, settings: dict) -> dict:
         "mse": float(off.pow(2).mean()),
         "mae": float(off.abs().mean()),
         "seconds": round(time.perf_counter() - started, 1),
-        **provenance(torch.device("cpu"), ("torch", "neuralforecast")),
+        **provenance(device, ("torch", "neuralforecast")),
     }
 
 

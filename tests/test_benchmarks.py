@@ -111,6 +111,23 @@ def test_deep_models_see_the_rows_of_the_protocol(load, call, monkeypatch, tmp_p
     assert 0 < record["mse"] < np.inf
 
 
+def test_deep_models_stand_beside_ours_of_the_same_task(load, monkeypatch):
+    accuracy, tables = load("_accuracy"), load("_tables")
+    task = {"dataset": "Exchange", "context_length": 512, "horizon": 96, "seed": 0}
+    own = {"method": "balm-tsf", "backbone": "some/model", "backbone_mode": "none"}
+    ours = [
+        {**task, **own, "mse": 0.2, "mae": 0.3},
+        {**task, **own, "mse": 0.1, "mae": 0.1, "horizon": 192},
+    ]
+    monkeypatch.setattr(accuracy, "read", lambda _: tables.from_records(ours))
+    runs = [("DLinear", 0.3), ("PatchTST", 0.1)]
+    deep = [{**task, "model": name, "mse": e, "mae": e} for name, e in runs]
+    table = accuracy.deep_models(tables.from_records(deep))
+    names = [line.split("|")[2].strip() for line in table.splitlines()[2:]]
+    assert names == ["PatchTST", "BALM-TSF, without language model", "DLinear"]
+    assert "0.200\u00a0/\u00a00.300" in table
+
+
 def test_text_branch_says_what_it_did_not_run(call, load, monkeypatch, tmp_path):
     script = load("text_branch")
     speeds = {"tokens": 1.0, "train": 2.0, "forecast": 3.0, "forecast in a row": 4.0}

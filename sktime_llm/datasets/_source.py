@@ -157,21 +157,21 @@ def _decode(path: Path) -> str:
     opener = _OPENERS.get(path.suffix.lower(), open)
     try:
         with opener(path, "rb") as file:
-            content = file.read()
+            is_utf16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        encoding = "utf-16" if is_utf16 else "utf-8-sig"
+        with opener(path, "rt", encoding=encoding) as file:
+            text: str = file.read()
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path.name} is neither UTF-8 nor UTF-16: {error}. Save it as UTF-8."
+        ) from error
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         if getattr(error, "errno", None) is not None:  # of the disk, not of the content
             raise
         raise InputError(
             f"{path.name} cannot be decompressed: {error}. Compress it again."
         ) from error
-    is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    try:
-        text = content.decode("utf-16" if is_utf16 else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path.name} is neither UTF-8 nor UTF-16: {error}. Save it as UTF-8."
-        ) from error
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return text
 
 
 def _check_header(

@@ -71,7 +71,7 @@ class BaseLLMForecaster(MethodHooks):
 
     A subclass has the parameters that are read here as ``self.<name>`` in its
     constructor, implements `_build_network`, and overrides the other hooks where its
-    method differs. `_default_context` is used, or half of the rows.
+    method differs. `_default_context` is used where it leaves as many rows for windows.
     """
 
     network_: ForecastNetwork

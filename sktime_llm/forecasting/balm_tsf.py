@@ -39,8 +39,8 @@ class BALMTSFForecaster(BaseLLMForecaster):
         Time steps that the network sees. None uses 512, as published, but at most half
         of the rows that the longest series has left for training windows: where nearly
         all of them are context, there is little to learn from. On the days of NN5, of
-        which 512 just fit, half lowers the validation loss by more than a quarter. A
-        length that does not fit is clipped in the same way, with a warning.
+        which 512 just fit, half has a clearly lower validation loss. A length that does
+        not fit is clipped in the same way, with a warning.
     prediction_length : int, optional
         Time steps forecast at once; longer horizons are rolled forward. None uses the
         largest step of `fh` in fit, else 6 years, 8 quarters, 18 months, 13 weeks, 14
