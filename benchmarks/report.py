@@ -23,6 +23,7 @@ from pathlib import Path
 import _accuracy
 import _further
 import _lines
+import _questions
 import _speed
 import _standing
 import pictures
@@ -57,6 +58,8 @@ TABLES: dict[str, tuple[str, Callable]] = {
     "interval-costs": ("interval_costs.jsonl", _further.interval_costs),
     "missing": ("missing.jsonl", _further.missing),
     "simulated-text": ("simulated_text.jsonl", _further.simulated_text),
+    "real-texts": ("real_texts.jsonl", _questions.real_texts),
+    "cold-starts": ("real_texts.jsonl", _questions.cold_starts),
     "ablations": ("ablations.jsonl", _further.ablations),
     "ablation-sentences": ("ablations.jsonl", _further.ablation_sentences),
     "kinds": ("kinds.jsonl", _further.kinds),

@@ -380,6 +380,44 @@ def test_simulated_texts_tell_the_direction_of_a_break(call, load, tmp_path):
     assert record["mase"]["no text"] > 3
 
 
+@pytest.mark.filterwarnings("ignore:.*fewer than")
+def test_texts_of_real_series_are_compared(load, call, tmp_path):
+    rng, rows, about = np.random.default_rng(0), [], []
+    for i in range(6):
+        name, values = f"Y{i}", rng.normal(size=24).cumsum()
+        parts = ["train"] * 18 + ["test"] * 6
+        rows += [
+            (name, "yearly", *row) for row in zip(range(24), parts, values, strict=True)
+        ]
+        about.append((name, "yearly", f"MICRO{i % 2 + 1}", f"sales of {name}", 1975))
+    columns = ["series", "period", "t", "part", "value"]
+    pd.DataFrame(rows, columns=columns).to_csv(tmp_path / "m1.csv.gz", index=False)
+    columns = ["series", "period", "type", "description", "start"]
+    texts = pd.DataFrame(about, columns=columns)
+    texts.to_csv(tmp_path / "m1_descriptions.csv", index=False)
+    options = ["--backbone", "tiny-random", "--epochs", 1, "--seeds", 0, "--period"]
+    options += ["yearly", "--competition", "M1", "--data-dir", tmp_path]
+    printed = call("real_texts", *options, "--results", tmp_path / "r.jsonl")
+    known, cold = map(json.loads, (tmp_path / "r.jsonl").open())
+    assert list(known["by"]["type"]) == ["MICRO"]
+    assert known["by"]["length"]["shortest third"]["n"] == 2
+    words = known["mase"][load("real_texts").WORDS]
+    assert f"MASE {words:.3f}, gain" in printed
+    assert cold["cold_series"] == 2
+    assert list(cold["mase_of_seeds"]) == ["1", "2", "4", "8"]
+    # two new series of three steps' past, scored by hand
+    script = load("real_texts")
+    series = {"a": [np.arange(10.0), np.arange(10.0, 12.0)]}
+    parts = script.first_values(series, ["a"], 4)
+    assert [part.tolist() for part in parts["a"]] == [[0, 1, 2, 3], [4, 5]]
+    errors = script.scaled_errors(series, parts, np.array([[5.0, 7.0]]), season=1)
+    assert errors.tolist() == [1.5]
+    tables, records = load("_questions"), load("_tables").from_records([known, cold])
+    assert f"| M1, yearly | all (6) | {words:.3f} (" in (tables.real_texts(records))
+    last = cold["mase_of_seeds"]["8"]["last value"][0]
+    assert tables.cold_starts(records).rstrip().endswith(f"| {last:.3f} |")
+
+
 def test_methods_are_ablated_and_the_sentences_kept(load, call, monkeypatch, tmp_path):
     script = load("ablations")
     runs = {("airline", "calf"): (1, False, {"max_epochs": 1})}
