@@ -1,7 +1,7 @@
-"""Tables of open questions: whether texts about series help."""
+"""Tables of open questions: do texts about series help, does a pretrained start?"""
 
 import pandas as pd
-from _tables import markdown, number, percent
+from _tables import NAMES, markdown, number, percent
 
 NO_TEXT = "no text"
 
@@ -46,3 +46,20 @@ def _with_gain(part: dict, text: str) -> str:
     if gain["lower"] > 0 or gain["upper"] < 0:
         told = f"**{told}**"
     return f"{mase} ({told})"
+
+
+def pretrained_start(records: pd.DataFrame) -> str:
+    """MASE of networks pretrained on other series, and of classical methods."""
+    named = records.assign(method=records["method"].map(lambda m: NAMES.get(m, m)))
+    tuned = sorted(named["fine_tune_epochs"].dropna().unique())
+    rows = []
+    for (target, method), found in named.groupby(["target", "method"], sort=False):
+        row = {"forecast": target, "method": method}
+        classical = found["fine_tune_epochs"].isna().all()
+        for epochs in tuned:
+            of_epochs = found[found["fine_tune_epochs"] == epochs]
+            title = f"after {epochs:.0f} epochs" if epochs else "without training"
+            row[title] = number(of_epochs["mase"].mean())
+        row["fitted to each"] = number(found["mase"].mean()) if classical else ""
+        rows.append(row)
+    return markdown(rows)

@@ -50,6 +50,7 @@ TABLES: dict[str, tuple[str, Callable]] = {
     "tourism": ("competitions.jsonl", partial(_accuracy.competition, name="Tourism")),
     "choices": ("competitions.jsonl", _accuracy.choices),
     "averaged": ("competitions.jsonl", _accuracy.averaged),
+    "pretrained-start": ("pretrained_start.jsonl", _questions.pretrained_start),
     "single-series": ("single_series.jsonl", _accuracy.single_series),
     "compare": ("compare.csv", _accuracy.compare),
     "traffic": ("traffic.jsonl", _accuracy.traffic),

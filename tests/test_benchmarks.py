@@ -418,6 +418,35 @@ def test_texts_of_real_series_are_compared(load, call, tmp_path):
     assert tables.cold_starts(records).rstrip().endswith(f"| {last:.3f} |")
 
 
+@pytest.mark.filterwarnings("ignore:.*fewer than")
+def test_pretrained_networks_forecast_other_series(load, call, tmp_path):
+    rows = [
+        (f"{period}{i}", period, t, part, 50 + 10 * np.sin(t + i) + i)
+        for period, test in (("yearly", 6), ("quarterly", 8), ("monthly", 18))
+        for i in range(3)
+        for part, ts in (("train", range(60)), ("test", range(60, 60 + test)))
+        for t in ts
+    ]
+    table = pd.DataFrame(rows, columns=["series", "period", "t", "part", "value"])
+    for name in ("m1", "m3", "tourism"):
+        table.to_csv(tmp_path / f"{name}.csv.gz", index=False)
+    options = ["--data-dir", tmp_path, "--models", tmp_path / "models", "--epochs", 1]
+    options += ["--method", "LLM-TS Net without text", "--fine-tune-epochs", 0]
+    script = load("pretrained_start")
+    script.CLASSICAL, script.SETS = ("naive",), {"lynx": "yearly", "pbs": "monthly"}
+    script.SETS["us_consumption"] = "quarterly"
+    options += ["--results", tmp_path / "r.jsonl"]
+    printed = call("pretrained_start", *options)
+    records = [json.loads(line) for line in (tmp_path / "r.jsonl").open()]
+    targets = ["M3 yearly", "M3 quarterly", "M3 monthly", "five sets", "five sets"]
+    assert [record["target"] for record in records] == targets
+    assert len(list((tmp_path / "models").iterdir())) == 3
+    assert f"five sets, naive: MASE {records[-1]['mase']:.3f}" in printed
+    found = load("_questions").pretrained_start(load("_tables").from_records(records))
+    assert f"| five sets | naive |  | {records[-1]['mase']:.3f} |" in found
+    assert f"without text | {records[0]['mase']:.3f} |" in found
+
+
 def test_methods_are_ablated_and_the_sentences_kept(load, call, monkeypatch, tmp_path):
     script = load("ablations")
     runs = {("airline", "calf"): (1, False, {"max_epochs": 1})}
