@@ -63,3 +63,19 @@ def pretrained_start(records: pd.DataFrame) -> str:
         row["fitted to each"] = number(found["mase"].mean()) if classical else ""
         rows.append(row)
     return markdown(rows)
+
+
+def generated_descriptions(records: pd.DataFrame) -> str:
+    """How many claims of descriptions are true."""
+    titles = {"directions": "directions", "extremes": "peaks and troughs"}
+    titles |= {"numbers": "numbers"}
+    rows = []
+    for _, run in records.iterrows():
+        row = {"written from": run["describer"], "texts": f"{run['n_texts']:,}"}
+        for claim, title in titles.items():
+            true, claims = run[f"true_{claim}"], run[claim]
+            share = f" ({100 * true / claims:.0f} %)" if claims else ""
+            row[f"true {title}"] = f"{true:,} of {claims:,}{share}"
+        row["words"] = number(run["words"], 0)
+        rows.append(row | {"seconds a text": number(run["seconds_per_text"], 1)})
+    return markdown(rows)

@@ -61,6 +61,10 @@ TABLES: dict[str, tuple[str, Callable]] = {
     "simulated-text": ("simulated_text.jsonl", _further.simulated_text),
     "real-texts": ("real_texts.jsonl", _questions.real_texts),
     "cold-starts": ("real_texts.jsonl", _questions.cold_starts),
+    "generated-descriptions": (
+        "generated_descriptions.jsonl",
+        _questions.generated_descriptions,
+    ),
     "ablations": ("ablations.jsonl", _further.ablations),
     "ablation-sentences": ("ablations.jsonl", _further.ablation_sentences),
     "kinds": ("kinds.jsonl", _further.kinds),

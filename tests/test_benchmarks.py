@@ -447,6 +447,39 @@ def test_pretrained_networks_forecast_other_series(load, call, tmp_path):
     assert f"without text | {records[0]['mase']:.3f} |" in found
 
 
+def test_claims_of_descriptions_are_checked(load, call, competition):
+    script, rises = load("generated_descriptions"), np.array([1.0, 3, 2, 5, 4, 7, 6, 9])
+    text = "A strong upward trend, with a peak at 5.0, a trough of 3 and a mean of 12."
+    # 3 is a peak, the mean is 4.62, and no percents are numbers
+    assert script.score(f"{text} Highest at 99%.", rises, season=1) == {
+        "directions": True,
+        "true_directions": True,
+        "extremes": 2,
+        "true_extremes": 1,
+        "numbers": 3,
+        "true_numbers": 2,
+    }
+    both = script.score("It rises, then declines.", rises, season=1)
+    assert (both["directions"], both["true_directions"]) == (True, False)
+    down = script.score("A negative trend from -1,200 on.", -1200 * rises, season=1)
+    assert (down["true_directions"], down["true_numbers"]) == (True, 1)
+    calm = np.array([1.0, 2, 2, 1, 1, 2, 2, 1])
+    assert script.score("It increases.", calm, season=1)["true_directions"] is False
+    script.PERIODS = {"M3": ("yearly",)}  # and prompts that are short enough
+    script.DEFAULT_PROMPT, script.NUMBERS_ALONE = "{statistics}", "{values}"
+    options = ["--data-dir", competition, "--model", "tiny-random-decoder"]
+    options += ["--n-series", 2, "--results", competition / "r.jsonl"]
+    printed = call("generated_descriptions", *options)
+    records = [json.loads(line) for line in (competition / "r.jsonl").open()]
+    assert [record["describer"] for record in records] == list(script.DESCRIBERS)
+    template = records[0]
+    assert template["true_numbers"] == template["numbers"] > 0
+    assert f"{template['numbers']} numbers" in printed
+    tables = load("_questions")
+    found = tables.generated_descriptions(load("_tables").from_records(records))
+    assert "| template | 2 |" in found
+
+
 def test_methods_are_ablated_and_the_sentences_kept(load, call, monkeypatch, tmp_path):
     script = load("ablations")
     runs = {("airline", "calf"): (1, False, {"max_epochs": 1})}
