@@ -146,6 +146,7 @@ def calf_questions(records: pd.DataFrame) -> str:
         errors = found[["mse", "mae"]].mean()
         row = {"question": question, "variant": variant, "MSE / MAE": numbers(*errors)}
         row["CPU seconds"] = number(found["cpu_seconds"].mean(), 0)
+        row["MiB"] = number(found["peak_mib"].max(), 0)
         trained = found["trained_parameters"].iloc[0] / 1e6
         rows.append(row | {"trained, in millions": number(trained, 2)})
     return markdown(rows)

@@ -3,7 +3,8 @@
     python benchmarks/calf_questions.py --data-dir DATA
 
 Hours of ETTh1, 96 ahead from 96, trained briefly: a few epochs of 100 steps, as many
-for all settings of a question; `long_term.py` has full trainings. Errors are over every
+for all settings of a question; `long_term.py` has full trainings. Memory is what
+training needs at its peak, beside what the process had before. Errors are over every
 tenth window of the test part, on standardized data. A run that is already in the
 results file is not repeated.
 """
@@ -15,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 from _records import RESULTS, provenance, run_missing
 from long_term import read_etth1, test_errors
+from speed import peak_of
 
 from sktime_llm import CALFForecaster
 from sktime_llm._devices import resolve_device
@@ -34,6 +36,8 @@ QUESTIONS: dict[str, dict[str, dict]] = {
         },
         "task loss: MSE": {"task_loss": "mse"},
         "task loss: smooth L1": {"task_loss": "smooth_l1"},
+        "consistency loss: MSE": {"consistency_loss": "mse"},
+        "feature loss: MSE": {"feature_loss": "mse"},
         "no language model": {"backbone_mode": "none"},
     },
     "precision": {name: {"precision": name} for name in ("float32", "bfloat16")},
@@ -43,13 +47,13 @@ QUESTIONS: dict[str, dict[str, dict]] = {
             ("", {}),
             (", no language model", {"backbone_mode": "none"}),
         )
-        for n in (48, 96, 192, 384, 768, 1536)
+        for n in (96, 192, 384, 768, 1536, 4096)
     },
 }
 
 
 def run(args: argparse.Namespace, settings: dict) -> dict:
-    """Train and test once; return errors, seconds, and the trained parameters."""
+    """Train and test once; return errors, costs, and the trained parameters."""
     table, train_end, test_start = read_etth1(args.data_dir)
     own = {"context_length": 96} | QUESTIONS[settings["question"]][settings["variant"]]
     forecaster = CALFForecaster(
@@ -68,10 +72,13 @@ def run(args: argparse.Namespace, settings: dict) -> dict:
         **own,
     )
     started, cpu = time.perf_counter(), time.process_time()
-    forecaster.fit(table.iloc[:test_start])
+    mib = peak_of(
+        lambda: forecaster.fit(table.iloc[:test_start]), resolve_device(args.device)
+    )
     return {
         "seconds": round(time.perf_counter() - started, 1),
         "cpu_seconds": round(time.process_time() - cpu, 1),
+        "peak_mib": round(mib),
         "trained_parameters": sum(
             p.numel() for p in forecaster.network_.parameters() if p.requires_grad
         ),

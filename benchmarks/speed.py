@@ -260,14 +260,23 @@ def memory_here(who: str, settings: dict, folder: Path) -> float:
     device = torch.device(settings["device"])
     values, starts = make_values(settings, device)
     step = (Ours if who == "ours" else Plain)(settings, folder, values).step(starts)
+
+    def two_steps() -> None:
+        step()
+        step()
+
+    return peak_of(two_steps, device)
+
+
+def peak_of(work: Callable[[], object], device: torch.device) -> float:
+    """Return the MiB that some work needs at its peak, beside what there was before."""
     if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
-        step()
-        step()
+        work()
         return (torch.cuda.max_memory_allocated() - before) / 2**20
     before = reset_peak()
-    step()
-    step()
+    work()
     return status_of("VmHWM") - before
 
 
