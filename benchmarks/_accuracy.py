@@ -123,6 +123,7 @@ def attempts(records: pd.DataFrame) -> str:
         row |= {"language model": MODES[run["backbone_mode"]]}
         row |= {"batch": run["batch_size"], "rate": run["learning_rate"]}
         row |= {"d_ff": f"{run['d_ff']:.0f}" if pd.notna(run["d_ff"]) else ""}
+        row |= {"losses": _losses(run)}
         row |= {"seed": run["seed"], "epoch": f"{run['best_epoch']} of {run['epochs']}"}
         lowest = min(run["history"]["validation_loss"])
         row |= {"validation": number(lowest)}
@@ -130,6 +131,14 @@ def attempts(records: pd.DataFrame) -> str:
         row |= {"seconds": number(run["fit_seconds"], 0)}
         rows.append(row)
     return markdown(rows)
+
+
+def _losses(run: pd.Series) -> str:
+    """Say which of CALF's losses a network was trained by."""
+    if pd.isna(run["consistency_loss_weight"]):
+        return ""
+    alone = run["consistency_loss_weight"] == run["feature_loss_weight"] == 0
+    return "task" if alone else "all three"
 
 
 def competition_errors(records: pd.DataFrame, competition: str) -> pd.DataFrame:
@@ -262,19 +271,25 @@ def choices(records: pd.DataFrame) -> str:
 
 def averaged(records: pd.DataFrame) -> str:
     """Forecasts that are the mean of several networks."""
-    several = records["of_each"].map(len) > 1
+    found = records.assign(networks=records["of_each"].map(len))
+    found = found[(found["networks"] > 1) & (found["part"] == "test")]
     rows = [
-        {
-            "period": f"{run['competition']}, {run['period']}",
-            "method": run["method"],
-            "networks": len(run["of_each"]),
-            "sMAPE": number(run["smape"], 2),
-            "MASE": number(run["mase"]),
-            "sMAPE of each": numbers(*(e["smape"] for e in run["of_each"]), digits=2),
-        }
-        for _, run in records[several & (records["part"] == "test")].iterrows()
+        _averaged(run["period"], run)
+        | {"sMAPE of each": numbers(*(e["smape"] for e in run["of_each"]), digits=2)}
+        for _, run in found.iterrows()
     ]
+    for (competition, n), own in found.groupby(["competition", "networks"]):
+        periods = records.loc[records["competition"] == competition, "period"]
+        if own["period"].nunique() == periods.nunique() > 1:
+            totals = over_periods(own).assign(competition=competition, networks=n)
+            rows += [_averaged("all", run) for _, run in totals.iterrows()]
     return markdown(rows)
+
+
+def _averaged(period: str, run: pd.Series) -> dict:
+    row = {"period": f"{run['competition']}, {period}", "method": run["method"]}
+    row |= {"networks": run["networks"], "sMAPE": number(run["smape"], 2)}
+    return row | {"MASE": number(run["mase"]), "sMAPE of each": ""}
 
 
 def single_series(records: pd.DataFrame) -> str:
