@@ -18,6 +18,8 @@ _OWN_PATHS = {
     "--data-dir": "DATA",
     "--reference": "REFERENCE",
     "--results": "RESULTS",
+    "--networks": "NETWORKS",
+    "--language-model": "FOLDER",
 }
 
 

@@ -1,6 +1,6 @@
 """Are descriptions that a small language model writes of numbers true?
 
-    python benchmarks/generated_descriptions.py --data-dir DATA --model FOLDER
+    python benchmarks/generated_descriptions.py --data-dir DATA --language-model FOLDER
 
 The template, and SmolLM2-135M-Instruct (`smollm2.py` makes its FOLDER) with and without
 the template's statistics in its prompt, describe the past of series drawn from M3. What
@@ -119,7 +119,7 @@ def run(args: argparse.Namespace, settings: dict) -> dict:
     if settings["describer"] != "template":
         alone = settings["describer"] == "numbers alone"
         describer = GenerationDescriber(
-            str(args.model),
+            str(args.language_model),
             prompt=NUMBERS_ALONE if alone else DEFAULT_PROMPT,
             n_values=N_VALUES,
             dtype="float32",
@@ -150,7 +150,7 @@ def main() -> None:
     """Run what is not in the results yet, and print the shares."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", type=Path, required=True)
-    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--language-model", type=Path, required=True)
     parser.add_argument(
         "--describer", choices=DESCRIBERS, nargs="+", default=list(DESCRIBERS)
     )

@@ -1,14 +1,14 @@
 """Forecasts without training: networks pretrained on M1 and Tourism, one a period.
 
-    python benchmarks/pretrained_start.py --data-dir DATA --models MODELS
+    python benchmarks/pretrained_start.py --data-dir DATA --networks NETWORKS
 
 A network is pretrained on the training parts of the yearly, quarterly or monthly series
 of M1 and Tourism. It forecasts M3's series of that period, and five data sets that come
 with sktime, without training on them and after a few epochs. Data sets are scored as by
 ``sktime-llm compare``: mean MASE over three folds of each. One series of M1 is airline;
 it is left out. Settings are those that `competitions.py` chose on M3's validation part.
-Networks are kept in the folder MODELS; a network that is there is not pretrained again,
-and a run that is already in the results file is not repeated.
+Networks are kept in the folder NETWORKS; one that is there is not pretrained again, and a
+run that is already in the results file is not repeated.
 """
 
 import argparse
@@ -60,7 +60,7 @@ def make(args: argparse.Namespace, method: str, period: str, **own):
 def pretrained(args: argparse.Namespace, method: str, period: str) -> Path:
     """Return the folder of a network, pretrained unless it is there."""
     name = f"{method} {period} {args.epochs} {args.seed}".replace(" ", "-").lower()
-    folder = args.models / name
+    folder = args.networks / name
     if not folder.exists():
         parts = {
             f"{competition} {name}": values
@@ -120,7 +120,7 @@ def main() -> None:
     """Run what is not in the results yet, and print the errors."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", type=Path, required=True)
-    parser.add_argument("--models", type=Path, required=True)
+    parser.add_argument("--networks", type=Path, required=True)
     parser.add_argument(
         "--method", choices=PRETRAINED, nargs="+", default=PRETRAINED, metavar="METHOD"
     )

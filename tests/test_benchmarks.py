@@ -55,6 +55,9 @@ def call(load, monkeypatch, capsys):
             ["--dataset", "ETTh1", "--data-dir", "DATA", "--horizon", "96", "192"],
         ),
         (["--reference", "/tmp/m.csv"], ["--reference", "REFERENCE"]),
+        (["--networks", "/tmp/n"], ["--networks", "NETWORKS"]),
+        (["--language-model", "/tmp/m"], ["--language-model", "FOLDER"]),
+        (["--language-model-steps", "1"], ["--language-model-steps", "1"]),
         (["--method", "LLM-TS Net"], ["--method", "'LLM-TS Net'"]),
         ([], []),
     ],
@@ -430,7 +433,14 @@ def test_pretrained_networks_forecast_other_series(load, call, tmp_path):
     table = pd.DataFrame(rows, columns=["series", "period", "t", "part", "value"])
     for name in ("m1", "m3", "tourism"):
         table.to_csv(tmp_path / f"{name}.csv.gz", index=False)
-    options = ["--data-dir", tmp_path, "--models", tmp_path / "models", "--epochs", 1]
+    options = [
+        "--data-dir",
+        tmp_path,
+        "--networks",
+        tmp_path / "networks",
+        "--epochs",
+        1,
+    ]
     options += ["--method", "LLM-TS Net without text", "--fine-tune-epochs", 0]
     script = load("pretrained_start")
     script.CLASSICAL, script.SETS = ("naive",), {"lynx": "yearly", "pbs": "monthly"}
@@ -440,7 +450,7 @@ def test_pretrained_networks_forecast_other_series(load, call, tmp_path):
     records = [json.loads(line) for line in (tmp_path / "r.jsonl").open()]
     targets = ["M3 yearly", "M3 quarterly", "M3 monthly", "five sets", "five sets"]
     assert [record["target"] for record in records] == targets
-    assert len(list((tmp_path / "models").iterdir())) == 3
+    assert len(list((tmp_path / "networks").iterdir())) == 3
     assert f"five sets, naive: MASE {records[-1]['mase']:.3f}" in printed
     found = load("_questions").pretrained_start(load("_tables").from_records(records))
     assert f"| five sets | naive |  | {records[-1]['mase']:.3f} |" in found
@@ -467,7 +477,7 @@ def test_claims_of_descriptions_are_checked(load, call, competition):
     assert script.score("It increases.", calm, season=1)["true_directions"] is False
     script.PERIODS = {"M3": ("yearly",)}  # and prompts that are short enough
     script.DEFAULT_PROMPT, script.NUMBERS_ALONE = "{statistics}", "{values}"
-    options = ["--data-dir", competition, "--model", "tiny-random-decoder"]
+    options = ["--data-dir", competition, "--language-model", "tiny-random-decoder"]
     options += ["--n-series", 2, "--results", competition / "r.jsonl"]
     printed = call("generated_descriptions", *options)
     records = [json.loads(line) for line in (competition / "r.jsonl").open()]

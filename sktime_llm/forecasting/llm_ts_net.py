@@ -56,7 +56,9 @@ class LLMTSNetForecaster(LLMTSNetMethod):
         Puts series into words; see `sktime_llm.text.describers`.
     descriptions : mapping or sequence of str, optional
         Your own descriptions instead, one for each variate: in order, or by column; in
-        a panel by series, or by (series, column) if there are several columns.
+        a panel by series, or by (series, column) if there are several columns. Measure
+        whether they help: what names a series lets the network memorize its past, which
+        raised the errors of M3's yearly series by a seventh.
     n_descriptions : int, default=8
         Times as of which each series is described, from its first context to its end;
         fewer where that makes more than 8,192 texts, but at least two. A window gets
