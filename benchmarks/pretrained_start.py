@@ -7,7 +7,7 @@ of M1 and Tourism. It forecasts M3's series of that period, and five data sets t
 with sktime, without training on them and after a few epochs. Data sets are scored as by
 ``sktime-llm compare``: mean MASE over three folds of each. One series of M1 is airline;
 it is left out. Settings are those that `competitions.py` chose on M3's validation part.
-Networks are kept in the folder NETWORKS; one that is there is not pretrained again, and a
+Networks are kept in the folder NETWORKS; one that is there is not pretrained again. A
 run that is already in the results file is not repeated.
 """
 
