@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from sktime_llm._validation import one_of
 from sktime_llm.errors import (
     DeviceNotAvailableError,
     InputError,
@@ -61,8 +62,7 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[obj
     InputError if the precision is unknown, and a DeviceNotAvailableError if the device
     cannot compute in bfloat16.
     """
-    if precision not in PRECISIONS:
-        raise InputError(f"precision={precision!r}, expected one of {PRECISIONS}.")
+    one_of(*PRECISIONS).check("precision", precision)
     capable = _has_bfloat16(device)
     if precision == "bfloat16" and not capable:
         raise DeviceNotAvailableError(
@@ -81,7 +81,7 @@ def _has_bfloat16(device: torch.device) -> bool:
 
 @contextmanager
 def explaining_memory(batch_size: int, context_length: int) -> Iterator[None]:
-    """Raise an OutOfMemoryError of ours, which says what to lower, for PyTorch's."""
+    """Turn PyTorch's out-of-memory error into ours, which says what to lower."""
     try:
         yield
     except RuntimeError as error:

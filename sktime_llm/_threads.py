@@ -42,7 +42,7 @@ def load_torch() -> None:
 
 @contextmanager
 def threads_for(flops: float) -> Iterator[None]:
-    """Compute inside with as many threads as pay, and with as many as before after.
+    """Compute inside with only as many threads as help; restore the number after.
 
     That is one thread if matrix products are small, and in a worker: any thread but
     the main one, as of joblib's threading backend and of dask, and the processes of

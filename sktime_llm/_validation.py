@@ -2,7 +2,8 @@
 
 import math
 import numbers
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,9 +114,25 @@ def instance_of(*types: type, expected: str | None = None) -> Constraint:
 
 BOOLEAN = instance_of(bool, np.bool_, expected="True or False")
 STRING = instance_of(str, expected="a string")
+PATH = instance_of(str, os.PathLike, expected="a str or a Path")
 VERBOSE = integer(0) | BOOLEAN
 RANDOM_STATE = (
     integer(0, 2**32 - 1)
     | instance_of(np.random.RandomState, expected="a numpy.random.RandomState")
     | None
+)
+
+
+def sequence_of(constraint: Constraint, expected: str) -> Constraint:
+    """Allow sequences, but no strings, whose values a constraint allows."""
+
+    def accepts(value: Any) -> bool:
+        is_sequence = isinstance(value, Sequence) and not isinstance(value, str)
+        return is_sequence and all(map(constraint.accepts, value))
+
+    return Constraint(expected, accepts)
+
+
+LEVELS = sequence_of(
+    real(above=0, below=100), "a sequence of levels above 0 and below 100 percent"
 )

@@ -128,6 +128,12 @@ def test_too_few_to_rank(shape):
         rank_forecasters(pd.DataFrame(np.ones(shape)))
 
 
+@pytest.mark.parametrize("alpha", [0, 1, "0.05"])
+def test_a_level_that_is_none(alpha):
+    with pytest.raises(InputError, match=r"alpha=.*, expected a number above"):
+        rank_forecasters(pd.DataFrame(np.ones((9, 2))), alpha=alpha)
+
+
 def comparison_of(tables, datasets=()):
     parts = [
         pd.DataFrame({"MASE": column, "dataset": dataset, "forecaster": name})

@@ -5,13 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from sktime_llm._validation import check_parameters, integer, real
+from sktime_llm._validation import LEVELS, integer
 from sktime_llm.errors import InputError
 
 if TYPE_CHECKING:
     from sktime.forecasting.base import BaseForecaster
-
-_LEVEL = real(above=0, below=100)
 
 
 def forecast_frame(
@@ -67,9 +65,8 @@ def forecast_frame(
     0      shop 2024-01-04  4.0
     1      shop 2024-01-05  4.0
     """
-    check_parameters({"horizon": horizon}, {"horizon": integer(1)})
-    for level in levels:
-        _LEVEL.check("levels", level)
+    integer(1).check("horizon", horizon)
+    LEVELS.check("levels", levels)
     targets = [target] if isinstance(target, str) else list(target)
     keys = [time_column] if id_column is None else [id_column, time_column]
     y = _indexed(frame, keys, targets)

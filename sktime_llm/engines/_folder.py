@@ -16,7 +16,7 @@ _DIGESTS = {"input": "input files", "forecaster": "forecaster"}
 
 
 class Manifest(NamedTuple):
-    """What a run is of, by which it is known, what was found, and its partitions.
+    """The identity of a run, what was found in its data, and its partitions.
 
     `run` and `found` are JSON.
     """

@@ -1,4 +1,4 @@
-"""Rows of Parquet files, of which never more are read than were asked for."""
+"""Rows of Parquet files; only those that are asked for are read."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -101,7 +101,7 @@ def to_frame(table: "pa.Table | pa.RecordBatch") -> pd.DataFrame:
 
 
 def sha256(file: str | Path) -> str:
-    """Return the SHA-256 of a file, of which one megabyte is read at a time."""
+    """Return the SHA-256 of a file, read one megabyte at a time."""
     digest = hashlib.sha256()
     with open(file, "rb") as stream:
         while chunk := stream.read(2**20):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from sktime_llm._validation import check_parameters, integer, one_of, real
+from sktime_llm._validation import LEVELS, check_parameters, integer, one_of
 from sktime_llm._version import __version__
 from sktime_llm.datasets._frequency import period_alias
 from sktime_llm.datasets._series import FILLS
@@ -37,12 +37,12 @@ from sktime_llm.forecasting._transfer import check_intervals, check_transferable
 ENGINES = ("local", "dask", "ray")
 _CONSTRAINTS = {
     "horizon": integer(1),
+    "levels": LEVELS,
     "missing": one_of("error", "values", "keep", *FILLS),
     "partition_size": integer(1),
     "engine": one_of(*ENGINES),
     "workers": integer(1) | None,
 }
-_LEVEL = real(above=0, below=100)
 
 
 def forecast_partitions(
@@ -169,8 +169,6 @@ def forecast_partitions(
     [['a', '2024-01-31'], ['b', '2024-01-31'], ['c', '2024-01-31']]
     """
     check_parameters(locals(), _CONSTRAINTS)
-    for level in levels:
-        _LEVEL.check("levels", level)
     check_engine(engine, workers, scheduler)
     rows = ParquetRows.of(Path(path))
     checkpoint, folder = str(Path(forecaster).resolve()), Path(output).resolve()

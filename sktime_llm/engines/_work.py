@@ -115,7 +115,7 @@ def _load(checkpoint: str, digest: str, device: str | None) -> Any:
 
 
 def digest_of(checkpoint: str) -> str:
-    """Return the SHA-256 of a configuration, which has those of all tensors."""
+    """Return the SHA-256 of a configuration, which includes those of all tensors."""
     from sktime_llm.forecasting._checkpoint import CONFIG
 
     if not (Path(checkpoint) / CONFIG).is_file():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from sktime_llm._validation import Constraint, check_parameters, integer
+from sktime_llm._validation import Constraint, check_parameters, integer, one_of
 from sktime_llm.datasets import Dataset
 from sktime_llm.errors import InputError
 from sktime_llm.evaluation._bootstrap import Gain, draws_that_would_tell, gain_of
@@ -53,7 +53,9 @@ _CONSTRAINTS = {
     "seeds": Constraint(
         "different integers, at least one",
         lambda seeds: (
-            isinstance(seeds, Iterable) and 0 < len(list(seeds)) == len(set(seeds))
+            isinstance(seeds, Iterable)
+            and all(map(integer(0, 2**32 - 1).accepts, seeds))
+            and 0 < len(list(seeds)) == len(set(seeds))
         ),
     ),
     "progress": Constraint("a callable", callable) | None,
@@ -145,10 +147,7 @@ class Ablation:
         str
             The sentence.
         """
-        if variant not in self.variants[1:]:
-            raise InputError(
-                f"variant={variant!r}, expected one of {self.variants[1:]}."
-            )
+        one_of(*self.variants[1:]).check("variant", variant)
         gain = self.gain_over(variant)
         is_part = variant.startswith("no ") and variant != NONE
         what = f"The {variant[3:]}" if is_part else "The pretrained language model"

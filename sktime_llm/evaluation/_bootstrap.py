@@ -71,9 +71,9 @@ def _square(n: int, tail: float = 0.025) -> float:
 def draws_that_would_tell(
     gain: Gain, shape: tuple[int, ...]
 ) -> tuple[str, int, int | None]:
-    """Return on which factor a gain depends most, its number, and a sufficient one.
+    """Return the factor that a gain depends on most, its size, and a sufficient one.
 
-    That is the least number with which the 95 % interval would not have 0 in it, if all
+    That is the least size with which the 95 % interval would not have 0 in it, if all
     else stayed as it is; None if there is none up to a hundred times as many.
     """
     squares = {

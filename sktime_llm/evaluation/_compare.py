@@ -1,11 +1,11 @@
 """Rolling-origin comparison of forecasters on one or more data sets."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
-from sktime_llm._validation import Constraint, check_parameters, integer, one_of
+from sktime_llm._validation import LEVELS, Constraint, check_parameters, integer, one_of
 from sktime_llm.datasets import Dataset
 from sktime_llm.errors import (
     BackboneCorruptedError,
@@ -32,13 +32,8 @@ _COLUMNS = ["dataset", "forecaster", "n_variates", *_NUMBERS, "error"]
 INTERVAL_SCORES = ("coverage", "MSIS")
 
 
-def _are_levels(value: Any) -> bool:
-    is_sequence = isinstance(value, Sequence) and not isinstance(value, str)
-    return is_sequence and all(0 < level < 100 for level in value)
-
-
 _CONSTRAINTS = {
-    "levels": Constraint("levels above 0 and below 100 percent", _are_levels),
+    "levels": LEVELS,
     "horizon": integer(1) | None,
     "seasonal_period": integer(1) | None,
     "n_folds": integer(1),

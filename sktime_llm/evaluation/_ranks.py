@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from sktime_llm._validation import real
 from sktime_llm.errors import InputError
 
 MIN_SERIES = 5
@@ -70,7 +71,7 @@ class Ranks:
 
     @property
     def groups(self) -> list[tuple[str, ...]]:
-        """The largest groups of which no pair can be told apart, each in rank order."""
+        """The largest groups without a significant difference, each in rank order."""
         names = list(self.mean_ranks.index)
         same = self.p_values.to_numpy() >= self.alpha
         if self.friedman >= self.alpha:
@@ -111,6 +112,9 @@ class Ranks:
         return f"On {self.n_series} series, one cannot tell apart {level}: {groups}."
 
 
+_ALPHA = real(above=0, below=1)
+
+
 def rank_forecasters(errors: pd.DataFrame, *, alpha: float = 0.05) -> Ranks:
     """Rank forecasters by their errors on many series, and test what differs.
 
@@ -130,7 +134,8 @@ def rank_forecasters(errors: pd.DataFrame, *, alpha: float = 0.05) -> Ranks:
     Raises
     ------
     InputError
-        If fewer than two forecasters, or fewer than five series, are left.
+        If fewer than two forecasters, or fewer than five series, are left, or if
+        `alpha` is not between 0 and 1.
 
     Examples
     --------
@@ -140,6 +145,7 @@ def rank_forecasters(errors: pd.DataFrame, *, alpha: float = 0.05) -> Ranks:
     >>> rank_forecasters(errors).mean_ranks.to_dict()
     {'a': 1.0, 'b': 2.0}
     """
+    _ALPHA.check("alpha", alpha)
     scored = errors.dropna(how="all")
     left_out = tuple(scored.columns[scored.isna().any()])
     scored = scored.drop(columns=list(left_out))

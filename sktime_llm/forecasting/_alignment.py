@@ -16,7 +16,7 @@ from sktime_llm.networks.balm_tsf import BALMTSFNetwork
 class AlignmentReport:
     """Both modalities of some windows.
 
-    Every table has one row per window and variate, labelled by series, last time of the
+    Every table has one row per window and variate, labeled by series, last time of the
     window, and variate.
 
     Attributes

@@ -46,8 +46,8 @@ def build_network(
 ) -> CALFNetwork:
     """Build the untrained network from the parameters of a forecaster.
 
-    `names` are those of the tensors that will fill it, if there are such: without a
-    textual branch among them there is none.
+    `names`, if given, are those of the tensors that will fill it; the textual branch is
+    built only if they include it.
     """
     too_long = forecaster.seasonal_period >= shape.context_length
     if forecaster.consistency_loss == "mase" and too_long:

@@ -39,15 +39,14 @@ class CrossModalReport:
         ``"text tokens"``, which express the same windows in words. ``wasserstein`` is
         the sliced 1-Wasserstein distance; ``kl`` the divergence of the time tokens from
         the words, each feature taken for a Gaussian, mean over features.
-        ``wasserstein_chance`` and ``kl_chance`` are what is found if tokens and words
-        are mixed at random: about that is to be expected of samples of one
-        distribution.
+        ``wasserstein_chance`` and ``kl_chance`` are the distances after tokens and
+        words are mixed at random, as two samples of one distribution would have them.
     words : pandas.DataFrame of shape (component, 8)
         For every principal embedding the words of the vocabulary whose embeddings have
         the highest cosine with it, best first.
     attention : pandas.DataFrame of shape (window, component), or None
         What share of its attention each time token gives to each principal embedding,
-        after training, mean over heads; labelled by series, last time of the window,
+        after training, mean over heads; labeled by series, last time of the window,
         and variate. None if the textual branch was not kept.
     similarity : pandas.DataFrame, or None
         By ``stage`` and ``layer`` (0 is the input) the cosine of the hidden states of

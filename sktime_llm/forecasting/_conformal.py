@@ -27,7 +27,7 @@ FLOOR = 0.1
 
 @dataclass(frozen=True)
 class Calibration:
-    """Errors of a network on windows that it was neither trained nor chosen by.
+    """Errors of a network on windows that neither trained nor selected it.
 
     Attributes
     ----------

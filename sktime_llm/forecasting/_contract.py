@@ -187,7 +187,7 @@ class SktimeForecaster(PretrainedFolders, BaseForecaster):
     def save(
         self, path: str | Path | None = None, serialization_format: str = "pickle"
     ) -> Any:
-        """Save to a zip file, written beside and renamed at the end.
+        """Save to a zip file, written under another name and renamed at the end.
 
         The frozen weights of the backbone are not saved; where the file is loaded they
         are looked for by the backbone's name.

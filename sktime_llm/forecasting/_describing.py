@@ -61,8 +61,8 @@ def describe_series(
 
     These lie at equal distances, from the end of the first context to the end of the
     series, in the data's units, so that each window finds a text that is not of its
-    target. The user's own descriptions, of which there is one of each and of no time,
-    replace the describer; `known` are the names of variates described before.
+    target. The user's own descriptions, one per variate and tied to no time, replace
+    the describer; `known` are the names of variates described before.
     """
     n = forecaster.n_descriptions
     n = min(n, max(2, _MAX_TEXTS // (len(split.series) * len(columns))))

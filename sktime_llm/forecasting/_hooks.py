@@ -21,8 +21,8 @@ _MAX_SEED = 2**31 - 1
 class MethodHooks(SktimeForecaster):
     """Hooks of `BaseLLMForecaster`, and what parameters are in its training.
 
-    Each hook has a default but for `_build_network`. `_max_variates` are computed at
-    once at most if `batch_size` is None.
+    Every hook except `_build_network` has a default. `_max_variates` is the most that
+    is computed at once if `batch_size` is None.
     """
 
     _max_variates: int | None = None

@@ -18,7 +18,7 @@ from sktime_llm.networks.llm_ts_net import Attention, LLMTSNetwork
 class AttentionReport:
     """What LLM-TS Net looks at in some windows, returned by `inspect_alignment`.
 
-    Rows of the tables are windows and variates, labelled by series, last time of the
+    Rows of the tables are windows and variates, labeled by series, last time of the
     window, and variate.
 
     Attributes

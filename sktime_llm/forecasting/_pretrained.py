@@ -1,12 +1,11 @@
 """Forecasters to checkpoints and back, and networks that fit starts from."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sktime_llm._devices import resolve_device
-from sktime_llm._validation import BOOLEAN, check_parameters
+from sktime_llm._validation import BOOLEAN, PATH, check_parameters
 from sktime_llm.errors import InputError, SavedForecasterError
 from sktime_llm.forecasting._as_json import Arrays
 from sktime_llm.forecasting._card import write_card
@@ -91,9 +90,8 @@ def save_forecaster(
 ) -> Path:
     """Write the checkpoint of a forecaster; `repo_id` is for its card."""
     BOOLEAN.check("keep_past", keep_past)
+    PATH.check("path", path)
     name = type(forecaster).__name__
-    if not isinstance(path, str | os.PathLike):
-        raise InputError(f"path={path!r}, expected a str or a Path.")
     if name not in CLASSES:
         raise SavedForecasterError(
             f"{name} cannot be saved without pickling, expected one of "

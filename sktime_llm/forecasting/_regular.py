@@ -100,9 +100,9 @@ def _period_of(index: pd.Index) -> str | None:
 def frequency_of(panel: Panel) -> pd.offsets.BaseOffset | None:
     """Return the frequency of datetimes, from the longest series.
 
-    A shorter one tells it if only its frequency is that of all: five business days in
-    a row are days, too. None for other kinds of index, which do not need one, and where
-    there is no series of two rows to tell it.
+    A shorter series decides if only its frequency fits all: five business days in a row
+    are days, too. None for other kinds of index, which do not need one, and where no
+    series has two rows.
     """
     if not isinstance(panel.times, pd.DatetimeIndex):
         return None

@@ -105,8 +105,8 @@ def make_scalings(
     """Scale each series by its training part, or all by one number.
 
     That number is the one of the `known` scalings, if there are any. The level is
-    taken off in float64 even so, unless it is to be kept: float32 would lose what
-    happens at a high one.
+    subtracted in float64 all the same, unless it is to be kept: float32 would lose
+    small changes at a high level.
     """
     series, ends = list(parts.series.values()), parts.split.n_training_rows
     each = dict(zip(parts.series, Scaling.of_each(series, ends), strict=True))

@@ -108,8 +108,8 @@ class BALMTSFForecaster(BaseLLMForecaster):
         training; at least `prediction_length` rows. 0 keeps the last epoch. None uses
         0.1 if that gives at least 32 validation windows in total, else 0.
     missing : {"error", "mask"}, default="error"
-        What rows that are left out of a regular index are, also between two updates: an
-        error, or missing values. NaN always is a missing value.
+        How to treat rows that a regular index leaves out, also between two updates: as
+        an error, or as missing values. NaN always is a missing value.
     intervals : {"conformal", "quantiles"} or None, default="conformal"
         How `predict_interval` and the like get their bounds: from errors on rows that
         are held out (split conformal prediction); from quantiles that the network

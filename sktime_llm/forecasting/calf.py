@@ -117,8 +117,8 @@ class CALFForecaster(BaseLLMForecaster):
         training; at least `prediction_length` rows. 0 keeps the last epoch. None uses
         0.1 if that gives at least 32 validation windows in total, else 0.
     missing : {"error", "mask"}, default="error"
-        What rows that are left out of a regular index are, also between two updates: an
-        error, or missing values. NaN always is a missing value.
+        How to treat rows that a regular index leaves out, also between two updates: as
+        an error, or as missing values. NaN always is a missing value.
     past_covariates : sequence of column names, default=()
         Columns of `X` whose future is not known. All others have to be in the `X` of
         `predict` at every step up to the last one that is forecast.

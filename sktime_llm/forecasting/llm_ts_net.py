@@ -60,9 +60,9 @@ class LLMTSNetForecaster(LLMTSNetMethod):
         whether they help: what names a series lets the network memorize its past, which
         raised the errors of M3's yearly series by a seventh.
     n_descriptions : int, default=8
-        Times as of which each series is described, from its first context to its end;
-        fewer where that makes more than 8,192 texts, but at least two. A window gets
-        the last description before its target. A text of your own is of no time.
+        How often each series is described, at times from its first context to its end;
+        less often where that makes more than 8,192 texts, but at least twice. A window
+        gets the last description before its target. Your own texts have no time.
     language_model_steps : int, default=50
         Steps, each of 16 descriptions, that fine-tune the language model; 0 for none.
     lora_rank : int, default=16
@@ -117,8 +117,8 @@ class LLMTSNetForecaster(LLMTSNetMethod):
         training; at least `prediction_length` rows. 0 keeps the last epoch. None uses
         0.1 if that gives at least 32 validation windows in total, else 0.
     missing : {"error", "mask"}, default="error"
-        What rows that are left out of a regular index are, also between two updates: an
-        error, or missing values. NaN always is a missing value.
+        How to treat rows that a regular index leaves out, also between two updates: as
+        an error, or as missing values. NaN always is a missing value.
     past_covariates : sequence of column names, default=()
         Columns of `X` whose future is not known. All others have to be in the `X` of
         `predict` at every step up to the last one that is forecast.

@@ -18,14 +18,15 @@ from sktime_llm.forecasting._pretrained import (
 
 
 class PretrainedFolders:
-    """What a forecaster has to be saved without pickles, and loaded again."""
+    """Methods that save a forecaster without pickles, and load it again."""
 
     def save_pretrained(self, path: str | Path, *, keep_past: bool = True) -> Path:
         """Save to a folder that is loaded without running code from it.
 
         It has the weights that are the forecaster's own, what it knows of its series,
         and a model card. The frozen weights of the backbone are looked for by name
-        where it is loaded. The folder is written beside and renamed at the end.
+        where it is loaded. The folder is written under another name and renamed at
+        the end.
 
         Parameters
         ----------

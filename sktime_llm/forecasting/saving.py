@@ -16,11 +16,11 @@ from sktime.base import BaseEstimator
 
 from sktime_llm._devices import resolve_device
 from sktime_llm._files import replacing
+from sktime_llm._validation import PATH
 from sktime_llm._version import __version__
 from sktime_llm.errors import (
     DeviceChangedWarning,
     DeviceNotAvailableError,
-    InputError,
     SavedForecasterError,
 )
 from sktime_llm.networks._interface import ForecastNetwork
@@ -91,8 +91,7 @@ def write_zip(forecaster: BaseEstimator, path: str | Path, dumps: Any) -> ZipFil
 
 def zip_path(path: str | Path) -> Path:
     """Return the path of the file, which ends in ``.zip``."""
-    if not isinstance(path, str | Path):
-        raise InputError(f"path={path!r}, expected a str or a Path.")
+    PATH.check("path", path)
     return Path(path) if str(path).endswith(".zip") else Path(f"{path}.zip")
 
 

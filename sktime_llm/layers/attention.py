@@ -132,7 +132,7 @@ class TimeSpaceBlock(nn.Module):
     def weights_between(self, tokens: Tensor) -> Tensor:
         """Return which share each series gives to each, (batch, series, series).
 
-        The mean over heads and tokens of the attention between series, which there is.
+        The mean over heads and tokens; there has to be attention between series.
         """
         assert self.inter_series is not None
         if self.intra_series is not None:

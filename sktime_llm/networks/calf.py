@@ -162,7 +162,7 @@ class CALFNetwork(ForecastNetwork):
     def add_covariates(self, past_only: Sequence[bool]) -> None:
         """Take covariates as tokens before those of the variates.
 
-        Before, as a decoder's tokens only see earlier ones.
+        They come first because a decoder's tokens see only earlier ones.
         """
         width = self.time_backbone.hidden_size
         lengths = self.context_length, self.prediction_length

@@ -38,7 +38,7 @@ class Resume:
     identity: Mapping[str, Any]
 
     def read(self) -> State | None:
-        """Return the state, None if there is none; raise if it is of another one."""
+        """Return the state or None; raise an error if it is of another training."""
         if not self.file.exists():
             return None
         try:

@@ -51,8 +51,8 @@ def train(
     Only parameters that require a gradient change. Without validation windows the last
     epoch is the best. Under ``accelerate launch`` the processes share every batch, and
     all end with the same weights. `callbacks` hear of the `stage` and of its epochs.
-    With `resume`, the state is written after every epoch, and what was written before
-    is gone on from, to the digit.
+    With `resume`, the state is written after every epoch, and training continues from
+    a state that is there, to the digit.
 
     Return one record an epoch: ``epoch`` (from 1), ``loss`` and its parts (means over
     training windows), ``validation_loss`` (NaN without validation), ``learning_rate``,

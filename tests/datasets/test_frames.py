@@ -56,7 +56,8 @@ def test_our_forecasters_stay_fitted():
         ({"target": "sales"}, "no column 'sales'; it has 'unique_id', 'ds', 'y'"),
         ({"id_column": "shop"}, r"no column 'shop'.*None in a wide frame"),
         ({"horizon": 0}, "horizon=0"),
-        ({"levels": [100]}, "levels=100"),
+        ({"levels": [100]}, r"levels=\[100\]"),
+        ({"levels": ["80"]}, r"levels=\['80'\], expected a sequence of levels"),
     ],
 )
 def test_what_cannot_be_forecast(change, message):
