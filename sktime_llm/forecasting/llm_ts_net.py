@@ -58,7 +58,7 @@ class LLMTSNetForecaster(LLMTSNetMethod):
         Your own descriptions instead, one for each variate: in order, or by column; in
         a panel by series, or by (series, column) if there are several columns. Measure
         whether they help: what names a series lets the network memorize its past, which
-        raised the errors of M3's yearly series by a seventh.
+        raised errors by 14 % on M3's yearly series and by 8 % on the quarterly ones.
     n_descriptions : int, default=8
         How often each series is described, at times from its first context to its end;
         less often where that makes more than 8,192 texts, but at least twice. A window
