@@ -3,7 +3,7 @@
 import math
 import numbers
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,11 +124,11 @@ RANDOM_STATE = (
 
 
 def sequence_of(constraint: Constraint, expected: str) -> Constraint:
-    """Allow sequences, but no strings, whose values a constraint allows."""
+    """Allow sequences and sets, but no strings, of what a constraint allows."""
 
     def accepts(value: Any) -> bool:
-        is_sequence = isinstance(value, Sequence) and not isinstance(value, str)
-        return is_sequence and all(map(constraint.accepts, value))
+        is_known = isinstance(value, Sequence | Set) and not isinstance(value, str)
+        return is_known and all(map(constraint.accepts, value))
 
     return Constraint(expected, accepts)
 

@@ -51,7 +51,7 @@ _CONSTRAINTS = {
     "seasonal_period": integer(1) | None,
     "n_folds": integer(1),
     "seeds": Constraint(
-        "different integers, at least one",
+        "different integers from 0 to 2**32 - 1, at least one",
         lambda seeds: (
             isinstance(seeds, Iterable)
             and all(map(integer(0, 2**32 - 1).accepts, seeds))

@@ -40,7 +40,7 @@ class CrossModalReport:
         the sliced 1-Wasserstein distance; ``kl`` the divergence of the time tokens from
         the words, each feature taken for a Gaussian, mean over features.
         ``wasserstein_chance`` and ``kl_chance`` are the distances after tokens and
-        words are mixed at random, as two samples of one distribution would have them.
+        words are mixed at random, as expected of two samples of one distribution.
     words : pandas.DataFrame of shape (component, 8)
         For every principal embedding the words of the vocabulary whose embeddings have
         the highest cosine with it, best first.

@@ -57,12 +57,12 @@ class LLMTSNetForecaster(LLMTSNetMethod):
     descriptions : mapping or sequence of str, optional
         Your own descriptions instead, one for each variate: in order, or by column; in
         a panel by series, or by (series, column) if there are several columns. Measure
-        whether they help: what names a series lets the network memorize its past, which
-        raised errors by 14 % on M3's yearly series and by 8 % on the quarterly ones.
+        whether they help: words that say what a series is raised errors by 14 % on M3's
+        yearly series and by 8 % on the quarterly ones.
     n_descriptions : int, default=8
         How often each series is described, at times from its first context to its end;
         less often where that makes more than 8,192 texts, but at least twice. A window
-        gets the last description before its target. Your own texts have no time.
+        gets the last description before its target. Your own are for all windows.
     language_model_steps : int, default=50
         Steps, each of 16 descriptions, that fine-tune the language model; 0 for none.
     lora_rank : int, default=16

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import pickle
 import warnings
 from collections.abc import Iterator
@@ -92,7 +93,8 @@ def write_zip(forecaster: BaseEstimator, path: str | Path, dumps: Any) -> ZipFil
 def zip_path(path: str | Path) -> Path:
     """Return the path of the file, which ends in ``.zip``."""
     PATH.check("path", path)
-    return Path(path) if str(path).endswith(".zip") else Path(f"{path}.zip")
+    name = os.fspath(path)
+    return Path(name if name.endswith(".zip") else f"{name}.zip")
 
 
 def _check_format(file: Path, archive: ZipFile) -> None:
