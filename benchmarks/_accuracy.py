@@ -278,7 +278,10 @@ def averaged(records: pd.DataFrame) -> str:
         | {"sMAPE of each": numbers(*(e["smape"] for e in run["of_each"]), digits=2)}
         for _, run in found.iterrows()
     ]
-    for (competition, n), own in found.groupby(["competition", "networks"]):
+    last = found.drop_duplicates(
+        ["competition", "networks", "period", "method"], "last"
+    )
+    for (competition, n), own in last.groupby(["competition", "networks"]):
         periods = records.loc[records["competition"] == competition, "period"]
         if own["period"].nunique() == periods.nunique() > 1:
             totals = over_periods(own).assign(competition=competition, networks=n)

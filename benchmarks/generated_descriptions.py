@@ -36,15 +36,20 @@ from sktime_llm.text.describers import (
 
 NUMBERS_ALONE = DEFAULT_PROMPT.replace("Statistics: {statistics}\n", "")
 DESCRIBERS = ("template", "statistics and numbers", "numbers alone")
-NUMBER = r"(?<![\w.])[-+]?(\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?)(?!\w|%|\.\d)"
+NUMBER = r"(?<![\w.,])[-+]?(\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?)(?!\w| ?%|[.,]\d)"
+LIST_MARKER = r"(?m)^\s*\d+[.)]\s"
+NOT_OF_THE_TREND = (
+    r"\b(?:no|not|without)\b[^.,;]*"
+    r"|\b(?:in|de)creas\w* (?:in )?(?:the )?(?:volatility|seasonality)\b"
+)
 OF_TREND = "(?:trends?|direction)"
 WAYS = {
     "up": rf"\b(upwards?|increas\w+|ris(?:es|ing)|grow\w*|positive {OF_TREND})\b",
     "down": rf"\b(downwards?|decreas\w+|fall(?:s|ing)|declin\w+|negative {OF_TREND})\b",
 }
 EXTREMES = {  # and the sign of a peak, or of a trough
-    rf"\b(?:peaks?|highest|maximum)(?: value)? (?:at|of|is) {NUMBER}": 1,
-    rf"\b(?:troughs?|lowest|minimum)(?: value)? (?:at|of|is) {NUMBER}": -1,
+    rf"\bpeaks? (?:at|of|is) {NUMBER}": 1,
+    rf"\btroughs? (?:at|of|is) {NUMBER}": -1,
 }
 NO_TREND = 0.05  # as the template has it
 N_VALUES = 48  # as the prompt has them
@@ -56,7 +61,11 @@ def score(text: str, values: np.ndarray, season: int) -> dict[str, int]:
     parts = np.array_split(values, min(N_VALUES, len(values)))
     means = np.array([part.mean() for part in parts])
     known = {_rounded(number) for number in [*_statistics(facts), *values, *means]}
-    directions = {way for way, words in WAYS.items() if re.search(words, text, re.I)}
+    text = re.sub(LIST_MARKER, "", text)
+    of_trend = re.sub(NOT_OF_THE_TREND, "", text, flags=re.I)
+    directions = {
+        way for way, words in WAYS.items() if re.search(words, of_trend, re.I)
+    }
     numbers = [_rounded(found) for found in re.findall(NUMBER, text)]
     claims = [
         _rounded(found) in {*_peaks(sign * values), *_peaks(sign * means)}
@@ -126,8 +135,9 @@ def run(args: argparse.Namespace, settings: dict) -> dict:
             device=args.device,
             verbose=0,
         )
-    started, texts = time.perf_counter(), {}
-    series = draw(args)
+    series, texts = draw(args), {}
+    describer.describe([series[0][1]])  # loads the model
+    started = time.perf_counter()
     for season in sorted({season for *_, season in series}):
         own = [(name, past) for name, past, its in series if its == season]
         names, pasts = zip(*own, strict=True)

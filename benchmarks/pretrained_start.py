@@ -93,8 +93,8 @@ def changes_of(values: np.ndarray) -> set[bytes]:
     if len(changes) < N_CHANGES:
         return set()
     runs = np.lib.stride_tricks.sliding_window_view(changes, N_CHANGES)
-    told = np.isfinite(runs).all(axis=1) & (runs.std(axis=1) > 0)
-    return {run.tobytes() for run in runs[told]}
+    runs = runs[np.isfinite(runs).all(axis=1)]
+    return {run.tobytes() for run in runs[np.ptp(runs, axis=1) > 0]}
 
 
 def errors_on_m3(args: argparse.Namespace, settings: dict) -> dict:

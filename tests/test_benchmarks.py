@@ -431,20 +431,23 @@ def test_pretrained_networks_forecast_other_series(load, call, tmp_path):
         for t in ts
     ]
     table = pd.DataFrame(rows, columns=["series", "period", "t", "part", "value"])
-    for name in ("m1", "m3", "tourism"):
-        table.to_csv(tmp_path / f"{name}.csv.gz", index=False)
-    options = [
-        "--data-dir",
-        tmp_path,
-        "--networks",
-        tmp_path / "networks",
+    others = table.assign(value=table["value"] + table["t"] % 7)
+    for name, own in (("m1", table), ("m3", table), ("tourism", others)):
+        own.to_csv(tmp_path / f"{name}.csv.gz", index=False)
+    options = ["--data-dir", tmp_path, "--networks", tmp_path / "networks"]
+    options += [
         "--epochs",
         1,
+        "--method",
+        "LLM-TS Net without text",
+        "--fine-tune-epochs",
+        0,
     ]
-    options += ["--method", "LLM-TS Net without text", "--fine-tune-epochs", 0]
     script = load("pretrained_start")
     script.CLASSICAL, script.SETS = ("naive",), {"lynx": "yearly", "pbs": "monthly"}
     script.SETS["us_consumption"] = "quarterly"
+    kept = script.pretraining_series(tmp_path, "yearly")
+    assert sorted(kept) == [f"Tourism yearly{i}" for i in range(3)]  # not M3's own
     options += ["--results", tmp_path / "r.jsonl"]
     printed = call("pretrained_start", *options)
     records = [json.loads(line) for line in (tmp_path / "r.jsonl").open()]
