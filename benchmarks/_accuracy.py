@@ -278,9 +278,8 @@ def averaged(records: pd.DataFrame) -> str:
         | {"sMAPE of each": numbers(*(e["smape"] for e in run["of_each"]), digits=2)}
         for _, run in found.iterrows()
     ]
-    last = found.drop_duplicates(
-        ["competition", "networks", "period", "method"], "last"
-    )
+    one = ["competition", "networks", "period", "method"]
+    last = found.drop_duplicates(one, keep="last")
     for (competition, n), own in last.groupby(["competition", "networks"]):
         periods = records.loc[records["competition"] == competition, "period"]
         if own["period"].nunique() == periods.nunique() > 1:
