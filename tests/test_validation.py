@@ -17,6 +17,7 @@ from sktime_llm import (
 )
 from sktime_llm._validation import (
     BOOLEAN,
+    LEVELS,
     RANDOM_STATE,
     check_parameters,
     instance_of,
@@ -129,6 +130,7 @@ def test_wrong_values_are_refused_by_name(use, name, hint):
         (BOOLEAN, [True, False, np.True_]),
         (RANDOM_STATE, [None, 0, np.uint32(7), np.random.RandomState(1)]),
         (instance_of(dict) | one_of("none"), [{}, "none"]),
+        (LEVELS, [(), [80, 95.5], (np.float64(50),), {80}, range(1, 99)]),
     ],
 )
 def test_allowed(constraint, allowed):
@@ -153,6 +155,15 @@ def test_allowed(constraint, allowed):
         ),
         (BOOLEAN, 1, "n=1, expected True or False."),
         (instance_of(dict), "a", "n='a', expected a dict."),
+        *[
+            (
+                LEVELS,
+                value,
+                f"n={value!r}, expected a sequence of levels above 0 and "
+                "below 100 percent.",
+            )
+            for value in ("80", 80, ["80"], [0], [100], [True])
+        ],
     ],
 )
 def test_messages(constraint, value, message):

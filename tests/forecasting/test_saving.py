@@ -57,6 +57,13 @@ def test_formats(fitted, serialization_format, tmp_path):
     assert load_by_sktime(in_memory).is_fitted
 
 
+def test_a_path_of_another_class(fitted, tmp_path):
+    (tmp_path / "saved").mkdir()
+    (entry,) = os.scandir(tmp_path)  # an os.PathLike whose str is no path
+    fitted.save(entry)
+    assert load(tmp_path / "saved.zip").is_fitted
+
+
 def test_what_cannot_be_a_path_or_a_format(fitted, tmp_path):
     with pytest.raises(InputError, match="path=3, expected a str or a Path"):
         fitted.save(3)
