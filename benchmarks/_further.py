@@ -140,8 +140,8 @@ def kinds(records: pd.DataFrame) -> str:
 
 def calf_questions(records: pd.DataFrame) -> str:
     """MSE / MAE of CALF, trained briefly, by question and variant."""
-    rows = []
-    by = ["question", "variant"]
+    rows, by = [], ["question", "variant"]
+    records = records.sort_values("question", kind="stable")
     for (question, variant), found in records.groupby(by, sort=False):
         errors = found[["mse", "mae"]].mean()
         row = {"question": question, "variant": variant, "MSE / MAE": numbers(*errors)}

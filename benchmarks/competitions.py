@@ -14,6 +14,7 @@ in the results file, with the same settings, is not repeated.
 import argparse
 import ast
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,7 @@ def point_errors(
 def naive2(series: dict[str, list[np.ndarray]], season: int) -> np.ndarray:
     """Forecast the last value, deseasonalized where a test finds a season."""
     forecasts = []
+    warnings.filterwarnings("ignore", "The default of config", FutureWarning, "sktime")
     for train, test in series.values():
         forecaster = NaiveForecaster()
         if season > 1:

@@ -5,7 +5,9 @@
 Each series of these competitions has a description in people's words, such as
 "Unemployment rate, women, 20 years and over". LLM-TS Net, one network for all series of
 a period, gets these words; the template's sentences about the past; both; the words of
-another series; or no text. Settings are those of `competitions.py`.
+another series; or no text. Settings are those of `competitions.py`. The words of others
+are a random permutation: many series share their words in M3 other (13 texts for 174
+series) and monthly (863 for 1,428), and some get there what is true of them.
 
 Errors are MASE, of the competition's test part, over several seeds; gains over no text
 are paired by seed and series, with a bootstrap interval over both. Cold start: a third
@@ -106,6 +108,7 @@ def errors_of_known(args, settings: dict, series: dict, about, words) -> dict:
     variants = variants_of(words, args.data_seed)
     forecaster = make_forecaster(args, horizon)
     found = ablate(forecaster, data, n_folds=1, seeds=args.seeds, variants=variants)
+    # of series of one length, those with the first names count as the shorter ones
     lengths = pd.Series({name: len(train) for name, (train, _) in series.items()})
     groups = {
         "type": about["type"],

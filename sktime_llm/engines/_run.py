@@ -191,10 +191,7 @@ def forecast_partitions(
     manifest = read_manifest(folder, run_is)
     if manifest is None:
         manifest = _begin(rows, layout, run_is)
-        one = loaded(checkpoint, digest, device)
-        check_transferable(one)
-        if levels:
-            check_intervals(one, len(manifest.found["target"]))
+        _check_forecaster(loaded(checkpoint, digest, device), manifest)
         folder.mkdir(parents=True, exist_ok=True)
         manifest.write(folder)
     job = Job(
@@ -248,6 +245,13 @@ def _begin(rows: ParquetRows, layout: Layout, run_is: dict[str, Any]) -> Manifes
     elif isinstance(times, pd.DatetimeIndex):
         alias = "B"  # the only time stamps that a table becomes
     return Manifest(run_is, {"target": list(y.columns), "frequency": alias}, partitions)
+
+
+def _check_forecaster(forecaster: Any, manifest: Manifest) -> None:
+    """Raise if the forecaster cannot forecast what a run asks for."""
+    check_transferable(forecaster)
+    if manifest.run["levels"]:
+        check_intervals(forecaster, len(manifest.found["target"]))
 
 
 def _with_found(layout: Layout, found: dict[str, Any]) -> Layout:

@@ -8,6 +8,7 @@ from scipy import stats
 
 FACTORS = ("seeds", "folds", "series")
 _N_DRAWS, _CHUNK = 2000, 500
+_TAIL = 0.025  # on each side of a 95 % interval
 
 
 class Gain(NamedTuple):
@@ -27,8 +28,10 @@ class Gain(NamedTuple):
         return float(np.sqrt(sum(one**2 for one in self.deviations.values())))
 
 
-def gain_of(error: np.ndarray, other: np.ndarray, confidence: float = 0.95) -> Gain:
-    """Return the gain of an error over another, both (seed, fold, series).
+def gain_of(error: np.ndarray, other: np.ndarray) -> Gain:
+    """Return the gain of an error over another, with a 95 % interval.
+
+    Errors are (seed, fold, series).
 
     Seeds, folds and series are drawn with replacement, each by itself, and both errors
     are taken at the same draws. So what all folds of a series share does not count as
@@ -42,30 +45,27 @@ def gain_of(error: np.ndarray, other: np.ndarray, confidence: float = 0.95) -> G
     # Zeros change both sums alike, and so not their ratio.
     error, other = np.nan_to_num(error), np.nan_to_num(other)
     draws = _gains(error, other, FACTORS)
-    tail = (1 - confidence) / 2
     deviations = {
         factor: float(_gains(error, other, [factor]).std()) for factor in FACTORS
     }
     mean = 100 * (1 - error.mean() / other.mean())
-    bounds = np.percentile(draws, [100 * tail, 100 * (1 - tail)])
-    lower, upper = mean + _widening(deviations, error.shape, tail) * (bounds - mean)
+    bounds = np.percentile(draws, [100 * _TAIL, 100 * (1 - _TAIL)])
+    lower, upper = mean + _widening(deviations, error.shape) * (bounds - mean)
     return Gain(float(mean), float(lower), float(upper), deviations)
 
 
-def _widening(
-    deviations: dict[str, float], shape: tuple[int, ...], tail: float
-) -> float:
+def _widening(deviations: dict[str, float], shape: tuple[int, ...]) -> float:
     squares = np.array([one**2 for one in deviations.values()])
     if not squares.any():
         return 1.0
-    wide = [_square(n, tail) for n in shape] @ squares
-    return float(np.sqrt(wide / squares.sum()) / stats.norm.ppf(1 - tail))
+    wide = [_square(n) for n in shape] @ squares
+    return float(np.sqrt(wide / squares.sum()) / stats.norm.ppf(1 - _TAIL))
 
 
-def _square(n: int, tail: float = 0.025) -> float:
+def _square(n: int) -> float:
     """Return what the variance over draws of n is multiplied by for an interval."""
     n = max(n, 2)
-    return float(n / (n - 1) * stats.t.ppf(1 - tail, n - 1) ** 2)
+    return float(n / (n - 1) * stats.t.ppf(1 - _TAIL, n - 1) ** 2)
 
 
 def draws_that_would_tell(
@@ -86,7 +86,7 @@ def draws_that_would_tell(
     room = gain.mean**2 - sum(squares.values())
     of_one = own / _square(n) * n / (1 - 1 / max(n, 2))  # variance of a single draw
     for more in range(n + 1, 100 * n + 1):
-        spread = float(stats.t.ppf(0.975, more - 1)) ** 2 * of_one / more
+        spread = float(stats.t.ppf(1 - _TAIL, more - 1)) ** 2 * of_one / more
         if spread < room:
             return factor, n, more
     return factor, n, None

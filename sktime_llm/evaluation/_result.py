@@ -119,7 +119,7 @@ class Comparison:
         dataset : str, optional
             Name of a data set. Default: the mean over the univariate data sets.
         forecasters : sequence of str, default the three methods of this package
-            Names of the forecasters to describe. Those without a MASE are left out.
+            Names of the forecasters to place. Those without a MASE are left out.
 
         Returns
         -------
@@ -131,7 +131,7 @@ class Comparison:
         if dataset is not None:
             table = self.scores[self.scores["dataset"] == dataset]
         mase = table.dropna(subset=["MASE"]).set_index("forecaster")["MASE"].to_dict()
-        return [_describe_place(name, mase) for name in forecasters if name in mase]
+        return [_compare_place(name, mase) for name in forecasters if name in mase]
 
 
 def _repeated(datasets: Sequence[Dataset]) -> list[tuple[str, int]]:
@@ -150,7 +150,7 @@ def _repeated(datasets: Sequence[Dataset]) -> list[tuple[str, int]]:
     return repeated
 
 
-def _describe_place(name: str, mase: dict[str, float]) -> str:
+def _compare_place(name: str, mase: dict[str, float]) -> str:
     """Compare a forecaster with the best one, or the best one with the next."""
     own = mase[name]
     place = 1 + sum(value < own for value in mase.values())

@@ -10,7 +10,7 @@ from sktime_llm.errors import InputError
 
 
 class GroupedQueryAttention(nn.Module):
-    """Grouped-query attention (arXiv 2305.13245) from tokens to a memory.
+    """Grouped-query attention (arXiv 2305.13245) from tokens to other tokens.
 
     The query heads form `n_kv_heads` groups; the heads of a group share keys and
     values. With ``n_kv_heads=n_heads`` it is multi-head attention.
@@ -36,32 +36,32 @@ class GroupedQueryAttention(nn.Module):
         self.value = nn.Linear(d_model, d_kv)
         self.output = nn.Linear(d_model, d_model)
 
-    def forward(self, tokens: Tensor, memory: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, source: Tensor) -> Tensor:
         """Attend from (batch, token, d_model) to (batch, key, d_model).
 
-        A memory of (key, d_model) is shared by all samples: it is projected once, and
+        A source of (key, d_model) is shared by all samples: it is projected once, and
         the tokens of the whole batch attend to it as one sequence.
         """
         shape = tokens.shape
-        if memory.ndim == 2:
-            tokens, memory = tokens.reshape(1, -1, shape[-1]), memory.unsqueeze(0)
+        if source.ndim == 2:
+            tokens, source = tokens.reshape(1, -1, shape[-1]), source.unsqueeze(0)
         queries = self._group_queries(self.query(tokens))
-        keys = self._split_heads(self.key(memory))
-        values = self._split_heads(self.value(memory))
+        keys = self._split_heads(self.key(source))
+        values = self._split_heads(self.value(source))
         mixed = F.scaled_dot_product_attention(queries, keys, values)
         # undo _group_queries
         heads = mixed.unflatten(2, (self.n_heads // self.n_kv_heads, -1))
         return self.output(heads.permute(0, 3, 1, 2, 4).flatten(2)).view(shape)
 
-    def weights(self, tokens: Tensor, memory: Tensor) -> Tensor:
+    def weights(self, tokens: Tensor, source: Tensor) -> Tensor:
         """Return which share each token gives to each key, mean over heads.
 
-        Tokens and memory are as in `forward`, and the shares (batch, token, key).
+        Tokens and source are as in `forward`, and the shares (batch, token, key).
         """
-        if memory.ndim == 2:
-            memory = memory.unsqueeze(0)
+        if source.ndim == 2:
+            source = source.unsqueeze(0)
         queries = self.query(tokens).unflatten(2, (self.n_heads, -1)).transpose(1, 2)
-        keys = self._split_heads(self.key(memory))
+        keys = self._split_heads(self.key(source))
         keys = keys.repeat_interleave(self.n_heads // self.n_kv_heads, dim=1)
         scores = queries @ keys.transpose(2, 3) / math.sqrt(queries.shape[-1])
         return scores.softmax(dim=-1).mean(dim=1)

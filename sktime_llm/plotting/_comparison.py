@@ -88,7 +88,7 @@ def plot_comparison(
         own_scores = scores[scores["dataset"] == dataset.name]
         rows = forecasts[forecasts["dataset"] == dataset.name]
         names = _emphasized(own_scores, highlight)
-        note = _describe(own_scores, names)
+        note = _summarize(own_scores, names)
         for series in _panels.split_series(dataset.y, count):
             axes = next(free)
             _draw(axes, series, rows, {name: colors[name] for name in names})
@@ -125,7 +125,7 @@ def _choose_colors(scores: pd.DataFrame, highlight: Sequence[str]) -> dict[str, 
     return dict(zip(dict.fromkeys(ordered), cycle(_panels.COLORS), strict=False))
 
 
-def _describe(scores: pd.DataFrame, names: list[str]) -> str:
+def _summarize(scores: pd.DataFrame, names: list[str]) -> str:
     """Say how the emphasized forecasters scored, and which failed."""
     scored = scores.dropna(subset=["MASE"]).set_index("forecaster")["MASE"]
     ranks = scored.rank(method="min").astype(int)

@@ -176,7 +176,7 @@ def label(
         "\n".join(lines), (0, 1), xycoords="axes fraction", **above, **_QUIET_TEXT
     )
     text.set_in_layout(False)
-    axes.set_xlabel(describe_time(series.values.index), fontsize=8, **plain)
+    axes.set_xlabel(label_of_time(series.values.index), fontsize=8, **plain)
     axes.set_ylabel(_cut(series.variate, _MAX_LABEL), fontsize=8, **plain)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8)
@@ -217,7 +217,7 @@ def positions(times: pd.Index) -> np.ndarray:
     return times.to_numpy()
 
 
-def describe_time(times: pd.Index) -> str:
+def label_of_time(times: pd.Index) -> str:
     """Return the name and the unit of a time axis, such as ``"date (month)"``."""
     alias = getattr(times, "freqstr", None)
     if alias is None and isinstance(times, pd.DatetimeIndex) and len(times) > 2:
