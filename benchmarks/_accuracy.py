@@ -138,6 +138,8 @@ def _losses(run: pd.Series) -> str:
     if pd.isna(run["consistency_loss_weight"]):
         return ""
     alone = run["consistency_loss_weight"] == run["feature_loss_weight"] == 0
+    if run["consistency_loss"] != "mae":
+        return f"all three, consistency {run['consistency_loss'].upper()}"
     return "task" if alone else "all three"
 
 

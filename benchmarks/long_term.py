@@ -40,6 +40,7 @@ METHODS = {
             "d_ff": 1024,  # by default; 2048 with GPT-2
             "dropout": 0.1,
             "task_loss": "mae",
+            "consistency_loss": "mae",
             "consistency_loss_weight": 1.0,
             "feature_loss_weight": 0.01,
             "projection_learning_rate": None,
