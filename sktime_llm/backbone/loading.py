@@ -118,7 +118,16 @@ def load_frozen(choice: BackboneChoice) -> FrozenModel:
 
 
 def clear_backbone_cache() -> None:
-    """Forget all cached models; forecasters keep theirs."""
+    """Free the pretrained models that no forecaster uses any more.
+
+    A process keeps the last four that it loaded, so that another forecaster need not
+    load them again. Fitted forecasters keep theirs.
+
+    Examples
+    --------
+    >>> from sktime_llm.backbone.loading import clear_backbone_cache
+    >>> clear_backbone_cache()
+    """
     with _LOCK:
         for cached in (_load, load_tokenizer, tokenizer_fingerprint):
             cached.cache_clear()
