@@ -83,14 +83,14 @@ class PromptBranch(nn.Module):
     def tokenize(self, series: Tensor) -> Tensor:
         """(series, time), normalized, to token ids of texts, (series, token)."""
         token_ids = tokenize(self.write(series), self.backbone.tokenizer())
-        n_prompts, n_text = len(self.prompts), token_ids.shape[1]
+        n_prompt_tokens, n_text = len(self.prompts), token_ids.shape[1]
         most = self.backbone.max_tokens
-        if most is not None and n_prompts + n_text > most:
+        if most is not None and n_prompt_tokens + n_text > most:
             raise InputError(
-                f"a text of {n_text} tokens and {n_prompts} prompt tokens make "
-                f"{n_prompts + n_text}, but the backbone has only {most} positions. "
-                "Set a smaller prompt_length, fewer n_lags, text_style='short', or "
-                "choose a backbone with more positions."
+                f"a text of {n_text} tokens and {n_prompt_tokens} prompt tokens make "
+                f"{n_prompt_tokens + n_text}, but the backbone has only {most} "
+                "positions. Set a smaller prompt_length, fewer n_lags, "
+                "text_style='short', or choose a backbone with more positions."
             )
         return token_ids.to(series.device)
 
@@ -109,10 +109,10 @@ class PromptBranch(nn.Module):
         words = self._embed(token_ids)
         mask = torch.cat([mask.new_ones(prompts.shape[:2]), mask], dim=1)
         states = self.backbone(torch.cat([prompts, words], dim=1), mask)[-1]
-        n_prompts = len(self.prompts)
+        n_prompt_tokens = len(self.prompts)
         if not self.backbone.is_causal:
-            return states[:, :n_prompts]
-        from_end = torch.arange(-n_prompts, 0, device=mask.device)
+            return states[:, :n_prompt_tokens]
+        from_end = torch.arange(-n_prompt_tokens, 0, device=mask.device)
         at = mask.sum(dim=1, keepdim=True) + from_end
         return states.take_along_dim(at.unsqueeze(2), dim=1)
 
