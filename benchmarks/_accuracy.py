@@ -265,6 +265,7 @@ def choices(records: pd.DataFrame) -> str:
             "epochs": run["epochs"],
             "sMAPE": number(run["smape"], 2),
             "MASE": number(run["mase"]),
+            "OWA": number(run.get("owa"), 3),
         }
         for _, run in tried.iterrows()
     ]

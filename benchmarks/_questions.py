@@ -87,3 +87,17 @@ def generated_descriptions(records: pd.DataFrame) -> str:
         row["words"] = number(run["words"], 0)
         rows.append(row | {"seconds a text": number(run["seconds_per_text"], 1)})
     return markdown(rows)
+
+
+def seasons(records: pd.DataFrame) -> str:
+    """Errors of M4's hourly series, which have a day and a week, by the context."""
+    hourly = (records["competition"] == "M4") & (records["period"] == "hourly")
+    tried = records[hourly & (records["part"] == "validation")]
+    rows = []
+    for horizons, found in tried.groupby("horizons_of_context"):
+        row = {"context": f"{48 * horizons} hours"}
+        for _, run in found.iterrows():
+            row[f"{run['method']}, sMAPE"] = number(run["smape"], 2)
+            row[f"{run['method']}, MASE"] = number(run["mase"])
+        rows.append(row)
+    return markdown(rows)

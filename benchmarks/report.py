@@ -49,6 +49,7 @@ TABLES: dict[str, tuple[str, Callable]] = {
     "m4": ("competitions.jsonl", partial(_accuracy.competition, name="M4")),
     "tourism": ("competitions.jsonl", partial(_accuracy.competition, name="Tourism")),
     "choices": ("competitions.jsonl", _accuracy.choices),
+    "seasons": ("competitions.jsonl", _questions.seasons),
     "averaged": ("competitions.jsonl", _accuracy.averaged),
     "pretrained-start": ("pretrained_start.jsonl", _questions.pretrained_start),
     "single-series": ("single_series.jsonl", _accuracy.single_series),
