@@ -140,6 +140,7 @@ def train_on_all(
         device_of(network),
         [numbers[key] for key in parts.padded],
         _padded_covariates(parts.covariates, parts.series, parts.split.shape),
+        max_validation=config.max_validation_windows,
     )
     if parts.wanted_share and not len(validation):
         _warn_no_validation(parts, config.max_epochs)

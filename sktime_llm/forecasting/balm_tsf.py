@@ -130,6 +130,8 @@ class BALMTSFForecaster(BaseLLMForecaster):
         Maximum norm of the gradient; None does not clip.
     steps_per_epoch : int, optional
         Maximum steps per epoch, which then sees a random part of the windows.
+    max_validation_windows : int, optional
+        Maximum windows to validate an epoch on, evenly spread; None takes all.
     standardize : bool, default=True
         Whether to standardize each series by its training part, or a column that is
         constant there by all its rows, so that all count alike in the loss. If False,
@@ -266,6 +268,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
         cosine_epochs: int = 20,
         gradient_clip: float | None = None,
         steps_per_epoch: int | None = None,
+        max_validation_windows: int | None = None,
         standardize: bool = True,
         fine_tune_epochs: int = 0,
         update_epochs: int = 1,
@@ -310,6 +313,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
         self.cosine_epochs = cosine_epochs
         self.gradient_clip = gradient_clip
         self.steps_per_epoch = steps_per_epoch
+        self.max_validation_windows = max_validation_windows
         self.standardize = standardize
         self.fine_tune_epochs = fine_tune_epochs
         self.update_epochs = update_epochs

@@ -5,12 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from sktime_llm.backbone.files import DEFAULT_BACKBONE
+from sktime_llm.forecasting import _calf
 from sktime_llm.forecasting._base import BaseLLMForecaster
-from sktime_llm.forecasting._calf import (
-    CONSTRAINTS,
-    build_network,
-    restore_textual_branch,
-)
 from sktime_llm.forecasting._calf_report import CrossModalReport, report_cross_modal
 from sktime_llm.forecasting._checkpoint import TensorInfo
 from sktime_llm.forecasting._inspecting import contexts, rows_seen
@@ -142,6 +138,8 @@ class CALFForecaster(BaseLLMForecaster):
         Maximum norm of the gradient; None does not clip.
     steps_per_epoch : int, optional
         Maximum steps per epoch, which then sees a random part of the windows.
+    max_validation_windows : int, optional
+        Maximum windows to validate an epoch on, evenly spread; None takes all.
     standardize : bool, default=True
         Whether to standardize each series by its training part, or a column that is
         constant there by all its rows, so that all count alike in the loss. If False,
@@ -238,7 +236,7 @@ class CALFForecaster(BaseLLMForecaster):
     """
 
     _tags = {"capability:exogenous": True, "capability:non_contiguous_X": False}
-    _parameter_constraints = CONSTRAINTS
+    _parameter_constraints = _calf.CONSTRAINTS
     _test_params = {"d_ff": 8}, {"lora_rank": 2, "feature_loss_weight": 0.0}
 
     def __init__(
@@ -280,6 +278,7 @@ class CALFForecaster(BaseLLMForecaster):
         cosine_epochs: int = 20,
         gradient_clip: float | None = None,
         steps_per_epoch: int | None = None,
+        max_validation_windows: int | None = None,
         standardize: bool = True,
         fine_tune_epochs: int = 0,
         update_epochs: int = 1,
@@ -328,6 +327,7 @@ class CALFForecaster(BaseLLMForecaster):
         self.cosine_epochs = cosine_epochs
         self.gradient_clip = gradient_clip
         self.steps_per_epoch = steps_per_epoch
+        self.max_validation_windows = max_validation_windows
         self.standardize = standardize
         self.fine_tune_epochs = fine_tune_epochs
         self.update_epochs = update_epochs
@@ -378,12 +378,12 @@ class CALFForecaster(BaseLLMForecaster):
         return report_cross_modal(self, windows, labels, self._prediction_batch_size())
 
     def _build_network(self, shape: WindowShape) -> CALFNetwork:
-        return build_network(self, shape)
+        return _calf.build_network(self, shape)
 
     def _rebuild_network(
         self, shape: WindowShape, tensors: Mapping[str, TensorInfo]
     ) -> CALFNetwork:
-        return build_network(self, shape, names=tensors.keys())
+        return _calf.build_network(self, shape, names=tensors.keys())
 
     def _drop_unneeded(self, network: ForecastNetwork) -> None:
         assert isinstance(network, CALFNetwork)
@@ -391,7 +391,7 @@ class CALFForecaster(BaseLLMForecaster):
             network.textual = None
 
     def _restore_dropped(self, network: ForecastNetwork) -> None:
-        restore_textual_branch(self, network)
+        _calf.restore_textual_branch(self, network)
 
     def _needs_level(self) -> bool:
         return "smape" in (self.task_loss, self.consistency_loss)

@@ -142,6 +142,8 @@ class LLMTSNetForecaster(LLMTSNetMethod):
         Maximum norm of the gradient; None does not clip.
     steps_per_epoch : int, optional
         Maximum steps per epoch, which then sees a random part of the windows.
+    max_validation_windows : int, optional
+        Maximum windows to validate an epoch on, evenly spread; None takes all.
     standardize : bool, default=True
         Whether to standardize each series by its training part, or a column that is
         constant there by all its rows, so that all count alike in the loss. If False,
@@ -286,6 +288,7 @@ class LLMTSNetForecaster(LLMTSNetMethod):
         cosine_epochs: int = 20,
         gradient_clip: float | None = None,
         steps_per_epoch: int | None = None,
+        max_validation_windows: int | None = None,
         standardize: bool = True,
         fine_tune_epochs: int = 0,
         update_epochs: int = 1,
@@ -341,6 +344,7 @@ class LLMTSNetForecaster(LLMTSNetMethod):
         self.cosine_epochs = cosine_epochs
         self.gradient_clip = gradient_clip
         self.steps_per_epoch = steps_per_epoch
+        self.max_validation_windows = max_validation_windows
         self.standardize = standardize
         self.fine_tune_epochs = fine_tune_epochs
         self.update_epochs = update_epochs

@@ -32,6 +32,7 @@ TRAINING_CONSTRAINTS = {
     "cosine_epochs": integer(1),
     "gradient_clip": real(above=0) | None,
     "steps_per_epoch": integer(1) | None,
+    "max_validation_windows": integer(1) | None,
     "validation_loss": one_of(*DISTANCES, NLL),
     "precision": one_of(*PRECISIONS),
     "seed": integer(0),
@@ -65,6 +66,7 @@ class TrainingConfig:
     cosine_epochs: int = 20
     gradient_clip: float | None = None
     steps_per_epoch: int | None = None
+    max_validation_windows: int | None = None
     validation_loss: str = "mse"
     precision: str = "auto"
     seed: int = 0

@@ -210,6 +210,7 @@ class Split:
         device: torch.device,
         numbers: Sequence[int | np.ndarray] | None = None,
         covariates: Sequence[np.ndarray] | None = None,
+        max_validation: int | None = None,
     ) -> list[Windows]:
         """Return the windows for training, at least one, and for validation."""
         if not any(map(len, self.training)):
@@ -220,10 +221,22 @@ class Split:
                 f"{shape.total}{target}: context_length={shape.context_length} and "
                 f"prediction_length={shape.prediction_length}."
             )
-        sets = [self.training, self.validation]
+        sets = [self.training, evenly_spread(self.validation, max_validation)]
         return stack_windows(
             series, sets, self.shape, device, numbers, covariates=covariates
         )
+
+
+def evenly_spread(starts: list[np.ndarray], n: int | None) -> list[np.ndarray]:
+    """Keep at most `n` of the windows of all series together, evenly spread."""
+    lengths = [len(each) for each in starts]
+    total = sum(lengths)
+    if n is None or n >= total:
+        return starts
+    kept = np.zeros(total, dtype=bool)
+    kept[np.arange(n) * total // n] = True
+    parts = np.split(kept, np.cumsum(lengths)[:-1])
+    return [each[part] for each, part in zip(starts, parts, strict=True)]
 
 
 def with_target(

@@ -106,12 +106,25 @@ def test_wrong_strides_are_refused(make):
 
 
 @each_forecaster
+def test_validation_windows_are_bounded(make):
+    settings = {"max_epochs": 1, "validation_fraction": 0.3, "intervals": None}
+    histories = [
+        make(**settings, max_validation_windows=n).fit(make_series()).history_
+        for n in (None, 10_000, 1)
+    ]
+    losses = [history["validation_loss"].item() for history in histories]
+    assert losses[0] == losses[1] != losses[2]
+    assert len({history["loss"].item() for history in histories}) == 1
+
+
+@each_forecaster
 def test_scalars_of_numpy(make):
     optional = {
         "n_backbone_layers": 1,
         "validation_fraction": 0.2,
         "gradient_clip": 1.0,
         "steps_per_epoch": 2,
+        "max_validation_windows": 2,
         "n_heads": 2,
         "n_principal_embeddings": 5,
         "prompt_length": 2,

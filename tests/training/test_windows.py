@@ -48,6 +48,20 @@ def test_gather_gives_what_slicing_gives():
     np.testing.assert_array_equal(torch.cat(all_of(training), dim=1), expected)
 
 
+@pytest.mark.parametrize("n", [1, 2, 7, 19, 20, 50])
+def test_validation_windows_are_evenly_spread(n):
+    series = [np.arange(40.0)[:, None], 100 + np.arange(10.0)[:, None]]
+    training, every = split_windows(series, SHAPE, 0.4)
+    same, some = split_windows(series, SHAPE, 0.4, max_validation=n)
+    assert len(same) == len(training)
+    assert len(every) == 18
+    kept = torch.isin(every.starts, some.starts).nonzero().flatten()
+    assert len(some) == len(kept) == min(n, 18)
+    gaps = kept.diff(append=kept[:1] + len(every))  # also from the last to the first
+    assert gaps.max() - gaps.min() <= 1
+    assert [int(s) for s in some.series] == [int(every.series[i]) for i in kept]
+
+
 def test_validation_targets_are_never_trained_on():
     values = np.arange(20.0)[:, None]
     training, validation = split_windows([values], SHAPE, 0.25)

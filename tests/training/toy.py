@@ -37,10 +37,10 @@ def make_network(seed=0, **kwargs):
         return LinearNetwork(**kwargs)
 
 
-def split_windows(series, shape, validation_fraction):
+def split_windows(series, shape, validation_fraction, **options):
     """Windows for training and for validation."""
     split = Split.of(series, shape, validation_fraction)
-    return split.windows(series, torch.device("cpu"))
+    return split.windows(series, torch.device("cpu"), **options)
 
 
 def make_windows(validation_fraction=0.2):
