@@ -98,12 +98,15 @@ def readings(monkeypatch):
 def test_missing_values(share, kind):
     clean = make_waves(320)
     y = with_gaps(clean, share, kind)
-    forecaster = make(**LEARNS, max_epochs=12)
-    forecast = walk_forward(forecaster, y, 260, lambda f: f.predict(fh=FH))
-    assert np.isfinite(forecast.to_numpy()).all()
-    errors = (forecast - clean.loc[forecast.index]).abs().mean()
-    of_mean = (clean[:260].mean() - clean.loc[forecast.index]).abs().mean()
-    assert (errors / of_mean).mean() < (0.6 if share < 0.5 else 0.95)
+    relative = []
+    for seed in range(3 if kind == "blocks" else 1):  # seeds differ by up to a fifth
+        forecaster = make(**LEARNS, max_epochs=12, random_state=seed)
+        forecast = walk_forward(forecaster, y, 260, lambda f: f.predict(fh=FH))
+        assert np.isfinite(forecast.to_numpy()).all()
+        errors = (forecast - clean.loc[forecast.index]).abs().mean()
+        of_mean = (clean[:260].mean() - clean.loc[forecast.index]).abs().mean()
+        relative.append((errors / of_mean).mean())
+    assert np.mean(relative) < (0.6 if share < 0.5 else 0.95)
 
 
 def test_missing_values_with_uncertainty():
