@@ -105,7 +105,6 @@ def point_errors(
 def naive2(series: dict[str, list[np.ndarray]], season: int) -> np.ndarray:
     """Forecast the last value, deseasonalized where a test finds a season."""
     forecasts = []
-    warnings.filterwarnings("ignore", "The default of config", FutureWarning, "sktime")
     for train, test in series.values():
         forecaster = NaiveForecaster()
         if season > 1:
@@ -195,6 +194,7 @@ def settings_of_runs(args: argparse.Namespace) -> list[dict]:
 def main() -> None:
     """Run what is not in the results yet; print a table of each period, and of all."""
     args = parse_arguments()
+    warnings.filterwarnings("ignore", "The default of config", FutureWarning, "sktime")
     records = run_missing(
         args.results,
         settings_of_runs(args),
