@@ -10,8 +10,9 @@ knowledge of the language connects with what was seen in training.
 
 ``ablate`` compares LLM-TS Net with and without text, over seeds and the series whose
 break is to be forecast. Texts are ``true``; or ``shuffled`` among the series, so that
-they tell nothing. The best possible error is that of the noise. A run that is already
-in the results file is not repeated.
+they tell nothing; or ``redundant``: true, but the pulse has the direction of the break,
+so that the numbers tell it as well. The best possible error is that of the noise. A run
+that is already in the results file is not repeated.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from sktime_llm.datasets import Dataset
 from sktime_llm.evaluation import Ablation, ablate
 
 LENGTH, CONTEXT, HORIZON, LEAD, BREAK = 72, 12, 6, 6, 3.0
+TEXTS = ("true", "shuffled", "redundant")
 VARIANTS = {
     "pretrained": {},
     "random weights": {"backbone_mode": "random"},
@@ -59,8 +61,13 @@ def sentences(kind: str, sign: int) -> list[str]:
     ]
 
 
-def simulate(n_series: int, seed: int) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Return a panel and the sentence of every series."""
+def simulate(
+    n_series: int, seed: int, *, pulse_tells: bool = False
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Return a panel and the sentence of every series.
+
+    With `pulse_tells`, the pulse has the direction of the break.
+    """
     rng = np.random.default_rng(seed)
     texts = {key: iter(rng.permutation(sentences(*key)).tolist()) for key in OUTCOMES}
     columns, descriptions = {}, {}
@@ -71,7 +78,7 @@ def simulate(n_series: int, seed: int) -> tuple[pd.DataFrame, dict[str, str]]:
         if kind == "seen":
             start = int(rng.integers(CONTEXT + LEAD, LENGTH - 2 * HORIZON))
         values = rng.normal(scale=0.3, size=LENGTH)
-        values[start - LEAD] += 2 * BREAK
+        values[start - LEAD] += 2 * BREAK * (sign if pulse_tells else 1)
         values[start:] += sign * BREAK
         key = f"{i:03} {kind}"  # ablate numbers series by their sorted names
         columns[key], descriptions[key] = values, next(texts[kind, sign])
@@ -99,8 +106,10 @@ def of_announced(ablation: Ablation) -> Ablation:
 def run(args: argparse.Namespace, settings: dict) -> dict:
     """Fit all variants, compare them, and return errors and the sentence."""
     started = time.perf_counter()
-    y, descriptions = simulate(args.n_series, args.data_seed)
-    if settings["texts"] == "shuffled":
+    texts = settings["texts"]
+    pulse_tells = texts == "redundant"
+    y, descriptions = simulate(args.n_series, args.data_seed, pulse_tells=pulse_tells)
+    if texts == "shuffled":
         descriptions = shuffled(descriptions, args.data_seed)
     forecaster = LLMTSNetForecaster(
         context_length=CONTEXT,
@@ -115,7 +124,7 @@ def run(args: argparse.Namespace, settings: dict) -> dict:
         device=args.device,
         verbose=0,
     )
-    data = Dataset(f"series with {settings['texts']} texts", y, 1, HORIZON)
+    data = Dataset(f"series with {texts} texts", y, 1, HORIZON)
     both = of_announced(
         ablate(forecaster, data, n_folds=1, seeds=args.seeds, variants=VARIANTS)
     )
@@ -132,7 +141,7 @@ def run(args: argparse.Namespace, settings: dict) -> dict:
 def main() -> None:
     """Run what is not in the results yet; print errors and sentences."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--texts", nargs="+", default=["true", "shuffled"])
+    parser.add_argument("--texts", choices=TEXTS, nargs="+", default=TEXTS)
     parser.add_argument("--n-series", type=int, default=120)
     parser.add_argument("--backbone", default="sentence-transformers/all-MiniLM-L6-v2")
     parser.add_argument("--language-model-steps", type=int, default=50)

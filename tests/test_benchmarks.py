@@ -373,6 +373,10 @@ def test_simulated_texts_tell_the_direction_of_a_break(call, load, tmp_path):
     mixed = script.shuffled(texts, seed=0)
     assert sorted(mixed.values()) == sorted(texts.values())
     assert mixed != texts
+    told, _ = script.simulate(24, seed=0, pulse_tells=True)
+    gap = told.unstack("t") - y.unstack("t")
+    sinks = [y.loc[key].iloc[-6:].mean().item() < 0 for key in texts]
+    assert gap.min(axis=1).lt(-9).loc[list(texts)].tolist() == sinks
     options = ["--backbone", "tiny-random", "--n-series", 24, "--epochs", 1]
     options += ["--language-model-steps", 1, "--seeds", 0, "--texts", "true"]
     printed = call("simulated_text", *options, "--results", tmp_path / "r.jsonl")
