@@ -22,6 +22,7 @@ import pandas as pd
 from _records import RESULTS, provenance, run_missing
 from _tables import over_periods
 from sktime.forecasting.naive import NaiveForecaster
+from sktime.transformations.series.boxcox import LogTransformer
 from sktime.transformations.series.detrend import ConditionalDeseasonalizer
 
 from sktime_llm import CALFForecaster, LLMTSNetForecaster
@@ -143,7 +144,8 @@ def make_forecaster(args, horizon: int, seed: int, forecaster_class, own: dict):
         device=args.device,
         **own,
     )
-    return forecaster.set_params(**dict(args.set))
+    forecaster.set_params(**dict(args.set))
+    return LogTransformer(offset=1) * forecaster if args.log else forecaster
 
 
 def run(args: argparse.Namespace, settings: dict) -> dict:
@@ -180,6 +182,8 @@ def settings_of_runs(args: argparse.Namespace) -> list[dict]:
     common = {name: v for name, v in vars(args).items() if name not in ignored}
     if args.set:
         common["set"] = dict(args.set)
+    if not args.log:  # as in records made before there was a choice
+        del common["log"]
     runs = [
         {**common, "period": period, "method": method}
         for period in args.period or PERIODS[args.competition]
@@ -258,6 +262,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--set", nargs="+", type=parse_setting, default=[])
+    parser.add_argument(
+        "--log", action="store_true", help="forecast the logarithm of 1 + the values"
+    )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--results", type=Path, default=RESULTS / "competitions.jsonl")
     parser.add_argument(

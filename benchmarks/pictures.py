@@ -8,12 +8,15 @@ recorded results, by ``make report`` too.
 
 import argparse
 import hashlib
+import inspect
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from _question_pictures import draw_calf_questions, draw_kinds, draw_texts
 from _standing import standing
 from _tables import NAMES, percent, read
 from matplotlib.figure import Figure
@@ -174,9 +177,10 @@ def _names(table: pd.DataFrame) -> list[str]:
     return list(table["method"] + " · " + table["data"] + ", " + table["task"])
 
 
-def fingerprint(table: pd.DataFrame) -> str:
+def fingerprint(table: pd.DataFrame, draw: Callable) -> str:
     """Return what a picture depends on, other than the version of matplotlib."""
-    shown = table.to_csv(float_format="%.6g") + Path(__file__).read_text("utf-8")
+    module = Path(inspect.getfile(draw)).read_text("utf-8")
+    shown = table.to_csv(float_format="%.6g") + module
     return hashlib.sha256(shown.encode()).hexdigest()
 
 
@@ -196,7 +200,7 @@ def draw_results(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, (draw, tabulate) in PICTURES.items():
         table = tabulate()
-        source = fingerprint(table)
+        source = fingerprint(table, draw)
         if fingerprint_of(folder / name) != source:
             with plt.rc_context(STYLE):
                 figure = draw(table)
@@ -210,6 +214,9 @@ PICTURES = {
     "standing.png": (draw_standing, standing),
     "ablations.png": (draw_ablations, partial(read, "ablations.jsonl")),
     "scale.png": (draw_scale, partial(read, "scale.jsonl")),
+    "calf_questions.png": (draw_calf_questions, partial(read, "calf_questions.jsonl")),
+    "kinds.png": (draw_kinds, partial(read, "kinds.jsonl")),
+    "texts.png": (draw_texts, partial(read, "real_texts.jsonl")),
 }
 
 

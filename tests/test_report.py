@@ -85,8 +85,8 @@ def test_a_table_without_records_says_so(report, load, monkeypatch, tmp_path):
 
 def test_pictures_are_drawn_of_these_records(load):
     pictures = load("pictures")
-    for name, (_, tabulate) in pictures.PICTURES.items():
-        shown = pictures.fingerprint(tabulate())
+    for name, (draw, tabulate) in pictures.PICTURES.items():
+        shown = pictures.fingerprint(tabulate(), draw)
         assert pictures.fingerprint_of(pictures.IMAGES / name) == shown, "make report"
 
 
@@ -105,7 +105,7 @@ def test_a_picture_that_is_there_is_not_drawn_again(load, monkeypatch, tmp_path)
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     pictures.draw_results(tmp_path)
     assert {p.name: p.stat().st_mtime_ns for p in tmp_path.iterdir()} == before
-    monkeypatch.setattr(pictures, "fingerprint", lambda table: "another table")
+    monkeypatch.setattr(pictures, "fingerprint", lambda table, draw: "another table")
     pictures.draw_results(tmp_path)
     assert pictures.fingerprint_of(tmp_path / "standing.png") == "another table"
 
