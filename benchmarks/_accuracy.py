@@ -261,6 +261,7 @@ def choices(records: pd.DataFrame) -> str:
         {
             "period": f"{run['competition']}, {run['period']}",
             "method": run["method"],
+            "values": "logarithm" if run.get("log") is True else "",
             "context, in horizons": run["horizons_of_context"],
             "epochs": run["epochs"],
             "sMAPE": number(run["smape"], 2),
