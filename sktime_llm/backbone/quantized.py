@@ -24,11 +24,14 @@ def loading_options(quantization: str | None) -> dict[str, Any]:
             "too old. Install it with `pip install 'sktime-llm[quantized]'`, or leave "
             "out quantization."
         )
-    bits: dict[str, Any] = {"load_in_8bit": True}
-    if quantization == "4bit":
-        bits = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
-    # by default the last module, whatever it is, would keep its precision
-    config = BitsAndBytesConfig(**bits, llm_int8_skip_modules=["pooler"])
+    config = BitsAndBytesConfig(
+        load_in_8bit=quantization == "8bit",
+        load_in_4bit=quantization == "4bit",
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=False,  # of the scales
+        # by default the last module, whatever it is, would keep its precision
+        llm_int8_skip_modules=["pooler"],
+    )
     # on the CPU, so that weights do not depend on the device where they are used
     return {"quantization_config": config, "device_map": {"": "cpu"}}
 
