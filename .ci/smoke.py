@@ -73,7 +73,7 @@ def print_versions():
     direct = [
         re.match(r"[\w-]+", requirement).group()
         for requirement in requires("sktime-llm")
-        if not re.search(r"extra == .(all|dev|docs|ray)\b", requirement)
+        if not re.search(r"extra == .(all|dev|docs|quantized|ray)\b", requirement)
     ]
     for name in ["sktime-llm", *sorted(direct)]:
         print(f"{name:<20} {version(name)}")

@@ -48,7 +48,7 @@ class Backbone(nn.Module):
     @property
     def vocabulary_key(self) -> BackboneChoice:
         """Equal for backbones with the same word embeddings."""
-        return replace(self.choice, n_layers=None)
+        return replace(self.choice, n_layers=None, quantization=None)
 
     def forward(
         self, inputs_embeds: Tensor, attention_mask: Tensor | None = None
@@ -117,9 +117,14 @@ class Backbone(nn.Module):
                 raise BackboneCorruptedError(
                     f"the {what} of backbone={self.choice.name!r} changed since this "
                     f"forecaster was trained: the fingerprint is {found}, expected "
-                    f"{saved[what]}. Restore the model, or pin a revision and fit "
-                    "again."
+                    f"{saved[what]}. Restore the model{self._made_by()}, or pin a "
+                    "revision and fit again."
                 )
+
+    def _made_by(self) -> str:
+        if self.choice.quantization is None:
+            return ""
+        return " and the version of bitsandbytes, which may round otherwise"
 
 
 class LanguageModelBackbone(Backbone):
@@ -197,14 +202,21 @@ class LanguageModelBackbone(Backbone):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
         """Move what trains; look up what is shared on the new device."""
         shared = [self.model.get_parameter(name) for name in self._shared_names]
-        probe = fn(shared[0].new_empty(0))
+        probe = fn(self._like())
         for parameter in shared:
             parameter.data = parameter.new_empty(0)
         super()._apply(fn, recurse)
         tensors = self._frozen.tensors_on(probe.device)
         for name, parameter in zip(self._shared_names, shared, strict=True):
-            parameter.data = tensors[self._shared_names[name]].to(probe.dtype)
+            tensor = tensors[self._shared_names[name]]
+            floats = tensor.is_floating_point()  # quantized weights are integers
+            parameter.data = tensor.to(probe.dtype) if floats else tensor
         return self
+
+    def _like(self) -> Tensor:
+        """Return an empty tensor on the device, and in the precision, of the model."""
+        parameters = self.model.parameters()
+        return next(p for p in parameters if p.is_floating_point()).new_empty(0)
 
     def trained_state(self) -> dict[str, Tensor]:
         """Return the tensors that are not shared: what trains, and adapter buffers."""
@@ -217,10 +229,9 @@ class LanguageModelBackbone(Backbone):
         return own | {name: buffer for name, buffer in buffers if ".lora_" in name}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        like = next(self.model.parameters()).new_empty(0)
         trains = any(p.requires_grad for p in self.model.parameters())
         made_of = (self.choice, self.tuning, self.fingerprints())
-        state = (self.trained_state(), like, self.training, trains)
+        state = (self.trained_state(), self._like(), self.training, trains)
         return _rebuild, made_of + state
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from sktime_llm._devices import own_random_numbers
 from sktime_llm._validation import integer
 from sktime_llm.backbone.files import locate_backbone
+from sktime_llm.backbone.quantized import loading_options, use_own_layers
 from sktime_llm.errors import (
     BackboneCorruptedError,
     BackboneNotFoundError,
@@ -49,7 +50,8 @@ class BackboneChoice:
 
     `n_layers` None keeps the first six, as published, or all of a smaller model. The
     seed is that of the frozen weights of an ablation, and `sizes` are those of the
-    model, where they are known without its files.
+    model, where they are known without its files. `quantization` is "8bit", "4bit" or
+    None; without a language model it has no effect.
     """
 
     name: str
@@ -58,6 +60,7 @@ class BackboneChoice:
     mode: str = "pretrained"
     random_seed: int = 0
     sizes: BackboneSizes | None = None
+    quantization: str | None = None
 
 
 @dataclass
@@ -219,20 +222,28 @@ def _load(choice: BackboneChoice) -> FrozenModel:
     config = load_config(choice.name, choice.revision)
     n_layers = count_layers(config, choice.n_layers)
     random = choice.mode == "random"
+    options = loading_options(choice.quantization)
     if random or choice.name in TINY_NAMES:
         from sktime_llm.backbone.tiny import TINY_SEED
 
         seed = choice.random_seed if random else TINY_SEED
         model = random_model(AutoModel, config, seed)
+        if options:
+            model = _quantized(model, options)
     elif getattr(config, "quantization_config", None):
         raise UnsupportedBackboneError(
             f"backbone={choice.name!r} is quantized (quantization_config in its "
-            "config.json); expected weights in full precision, which adapters and "
-            "fingerprints need. Choose the model that was quantized."
+            "config.json); expected weights in full precision. Choose the model that "
+            "was quantized, with quantization='8bit' or '4bit' to quantize it here."
         )
     else:
-        model = read_weights(AutoModel, choice.name, choice.revision, optional="pooler")
-    return _freeze(_truncate(model, n_layers))
+        model = read_weights(
+            AutoModel, choice.name, choice.revision, optional="pooler", **options
+        )
+    model = _truncate(model, n_layers)
+    if options:
+        use_own_layers(model)
+    return _freeze(model)
 
 
 def random_model(auto_class: Any, config: "PreTrainedConfig", seed: int) -> Any:
@@ -244,6 +255,19 @@ def random_model(auto_class: Any, config: "PreTrainedConfig", seed: int) -> Any:
         return auto_class.from_config(config, dtype=torch.float32)
 
 
+def _quantized(model: Any, options: dict[str, Any]) -> Any:
+    """Load a model from itself, as quantization is a part of loading."""
+    vars(model.config).pop("quantization_config", None)  # of weights that are not used
+    with _quiet_transformers():
+        return type(model).from_pretrained(
+            None,
+            config=model.config,
+            state_dict=model.state_dict(),
+            dtype=torch.float32,
+            **options,
+        )
+
+
 def read_weights(
     auto_class: Any,
     name: str,
@@ -252,10 +276,11 @@ def read_weights(
     dtype: Any = torch.float32,
     parameter: str = "backbone",
     optional: str | None = None,
+    **options: Any,
 ) -> Any:
     """Read a pretrained model; only weights of the module `optional` may be absent.
 
-    `parameter` is what errors call the name.
+    `parameter` is what errors call the name; transformers takes the other options.
     """
     folder = locate_backbone(name, revision=revision)
     where = f"the weights of {parameter}={name!r} in {folder}"
@@ -272,6 +297,7 @@ def read_weights(
                 trust_remote_code=False,
                 ignore_mismatched_sizes=True,  # they are in the report
                 output_loading_info=True,
+                **options,
             )
     except SafetensorError as error:
         raise BackboneCorruptedError(

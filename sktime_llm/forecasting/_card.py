@@ -42,6 +42,8 @@ def write_card(forecaster: Any, repo_id: str | None, *, keep_past: bool) -> str:
     """Return the text of a model card."""
     is_fitted = hasattr(forecaster, "network_")
     facts = _facts_of_fit(forecaster) if is_fitted else _facts_of_pretrain(forecaster)
+    if forecaster.quantization is not None:
+        facts = {"quantization": forecaster.quantization, **facts}
     facts = {"backbone mode": forecaster.backbone_mode, **facts}
     backbone = str(forecaster.backbone)
     base_model = ""

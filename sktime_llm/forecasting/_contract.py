@@ -134,6 +134,7 @@ class SktimeForecaster(PretrainedFolders, BaseForecaster):
             mode=self.backbone_mode,
             random_seed=int(seed) if isinstance(seed, numbers.Integral) else 0,
             sizes=self._backbone_sizes,
+            quantization=self.quantization,
         )
 
     def _clip(self, name: str, default: int, maximum: int, why: str) -> int:

@@ -15,6 +15,7 @@ from sktime_llm._validation import (
     real,
 )
 from sktime_llm.backbone.make import BACKBONE_MODES
+from sktime_llm.backbone.quantized import QUANTIZATIONS
 from sktime_llm.training.callbacks import Callback
 from sktime_llm.training.config import TRAINING_CONSTRAINTS
 
@@ -51,6 +52,7 @@ SHARED_CONSTRAINTS = {
     "backbone_mode": one_of(*BACKBONE_MODES),
     "n_backbone_layers": integer(1) | None,
     "revision": STRING | None,
+    "quantization": one_of(*QUANTIZATIONS) | None,
     "validation_fraction": RATE | None,
     "missing": one_of("error", "mask"),
     "intervals": one_of("conformal", "quantiles") | None,

@@ -103,12 +103,13 @@ def save_forecaster(
     arrays: Arrays = {}
     config = {
         "class": name,
-        "packages": versions(),
+        "packages": versions(forecaster),
         "parameters": parameters_to_json(forecaster, arrays),
         "backbone": {
             "name": str(forecaster.backbone),
             "revision": forecaster.revision,
             "mode": str(forecaster.backbone_mode),
+            "quantization": forecaster.quantization,
         },
         "networks": {n: network_to_json(one) for n, one in networks.items()},
         "state": state_to_json(forecaster, arrays, keep_past=keep_past),

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,7 @@ COVARIATES = {"pretrained_covariates_"}
 _SLACK = 64 * 2**20
 _BY_SERIES = ("scalings", "last_observed", "numbers", "row_numbers")
 _PACKAGES = ("sktime", "torch", "transformers", "peft", "pandas", "numpy")
+_QUANTIZING = "bitsandbytes"
 
 STATE: dict[str, Any] = {
     "_cutoff": pd.Index | None,
@@ -371,6 +373,8 @@ def _keys_of(rows: pd.DataFrame) -> list[Any]:
     return list(rows.index.droplevel(-1).unique())
 
 
-def versions() -> dict[str, str]:
+def versions(forecaster: Any) -> dict[str, str]:
     """Return the versions of the packages in use."""
-    return {name: version(name) for name in _PACKAGES}
+    quantizes = forecaster.quantization is not None and find_spec(_QUANTIZING)
+    packages = [*_PACKAGES, _QUANTIZING] if quantizes else _PACKAGES
+    return {name: version(name) for name in packages}

@@ -57,6 +57,9 @@ class BALMTSFForecaster(BaseLLMForecaster):
         Layers to keep, from the first. None keeps six, as published, or all of fewer.
     revision : str, optional
         Branch, tag or commit of the backbone on the Hub.
+    quantization : {"8bit", "4bit"}, optional
+        Bits of the frozen weights, by bitsandbytes (the extra ``[quantized]``): less
+        memory, for more arithmetic. None keeps them float32, as what trains always is.
     patch_length : int, optional
         Time steps per patch, at most the context's; more are clipped, with a warning.
         None uses 16, or all of a shorter context.
@@ -159,8 +162,8 @@ class BALMTSFForecaster(BaseLLMForecaster):
         ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``; ``"auto"`` is a GPU if there
         is one, else the CPU.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Precision of the computation; weights are always float32. ``"auto"`` is bfloat16
-        on GPUs that support it, else float32.
+        Precision of the computation; what trains is always float32. ``"auto"`` is
+        bfloat16 on GPUs that support it, else float32.
     verbose : int, default=1
         0 is silent; 1 shows a progress bar on a terminal if training takes more than
         two seconds; 2 also logs every epoch to the logger ``sktime_llm``.
@@ -241,6 +244,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
         backbone_mode: str = "pretrained",
         n_backbone_layers: int | None = None,
         revision: str | None = None,
+        quantization: str | None = None,
         patch_length: int | None = None,
         patch_stride: int = 8,
         d_model: int = 32,
@@ -286,6 +290,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
         self.backbone_mode = backbone_mode
         self.n_backbone_layers = n_backbone_layers
         self.revision = revision
+        self.quantization = quantization
         self.patch_length = patch_length
         self.patch_stride = patch_stride
         self.d_model = d_model

@@ -27,10 +27,8 @@ class CALFForecaster(BaseLLMForecaster):
 
     One network is trained on all series of a panel or hierarchy. The frozen weights of
     the language model are shared in a process; only the trained ones are saved.
-
     Missing values (NaN) count in no loss or statistic; the network sees the last
     observed value, however old, with a flag.
-
     Covariates (`X`) are one token each, of their past and, where it is known, their
     future: docs/covariates.md of the repository.
 
@@ -56,6 +54,9 @@ class CALFForecaster(BaseLLMForecaster):
         Layers to keep, from the first. None keeps six, as published, or all of fewer.
     revision : str, optional
         Branch, tag or commit of the backbone on the Hub.
+    quantization : {"8bit", "4bit"}, optional
+        Bits of the frozen weights, by bitsandbytes (the extra ``[quantized]``): less
+        memory, for more arithmetic. None keeps them float32, as what trains always is.
     lora_rank : int, default=8
         Rank of the LoRA adapters on the query, key and value projections; 0 for none.
     lora_alpha : float, default=32
@@ -80,13 +81,11 @@ class CALFForecaster(BaseLLMForecaster):
     feature_loss : {"mae", "mse", "smooth_l1"}, default="mae"
         Distance between the projected hidden states of the two copies.
     consistency_loss_weight : float, default=1.0
-        Weight of `consistency_loss`. If both weights are 0, as published for few-shot
-        learning, there is no second copy.
+        Weight of `consistency_loss`. If both are 0 (few-shot), there is no second copy.
     feature_loss_weight : float, default=0.01
         Weight of `feature_loss`.
     residual_in_features : bool, default=False
-        Whether the last hidden state in the feature loss includes the residual, as in
-        the public code.
+        Whether the last state in the feature loss has the residual, as in public code.
     seasonal_period : int, default=1
         Time steps per season, for ``consistency_loss="mase"`` only.
     keep_textual_branch : bool, default=False
@@ -96,10 +95,9 @@ class CALFForecaster(BaseLLMForecaster):
     learning_rate : float, default=5e-4
         Highest learning rate.
     projection_learning_rate : float, optional
-        Constant learning rate of the attention of the variate encoder, of the
-        cross-attention and of the projections in the feature loss: 70 % of the trained
-        weights with the default backbone. None trains them as all others. Public code:
-        1e-4.
+        Constant learning rate of the variate encoder's attention, the cross-attention
+        and the projections in the feature loss: 70 % of the trained weights with the
+        default backbone. None trains them as all others. Public code: 1e-4.
     max_epochs : int, default=20
         Maximum passes over the training windows. Published: 100, a patience of 10.
     batch_size : int, optional
@@ -167,8 +165,8 @@ class CALFForecaster(BaseLLMForecaster):
         ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``; ``"auto"`` is a GPU if there
         is one, else the CPU.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Precision of the computation; weights are always float32. ``"auto"`` is bfloat16
-        on GPUs that support it, else float32.
+        Precision of the computation; what trains is always float32. ``"auto"`` is
+        bfloat16 on GPUs that support it, else float32.
     verbose : int, default=1
         0 is silent; 1 shows a progress bar on a terminal if training takes more than
         two seconds; 2 also logs every epoch to the logger ``sktime_llm``.
@@ -247,6 +245,7 @@ class CALFForecaster(BaseLLMForecaster):
         backbone_mode: str = "pretrained",
         n_backbone_layers: int | None = None,
         revision: str | None = None,
+        quantization: str | None = None,
         lora_rank: int = 8,
         lora_alpha: float = 32,
         lora_dropout: float = 0.1,
@@ -296,6 +295,7 @@ class CALFForecaster(BaseLLMForecaster):
         self.backbone_mode = backbone_mode
         self.n_backbone_layers = n_backbone_layers
         self.revision = revision
+        self.quantization = quantization
         self.lora_rank = lora_rank
         self.lora_alpha = lora_alpha
         self.lora_dropout = lora_dropout

@@ -52,6 +52,9 @@ class LLMTSNetForecaster(LLMTSNetMethod):
         Layers to keep, from the first. None keeps six, as published, or all of fewer.
     revision : str, optional
         Branch, tag or commit of the backbone on the Hub.
+    quantization : {"8bit", "4bit"}, optional
+        Bits of the frozen weights, by bitsandbytes (the extra ``[quantized]``): less
+        memory, for more arithmetic. None keeps them float32, as what trains always is.
     describer : "template" or Describer, default="template"
         Puts series into words; see `sktime_llm.text.describers`.
     descriptions : mapping or sequence of str, optional
@@ -171,8 +174,8 @@ class LLMTSNetForecaster(LLMTSNetMethod):
         ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``; ``"auto"`` is a GPU if there
         is one, else the CPU.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Precision of the computation; weights are always float32. ``"auto"`` is bfloat16
-        on GPUs that support it, else float32.
+        Precision of the computation; what trains is always float32. ``"auto"`` is
+        bfloat16 on GPUs that support it, else float32.
     verbose : int, default=1
         0 is silent; 1 shows a progress bar on a terminal if training takes more than
         two seconds; 2 also logs every epoch to the logger ``sktime_llm``.
@@ -250,6 +253,7 @@ class LLMTSNetForecaster(LLMTSNetMethod):
         backbone_mode: str = "pretrained",
         n_backbone_layers: int | None = None,
         revision: str | None = None,
+        quantization: str | None = None,
         describer: str | Describer = "template",
         descriptions: Mapping[Hashable, str] | Sequence[str] | None = None,
         n_descriptions: int = 8,
@@ -306,6 +310,7 @@ class LLMTSNetForecaster(LLMTSNetMethod):
         self.backbone_mode = backbone_mode
         self.n_backbone_layers = n_backbone_layers
         self.revision = revision
+        self.quantization = quantization
         self.describer = describer
         self.descriptions = descriptions
         self.n_descriptions = n_descriptions
