@@ -254,25 +254,6 @@ def ranking(records: pd.DataFrame, name: str) -> str:
     return markdown(rows)
 
 
-def choices(records: pd.DataFrame) -> str:
-    """Settings that were tried without the test part."""
-    tried = records[records["part"] == "validation"]
-    rows = [
-        {
-            "period": f"{run['competition']}, {run['period']}",
-            "method": run["method"],
-            "values": "logarithm" if run.get("log") is True else "",
-            "context, in horizons": run["horizons_of_context"],
-            "epochs": run["epochs"],
-            "sMAPE": number(run["smape"], 2),
-            "MASE": number(run["mase"]),
-            "OWA": number(run.get("owa"), 3),
-        }
-        for _, run in tried.iterrows()
-    ]
-    return markdown(rows)
-
-
 def averaged(records: pd.DataFrame) -> str:
     """Forecasts that are the mean of several networks."""
     found = records.assign(networks=records["of_each"].map(len))

@@ -89,6 +89,33 @@ def generated_descriptions(records: pd.DataFrame) -> str:
     return markdown(rows)
 
 
+def choices(records: pd.DataFrame) -> str:
+    """Settings that were tried without the test part."""
+    tried = records[records["part"] == "validation"]
+    rows = [
+        {
+            "period": f"{run['competition']}, {run['period']}",
+            "method": run["method"],
+            "context, in horizons": run["horizons_of_context"],
+            "epochs": run["epochs"],
+            "also": _also(run),
+            "sMAPE": number(run["smape"], 2),
+            "MASE": number(run["mase"]),
+            "OWA": number(run.get("owa"), 3),
+        }
+        for _, run in tried.iterrows()
+    ]
+    return markdown(rows)
+
+
+def _also(run: pd.Series) -> str:
+    """Name the other settings of a run, and whether it is of logarithms."""
+    chosen = run.get("set")
+    parts = [f"{k}={v}" for k, v in chosen.items()] if isinstance(chosen, dict) else []
+    parts = [f"`{part}`" for part in parts]
+    return ", ".join(["logarithms", *parts] if run.get("log") is True else parts)
+
+
 def seasons(records: pd.DataFrame) -> str:
     """Errors of M4's hourly series, which have a day and a week, by the context."""
     hourly = (records["competition"] == "M4") & (records["period"] == "hourly")

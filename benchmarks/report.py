@@ -48,7 +48,7 @@ TABLES: dict[str, tuple[str, Callable]] = {
     "m3-ranking": ("competitions.jsonl", partial(_accuracy.ranking, name="M3")),
     "m4": ("competitions.jsonl", partial(_accuracy.competition, name="M4")),
     "tourism": ("competitions.jsonl", partial(_accuracy.competition, name="Tourism")),
-    "choices": ("competitions.jsonl", _accuracy.choices),
+    "choices": ("competitions.jsonl", _questions.choices),
     "seasons": ("competitions.jsonl", _questions.seasons),
     "averaged": ("competitions.jsonl", _accuracy.averaged),
     "pretrained-start": ("pretrained_start.jsonl", _questions.pretrained_start),
