@@ -40,7 +40,7 @@ METHODS = {
             "d_ff": 1024,  # by default; 2048 with GPT-2
             "dropout": 0.1,
             "task_loss": "mae",
-            "consistency_loss": "mae",
+            "consistency_loss": "mse",
             "consistency_loss_weight": 1.0,
             "feature_loss_weight": 0.01,
             "projection_learning_rate": None,
@@ -70,6 +70,7 @@ PUBLISHED = {
         "cosine_epochs": 20,
         "batch_size": 256,
         "d_ff": 2048,
+        "consistency_loss": "mae",
         "projection_learning_rate": 1e-4,
         "residual_in_features": True,
     },

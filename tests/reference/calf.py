@@ -17,7 +17,10 @@ DECAY = 0.8
 
 @dataclass(frozen=True)
 class Settings:
-    """The published ones, for the long-term tasks; heads are those of the test."""
+    """The published ones, for the long-term tasks, but for the consistency loss.
+
+    Heads are those of the test.
+    """
 
     backbone: str  # "bert" or "gpt2"
     n_layers: int
@@ -26,7 +29,7 @@ class Settings:
     backbone_eps: float
     lora_scale: float = 32 / 8  # alpha / rank
     task_loss: str = "mae"
-    consistency_loss: str = "mae"
+    consistency_loss: str = "mse"
     feature_loss: str = "mae"
     lambda_output: float = 1.0
     lambda_feature: float = 0.01
