@@ -63,7 +63,7 @@ def test_panel_and_update(make):
 @each_forecaster
 def test_residuals_and_detrending(make):
     y = make_series(n_rows=80)["y0"]
-    forecaster = make(max_epochs=8, learning_rate=3e-3).fit(y, fh=[1, 2])
+    forecaster = make(max_epochs=16, learning_rate=3e-3).fit(y, fh=[1, 2])
     residuals = forecaster.predict_residuals(y)
     expected = y - forecaster.predict(fh=y.index)
     pd.testing.assert_series_equal(residuals, expected, check_names=False)
