@@ -6,7 +6,8 @@ import pandas as pd
 from _tables import NAMES, percent
 from matplotlib.figure import Figure
 
-WITH, WITHOUT, GRAY, WORSE = "#0072b2", "#56b4e9", "#777777", "#d55e00"
+BETTER, WORSE, GRAY = "#0072b2", "#d55e00", "#777777"
+LIGHT = "#56b4e9"  # without the language model
 WITHOUT_MODEL = ", no language model"
 METHODS = {  # color, filled or not, shift within a row
     "calf": ("#0072b2", True, 0.24),
@@ -34,9 +35,7 @@ def draw_calf_questions(records: pd.DataFrame) -> Figure:
     grid[1, 0].set_xlabel("hours of context")
     _rows(grid[0, 1], of["losses"])
     grid[0, 1].set_title("Squared error by the losses")
-    embeddings = of["principal embeddings"]
-    labels = embeddings["variant"].replace("all", "all 383")
-    _rows(grid[1, 1], embeddings.assign(variant=labels))
+    _rows(grid[1, 1], of["principal embeddings"])
     grid[1, 1].set_title("Squared error by principal embeddings")
     grid[1, 1].set_xlabel("MSE on standardized data")
     return figure
@@ -47,8 +46,8 @@ def _by_context(axes: plt.Axes, table: pd.DataFrame, column: str) -> None:
     is_without = table["variant"].str.endswith(WITHOUT_MODEL)
     hours = table["variant"].str.split().str[0].astype(int)
     for chosen, color, label in [
-        (~is_without, WITH, "with the language model"),
-        (is_without, WITHOUT, "without it"),
+        (~is_without, BETTER, "with the language model"),
+        (is_without, LIGHT, "without it"),
     ]:
         axes.plot(hours[chosen], table[column][chosen], "o-", color=color, label=label)
     axes.set_xscale("log", base=2)
@@ -60,7 +59,7 @@ def _by_context(axes: plt.Axes, table: pd.DataFrame, column: str) -> None:
 def _rows(axes: plt.Axes, table: pd.DataFrame) -> None:
     """Draw the squared error of every variant, a row each."""
     places = -np.arange(len(table))
-    axes.scatter(table["mse"], places, 50, WITH, zorder=3)
+    axes.scatter(table["mse"], places, 50, BETTER, zorder=3)
     axes.axvline(table["mse"].iloc[0], color=GRAY, linewidth=0.8, linestyle=":")
     axes.set_yticks(places, table["variant"])
     axes.tick_params(left=False)
@@ -113,7 +112,7 @@ def draw_texts(records: pd.DataFrame) -> Figure:
     gaps = (table["data"] != table["data"].shift()).cumsum() - 1
     places = -(np.arange(len(table)) + 0.8 * gaps.to_numpy())
     lower, upper = table["lower"], table["upper"]
-    colors = np.where(lower > 0, WITH, np.where(upper < 0, WORSE, GRAY))
+    colors = np.where(lower > 0, BETTER, np.where(upper < 0, WORSE, GRAY))
     figure, axes = plt.subplots(figsize=(10, 1 + 0.3 * -places.min()), dpi=160)
     axes.hlines(places, lower, upper, colors, linewidth=2.5)
     axes.scatter(table["gain"], places, 45, colors, zorder=3)

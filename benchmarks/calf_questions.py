@@ -55,7 +55,8 @@ QUESTIONS: dict[str, dict[str, dict]] = {
 def run(args: argparse.Namespace, settings: dict) -> dict:
     """Train and test once; return errors, costs, and the trained parameters."""
     table, train_end, test_start = read_etth1(args.data_dir)
-    own = {"context_length": 96} | QUESTIONS[settings["question"]][settings["variant"]]
+    published = {"context_length": 96, "consistency_loss": "mae"}
+    own = published | QUESTIONS[settings["question"]][settings["variant"]]
     forecaster = CALFForecaster(
         prediction_length=HORIZON,
         backbone=args.backbone,

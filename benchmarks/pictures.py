@@ -16,7 +16,14 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from _question_pictures import draw_calf_questions, draw_kinds, draw_texts
+from _question_pictures import (
+    BETTER,
+    GRAY,
+    WORSE,
+    draw_calf_questions,
+    draw_kinds,
+    draw_texts,
+)
 from _standing import standing
 from _tables import NAMES, percent, read
 from matplotlib.figure import Figure
@@ -24,7 +31,6 @@ from matplotlib.lines import Line2D
 from PIL import Image
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
-BETTER, WORSE, GRAY = "#0072b2", "#d55e00", "#777777"
 COLORS = {"CALF": "#0072b2", "BALM-TSF": "#009e73", "LLM-TS Net": "#cc79a7"}
 OFFSETS = {"CALF": -0.18, "BALM-TSF": 0.0, "LLM-TS Net": 0.18}  # within a row
 STYLE = {
