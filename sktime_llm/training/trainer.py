@@ -20,6 +20,7 @@ from sktime_llm._progress import progress_bar
 from sktime_llm._threads import threads_for
 from sktime_llm.errors import InputError, TrainingDivergedError, TrainingInterrupted
 from sktime_llm.layers.losses import DISTANCES
+from sktime_llm.layers.dropout import drop_in_blocks
 from sktime_llm.networks._interface import ForecastNetwork, ForecastOutput
 from sktime_llm.training.callbacks import Callback
 from sktime_llm.training.config import NLL, OPTIMIZERS, TrainingConfig
@@ -97,6 +98,7 @@ class _Run:
         # every process has to draw the same order of windows
         seed = from_main_process(config.seed)
         self.order = torch.Generator().manual_seed(seed)
+        drop_in_blocks(network)
         self.dropout = RandomStream(seed + self.accelerator.process_index, self.device)
         self._hold_projection_rate()
         if self.accelerator.num_processes > 1:
