@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+DROPOUT = 0.1
+
 
 class GroupedAttention(nn.Module):
     """Attention whose query heads share fewer heads of keys and values."""
@@ -14,7 +16,7 @@ class GroupedAttention(nn.Module):
         d_kv = width // n_heads * n_groups
         self.query, self.output = nn.Linear(width, width), nn.Linear(width, width)
         self.key, self.value = nn.Linear(width, d_kv), nn.Linear(width, d_kv)
-        self.norm = nn.LayerNorm(width)
+        self.norm, self.dropout = nn.LayerNorm(width), nn.Dropout(DROPOUT)
 
     def forward(self, tokens):
         """(batch, token, width) to the same, with residual and norm."""
@@ -28,7 +30,8 @@ class GroupedAttention(nn.Module):
             split(self.value(tokens), self.n_groups),
             enable_gqa=True,
         )
-        return self.norm(tokens + self.output(mixed.transpose(1, 2).flatten(2)))
+        mixed = self.output(mixed.transpose(1, 2).flatten(2))
+        return self.norm(tokens + self.dropout(mixed))
 
 
 class Block(nn.Module):
@@ -40,7 +43,11 @@ class Block(nn.Module):
             GroupedAttention(width, n_heads, n_groups) for _ in range(2)
         )
         self.feed = nn.Sequential(
-            nn.Linear(width, d_ff), nn.GELU(), nn.Dropout(0.1), nn.Linear(d_ff, width)
+            nn.Linear(width, d_ff),
+            nn.GELU(),
+            nn.Dropout(DROPOUT),
+            nn.Linear(d_ff, width),
+            nn.Dropout(DROPOUT),
         )
         self.norm = nn.LayerNorm(width)
 
@@ -90,9 +97,12 @@ class PlainLLMTSNet(nn.Module):
         self.summary = nn.Linear((self.n_patches + n_chosen) * width, width)
         self.project = nn.Linear(texts.shape[1], width)
         self.fuse = nn.MultiheadAttention(width, n_heads, batch_first=True)
-        self.norm = nn.LayerNorm(width)
+        self.norm, self.dropout = nn.LayerNorm(width), nn.Dropout(DROPOUT)
         self.head = nn.Sequential(
-            nn.Linear(width, width), nn.GELU(), nn.Linear(width, horizon)
+            nn.Linear(width, width),
+            nn.GELU(),
+            nn.Dropout(DROPOUT),
+            nn.Linear(width, horizon),
         )
 
     def forward(self, context, target=None):
@@ -114,6 +124,6 @@ class PlainLLMTSNet(nn.Module):
         states = self.summary(tokens.flatten(2))
         texts = self.project(self.texts).expand(len(states), -1, -1)
         mixed, _ = self.fuse(states, texts, texts)
-        states = self.norm(states + mixed)
+        states = self.norm(states + self.dropout(mixed))
         forecast = self.head(states).transpose(1, 2) * scale + mean
         return forecast if target is None else F.l1_loss(forecast, target)
