@@ -19,8 +19,8 @@ from sktime_llm._devices import RandomStream, autocast, explaining_memory
 from sktime_llm._progress import progress_bar
 from sktime_llm._threads import threads_for
 from sktime_llm.errors import InputError, TrainingDivergedError, TrainingInterrupted
-from sktime_llm.layers.losses import DISTANCES
 from sktime_llm.layers.dropout import drop_in_blocks
+from sktime_llm.layers.losses import DISTANCES
 from sktime_llm.networks._interface import ForecastNetwork, ForecastOutput
 from sktime_llm.training.callbacks import Callback
 from sktime_llm.training.config import NLL, OPTIMIZERS, TrainingConfig
