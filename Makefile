@@ -24,7 +24,7 @@ help: ## Show this help
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | \
 		awk -F'|' '{ printf "make %-14s %s\n", $$1, $$2 }'
 
-demo: $(VENV)/demo.stamp ## Compare CALF and BALM-TSF with statistical forecasters
+demo: $(VENV)/demo.stamp ## Compare all three methods with statistical forecasters
 	$(BIN)/sktime-llm compare
 
 test: $(VENV)/dev.stamp ## Run the tests and doctests; more options in PYTEST_ARGS

@@ -317,3 +317,24 @@ def prompt_pool(records: pd.DataFrame) -> str:
         row = {"": keys, "seeds": len(found)}
         rows.append(row | {t: number(found[c].mean(), 2) for c, t in columns.items()})
     return markdown(rows)
+
+
+def pool_sizes(records: pd.DataFrame) -> str:
+    """Errors by the size and the selection loss of the prompt pool, means over seeds."""
+    rows = []
+    for pool, found in records.groupby("pool", sort=False):
+        in_use = found["share_in_use"].mean()
+        rows.append(
+            {
+                "pool": pool,
+                "seeds": len(found),
+                "MASE": number(found["mase"].mean()),
+                "lowest and highest": " to ".join(
+                    number(found["mase"].agg(edge)) for edge in ("min", "max")
+                ),
+                "sMAPE": number(found["smape"].mean(), 2),
+                "in use": "" if pd.isna(in_use) else f"{100 * in_use:.0f} %",
+                "CPU s": number(found["cpu_seconds"].mean(), 0),
+            }
+        )
+    return markdown(rows)

@@ -121,3 +121,57 @@ def draw_texts(records: pd.DataFrame) -> Figure:
     axes.tick_params(left=False)
     axes.set_xlabel("by how many percent the error is lower than without text")
     return figure
+
+
+def draw_pools(records: pd.DataFrame) -> Figure:
+    """Draw errors, and the share of prompts in use, by the size of the pool."""
+    by_pool = records.groupby("pool", sort=False)
+    pools = list(by_pool.groups)
+    places = np.array([pools.index(pool) for pool in records["pool"]])
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(10, 1 + 0.36 * len(pools)), dpi=160, layout="constrained"
+    )
+    left.scatter(records["mase"], -places, 30, LIGHT, label="a seed")
+    mean = by_pool["mase"].mean()
+    left.scatter(mean, -np.arange(len(pools)), 60, BETTER, zorder=3, label="mean")
+    left.axvline(mean.iloc[0], color=GRAY, linewidth=0.8, linestyle=":")
+    left.set_yticks(-np.arange(len(pools)), pools)
+    left.set_title("MASE on held-out blocks")
+    left.legend(frameon=False)
+    in_use = 100 * by_pool["share_in_use"].mean()
+    right.barh(-np.arange(len(pools)), in_use, 0.6, color=BETTER)
+    right.set_yticks([])
+    right.set_xlim(0, 100)
+    right.set_title("Percent of the pool in use")
+    for axes in (left, right):
+        axes.tick_params(left=False)
+        axes.grid(axis="x", alpha=0.3)
+    return figure
+
+
+def draw_adapters(records: pd.DataFrame) -> Figure:
+    """Draw what adapters keep for the backward pass, beside what they learn."""
+    figure, grid = plt.subplots(1, 2, figsize=(10, 4), dpi=160, layout="constrained")
+    adapters = records[records["rank"] > 0]
+    rates = sorted(adapters["learning_rate"].unique())
+    for method, color in (("LoRA", WORSE), ("LoRA-AMR", BETTER)):
+        for rate, line, face in zip(rates, ("-", ""), (color, "white"), strict=True):
+            own = (adapters["method"] == method) & (adapters["learning_rate"] == rate)
+            label = f"{method}, learning rate {rate:g}"
+            look = {"color": color, "markerfacecolor": face, "marker": "o"}
+            for axes, column in zip(
+                grid, ("kept_bytes_projections", "loss_after"), strict=True
+            ):
+                values = adapters[column][own] / (1e6 if axes is grid[0] else 1)
+                axes.plot(adapters["rank"][own], values, line, label=label, **look)
+    grid[0].set_ylim(bottom=0)
+    grid[0].set_title("MB kept in the adapted projections")
+    grid[1].set_title("Loss after 60 steps")
+    grid[1].legend(frameon=False)
+    for axes in grid:
+        axes.set_xscale("log", base=2)
+        axes.set_xticks([16, 32, 64], ["16", "32", "64"])
+        axes.minorticks_off()
+        axes.set_xlabel("rank")
+        axes.grid(axis="y", alpha=0.3)
+    return figure

@@ -20,8 +20,10 @@ from _question_pictures import (
     BETTER,
     GRAY,
     WORSE,
+    draw_adapters,
     draw_calf_questions,
     draw_kinds,
+    draw_pools,
     draw_texts,
 )
 from _standing import standing
@@ -223,6 +225,8 @@ PICTURES = {
     "calf_questions.png": (draw_calf_questions, partial(read, "calf_questions.jsonl")),
     "kinds.png": (draw_kinds, partial(read, "kinds.jsonl")),
     "texts.png": (draw_texts, partial(read, "real_texts.jsonl")),
+    "pool_sizes.png": (draw_pools, partial(read, "pool_sizes.jsonl")),
+    "lora_amr.png": (draw_adapters, partial(read, "lora_amr_memory.csv")),
 }
 
 

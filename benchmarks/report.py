@@ -81,6 +81,7 @@ TABLES: dict[str, tuple[str, Callable]] = {
     "one-line": ("one_line.jsonl", _further.one_line),
     "outliers": ("outliers.jsonl", _further.outliers),
     "prompt-pool": ("prompt_pool.jsonl", _further.prompt_pool),
+    "pool-sizes": ("pool_sizes.jsonl", _further.pool_sizes),
     "lora-amr": ("lora_amr_memory.csv", _further.lora_amr),
     "lora-amr-projections": ("lora_amr_memory.csv", _further.lora_amr_projections),
     "speed": ("speed.jsonl", _speed.speed),

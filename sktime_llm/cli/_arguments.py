@@ -254,8 +254,8 @@ def _add_compare_arguments(parser: argparse.ArgumentParser) -> None:
         "--forecasters",
         nargs="+",
         metavar="NAME",
-        help="some of calf, balm-tsf, naive, seasonal-naive, auto-ets, auto-arima, "
-        "theta (default: these), llm-ts-net; and, to show how much the language "
+        help="some of calf, balm-tsf, llm-ts-net, naive, seasonal-naive, auto-ets, "
+        "auto-arima, theta (default: these); and, to show how much the language "
         "model gains, calf-random-llm, calf-no-llm, balm-tsf-random-llm, "
         "balm-tsf-no-llm, llm-ts-net-random-llm, llm-ts-net-no-llm",
     )

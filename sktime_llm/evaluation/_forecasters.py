@@ -36,8 +36,7 @@ _LANGUAGE_MODELS = {
     for suffix, mode in _BACKBONE_MODES.items()
 }
 
-# LLM-TS Net, which tunes its language model in every fit, is too slow to be one.
-_DEFAULT_NAMES = ["calf", "balm-tsf", "naive", "seasonal-naive", *_STATISTICAL]
+_DEFAULT_NAMES = [*METHODS, "naive", "seasonal-naive", *_STATISTICAL]
 
 
 def forecaster_names() -> list[str]:
@@ -46,15 +45,15 @@ def forecaster_names() -> list[str]:
     Returns
     -------
     list of str
-        Those of the default forecasters, then the other methods, each also with a
-        randomly initialized language model and without any.
+        Those of the default forecasters, then each method with a randomly initialized
+        language model and without any.
 
     Examples
     --------
     >>> from sktime_llm.evaluation import forecaster_names
     >>> forecaster_names()[:4]
-    ['calf', 'balm-tsf', 'naive', 'seasonal-naive']
-    >>> forecaster_names()[7:10]
+    ['calf', 'balm-tsf', 'llm-ts-net', 'naive']
+    >>> forecaster_names()[8:11]
     ['calf-random-llm', 'calf-no-llm', 'balm-tsf-random-llm']
     """
     return list(dict.fromkeys([*_DEFAULT_NAMES, *_LANGUAGE_MODELS]))
@@ -79,8 +78,8 @@ def default_forecasters(
         Steps in one season. ``"auto-arima"`` models seasons of up to 24 steps, since
         longer ones take minutes.
     names : iterable of str, optional
-        Names out of `forecaster_names`. Default: CALF, BALM-TSF, the naive and the
-        statistical forecasters. LLM-TS Net takes several times as long as CALF.
+        Names out of `forecaster_names`. Default: CALF, BALM-TSF, LLM-TS Net, the naive
+        and the statistical forecasters.
     backbone, max_epochs, random_state, device, verbose : optional
         Parameters of the language-model forecasters. Default: their own defaults.
     calibration_fraction : float, optional
