@@ -320,7 +320,7 @@ def prompt_pool(records: pd.DataFrame) -> str:
 
 
 def pool_sizes(records: pd.DataFrame) -> str:
-    """Errors by the size and the selection loss of the prompt pool, means over seeds."""
+    """Errors by the size and the selection loss of prompt pools, means over seeds."""
     rows = []
     for pool, found in records.groupby("pool", sort=False):
         in_use = found["share_in_use"].mean()

@@ -19,6 +19,7 @@ _OWN_PATHS = {
     "--reference": "REFERENCE",
     "--results": "RESULTS",
     "--networks": "NETWORKS",
+    "--forecasts": "FORECASTS",
     "--language-model": "FOLDER",
 }
 

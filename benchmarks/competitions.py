@@ -8,11 +8,14 @@ over series, and in M4 the mean of both relative to those of Naive2 (OWA). Setti
 chosen with ``--part validation``, which holds out the last
 block of every training series, as long as the forecast, and never sees the test part.
 Several seeds make one forecaster, whose forecast is their mean. A run that is already
-in the results file, with the same settings, is not repeated.
+in the results file, with the same settings, is not repeated; with ``--forecasts``, no
+network is trained twice, be it alone or in a mean. The folder is of one version of the
+code: its files are known by the settings.
 """
 
 import argparse
 import ast
+import hashlib
 import time
 import warnings
 from pathlib import Path
@@ -155,12 +158,11 @@ def run(args: argparse.Namespace, settings: dict) -> dict:
         series = hold_out(series)
     y, season = panel(series), SEASON[settings["period"]]
     horizon = len(next(iter(series.values()))[1])
-    started, forecasts = time.perf_counter(), []
-    for forecaster in make_forecasters(args, settings["method"], horizon):
-        y_pred = forecaster.fit(y, fh=range(1, horizon + 1)).predict()
-        table = y_pred["value"].unstack("t", sort=False).loc[list(series)]
-        # each series has its own times: without those of the others, its steps
-        forecasts.append(np.stack([row[~np.isnan(row)] for row in table.to_numpy()]))
+    runs = [
+        kept(args, settings, forecaster, y, horizon)
+        for forecaster in make_forecasters(args, settings["method"], horizon)
+    ]
+    forecasts = [run["forecasts"] for run in runs]
     errors = point_errors(series, np.mean(forecasts, axis=0), season)
     if settings["competition"] == "M4":
         base = point_errors(series, naive2(series, season), season)
@@ -171,14 +173,42 @@ def run(args: argparse.Namespace, settings: dict) -> dict:
         "of_each": [point_errors(series, f, season) for f in forecasts],
         "series": len(series),
         "points": len(series) * horizon,
-        "seconds": round(time.perf_counter() - started, 1),
+        "seconds": round(sum(float(run["seconds"]) for run in runs), 1),
         **provenance(resolve_device(args.device)),
     }
+
+
+def kept(
+    args: argparse.Namespace, settings: dict, forecaster, y: pd.DataFrame, horizon: int
+) -> dict[str, np.ndarray]:
+    """Train and forecast, unless a file has what comes of it."""
+    if args.forecasts is None:
+        return forecast(forecaster, y, horizon)
+    data = [settings[name] for name in ("competition", "part", "period")]
+    key = hashlib.sha256(repr(forecaster).encode()).hexdigest()[:16]
+    file = args.forecasts / f"{'-'.join(data)}-{key}.npz"
+    if not file.exists():
+        args.forecasts.mkdir(parents=True, exist_ok=True)
+        np.savez(file, **forecast(forecaster, y, horizon))
+    return dict(np.load(file))
+
+
+def forecast(forecaster, y: pd.DataFrame, horizon: int) -> dict[str, np.ndarray]:
+    """Train and forecast every series of a panel, (series, step); count the seconds."""
+    started = time.perf_counter()
+    y_pred = forecaster.fit(y, fh=range(1, horizon + 1)).predict()
+    seconds = np.array(time.perf_counter() - started)
+    table = y_pred["value"].unstack("t", sort=False)
+    # each series has its own times: without those of the others, its steps
+    table = table.loc[y.index.unique("series")].to_numpy()
+    rows = [row[~np.isnan(row)] for row in table]
+    return {"forecasts": np.stack(rows), "seconds": seconds}
 
 
 def settings_of_runs(args: argparse.Namespace) -> list[dict]:
     """Return what each run depends on, method by method within each period."""
     ignored = ("data_dir", "device", "results", "reference", "period", "method", "set")
+    ignored = (*ignored, "forecasts")
     common = {name: v for name, v in vars(args).items() if name not in ignored}
     if args.set:
         common["set"] = dict(args.set)
@@ -266,6 +296,7 @@ def parse_arguments() -> argparse.Namespace:
         "--log", action="store_true", help="forecast the logarithm of 1 + the values"
     )
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--forecasts", type=Path, help="folder that keeps forecasts")
     parser.add_argument("--results", type=Path, default=RESULTS / "competitions.jsonl")
     parser.add_argument(
         "--reference", type=Path, help="method,period,smape,mase of other methods"

@@ -331,12 +331,52 @@ def test_competitions_beside_the_published_rows(call, competition):
     assert call("competitions", *options).startswith("recorded ")
 
 
+def test_competitions_train_no_network_twice(call, load, monkeypatch, competition):
+    options = ["--data-dir", competition, "--results", competition / "r.jsonl"]
+    options += ["--period", "yearly", "--epochs", 1, "--seeds", 0, 1]
+    options += ["--forecasts", competition / "forecasts"]
+    call("competitions", *options, "--method", "both without language model")
+    forbidden = ["--method", "CALF without language model"]
+    with monkeypatch.context() as patch:
+        patch.setattr(load("competitions"), "forecast", None)  # what is called fails
+        call("competitions", *options, *forbidden)
+        with pytest.raises(TypeError):
+            call("competitions", *options, *forbidden, "--learning-rate", 0.1)
+    both, alone = map(json.loads, (competition / "r.jsonl").open())
+    assert alone["of_each"] == both["of_each"][:2]
+    assert len({tuple(errors.values()) for errors in both["of_each"]}) == 4
+
+
 def test_competitions_validate_on_the_last_block_of_training(load, competition):
     script = load("competitions")
     held_out = script.hold_out(script.read(competition, "M3", "yearly"))
     train, block = held_out["N3"]
     assert train.tolist() == list(range(10, 10 + 3 * 8, 3))
     assert block.tolist() == [34, 37]
+
+
+def test_pools_of_all_sizes_are_trained_and_scored(
+    call, load, monkeypatch, competition
+):
+    script = load("pool_sizes")
+    monkeypatch.setattr(script, "PERIOD", "yearly")
+    monkeypatch.setattr(script, "HORIZON", 2)
+    options = ["--data-dir", competition, "--results", competition / "r.jsonl"]
+    options += ["--seeds", 0, "--epochs", 1, "--steps-per-epoch", 1]
+    call("pool_sizes", *options)
+    assert call("pool_sizes", *options).startswith("recorded ")
+    records = [json.loads(line) for line in (competition / "r.jsonl").open()]
+    assert [r["pool"] for r in records] == list(script.POOLS)
+    assert records[0]["share_in_use"] is None
+    assert all(0 < r["share_in_use"] <= 1 for r in records[1:])
+    assert len({r["mase"] for r in records[:8]}) == 8  # each pool is another network
+    assert all(r["series"] == 8 and r["smape"] > 0 for r in records)
+    table = load("_further").pool_sizes(load("_tables").from_records(records))
+    assert table.splitlines()[2].startswith("| no pool | 1 | ")
+    assert (
+        f"| {100 * records[1]['share_in_use']:.0f}\N{NO-BREAK SPACE}% |"
+        in table.splitlines()[3]
+    )
 
 
 def test_m4_beside_naive2(call, tmp_path):
