@@ -82,17 +82,26 @@ def interval_costs(records: pd.DataFrame) -> str:
 def simulated_text(records: pd.DataFrame) -> str:
     """MASE where a text tells the answer, and where it does not."""
     rows = []
-    for texts, found in records.groupby("texts", sort=False):
-        last = found.iloc[-1]
-        for variant, mase in last["mase"].items():
-            gain = last["gain"].get(variant, {})
-            row = {"texts": texts, "LLM-TS Net": variant, "MASE": number(mase)}
-            row["gain of the whole method"] = percent(gain.get("gain", float("nan")))
+    several = records[records["seeds"].map(len) > 1]
+    for _, run in several.iterrows():
+        for variant, mase in run["mase"].items():
+            row = {"texts": run["texts"], "seeds": len(run["seeds"])}
+            row |= {"LLM-TS Net": variant, "MASE": number(mase)}
+            gain = run["gain"].get(variant)
+            row["gain of the whole method"] = percent(gain["gain"]) if gain else ""
             bounds = (
                 [percent(gain[side]) for side in ("lower", "upper")] if gain else []
             )
-            rows.append(row | {"95 % interval": " to ".join(bounds)})
+            row["95 % interval"] = " to ".join(bounds)
+            rows.append(row | {"verdict": _in_a_word(run["verdict"].get(variant, ""))})
     return markdown(rows)
+
+
+def _in_a_word(verdict: str) -> str:
+    """Return what a sentence of ``ablate`` comes to."""
+    if verdict.startswith("Cannot tell"):
+        return "cannot tell"
+    return next((w for w in ("does not help", "helps") if f" {w}:" in verdict), "")
 
 
 def ablations(records: pd.DataFrame) -> str:

@@ -425,6 +425,12 @@ def test_simulated_texts_tell_the_direction_of_a_break(call, load, tmp_path):
     assert set(record["gain"]) == {"random weights", "no text"}
     # a break that nobody could foresee: of six steps of 3, in changes of about a third
     assert record["mase"]["no text"] > 3
+    record["seeds"] = [0, 1]
+    record["verdict"]["no text"] = "The text does not help: on such series it is so."
+    table = load("_further").simulated_text(load("_tables").from_records([record]))
+    assert [row.split(" | ")[-1] for row in table.splitlines()[3:]][1] == (
+        "does not help |"
+    )
 
 
 @pytest.mark.filterwarnings("ignore:.*fewer than")
