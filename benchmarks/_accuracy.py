@@ -137,10 +137,13 @@ def _losses(run: pd.Series) -> str:
     """Say which of CALF's losses a network was trained by."""
     if pd.isna(run["consistency_loss_weight"]):
         return ""
-    alone = run["consistency_loss_weight"] == run["feature_loss_weight"] == 0
-    if run["consistency_loss"] != "mae":
-        return f"all three, consistency {run['consistency_loss'].upper()}"
-    return "task" if alone else "all three"
+    consistency, feature = run["consistency_loss_weight"], run["feature_loss_weight"]
+    weights = {"task": 1, "consistency": consistency, "feature": feature}
+    parts = [name for name, weight in weights.items() if weight]
+    named = "all three" if len(parts) == 3 else " and ".join(parts)
+    if consistency and run["consistency_loss"] != "mae":
+        return f"{named}, consistency {run['consistency_loss'].upper()}"
+    return named
 
 
 def competition_errors(records: pd.DataFrame, competition: str) -> pd.DataFrame:

@@ -129,7 +129,12 @@ def draw_pools(records: pd.DataFrame) -> Figure:
     pools = list(by_pool.groups)
     places = np.array([pools.index(pool) for pool in records["pool"]])
     figure, (left, right) = plt.subplots(
-        1, 2, figsize=(10, 1 + 0.36 * len(pools)), dpi=160, layout="constrained"
+        1,
+        2,
+        figsize=(10, 1 + 0.36 * len(pools)),
+        dpi=160,
+        layout="constrained",
+        sharey=True,
     )
     left.scatter(records["mase"], -places, 30, LIGHT, label="a seed")
     mean = by_pool["mase"].mean()
@@ -140,7 +145,6 @@ def draw_pools(records: pd.DataFrame) -> Figure:
     left.legend(frameon=False)
     in_use = 100 * by_pool["share_in_use"].mean()
     right.barh(-np.arange(len(pools)), in_use, 0.6, color=BETTER)
-    right.set_yticks([])
     right.set_xlim(0, 100)
     right.set_title("Percent of the pool in use")
     for axes in (left, right):
@@ -155,15 +159,16 @@ def draw_adapters(records: pd.DataFrame) -> Figure:
     adapters = records[records["rank"] > 0]
     rates = sorted(adapters["learning_rate"].unique())
     for method, color in (("LoRA", WORSE), ("LoRA-AMR", BETTER)):
-        for rate, line, face in zip(rates, ("-", ""), (color, "white"), strict=True):
-            own = (adapters["method"] == method) & (adapters["learning_rate"] == rate)
+        own = adapters[adapters["method"] == method]
+        kept = own.drop_duplicates("rank")
+        grid[0].plot(kept["rank"], kept["kept_bytes_projections"] / 1e6, "o-", c=color)
+        for rate, line, face in zip(
+            rates, ("-", "none"), (color, "white"), strict=True
+        ):
+            at = own[own["learning_rate"] == rate]
+            look = {"color": color, "markerfacecolor": face, "linestyle": line}
             label = f"{method}, learning rate {rate:g}"
-            look = {"color": color, "markerfacecolor": face, "marker": "o"}
-            for axes, column in zip(
-                grid, ("kept_bytes_projections", "loss_after"), strict=True
-            ):
-                values = adapters[column][own] / (1e6 if axes is grid[0] else 1)
-                axes.plot(adapters["rank"][own], values, line, label=label, **look)
+            grid[1].plot(at["rank"], at["loss_after"], marker="o", label=label, **look)
     grid[0].set_ylim(bottom=0)
     grid[0].set_title("MB kept in the adapted projections")
     grid[1].set_title("Loss after 60 steps")
