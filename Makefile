@@ -25,7 +25,7 @@ help: ## Show this help
 		awk -F'|' '{ printf "make %-14s %s\n", $$1, $$2 }'
 
 demo: $(VENV)/demo.stamp ## Compare all three methods with statistical forecasters
-	$(BIN)/sktime-llm compare
+	$(BIN)/sktime-llm compare --folds 1
 
 test: $(VENV)/dev.stamp ## Run the tests and doctests; more options in PYTEST_ARGS
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not network" $(PYTEST_ARGS)
