@@ -139,7 +139,7 @@ def draw_pools(records: pd.DataFrame) -> Figure:
     left.scatter(records["mase"], -places, 30, LIGHT, label="a seed")
     mean = by_pool["mase"].mean()
     left.scatter(mean, -np.arange(len(pools)), 60, BETTER, zorder=3, label="mean")
-    left.axvline(mean.iloc[0], color=GRAY, linewidth=0.8, linestyle=":")
+    left.axvline(mean["no pool"], color=GRAY, linewidth=0.8, linestyle=":")
     left.set_yticks(-np.arange(len(pools)), pools)
     left.set_title("MASE on held-out blocks")
     left.legend(frameon=False)
@@ -162,9 +162,8 @@ def draw_adapters(records: pd.DataFrame) -> Figure:
         own = adapters[adapters["method"] == method]
         kept = own.drop_duplicates("rank")
         grid[0].plot(kept["rank"], kept["kept_bytes_projections"] / 1e6, "o-", c=color)
-        for rate, line, face in zip(
-            rates, ("-", "none"), (color, "white"), strict=True
-        ):
+        looks = [("-", color), *[("none", "white")] * (len(rates) - 1)]
+        for rate, (line, face) in zip(rates, looks, strict=True):
             at = own[own["learning_rate"] == rate]
             look = {"color": color, "markerfacecolor": face, "linestyle": line}
             label = f"{method}, learning rate {rate:g}"

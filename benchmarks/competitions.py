@@ -9,13 +9,14 @@ chosen with ``--part validation``, which holds out the last
 block of every training series, as long as the forecast, and never sees the test part.
 Several seeds make one forecaster, whose forecast is their mean. A run that is already
 in the results file, with the same settings, is not repeated; with ``--forecasts``, no
-network is trained twice, be it alone or in a mean. The folder is of one version of the
-code: its files are known by the settings.
+network is trained twice, be it alone or in a mean. Use one folder per version of the
+code, as files are named by settings alone.
 """
 
 import argparse
 import ast
 import hashlib
+import os
 import time
 import warnings
 from pathlib import Path
@@ -181,15 +182,19 @@ def run(args: argparse.Namespace, settings: dict) -> dict:
 def kept(
     args: argparse.Namespace, settings: dict, forecaster, y: pd.DataFrame, horizon: int
 ) -> dict[str, np.ndarray]:
-    """Train and forecast, unless a file has what comes of it."""
+    """Train and forecast, unless a file already holds the result."""
     if args.forecasts is None:
         return forecast(forecaster, y, horizon)
     data = [settings[name] for name in ("competition", "part", "period")]
-    key = hashlib.sha256(repr(forecaster).encode()).hexdigest()[:16]
+    params = sorted((name, repr(v)) for name, v in forecaster.get_params().items())
+    named = repr((type(forecaster).__name__, params))
+    key = hashlib.sha256(named.encode()).hexdigest()[:16]
     file = args.forecasts / f"{'-'.join(data)}-{key}.npz"
     if not file.exists():
         args.forecasts.mkdir(parents=True, exist_ok=True)
-        np.savez(file, **forecast(forecaster, y, horizon))
+        partial = file.with_suffix(f".{os.getpid()}.npz")
+        np.savez(partial, **forecast(forecaster, y, horizon))
+        partial.replace(file)
     return dict(np.load(file))
 
 

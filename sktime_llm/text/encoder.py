@@ -18,6 +18,7 @@ from sktime_llm.backbone.make import BackboneChoice, make_backbone
 from sktime_llm.backbone.own_tensors import fill, own_tensors
 from sktime_llm.errors import InputError, TrainingDivergedError
 from sktime_llm.layers.attention import AttentionPooling
+from sktime_llm.layers.dropout import drop_in_blocks
 from sktime_llm.text.window_text import PADDING, tokenize
 
 _TEXTS_A_STEP = 16
@@ -65,6 +66,7 @@ class DescriptionEncoder(nn.Module):
         dropout = RandomStream(seed, token_ids.device)
         trained = [p for p in self.parameters() if p.requires_grad]
         optimizer = torch.optim.Adam(trained, lr=learning_rate)
+        drop_in_blocks(self)
         self.train()
         losses: list[float] = []
         for step in range(n_steps):

@@ -38,7 +38,7 @@ def test_neighbors_are_independent():
     assert correlations.abs().max() < 0.02
 
 
-@pytest.mark.parametrize("shape", [(), (1,), (3, 5), (2, 0), (7, 3, 2)])
+@pytest.mark.parametrize("shape", [(), (3, 5), (2, 0), (8193,), (7, 3, 1_234)])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_any_shape_and_precision(shape, dtype):
     values = drop(0.5, *shape, dtype=dtype)
@@ -48,25 +48,33 @@ def test_any_shape_and_precision(shape, dtype):
 
 
 def test_gradients_pass_where_values_are_kept():
-    inputs = torch.ones(1_000, requires_grad=True)
+    inputs = torch.ones(10_000, requires_grad=True)
     outputs = BlockDropout(0.3)(inputs)
     outputs.sum().backward()
     assert torch.equal(inputs.grad, outputs.detach())
 
 
 def test_the_seed_decides():
-    assert torch.equal(drop(0.5, 100), drop(0.5, 100))
-    assert not torch.equal(drop(0.5, 100), drop(0.5, 100, seed=1))
+    assert torch.equal(drop(0.5, 9_000), drop(0.5, 9_000))
+    assert not torch.equal(drop(0.5, 9_000), drop(0.5, 9_000, seed=1))
 
 
 @pytest.mark.parametrize(("p", "expected"), [(0.0, 1.0), (1e-9, 1.0), (1.0, 0.0)])
 def test_rates_at_the_edges_are_those_of_pytorch(p, expected):
-    assert torch.equal(drop(p, 50), torch.full((50,), expected))
+    assert torch.equal(drop(p, 9_000), torch.full((9_000,), expected))
+
+
+def test_small_tensors_draw_as_pytorch_does():
+    torch.manual_seed(0)
+    expected = nn.Dropout(0.3)(torch.ones(500))
+    assert torch.equal(drop(0.3, 500), expected)
+    torch.manual_seed(0)
+    assert not torch.equal(nn.Dropout(0.3)(torch.ones(9_000)), drop(0.3, 9_000))
 
 
 def test_nothing_is_dropped_after_training():
     module = BlockDropout(0.5).eval()
-    values = torch.ones(50)
+    values = torch.ones(9_000)
     assert module(values) is values
 
 
