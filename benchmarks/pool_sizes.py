@@ -15,9 +15,8 @@ import time
 import warnings
 from pathlib import Path
 
-import pandas as pd
 from _records import RESULTS, provenance, run_missing
-from competitions import SEASON, hold_out, panel, point_errors, read
+from competitions import SEASON, forecast, hold_out, panel, point_errors, read
 
 from sktime_llm import LLMTSNetForecaster
 from sktime_llm._devices import resolve_device
@@ -48,16 +47,14 @@ def run(args: argparse.Namespace, settings: dict) -> dict:
         **POOLS[settings["pool"]],
     )
     started = time.process_time()
-    y_pred = forecaster.fit(panel(series), fh=range(1, HORIZON + 1)).predict()
+    forecasts = forecast(forecaster, panel(series), HORIZON)["forecasts"]
     spent = time.process_time() - started
-    table = y_pred["value"].unstack("t", sort=False).loc[list(series)]
-    forecasts = table.apply(lambda row: pd.Series(row.dropna().to_numpy()), axis=1)
     history = forecaster.history_
     in_use = None
     if "pool_in_use" in history:
         in_use = float(history["pool_in_use"].iloc[int(history["best"].argmax())])
     return {
-        **point_errors(series, forecasts.to_numpy(), SEASON[PERIOD]),
+        **point_errors(series, forecasts, SEASON[PERIOD]),
         "share_in_use": in_use,
         "cpu_seconds": round(spent, 1),
         "series": len(series),

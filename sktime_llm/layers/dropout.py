@@ -13,8 +13,8 @@ class BlockDropout(nn.Dropout):
     """Dropout like PyTorch's, which on a CPU draws 64 random bits for four values.
 
     There, in all but small tensors, the rate is rounded to a multiple of 2**-16, and
-    values that are kept are scaled by the rounded one, so that their mean stays. It
-    takes about half of the time, which was a fifth of a training step of LLM-TS Net.
+    values that are kept are scaled by the rounded one, so that their mean stays.
+    Drawing a mask value by value is a large part of a step of a small network.
     """
 
     def forward(self, input: Tensor) -> Tensor:
