@@ -76,7 +76,12 @@ def _cat(parts: list[Tensor | None]) -> Tensor | None:
 
 
 def flops_of(network: ForecastNetwork, context: Tensor, features: Features) -> float:
-    """Return the mean FLOPs of a matrix product for one window, counted once."""
+    """Return the mean FLOPs of a matrix product for one window, counted once.
+
+    Return 0 where there is only one thread, and so nothing to choose by them.
+    """
+    if torch.get_num_threads() == 1:
+        return 0.0
     if network.flops is None:
         was_training = network.training
         network.eval()

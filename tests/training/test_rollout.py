@@ -99,3 +99,15 @@ def test_what_was_before_moves_on_with_the_context():
     network.seen.clear()
     roll_forward(network, context, 1, batch_size=1, last_observed=before)
     assert network.seen == [[8.0], [9.0]]
+
+
+@pytest.mark.parametrize(("n_threads", "is_counted"), [(1, False), (2, True)])
+def test_operations_are_counted_only_to_choose_threads(n_threads, is_counted):
+    network, before = make_network(), torch.get_num_threads()
+    network.flops = None
+    torch.set_num_threads(n_threads)
+    try:
+        roll_forward(network, torch.zeros(1, 4, 1), 1, batch_size=1)
+    finally:
+        torch.set_num_threads(before)
+    assert (network.flops is not None) == is_counted
