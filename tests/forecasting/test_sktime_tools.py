@@ -1,6 +1,7 @@
 """The forecasters inside sktime's own tools."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.preprocessing import StandardScaler
 from sktime.benchmarking.forecasting import ForecastingBenchmark
@@ -147,6 +148,16 @@ def test_stacking_and_ensembles(make):
     members = [("ours", make(max_epochs=1)), ("naive", NaiveForecaster(sp=12))]
     for combined in (StackingForecaster(members), EnsembleForecaster(members)):
         assert len(combined.fit(y, fh=[1, 2]).predict()) == 2
+
+
+def test_an_ensemble_is_the_mean_of_networks_for_all_series(make):
+    y = make_panel((40, 50))
+    members = [make(max_epochs=1, random_state=seed) for seed in (0, 1)]
+    ensemble = EnsembleForecaster([("a", members[0]), ("b", members[1])])
+    y_pred = ensemble.fit(y, fh=[1, 2]).predict()
+    each = [member.clone().fit(y, fh=[1, 2]).predict() for member in members]
+    assert not each[0].equals(each[1])
+    pd.testing.assert_frame_equal(y_pred, sum(each) / 2)
 
 
 def test_refitting_on_every_update(make):
