@@ -175,7 +175,7 @@ def test_quantities_agree(sure, kind):
         forecaster.predict_var(fh=fh, cov=True)
 
 
-def test_predicted_spread_is_the_true_one():
+def test_predicted_spread_is_that_of_its_errors():
     y = make_waves(1100, sd=1.0)
     forecaster = make(**LEARNS, uncertainty=True, max_epochs=10)
 
