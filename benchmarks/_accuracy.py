@@ -76,12 +76,12 @@ def long_term(records: pd.DataFrame) -> str:
                     "language model": kind,
                     "seeds": number(of(found, "seeds", kind=kind), 0),
                     "MSE / MAE": numbers(*errors),
-                    "beside published": percents(*beside),
+                    "vs. published": percents(*beside),
                 }
             )
         name = f"GPT-2, {published_as(NAMES[method], dataset, horizon)}"
         last = {"language model": name, "seeds": ""}
-        last |= {"MSE / MAE": numbers(*paper), "beside published": ""}
+        last |= {"MSE / MAE": numbers(*paper), "vs. published": ""}
         rows.append(start | last)
     return markdown(rows)
 
@@ -189,12 +189,12 @@ def competition(records: pd.DataFrame, name: str) -> str:
                     "by the language model": percent(
                         difference(errors[leading], without)
                     ),
-                    "beside the best": percent(difference(errors[leading], best)),
+                    "vs. the best": percent(difference(errors[leading], best)),
                 }
             )
         rows += [
             _line(period, f"{method}, {_as(method, name, period)}", errors, columns)
-            | {"by the language model": "", "beside the best": ""}
+            | {"by the language model": "", "vs. the best": ""}
             for method, errors in _leaders(others).iterrows()
         ]
     return markdown(rows)
@@ -253,7 +253,7 @@ def ranking(records: pd.DataFrame, name: str) -> str:
         beside = percent(difference(errors[leading], others[leading].min()))
         row = {"": place} | _line("", method, errors, columns)
         del row["period"]
-        rows.append(row | {"beside the best published": beside})
+        rows.append(row | {"vs. the best published": beside})
     return markdown(rows)
 
 
@@ -376,7 +376,7 @@ def traffic_published(records: pd.DataFrame) -> str:
                     beside = [
                         difference(*each) for each in zip(own, paper, strict=True)
                     ]
-                    row[f"{TRAFFIC[method]}, beside published"] = percents(*beside)
+                    row[f"{TRAFFIC[method]}, vs. published"] = percents(*beside)
                 title = f"{other}, {published_as(other, dataset)}"
                 rows.append(row | {title: numbers(*paper, digits=2)})
     return markdown(rows)

@@ -62,7 +62,7 @@ def missing(records: pd.DataFrame) -> str:
             row = {"missing": share, "method": method}
             row |= {holes: number(error) for holes, error in errors.items()}
             beside = percent(difference(errors["as they are"], errors["filled"]))
-            rows.append(row | {"beside filled": beside})
+            rows.append(row | {"vs. filled": beside})
     return markdown(rows)
 
 
@@ -173,7 +173,7 @@ def covariates(records: pd.DataFrame) -> str:
             row |= dict(zip(("without X", *kinds[1:]), map(_one, errors), strict=True))
             gains = [percent(difference(error, errors[0])) for error in errors[1:]]
             row |= {"by the temperature": gains[0], "by both": gains[1]}
-            rows.append(row | {"beside naive": percent(difference(errors[0], naive))})
+            rows.append(row | {"vs. naive": percent(difference(errors[0], naive))})
         for season in ("day", "week"):
             error = found[f"mae_of_last_{season}"].iloc[0]
             row = dict.fromkeys(rows[-1], "") | {"ahead": f"a {horizon}"}
@@ -294,7 +294,7 @@ def lora_amr(records: pd.DataFrame) -> str:
             row[title] = f"{run[column] / 1e6:.2f} MB"
             is_amr = run["method"] == "LoRA-AMR"
             of_lora = lora[column].get(run["rank"]) if is_amr else None
-            row[f"{title}, beside LoRA"] = percent(difference(run[column], of_lora))
+            row[f"{title}, vs. LoRA"] = percent(difference(run[column], of_lora))
         row |= {"loss after 60 steps": number(run["loss_after"], 2)}
         rows.append(row)
     return markdown(rows)
@@ -308,7 +308,7 @@ def lora_amr_projections(records: pd.DataFrame) -> str:
     rows = [
         {"r": rank}
         | {m: f"{row[m] / 1e6:.2f} MB" for m in ("LoRA", "LoRA-AMR")}
-        | {"beside LoRA": percent(difference(row["LoRA-AMR"], row["LoRA"]))}
+        | {"vs. LoRA": percent(difference(row["LoRA-AMR"], row["LoRA"]))}
         for rank, row in kept.drop(index=0).iterrows()
     ]
     return markdown(rows)

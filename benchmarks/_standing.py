@@ -191,7 +191,7 @@ def overview(table: pd.DataFrame) -> str:
                 "without": number(each["without"], digits),
                 "change": percent(-each["gain"]),
                 "best other": f"{each['other']} {other}".strip(),
-                "beside it": percent(each["beside"]),
+                "vs. it": percent(each["beside"]),
             }
         )
     return markdown(rows)

@@ -107,7 +107,7 @@ class TestVerdict:
                 1.00,
                 1.00,
                 0.2,
-                "^Cannot tell whether the pretrained .* A gain so small ",
+                "^Cannot tell whether the pretrained .* To tell would take ",
             ),
         ],
     )

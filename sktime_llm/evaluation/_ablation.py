@@ -175,7 +175,7 @@ class Ablation:
             return f"Try more seeds, folds or series.{only}"
         factor, n, wanted = draws_that_would_tell(gain, shape)
         if wanted is None:
-            return f"A gain so small would take far more seeds, folds and series.{only}"
+            return f"To tell would take far more seeds, folds and series.{only}"
         return (
             f"It depends most on the {factor}: about {wanted} instead of {n} would "
             f"tell.{only}"

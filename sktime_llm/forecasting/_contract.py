@@ -53,6 +53,7 @@ _TINY = {
     "random_state": 0,
     "verbose": 0,
 }
+_ENCODER = {"validation_fraction": 0.0, "intervals": "quantiles"}
 _DECODER = {
     "backbone": "tiny-random-decoder",
     "steps_per_epoch": 2,
@@ -116,11 +117,11 @@ class SktimeForecaster(PretrainedFolders, BaseForecaster):
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
-        """Return parameters for sktime's tests: encoder, decoder, and quantiles."""
+        """Return parameters for sktime's tests: encoder with quantiles, and decoder."""
         own, of_decoder = cls._test_params
-        encoder = {**_TINY, "validation_fraction": 0.0, **own}
+        encoder = {**_TINY, **_ENCODER, **own}
         decoder = {**_TINY, **_DECODER, **own, **of_decoder}
-        return [encoder, decoder, {**encoder, "intervals": "quantiles"}]
+        return [encoder, decoder]
 
     # parameters
 
