@@ -3,6 +3,7 @@
 import re
 import sys
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -108,6 +109,16 @@ def test_scores_are_those_of_hand(small):
     assert scores.loc[0, "MAE"] == pytest.approx(np.abs(tests - lasts).mean())
     smape = 2 * np.abs(tests - lasts) / (np.abs(tests) + np.abs(lasts))
     assert scores.loc[0, "sMAPE"] == pytest.approx(smape.mean())
+
+
+@pytest.mark.parametrize("name", [None, "", 0, "sales"])
+def test_a_series_has_its_scores_whatever_its_name(small, name):
+    data = replace(small, y=small.y.rename(name))
+    comparison = compare_forecasters(data, {"naive": naive()}, n_folds=4, levels=[80])
+    expected = mase_of_naive(small.y.to_numpy(), 3, 4, 2)
+    assert comparison.scores.loc[0, "MASE"] == pytest.approx(expected)
+    assert comparison.scores.notna().all(axis=None)
+    assert comparison.standings(forecasters=["naive"])
 
 
 @pytest.mark.parametrize("kind", ["series", "columns", "panel"])

@@ -90,6 +90,11 @@ def check_length(dataset: Dataset, n_folds: int) -> None:
         )
 
 
+def as_frame(y: pd.Series | pd.DataFrame) -> pd.DataFrame:
+    """Return a series as a frame of one column, which is "y" if it has no name."""
+    return y.to_frame(y.name or "y") if isinstance(y, pd.Series) else y
+
+
 def find_scalable(dataset: Dataset, n_folds: int) -> pd.DataFrame:
     """Mark the series that have a MASE, (instance, variate); warn of the others.
 
@@ -97,7 +102,7 @@ def find_scalable(dataset: Dataset, n_folds: int) -> pd.DataFrame:
     The first fold decides: all other folds begin with its rows, so a series that
     changes in the first fold changes in all of them.
     """
-    y = dataset.y.to_frame() if dataset.y.ndim == 1 else dataset.y
+    y = as_frame(dataset.y)
     tested = n_folds * dataset.horizon
     y_train = y.groupby(instances_of(y)).head(-tested)
     # Also false where too many values are missing for a change to be known.

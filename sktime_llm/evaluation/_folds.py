@@ -11,6 +11,7 @@ from sktime.performance_metrics.base import BaseMetric
 
 from sktime_llm.datasets import Dataset
 from sktime_llm.datasets._long import long_table
+from sktime_llm.evaluation._data import as_frame
 from sktime_llm.evaluation._scores import bounds_of, like_truth, score_series
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _run_folds(
     from sktime.forecasting.model_evaluation import evaluate
     from sktime.split import ExpandingGreedySplitter
 
-    y = dataset.y.to_frame(dataset.y.name or "y") if dataset.y.ndim == 1 else dataset.y
+    y = as_frame(dataset.y)
     asked: list[Any] = [_Asked("pred")]
     if levels:
         asked.append(_Asked("pred_interval", [level / 100 for level in levels]))

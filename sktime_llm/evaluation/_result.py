@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from sktime_llm.datasets import Dataset
-from sktime_llm.evaluation._data import instances_of
+from sktime_llm.evaluation._data import as_frame, instances_of
 from sktime_llm.evaluation._forecasters import METHODS
 from sktime_llm.evaluation._ranks import Ranks, rank_forecasters
 
@@ -139,7 +139,7 @@ def _repeated(datasets: Sequence[Dataset]) -> list[tuple[str, int]]:
     seen: set[bytes] = set()
     repeated = []
     for dataset in datasets:
-        y = dataset.y.to_frame() if dataset.y.ndim == 1 else dataset.y
+        y = as_frame(dataset.y)
         parts = [part for _, part in y.groupby(instances_of(y))]
         columns = [part.iloc[:, i] for part in parts for i in range(y.shape[1])]
         for number, column in enumerate(columns):
