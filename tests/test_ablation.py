@@ -1,6 +1,7 @@
 """The same method without its language model: intervals, verdicts, and the command."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -211,3 +212,21 @@ def test_picture():
     assert "helps" in axes.get_title(loc="left")
     assert [t.get_text() for t in axes.get_yticklabels()] == ["no language model"]
     assert axes.get_xlabel()
+
+
+def test_variants_of_ones_own_are_called_by_their_names():
+    ablation = made_up(0.9, 1.0, noise=0.02)
+    names = {"pretrained": "long", "no language model": "short"}
+    own = replace(
+        ablation,
+        errors=ablation.errors.replace({"variant": names}),
+        costs=ablation.costs.rename(index=names),
+    )
+    assert own.verdict("short").startswith('"long" helps: on data errors are')
+    assert "language model" not in own.verdict("short")
+
+
+def test_no_gain_is_above_a_hundred_percent():
+    rng = np.random.default_rng(0)
+    error, other = rng.lognormal(0, 2, size=(2, 2, 3, 1))
+    assert gain_of(error, other).upper <= 100

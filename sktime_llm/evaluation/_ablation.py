@@ -149,8 +149,11 @@ class Ablation:
         """
         one_of(*self.variants[1:]).check("variant", variant)
         gain = self.gain_over(variant)
-        is_part = variant.startswith("no ") and variant != NONE
-        what = f"The {variant[3:]}" if is_part else "The pretrained language model"
+        if variant in LANGUAGE_MODELS:
+            what = "The pretrained language model"
+        else:
+            is_part = variant.startswith("no ")
+            what = f"The {variant[3:]}" if is_part else f'"{self.variants[0]}"'
         than = "without it" if variant.startswith("no ") else f"with {variant} instead"
         side = "lower" if gain.mean >= 0 else "higher"
         found = (

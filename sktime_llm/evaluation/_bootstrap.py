@@ -51,6 +51,7 @@ def gain_of(error: np.ndarray, other: np.ndarray) -> Gain:
     mean = 100 * (1 - error.mean() / other.mean())
     bounds = np.percentile(draws, [100 * _TAIL, 100 * (1 - _TAIL)])
     lower, upper = mean + _widening(deviations, error.shape) * (bounds - mean)
+    upper = min(upper, 100.0)  # of no error at all
     return Gain(float(mean), float(lower), float(upper), deviations)
 
 
