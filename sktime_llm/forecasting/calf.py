@@ -129,7 +129,8 @@ class CALFForecaster(BaseLLMForecaster):
     weight_decay : float, default=0.0
         Weight decay of the optimizer.
     lr_schedule : {"cosine", "one-cycle", "step", "constant"}, default="cosine"
-        Learning rate over time; ``"step"`` halves it after every epoch.
+        Learning rate over time; ``"step"`` halves it after every epoch. `update` has
+        a 25th of it all the time in place of ``"one-cycle"``.
     cosine_epochs : int, default=20
         Epochs in which the cosine schedule falls to 1e-8, before it rises again.
     gradient_clip : float, optional
@@ -205,8 +206,8 @@ class CALFForecaster(BaseLLMForecaster):
 
     Notes
     -----
-    Network and losses are as published, some defaults are not. The published long-term
-    setting is ``context_length=96, batch_size=256, max_epochs=100,
+    The network is as published; some defaults are not. The published long-term setting
+    is ``context_length=96, batch_size=256, max_epochs=100, consistency_loss="mae",
     backbone="openai-community/gpt2"``, in the public code also
     ``projection_learning_rate=1e-4, residual_in_features=True``. docs/methods.md of the
     repository lists all departures, and what they do to accuracy.
@@ -226,9 +227,8 @@ class CALFForecaster(BaseLLMForecaster):
     --------
     >>> from sktime.datasets import load_airline
     >>> from sktime_llm import CALFForecaster
-    >>> y = load_airline()
     >>> forecaster = CALFForecaster(backbone="tiny-random", max_epochs=1)
-    >>> y_pred = forecaster.fit(y, fh=[1, 2, 3]).predict()
+    >>> y_pred = forecaster.fit(load_airline(), fh=[1, 2, 3]).predict()
     >>> len(y_pred)
     3
     """

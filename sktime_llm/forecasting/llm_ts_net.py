@@ -42,14 +42,14 @@ class LLMTSNetForecaster(LLMTSNetMethod):
         days, 48 hours or 24 other steps; at most a quarter of the longest series.
     backbone : str, default="sentence-transformers/all-MiniLM-L6-v2"
         Encoder or decoder of transformers with safetensors weights: its name on the
-        Hugging Face Hub (published: ``"openai-community/gpt2"``) or a local folder in
-        the Hub's layout. ``"tiny-random"`` and ``"tiny-random-decoder"`` are for tests.
+        Hugging Face Hub (published: Llama2-7B) or a local folder in the Hub's layout.
+        ``"tiny-random"`` and ``"tiny-random-decoder"`` are for tests.
     backbone_mode : str, default="pretrained"
         ``"pretrained"``, or an ablation: ``"random"`` (frozen random weights),
         ``"none"`` (no model), ``"attention"`` or ``"transformer"`` (one layer trained
         from scratch).
     n_backbone_layers : int, optional
-        Layers to keep, from the first. None keeps six, as published, or all of fewer.
+        Layers to keep, from the first. None keeps six, or all of fewer.
     revision : str, optional
         Branch, tag or commit of the backbone on the Hub.
     quantization : {"8bit", "4bit"}, optional
@@ -104,7 +104,8 @@ class LLMTSNetForecaster(LLMTSNetMethod):
         Distance between forecast and truth. Published: MAE.
     uncertainty : bool, default=False
         Whether to forecast a Gaussian (U-LLM-TS Net), trained by its negative
-        log-likelihood, which enables `predict_interval` and the like.
+        log-likelihood, from which `predict_interval` and the like take their bounds,
+        instead of `intervals`.
     learning_rate : float, default=1e-3
         Highest learning rate.
     max_epochs : int, default=20
@@ -138,7 +139,8 @@ class LLMTSNetForecaster(LLMTSNetMethod):
     weight_decay : float, default=0.0
         Weight decay of the optimizer.
     lr_schedule : {"cosine", "one-cycle", "step", "constant"}, default="cosine"
-        Learning rate over time; ``"step"`` halves it after every epoch.
+        Learning rate over time; ``"step"`` halves it after every epoch. `update` has
+        a 25th of it all the time in place of ``"one-cycle"``.
     cosine_epochs : int, default=20
         Epochs in which the cosine schedule falls to 1e-8, before it rises again.
     gradient_clip : float, optional
@@ -230,7 +232,9 @@ class LLMTSNetForecaster(LLMTSNetMethod):
 
     References
     ----------
-    .. [1] "LLM-TS Net" (2024). arXiv 2408.14387.
+    .. [1] S. S. Srinivas et al. (2024). Reprogramming Foundational Large Language
+       Models (LLMs) for Enterprise Adoption for Spatio-Temporal Forecasting
+       Applications. arXiv 2408.14387.
 
     Examples
     --------

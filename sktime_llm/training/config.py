@@ -1,6 +1,6 @@
 """How a network is trained."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch.optim import Adam, AdamW, Optimizer
 
@@ -18,6 +18,7 @@ from sktime_llm.layers.losses import DISTANCES
 OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "adamw": AdamW}
 NLL = "gaussian_nll"
 MAX_BATCH_SIZE = 256
+CYCLE_START = 1 / 25  # of the highest rate of one-cycle
 
 TRAINING_CONSTRAINTS = {
     "learning_rate": real(above=0),
@@ -76,6 +77,17 @@ class TrainingConfig:
         check_parameters(vars(self), TRAINING_CONSTRAINTS)
         for name, value in vars(self).items():
             object.__setattr__(self, name, plain(value))
+
+    def of_update(self) -> "TrainingConfig":
+        """Return the settings of an update, whose rate is that of a cycle's start.
+
+        A cycle of a few steps is at its highest rate in the first ones, in which a few
+        windows would undo what many have taught.
+        """
+        if self.lr_schedule != "one-cycle":
+            return self
+        rate = CYCLE_START * self.learning_rate
+        return replace(self, lr_schedule="constant", learning_rate=rate)
 
     def batch_size_for(self, n_windows: int) -> int:
         """Return `batch_size`, or one that makes some 32 steps an epoch."""

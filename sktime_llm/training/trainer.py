@@ -23,7 +23,7 @@ from sktime_llm.layers.dropout import drop_in_blocks
 from sktime_llm.layers.losses import DISTANCES
 from sktime_llm.networks._interface import ForecastNetwork, ForecastOutput
 from sktime_llm.training.callbacks import Callback
-from sktime_llm.training.config import NLL, OPTIMIZERS, TrainingConfig
+from sktime_llm.training.config import CYCLE_START, NLL, OPTIMIZERS, TrainingConfig
 from sktime_llm.training.processes import (
     connect,
     from_main_process,
@@ -131,7 +131,10 @@ class _Run:
             return lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.5)
         if config.lr_schedule == "one-cycle":
             steps, peak = config.max_epochs * self.n_steps, config.learning_rate
-            return lr_scheduler.OneCycleLR(optimizer, peak, total_steps=steps)
+            if steps == 1:  # which torch would make the last one, of next to no rate
+                return lr_scheduler.ConstantLR(optimizer, factor=CYCLE_START)
+            start = 1 / CYCLE_START
+            return lr_scheduler.OneCycleLR(optimizer, peak, steps, div_factor=start)
         return lr_scheduler.ConstantLR(optimizer, factor=1.0)
 
     def _step_schedule(self) -> None:

@@ -154,6 +154,19 @@ def test_update_trains_on_the_new_rows(make, n):
     assert forecaster.history_["stage"].tolist() == epochs * ["fit"] + n * ["update"]
 
 
+@pytest.mark.parametrize("n_new", [1, 5, 10])
+def test_few_new_rows_move_the_network_a_little(make, n_new):
+    y = make_series()
+    forecaster = make().fit(y[:50])
+    before = weights(forecaster.network_)
+    forecaster.update(y[50 : 50 + n_new])
+    after = forecaster.network_.state_dict()
+    moves = [(after[k].double() - v.double()).abs().max() for k, v in before.items()]
+    assert 1e-4 < max(moves).item() < 5e-3
+    rate = forecaster.history_["learning_rate"].iloc[-1]
+    assert 0.3 * rate < max(moves).item() < 3 * rate
+
+
 def test_update_of_a_panel_with_a_new_series(make):
     y = make_panel(lengths=(40, 40))
     more = make_panel(lengths=(44, 44, 20))

@@ -200,7 +200,11 @@ def test_steps_per_epoch_bounds_an_epoch():
 
 
 def rates_of(**settings):
-    return [r["learning_rate"] for r in run(make_config(**settings))[1]]
+    return rates_of_config(make_config(**settings))
+
+
+def rates_of_config(config):
+    return [r["learning_rate"] for r in run(config)[1]]
 
 
 def test_schedules_of_the_learning_rate():
@@ -342,3 +346,16 @@ def test_cuda_gives_what_the_cpu_gives():
     on_gpu, _ = run(config, network=make_network().to(cuda), windows=windows)
     on_cpu, _ = run(config)
     torch.testing.assert_close(on_gpu.linear.weight.cpu(), on_cpu.linear.weight)
+
+
+def test_a_cycle_of_a_single_step_trains():
+    settings = {"max_epochs": 1, "steps_per_epoch": 1, "lr_schedule": "one-cycle"}
+    assert rates_of(**settings) == [pytest.approx(0.02 / 25)]
+
+
+def test_an_update_stays_at_the_rate_with_which_a_cycle_begins():
+    config = make_config(lr_schedule="one-cycle", max_epochs=3)
+    assert rates_of_config(config.of_update()) == 3 * [pytest.approx(0.02 / 25)]
+    for schedule in ("cosine", "step", "constant"):
+        config = make_config(lr_schedule=schedule)
+        assert config.of_update() is config
