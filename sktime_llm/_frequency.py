@@ -27,6 +27,8 @@ def infer_frequency(stamps: pd.DatetimeIndex) -> str | None:
 def is_on_grid(stamps: pd.DatetimeIndex, alias: str) -> bool:
     """Tell whether all stamps are steps of a frequency after the first of them."""
     offset = pd.tseries.frequencies.to_offset(alias)
+    if isinstance(offset, pd.offsets.Day):
+        stamps = stamps.tz_localize(None)  # days of 23 and 25 hours are days, too
     if isinstance(offset, pd.offsets.Tick):
         return not ((stamps - stamps[0]) % pd.Timedelta(offset)).any()
     grid = pd.date_range(stamps[0], stamps[-1], freq=offset)

@@ -119,7 +119,9 @@ class BaseLLMForecaster(MethodHooks):
             last_observed=LastObserved.of_each(panel, series, shape.total),
             scalings=scalings,
             numbers=registered.last_numbers,
-            row_numbers=registered.row_numbers(dict(zip(series, lengths, strict=True))),
+            row_numbers=registered.row_numbers(
+                {k: len(v) for k, v in training.items()}
+            ),
             frequency=frequency,
             descriptions=registered.descriptions,
             covariates=split.covariates,
@@ -232,9 +234,11 @@ class BaseLLMForecaster(MethodHooks):
         self._interruption = trained.interruption
         return trained
 
-    def _with_rows(self, y: pd.DataFrame) -> pd.DataFrame:
+    def _with_rows(
+        self, y: pd.DataFrame, frequency: pd.offsets.BaseOffset | None = None
+    ) -> pd.DataFrame:
         """Add missing rows, if they are to count as missing values."""
-        return with_all_rows(y) if self.missing == "mask" else y
+        return with_all_rows(y, frequency) if self.missing == "mask" else y
 
     # predict
 
@@ -264,7 +268,8 @@ class BaseLLMForecaster(MethodHooks):
     ) -> "BaseLLMForecaster":
         y = with_columns_of(self._known.rows, y)
         check_times(y, self._known.rows)
-        y = self._with_rows(in_time_zone_of(self._known.rows, y))
+        y = in_time_zone_of(self._known.rows, y)
+        y = self._with_rows(y, self._known.frequency)
         fills_gaps = self.missing == "mask"
         X = further_covariates(X, y, self._known.covariates, fills_gaps=fills_gaps)
         n_kept = shape_of(self.network_).total
@@ -282,7 +287,7 @@ class BaseLLMForecaster(MethodHooks):
             known, registered = self._register_new(network, extension, y.columns)
         if trains:
             n_channels = y.shape[1] + count(known.covariates)
-            config = self._training_config(n_channels, self.update_epochs)
+            config = self._training_config(n_channels, self.update_epochs).of_update()
             extension = extension._replace(known=known)
             trained = train_on_new(
                 network,

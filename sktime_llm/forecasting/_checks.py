@@ -160,7 +160,13 @@ def columns_of(X: Any) -> list[Any] | None:
 
 
 def check_times(y: pd.DataFrame, like: pd.DataFrame) -> None:
-    """Raise if times are of another kind, or with another frequency of periods."""
+    """Raise if times are of another kind or frequency, or the levels others."""
+    if y.index.nlevels != like.index.nlevels:
+        raise InputError(
+            f"the index of y has {y.index.nlevels} level(s) in update, but fit saw "
+            f"{like.index.nlevels}; expected the same: the ids of a series, if there "
+            "are several, and the time."
+        )
     now, then = (_kind_of(times_of(frame.index)) for frame in (y, like))
     if now != then:
         raise InputError(
@@ -198,8 +204,9 @@ def in_time_zone_of(like: pd.DataFrame, y: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_columns_of(like: pd.DataFrame, y: pd.DataFrame) -> pd.DataFrame:
-    """Check the columns; the name of a Series is no column, and may have been lost."""
-    if len(y.columns) == 1 and y.columns[0] in (0, None) and len(like.columns) == 1:
+    """Check the columns; the name of a Series is no column, and may be there or not."""
+    is_one = len(y.columns) == len(like.columns) == 1
+    if is_one and {y.columns[0], like.columns[0]} & {0, None}:
         return y.set_axis(like.columns, axis=1)
     check_columns(y, like)
     return y

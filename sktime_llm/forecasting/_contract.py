@@ -317,11 +317,17 @@ class SktimeForecaster(PretrainedFolders, BaseForecaster):
             )
         is_conformal = self.intervals == "conformal" and not self._has_variance()
         if self.is_fitted and is_conformal and not self._calibration.n:
+            advice = (
+                f"The series are too short for prediction_length="
+                f"{self.prediction_length_}; set a shorter one, or fit on more rows."
+                if self.calibration_fraction
+                else "Set calibration_fraction, such as 0.2, and fit again; None holds "
+                "out a tenth where that makes at least 32 windows."
+            )
             raise NoIntervalsError(
                 f"{name} has no {what}: nothing was held out to calibrate them, with "
                 f"calibration_fraction={self.calibration_fraction} and at most "
-                f"{self._n_rows} rows. Set calibration_fraction, such as 0.2, and fit "
-                "again; None holds out a tenth where that makes at least 32 windows."
+                f"{self._n_rows} rows. {advice}"
             )
 
     def _has_variance(self) -> bool:

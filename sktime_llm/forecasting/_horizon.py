@@ -37,10 +37,25 @@ def forecast_times(
 
     A step of 0 is the last time itself, and those before it are negative.
     """
+    fh = _on_steps_of(cutoff, fh)
     steps = steps_of(fh, cutoff)
+    if fh.is_relative and _is_zoned(cutoff) and isinstance(cutoff.freq, pd.offsets.Day):
+        return steps, _days_later(cutoff, steps)
     if _has_durations(fh):
         return steps, _later(cutoff, fh.to_pandas())
     return steps, fh.to_absolute_index(cutoff)
+
+
+def _on_steps_of(cutoff: pd.Index, fh: ForecastingHorizon) -> ForecastingHorizon:
+    """Replace the frequency that sktime guesses from the rows of the last update.
+
+    Three business days in a row are days to it.
+    """
+    frequency = getattr(cutoff, "freq", None)
+    if frequency is None or fh.freq in (None, frequency.freqstr):
+        return fh
+    times = fh.to_pandas()
+    return ForecastingHorizon(times, is_relative=fh.is_relative, freq=frequency)
 
 
 def steps_of(fh: ForecastingHorizon, cutoff: pd.Index | None) -> np.ndarray:
@@ -68,8 +83,7 @@ def _has_durations(fh: ForecastingHorizon) -> bool:
 
 def _count_times(fh: ForecastingHorizon, cutoff: pd.Index | None) -> np.ndarray:
     times = fh.to_pandas()
-    is_zoned = isinstance(times, pd.DatetimeIndex) and times.tz is not None
-    if cutoff is not None and is_zoned and _is_clock(cutoff.freq):
+    if cutoff is not None and _is_zoned(times) and _is_clock(cutoff.freq):
         # sktime counts by the clock on the wall, which may be put forward or back
         steps = _whole(times - cutoff[0], cutoff.freq)
         if steps is not None:
@@ -81,6 +95,8 @@ def _count_durations(durations: pd.TimedeltaIndex, cutoff: Any) -> np.ndarray | 
     """Count steps; None if one is not whole."""
     if _is_clock(cutoff.freq):
         return _whole(durations, cutoff.freq)
+    if isinstance(cutoff.freq, pd.offsets.Day):
+        return _whole(durations, pd.Timedelta(days=cutoff.freq.n))
     try:
         times = _later(cutoff, durations)
         absolute = ForecastingHorizon(times, is_relative=False, freq=cutoff.freq)
@@ -89,6 +105,10 @@ def _count_durations(durations: pd.TimedeltaIndex, cutoff: Any) -> np.ndarray | 
         return None
     there = ForecastingHorizon(steps, is_relative=True).to_absolute_index(cutoff)
     return steps if (there == times).all() else None
+
+
+def _is_zoned(times: pd.Index) -> bool:
+    return isinstance(times, pd.DatetimeIndex) and times.tz is not None
 
 
 def _is_clock(frequency: pd.offsets.BaseOffset | None) -> bool:
@@ -102,6 +122,14 @@ def _whole(durations: pd.TimedeltaIndex, frequency: Any) -> np.ndarray | None:
     if (durations % step).any():
         return None
     return np.asarray(durations // step, dtype=np.int64)
+
+
+def _days_later(cutoff: pd.DatetimeIndex, steps: np.ndarray) -> pd.DatetimeIndex:
+    """Return times at the same hour, which sktime shifts where clocks are changed."""
+    first, last = int(steps.min()), int(steps.max())
+    start = cutoff[0] + pd.DateOffset(days=cutoff.freq.n * first)
+    grid = pd.date_range(start, periods=last - first + 1, freq=cutoff.freq)
+    return grid.take(steps - first)
 
 
 def _later(cutoff: Any, durations: pd.TimedeltaIndex) -> Any:

@@ -9,7 +9,7 @@ from sktime.datatypes import convert_to
 
 from sktime_llm._validation import integer
 from sktime_llm.errors import InputError
-from sktime_llm.forecasting._checks import check_columns
+from sktime_llm.forecasting._checks import with_columns_of
 from sktime_llm.forecasting._known import KnownSeries
 from sktime_llm.forecasting._panel import Key, Panel
 from sktime_llm.forecasting._predicting import Contexts, latest_contexts, on_device
@@ -82,8 +82,7 @@ def contexts_of(
     columns than in fit, or a series shorter than a context.
     """
     length = network.context_length
-    frame = convert_to(y, MTYPES)
-    check_columns(frame, known.rows)
+    frame = with_columns_of(known.rows, convert_to(y, MTYPES))
     panel = Panel.of(frame)
     series = to_arrays(panel)
     for key, values in series.items():

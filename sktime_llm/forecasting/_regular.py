@@ -151,6 +151,8 @@ def _first_other_step(
     index: pd.DatetimeIndex, frequency: pd.offsets.BaseOffset
 ) -> tuple[int, pd.Timestamp] | None:
     """Return the first row that is not on a frequency, and the time expected there."""
+    if not len(index):
+        return None
     steps = pd.date_range(index[0], periods=len(index), freq=frequency)
     same = np.asarray(steps == index)
     if same.all():

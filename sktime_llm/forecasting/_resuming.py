@@ -69,6 +69,8 @@ def _in_json(value: Any) -> Any:
     value = plain(value)
     if value is None or isinstance(value, str | int | float):
         return value
+    if isinstance(value, list | tuple):
+        return [_in_json(one) for one in value]
     return type(value).__qualname__
 
 

@@ -7,6 +7,8 @@ import numpy as np
 
 from sktime_llm.forecasting._panel import in_stacks
 
+_ROUNDING = 1e-12  # of a mean, relative to it
+
 
 class Scaling(NamedTuple):
     """Location and scale of one series, each (channel,), in the data's units.
@@ -38,7 +40,7 @@ class Scaling(NamedTuple):
         loc = np.where(observed, values, 0.0).sum(axis=-2) / n
         square = np.where(observed, values - loc[..., None, :], 0.0) ** 2
         deviation = np.sqrt(square.sum(axis=-2) / n)
-        known = deviation > 1e-9 * np.abs(loc)
+        known = deviation > _ROUNDING * np.abs(loc)
         return cls(loc, np.where(known, deviation, 1.0), known)
 
     @classmethod

@@ -93,13 +93,16 @@ def _index_of(
 # rows that are missing
 
 
-def with_all_rows(frame: pd.DataFrame) -> pd.DataFrame:
+def with_all_rows(
+    frame: pd.DataFrame, frequency: pd.offsets.BaseOffset | str | None = None
+) -> pd.DataFrame:
     """Add the rows, of NaN, that are missing between those of each series.
 
-    A series whose times lie on no common grid stays as it is.
+    The frequency of datetimes is inferred unless it is known. A series whose times lie
+    on no common grid stays as it is.
     """
-    panel, frequency = Panel.of(frame), None
-    if isinstance(panel.times, pd.DatetimeIndex):
+    panel = Panel.of(frame)
+    if frequency is None and isinstance(panel.times, pd.DatetimeIndex):
         longest = int(np.argmax(panel.lengths))
         frequency = infer_frequency(panel.index_of(longest))
     left_out_of: dict[bytes, pd.Index] = {}
@@ -114,7 +117,9 @@ def with_all_rows(frame: pd.DataFrame) -> pd.DataFrame:
     return with_rows(frame, left_out) if left_out else frame
 
 
-def _all_times(index: pd.Index, frequency: str | None) -> pd.Index:
+def _all_times(
+    index: pd.Index, frequency: pd.offsets.BaseOffset | str | None
+) -> pd.Index:
     """Return all times from the first to the last, if these are among them."""
     if not len(index) or index.has_duplicates:
         return index

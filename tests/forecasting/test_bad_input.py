@@ -214,6 +214,26 @@ class TestHorizon:
             forecast = forecaster.predict(fh=fh)
             pd.testing.assert_frame_equal(forecast, expected, check_freq=False)
 
+    @pytest.mark.parametrize("freq", ["D", "2D"])
+    @pytest.mark.parametrize("last", ["2020-03-28", "2020-10-24"])
+    def test_days_across_a_change_of_the_clock(self, make, last, freq):
+        zone = {"freq": freq, "tz": "Europe/Berlin"}
+        rows = pd.date_range(end=last, periods=60, **zone)
+        ahead = pd.date_range(last, periods=5, **zone)[1:]
+        n = 2 if freq == "2D" else 1
+        durations = pd.to_timedelta(n * np.arange(1, 5), unit="D")
+        y = make_series(index=rows)
+        forecaster = make(max_epochs=1).fit(y, fh=[1, 2, 3])
+        expected = make(max_epochs=1).fit(y.tz_localize(None), fh=[1, 2, 3])
+        expected = expected.predict(fh=[1, 2, 3, 4])
+        for fh in ([1, 2, 3, 4], durations, ahead):
+            forecast = forecaster.predict(fh=fh)
+            assert list(forecast.index) == list(ahead)
+            np.testing.assert_allclose(forecast, expected)
+        assert list(forecaster.predict(fh=[-1, 2]).index) == [rows[-2], ahead[1]]
+        later = make_series(2, index=ahead[:2], seed=1)
+        assert forecaster.update(later).predict(fh=[1]).index[0] == ahead[2]
+
     def test_before_the_first_row(self, make):
         message = r"step -61 of y, which has 60 rows; expected steps from -59 on"
         with pytest.raises(InputError, match=message):
@@ -374,3 +394,33 @@ def test_the_name_of_a_series_may_be_lost(make):
     forecaster = make(max_epochs=1).fit(y[:50])
     forecaster.update(y[50:].rename(None), update_params=False)
     assert forecaster.predict(fh=[1]).index[0] == y.index[-1] + 1
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_series_may_get_or_lose_its_name(make, first):
+    y = make_series()["y0"]
+    named, unnamed = y.rename("sales"), y.rename(None)
+    before, after = (named, unnamed) if first else (unnamed, named)
+    forecaster = make(max_epochs=1).fit(before[:50])
+    forecaster.update(after[50:], update_params=False)
+    assert forecaster.predict(fh=[1]).index[0] == y.index[-1] + 1
+    forecaster.inspect_alignment(after)
+    with pytest.raises(InputError, match="columns"):
+        make(max_epochs=1).fit(y[:50]).update(named[50:])
+
+
+@pytest.mark.parametrize("of_panel", [True, False])
+def test_an_update_of_more_or_fewer_levels(make, of_panel):
+    pair = make_series(), make_panel().rename(columns={"y0": "y0"})
+    y, other = pair[::-1] if of_panel else pair
+    forecaster = make(max_epochs=1).fit(y)
+    message = rf"has {1 if of_panel else 2} level\(s\) in update, but fit saw"
+    with pytest.raises(InputError, match=message):
+        forecaster.update(other)
+
+
+@pytest.mark.parametrize("freq", ["D", "h", "MS"])
+def test_no_row_of_datetimes(make, freq):
+    index = pd.date_range("2000-01-01", periods=0, freq=freq)
+    with pytest.raises(SeriesTooShortError, match="0 row"):
+        make().fit(make_series(0, index=index))

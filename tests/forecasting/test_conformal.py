@@ -1,10 +1,14 @@
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from sktime_llm import CALFForecaster, LLMTSNetForecaster
-from sktime_llm.errors import FewWindowsWarning
+from sktime_llm.errors import FewWindowsWarning, NoIntervalsError
 from sktime_llm.forecasting._conformal import FLOOR, Calibration, window_scale
+
+from .common import FORECASTERS
 
 
 @pytest.mark.parametrize("n", [9, 10, 19, 100])
@@ -94,3 +98,15 @@ def test_coverage_and_width_follow_the_window(forecaster_class):
     widths = pd.DataFrame(widths).groupby(0)[1].mean()
     assert widths[1.0] > 2 * widths[0.2]
     assert 0.7 <= np.mean(covered) <= 0.9
+
+
+@pytest.mark.filterwarnings("ignore::sktime_llm.errors.ShortSeriesWarning")
+def test_a_series_that_is_too_short_to_calibrate_is_told_what_to_do():
+    y = pd.Series(np.sin(np.arange(5.0)))
+    small = partial(FORECASTERS["calf"], context_length=None)
+    calf = small(calibration_fraction=0.2).fit(y, fh=[1])
+    with pytest.raises(NoIntervalsError, match="too short for prediction_length=3"):
+        calf.predict_interval()
+    calf = small(calibration_fraction=0.0).fit(y, fh=[1])
+    with pytest.raises(NoIntervalsError, match=r"Set calibration_fraction, such as"):
+        calf.predict_interval()

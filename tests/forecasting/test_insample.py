@@ -1,6 +1,7 @@
 """In-sample forecasts: every row of the past, from those before it."""
 
 import copy
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -101,3 +102,16 @@ def test_descriptions_in_the_past_are_those_of_their_time():
         assert len(np.unique(numbers)) > 1
         assert (np.diff(numbers) >= 0).all()
         assert numbers[-1] == known.numbers[key]
+
+
+@pytest.mark.filterwarnings("ignore::sktime_llm.errors.ShortSeriesWarning")
+def test_rows_held_out_of_short_series_shift_no_description():
+    y = make_panel((60, 8))
+    net = partial(FORECASTERS["llm-ts-net"], n_descriptions=4, validation_fraction=0.0)
+    known = net(calibration_fraction=0.2).fit(y)._known
+    lengths = y.groupby(level=0).size()
+    held_out = {key: max(3, round(0.2 * n)) for key, n in lengths.items()}
+    rows = [y.loc[[key]][: n - held_out[key]] for key, n in lengths.items()]
+    expected = net(intervals=None).fit(pd.concat(rows))._known
+    for key, numbers in expected.row_numbers.items():
+        assert known.row_numbers[key].tolist() == numbers.tolist()

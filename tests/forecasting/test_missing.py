@@ -10,7 +10,7 @@ import torch
 
 from sktime_llm.errors import ConstantSeriesWarning, EmptySeriesWarning, InputError
 
-from .common import each_forecaster, make_panel, make_series
+from .common import FORECASTERS, each_forecaster, make_panel, make_series
 
 FH = [1, 2, 3, 4]
 LEFT_OUT = [7, 20, 21, 38]
@@ -66,6 +66,39 @@ def test_missing_rows_of_updates_and_of_pretraining(make):
         for rows in (with_nan(panel), without_rows(panel))
     ]
     pd.testing.assert_frame_equal(*pair)
+
+
+GRIDS = [
+    *({"freq": freq} for freq in ("D", "B", "h", "W", "MS")),
+    *({"freq": freq, "tz": "Europe/Berlin"} for freq in ("D", "2D", "h")),
+]
+
+
+@pytest.mark.parametrize("grid", GRIDS, ids=str)
+def test_gaps_of_datetimes_are_on_the_steps_that_fit_saw(grid):
+    # 25 rows after the first day of March are beyond a change of the clock
+    make, index = FORECASTERS["calf"], pd.date_range("2020-03-01", periods=60, **grid)
+    y = make_series(index=index)
+    rows = y.index.delete(range(51, 60, 2)).delete(20)._with_freq(None)
+    forecaster = make(missing="mask").fit(y.loc[rows[rows < index[50]]])
+    expected = make(missing="mask").fit(with_nan(y[:50], [20]))
+    for n in (2, 3):  # too few to tell their own steps
+        new = rows[rows >= index[50]][:n]
+        one = copy.deepcopy(forecaster).update(y.loc[new])
+        filled = y[50:].reindex(index[50 : index.get_loc(new[-1]) + 1]).copy()
+        filled[~filled.index.isin(new)] = np.nan
+        other = copy.deepcopy(expected).update(filled)
+        pd.testing.assert_frame_equal(one.predict(fh=FH), other.predict(fh=FH))
+
+
+@each_forecaster
+def test_gaps_in_few_new_rows_of_a_panel(make):
+    days = {"index": pd.date_range("2020-01-01", periods=40, freq="D")}
+    y = make_panel((40, 40), **days)
+    new = y.groupby(level=0).tail(3).drop(index=[(s, y.index[-2][1]) for s in ("s0",)])
+    forecaster = make(missing="mask").fit(y.groupby(level=0).head(37))
+    forecast = forecaster.update(new).predict(fh=[1])
+    assert (forecast.index.get_level_values(1) == pd.Timestamp("2020-02-10")).all()
 
 
 @each_forecaster

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -163,3 +164,13 @@ def test_it_needs_a_seed(make, seed, tmp_path):
     with pytest.raises(InputError, match=r"random_state=.* with resume=.* an integer"):
         make(resume=tmp_path, random_state=seed).fit(make_series())
     assert not list(tmp_path.iterdir())
+
+
+def test_other_past_covariates_are_another_fit(tmp_path):
+    y = make_series()
+    X = make_series(n_columns=2, seed=1).set_axis(["wind", "sun"], axis=1)
+    calf = partial(FORECASTERS["calf"], resume=tmp_path)
+    calf(past_covariates=["wind"]).fit(y, X=X)
+    message = r"past_covariates was \['wind'\] and is \['sun'\]"
+    with pytest.raises(ResumeError, match=message):
+        calf(past_covariates=["sun"]).fit(y, X=X)

@@ -39,6 +39,15 @@ def test_rounding_of_the_mean_is_no_deviation():
     assert not Scaling.of(np.full((7, 1), 1e9 + 0.1)).known.any()
 
 
+@pytest.mark.parametrize("level", [1e9, 1e11, 1e14])
+def test_small_changes_at_a_high_level_are_no_rounding(level):
+    values = 1000.0 * np.arange(8.0)[:, None]
+    expected = Scaling.of(values)
+    scaling = Scaling.of(values + level)
+    assert scaling.known.all()
+    np.testing.assert_allclose(scaling.scale, expected.scale, rtol=1e-4)
+
+
 def test_what_was_not_observed_completes_nothing():
     scaling = Scaling.of(np.full((3, 1), 1e6))
     assert scaling.completed(np.full((4, 1), NAN)) is scaling

@@ -108,6 +108,16 @@ def test_steps_left_out_are_missing_values(index):
     assert (labels[0], labels.name, labels.dtype) == (y.index[50], "t", y.index.dtype)
 
 
+@each_forecaster
+@pytest.mark.parametrize("known", [True, False])
+def test_few_business_days_are_not_taken_for_days(make, known):
+    index = pd.date_range("2024-01-01", periods=60, freq="B")
+    y = make_series(index=index if known else index._with_freq(None))
+    forecaster = make(max_epochs=1).fit(y[:50]).update(y[50:53])  # Monday to Wednesday
+    for fh in ([1, 2, 3], index[53:56], index[53:56]._with_freq(None)):
+        assert list(forecaster.predict(fh=fh).index) == list(index[53:56])
+
+
 def test_steps_left_out_of_a_panel():
     y = make_panel((40, 30), n_columns=2)
     later = y.groupby(level=0).tail(4)
