@@ -201,15 +201,20 @@ def _one(value: float) -> str:
 
 
 def updates(records: pd.DataFrame) -> str:
-    """MSE / MAE of CALF that goes on in three ways."""
-    ways = {"no training": "no training", "task loss": "task loss (default)"}
-    ways |= {"all losses": "all three losses"}
+    """MSE / MAE of methods that go on in several ways."""
+    titles = {"no training": "no training", "training": "training (default)"}
+    titles |= {"task loss": "training (default)", "all losses": "by all three losses"}
+    if "method" not in records:
+        records = records.assign(method=None)
+    records = records.fillna({"method": "CALF"})
     rows = []
-    for dataset, found in records.groupby("dataset", sort=False):
-        row = {"data": dataset, "seeds": len(found)}
-        for way, title in ways.items():
-            errors = pd.DataFrame(list(found[way]))[["mse", "mae"]].mean()
-            row[title] = numbers(*errors)
+    for (method, dataset), found in records.groupby(["method", "dataset"], sort=False):
+        row = {"method": method, "data": dataset, "seeds": len(found)}
+        row |= dict.fromkeys(titles.values(), "")
+        for way, title in titles.items():
+            if way in found and found[way].notna().all():
+                errors = pd.DataFrame(list(found[way]))[["mse", "mae"]].mean()
+                row[title] = numbers(*errors)
         rows.append(row)
     return markdown(rows)
 

@@ -1,12 +1,12 @@
-"""Which losses should `update` train CALF by?
+"""Should `update` train, and CALF by which losses?
 
 A forecaster is fitted on the first part of the data; then block after block is first
 forecast, every window of it, and then given to `update`. Copies of one fitted
-forecaster go on in three ways: without training, by the task loss alone (the default),
-and by all three losses (``keep_textual_branch=True``). Errors are on data standardized
-by the first part, the mean over all blocks but the first, which no update precedes.
+forecaster go on in several ways: without training, with it (the default), and CALF by
+all three losses, too (``keep_textual_branch=True``). Errors are on data standardized by
+the first part, the mean over all blocks but the first, which no update precedes.
 
-    python benchmarks/updates.py --data-dir DATA
+    python benchmarks/updates.py --data-dir DATA --method CALF BALM-TSF "LLM-TS Net"
 
 A run that is already in the results file is not repeated.
 """
@@ -23,10 +23,16 @@ from _records import RESULTS, provenance, run_missing
 from long_term import read_etth1, test_errors
 from sktime.datasets import load_airline, load_PBS_dataset, load_uschange
 
-from sktime_llm import CALFForecaster
+from sktime_llm import BALMTSFForecaster, CALFForecaster, LLMTSNetForecaster
 from sktime_llm._devices import resolve_device
 
-WAYS = ("no training", "task loss", "all losses")
+METHODS = {
+    "CALF": (CALFForecaster, {"keep_textual_branch": True}),
+    "BALM-TSF": (BALMTSFForecaster, {}),
+    "LLM-TS Net": (LLMTSNetForecaster, {}),
+}
+WAYS = {"CALF": ("no training", "task loss", "all losses")}
+OTHER_WAYS = ("no training", "training")
 MONTH = 30 * 24
 
 
@@ -67,7 +73,7 @@ def read(name: str, data_dir: Path) -> Stream:
 DATASETS = ("airline", "PBS", "US change", "ETTh1")
 
 
-def goes_on(forecaster: CALFForecaster, stream: Stream, way: str) -> dict:
+def goes_on(forecaster, stream: Stream, way: str) -> dict:
     """Forecast and update block after block."""
     forecaster = copy.deepcopy(forecaster)
     if way == "task loss":
@@ -89,32 +95,40 @@ def goes_on(forecaster: CALFForecaster, stream: Stream, way: str) -> dict:
     }
 
 
-def run(stream: Stream, seed: int, device: str) -> dict:
+def run(stream: Stream, method: str, seed: int, device: str) -> dict:
     """Fit once, and go on in every way."""
-    forecaster = CALFForecaster(
+    forecaster_class, own = METHODS[method]
+    forecaster = forecaster_class(
         prediction_length=stream.horizon,
-        keep_textual_branch=True,
         intervals=None,
         random_state=seed,
         device=device,
+        **own,
         **stream.settings,
     ).fit(stream.table.iloc[: stream.n_fit])
     return {
-        **{way: goes_on(forecaster, stream, way) for way in WAYS},
+        **{way: goes_on(forecaster, stream, way) for way in ways_of(method)},
         **provenance(resolve_device(device)),
     }
 
 
+def ways_of(method: str) -> tuple[str, ...]:
+    """Return in which ways a method goes on."""
+    return WAYS.get(method, OTHER_WAYS)
+
+
 def report(records: list[dict]) -> None:
     """Print MSE / MAE of every way, the mean over the seeds."""
-    print(f"{'':16s}" + "".join(f"{way:>20s}" for way in WAYS))
-    for name in dict.fromkeys(record["dataset"] for record in records):
-        own = [record for record in records if record["dataset"] == name]
+    groups: dict[tuple[str, str], list[dict]] = {}
+    for record in records:
+        key = record.get("method", "CALF"), record["dataset"]
+        groups.setdefault(key, []).append(record)
+    for (method, name), own in groups.items():
         cells = []
-        for way in WAYS:
+        for way in ways_of(method):
             mse, mae = (np.mean([r[way][key] for r in own]) for key in ("mse", "mae"))
-            cells.append(f"{mse:.3f} / {mae:.3f}")
-        print(f"{name:16s}" + "".join(f"{cell:>20s}" for cell in cells), flush=True)
+            cells.append(f"{way} {mse:.3f} / {mae:.3f}")
+        print(f"{method}, {name}: {', '.join(cells)}", flush=True)
 
 
 def main() -> None:
@@ -122,6 +136,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dataset", choices=DATASETS, nargs="+", default=DATASETS)
     parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--method", choices=list(METHODS), nargs="+", default=["CALF"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--device", default="auto")
     parser.add_argument("--results", type=Path, default=RESULTS / "updates.jsonl")
@@ -130,13 +145,22 @@ def main() -> None:
         args.results,
         runs=[
             {"dataset": name, "seed": seed, "device": args.device}
+            # records made before there was a choice are of CALF
+            | ({} if method == "CALF" else {"method": method})
+            for method in args.method
             for name in args.dataset
             for seed in args.seeds
         ],
         measure=lambda settings: run(
-            read(settings["dataset"], args.data_dir), settings["seed"], args.device
+            read(settings["dataset"], args.data_dir),
+            settings.get("method", "CALF"),
+            settings["seed"],
+            args.device,
         ),
-        label=lambda settings: f"{settings['dataset']}, seed {settings['seed']}",
+        label=lambda settings: (
+            f"{settings.get('method', 'CALF')}, {settings['dataset']}, "
+            f"seed {settings['seed']}"
+        ),
     )
     report(list(records))
 

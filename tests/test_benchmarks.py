@@ -183,16 +183,21 @@ def test_traffic_reads_the_published_files(call, tmp_path, dataset):
 def test_updates_say_what_they_did_not_run(call, load, monkeypatch, tmp_path):
     script = load("updates")
     errors = {"blocks": 3, "update_seconds": 0.1, "mse": 0.25, "mae": 0.375}
-    measured = dict.fromkeys(script.WAYS, errors) | WHEN
-    monkeypatch.setattr(script, "run", lambda stream, seed, device: measured)
+
+    def run(stream, method, seed, device):
+        return dict.fromkeys(script.ways_of(method), errors) | WHEN
+
+    monkeypatch.setattr(script, "run", run)
     options = ["--dataset", "airline", "--seeds", 0, 1, "--data-dir", tmp_path]
+    options += ["--method", "CALF", "BALM-TSF"]
     options += ["--results", tmp_path / "results.jsonl"]
     first = call("updates", *options)
     assert "recorded" not in first
-    assert first.splitlines()[1].split("  ")[0] == "airline"
-    assert first.count("0.250 / 0.375") == 3
+    assert first.splitlines()[0].startswith("CALF, airline: no training 0.250 / 0.375")
+    assert first.splitlines()[1].startswith("BALM-TSF, airline: no training 0.250")
+    assert first.count("0.250 / 0.375") == 5
     again = call("updates", *options)
-    assert again.startswith("recorded 2026-01-02 at abc1234: airline, seed 0\n")
+    assert again.startswith("recorded 2026-01-02 at abc1234: CALF, airline, seed 0\n")
     assert again.endswith(first)
 
 

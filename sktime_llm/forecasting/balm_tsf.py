@@ -47,14 +47,14 @@ class BALMTSFForecaster(BaseLLMForecaster):
         days, 48 hours or 24 other steps; at most a quarter of the longest series.
     backbone : str, default="sentence-transformers/all-MiniLM-L6-v2"
         Encoder or decoder of transformers with safetensors weights: its name on the
-        Hugging Face Hub (published: ``"openai-community/gpt2"``) or a local folder in
-        the Hub's layout. ``"tiny-random"`` and ``"tiny-random-decoder"`` are for tests.
+        Hugging Face Hub, such as ``"openai-community/gpt2"``, or a local folder in the
+        Hub's layout. ``"tiny-random"`` and ``"tiny-random-decoder"`` are for tests.
     backbone_mode : str, default="pretrained"
         ``"pretrained"``, or an ablation: ``"random"`` (frozen random weights),
         ``"none"`` (no model), ``"attention"`` or ``"transformer"`` (one layer trained
         from scratch).
     n_backbone_layers : int, optional
-        Layers to keep, from the first. None keeps six, as published, or all of fewer.
+        Layers to keep, from the first. None keeps six, or all of fewer.
     revision : str, optional
         Branch, tag or commit of the backbone on the Hub.
     quantization : {"8bit", "4bit"}, optional
@@ -203,9 +203,9 @@ class BALMTSFForecaster(BaseLLMForecaster):
 
     Notes
     -----
-    The published text and order are ``text_style="published",
-    prompt_order="prompts-first"``. docs/methods.md of the repository lists all
-    departures, and what they do to accuracy.
+    Published are ``text_style="published", prompt_order="prompts-first"``, and
+    ``backbone="openai-community/gpt2"``, of which six layers are kept. docs/methods.md
+    of the repository lists all departures, and what they do to accuracy.
 
     Parallel fits, in threads (``backend="threading"``, dask) or processes
     (``backend="loky"``), forecast as serial ones do, unless another thread draws from

@@ -44,14 +44,14 @@ class CALFForecaster(BaseLLMForecaster):
         days, 48 hours or 24 other steps; at most a quarter of the longest series.
     backbone : str, default="sentence-transformers/all-MiniLM-L6-v2"
         Encoder or decoder of transformers with safetensors weights: its name on the
-        Hugging Face Hub (published: ``"openai-community/gpt2"``) or a local folder in
-        the Hub's layout. ``"tiny-random"`` and ``"tiny-random-decoder"`` are for tests.
+        Hugging Face Hub, such as ``"openai-community/gpt2"``, or a local folder in the
+        Hub's layout. ``"tiny-random"`` and ``"tiny-random-decoder"`` are for tests.
     backbone_mode : str, default="pretrained"
         ``"pretrained"``, or an ablation: ``"random"`` (frozen random weights),
         ``"none"`` (no model), ``"attention"`` or ``"transformer"`` (one layer trained
         from scratch).
     n_backbone_layers : int, optional
-        Layers to keep, from the first. None keeps six, as published, or all of fewer.
+        Layers to keep, from the first. None keeps six, or all of fewer.
     revision : str, optional
         Branch, tag or commit of the backbone on the Hub.
     quantization : {"8bit", "4bit"}, optional

@@ -42,8 +42,8 @@ class LLMTSNetForecaster(LLMTSNetMethod):
         days, 48 hours or 24 other steps; at most a quarter of the longest series.
     backbone : str, default="sentence-transformers/all-MiniLM-L6-v2"
         Encoder or decoder of transformers with safetensors weights: its name on the
-        Hugging Face Hub (published: Llama2-7B) or a local folder in the Hub's layout.
-        ``"tiny-random"`` and ``"tiny-random-decoder"`` are for tests.
+        Hugging Face Hub, such as ``"openai-community/gpt2"``, or a local folder in the
+        Hub's layout. ``"tiny-random"`` and ``"tiny-random-decoder"`` are for tests.
     backbone_mode : str, default="pretrained"
         ``"pretrained"``, or an ablation: ``"random"`` (frozen random weights),
         ``"none"`` (no model), ``"attention"`` or ``"transformer"`` (one layer trained
