@@ -262,7 +262,7 @@ def averaged(records: pd.DataFrame) -> str:
     found = records.assign(networks=records["of_each"].map(len))
     found = found[(found["networks"] > 1) & (found["part"] == "test")]
     rows = [
-        _averaged(run["period"], run)
+        _averaged(run["period"] + ", log" * (run.get("log") is True), run)
         | {"sMAPE of each": numbers(*(e["smape"] for e in run["of_each"]), digits=2)}
         for _, run in found.iterrows()
     ]
