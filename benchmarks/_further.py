@@ -204,8 +204,6 @@ def updates(records: pd.DataFrame) -> str:
     """MSE / MAE of methods that go on in several ways."""
     titles = {"no training": "no training", "training": "training (default)"}
     titles |= {"task loss": "training (default)", "all losses": "by all three losses"}
-    if "method" not in records:
-        records = records.assign(method=None)
     records = records.fillna({"method": "CALF"})
     rows = []
     for (method, dataset), found in records.groupby(["method", "dataset"], sort=False):

@@ -31,8 +31,8 @@ METHODS = {
     "BALM-TSF": (BALMTSFForecaster, {}),
     "LLM-TS Net": (LLMTSNetForecaster, {}),
 }
-WAYS = {"CALF": ("no training", "task loss", "all losses")}
-OTHER_WAYS = ("no training", "training")
+WAYS = dict.fromkeys(METHODS, ("no training", "training"))
+WAYS["CALF"] = ("no training", "task loss", "all losses")
 MONTH = 30 * 24
 
 
@@ -107,14 +107,9 @@ def run(stream: Stream, method: str, seed: int, device: str) -> dict:
         **stream.settings,
     ).fit(stream.table.iloc[: stream.n_fit])
     return {
-        **{way: goes_on(forecaster, stream, way) for way in ways_of(method)},
+        **{way: goes_on(forecaster, stream, way) for way in WAYS[method]},
         **provenance(resolve_device(device)),
     }
-
-
-def ways_of(method: str) -> tuple[str, ...]:
-    """Return in which ways a method goes on."""
-    return WAYS.get(method, OTHER_WAYS)
 
 
 def report(records: list[dict]) -> None:
@@ -125,7 +120,7 @@ def report(records: list[dict]) -> None:
         groups.setdefault(key, []).append(record)
     for (method, name), own in groups.items():
         cells = []
-        for way in ways_of(method):
+        for way in WAYS[method]:
             mse, mae = (np.mean([r[way][key] for r in own]) for key in ("mse", "mae"))
             cells.append(f"{way} {mse:.3f} / {mae:.3f}")
         print(f"{method}, {name}: {', '.join(cells)}", flush=True)

@@ -185,7 +185,7 @@ def test_updates_say_what_they_did_not_run(call, load, monkeypatch, tmp_path):
     errors = {"blocks": 3, "update_seconds": 0.1, "mse": 0.25, "mae": 0.375}
 
     def run(stream, method, seed, device):
-        return dict.fromkeys(script.ways_of(method), errors) | WHEN
+        return dict.fromkeys(script.WAYS[method], errors) | WHEN
 
     monkeypatch.setattr(script, "run", run)
     options = ["--dataset", "airline", "--seeds", 0, 1, "--data-dir", tmp_path]

@@ -411,7 +411,7 @@ def test_a_series_may_get_or_lose_its_name(make, first):
 
 @pytest.mark.parametrize("of_panel", [True, False])
 def test_an_update_of_more_or_fewer_levels(make, of_panel):
-    pair = make_series(), make_panel().rename(columns={"y0": "y0"})
+    pair = make_series(), make_panel()
     y, other = pair[::-1] if of_panel else pair
     forecaster = make(max_epochs=1).fit(y)
     message = rf"has {1 if of_panel else 2} level\(s\) in update, but fit saw"
