@@ -50,6 +50,9 @@ METHODS = {  # the forecast of several is their mean
     "both": [(CALFForecaster, {}), (LLMTSNetForecaster, {})],
     "both without language model": [CALF_ALONE, LLM_TS_NET_ALONE],
 }
+# both, and both once more on deseasonalized values, where the period has a season
+FOUR = {"four": "both", "four without language model": "both without language model"}
+METHODS |= {name: METHODS[both] for name, both in FOUR.items()}
 PARTS = ("train", "test")
 ERRORS = ("smape", "mape", "mase")
 
@@ -125,17 +128,27 @@ def _seasonal_change(values: np.ndarray, season: int) -> float:
     return float(np.abs(values[lag:] - values[:-lag]).mean())
 
 
-def make_forecasters(args: argparse.Namespace, method: str, horizon: int) -> list:
+def make_forecasters(
+    args: argparse.Namespace, method: str, horizon: int, season: int
+) -> list:
     """Return the forecasters of every seed."""
-    return [
+    networks = [
         make_forecaster(args, horizon, seed, forecaster_class, own)
         for forecaster_class, own in METHODS[method]
         for seed in args.seeds
     ]
+    forecasters = list(networks)
+    if method in FOUR and season > 1:
+        model = "additive" if args.log else "multiplicative"
+        deseasonalizer = ConditionalDeseasonalizer(sp=season, model=model)
+        forecasters += [deseasonalizer * network for network in networks]
+    if args.log:
+        return [LogTransformer(offset=1) * forecaster for forecaster in forecasters]
+    return forecasters
 
 
 def make_forecaster(args, horizon: int, seed: int, forecaster_class, own: dict):
-    """Return one forecaster."""
+    """Return one forecaster, of values as they are."""
     forecaster = forecaster_class(
         backbone=args.backbone,
         context_length=args.horizons_of_context * horizon,
@@ -148,8 +161,7 @@ def make_forecaster(args, horizon: int, seed: int, forecaster_class, own: dict):
         device=args.device,
         **own,
     )
-    forecaster.set_params(**dict(args.set))
-    return LogTransformer(offset=1) * forecaster if args.log else forecaster
+    return forecaster.set_params(**dict(args.set))
 
 
 def run(args: argparse.Namespace, settings: dict) -> dict:
@@ -161,7 +173,7 @@ def run(args: argparse.Namespace, settings: dict) -> dict:
     horizon = len(next(iter(series.values()))[1])
     runs = [
         kept(args, settings, forecaster, y, horizon)
-        for forecaster in make_forecasters(args, settings["method"], horizon)
+        for forecaster in make_forecasters(args, settings["method"], horizon, season)
     ]
     forecasts = [run["forecasts"] for run in runs]
     errors = point_errors(series, np.mean(forecasts, axis=0), season)

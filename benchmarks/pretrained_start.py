@@ -33,7 +33,7 @@ SETS = {
     "pbs": "monthly",
     "us_consumption": "quarterly",
 }
-PRETRAINED = [name for name in METHODS if not name.startswith("both")]
+PRETRAINED = [name for name in METHODS if len(METHODS[name]) == 1]
 QUICK = ["CALF without language model", "LLM-TS Net without text"]
 N_CHANGES = 6  # as many relative changes in a row make two series the same
 CLASSICAL = ("auto-arima", "auto-ets", "theta", "seasonal-naive")

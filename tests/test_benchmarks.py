@@ -352,6 +352,24 @@ def test_competitions_train_no_network_twice(call, load, monkeypatch, competitio
     assert len({tuple(errors.values()) for errors in both["of_each"]}) == 4
 
 
+@pytest.mark.parametrize("log", [[], ["--log"]])
+def test_half_of_four_forecast_deseasonalized_values(call, tmp_path, log):
+    rows = [
+        (f"N{n}", "quarterly", t, "train" if t < 40 else "test", (n + t) * (1 + t % 4))
+        for n in range(1, 9)
+        for t in range(44)
+    ]
+    columns = ["series", "period", "t", "part", "value"]
+    pd.DataFrame(rows, columns=columns).to_csv(tmp_path / "m3.csv.gz", index=False)
+    options = ["--data-dir", tmp_path, "--results", tmp_path / "r.jsonl", *log]
+    options += ["--period", "quarterly", "--epochs", 1]
+    call("competitions", *options, "--method", "four without language model")
+    (record,) = map(json.loads, (tmp_path / "r.jsonl").open())
+    kept, removed = record["of_each"][:2], record["of_each"][2:]
+    assert len(removed) == 2
+    assert max(e["smape"] for e in removed) < 0.5 * min(e["smape"] for e in kept)
+
+
 def test_competitions_validate_on_the_last_block_of_training(load, competition):
     script = load("competitions")
     held_out = script.hold_out(script.read(competition, "M3", "yearly"))
