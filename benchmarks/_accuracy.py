@@ -3,7 +3,6 @@
 import pandas as pd
 from _tables import (
     NAMES,
-    WITHOUT,
     comparable,
     difference,
     markdown,
@@ -11,8 +10,7 @@ from _tables import (
     number,
     numbers,
     of,
-    over_periods,
-    percent,
+    ordered,
     percents,
     published,
     published_as,
@@ -31,18 +29,6 @@ BACKBONES = {
     "openai-community/gpt2": "GPT-2",
 }
 TASK = ["method", "dataset", "context_length", "horizon"]
-ERRORS = {  # how each is written, and with how many digits
-    "mape": ("MAPE", 2),
-    "smape": ("sMAPE", 2),
-    "mase": ("MASE", 3),
-    "owa": ("OWA", 3),
-}
-PERIODS = ("weekly", "daily", "hourly", "yearly", "quarterly", "monthly", "other")
-MAX_PUBLISHED = 4  # rows beside ours
-LEADING = {
-    "M4": "owa",
-    "Tourism": "mape",
-}  # the error that is compared, by default sMAPE
 
 
 def long_term_errors(records: pd.DataFrame) -> pd.DataFrame:
@@ -146,142 +132,6 @@ def _losses(run: pd.Series) -> str:
     return named
 
 
-def competition_errors(records: pd.DataFrame, competition: str) -> pd.DataFrame:
-    """Return errors of the test part by method and period, and over all periods."""
-    own = records[records["competition"] == competition]
-    if own.empty:
-        return pd.DataFrame(columns=["method", "period", "series", "seeds"])
-    own = own[(own["part"] == "test") & (own["seeds"].map(len) == 1)]
-    own = own.assign(seed=own["seeds"].map(lambda seeds: seeds[0]))
-    own = comparable(own, ["competition", "period"], "method")
-    errors = ["smape", "mape", "mase", *(["owa"] if "owa" in own else [])]
-    found = means(own, ["method", "period"], [*errors, "series", "points"])
-    totals = over_periods(found).assign(period="all", series=_all_series(found))
-    fewest = found.groupby("method")["seeds"].min()
-    totals["seeds"] = totals["method"].map(fewest)
-    # the OWA of M4 is of each period
-    has_all = found["period"].nunique() > 1 and "owa" not in LEADING.get(
-        competition, ""
-    )
-    return pd.concat([found, totals]) if has_all else found
-
-
-def _all_series(found: pd.DataFrame) -> float:
-    return found.drop_duplicates("period")["series"].sum()
-
-
-def competition(records: pd.DataFrame, name: str) -> str:
-    """One competition: ours by period, beside the best that were published."""
-    found = competition_errors(records, name)
-    leading = LEADING.get(name, "smape")
-    columns = _columns(found, leading)
-    rows = []
-    for period in [p for p in (*PERIODS, "all") if p in set(found["period"])]:
-        own = found[found["period"] == period].set_index("method")
-        own = own.reindex(list(dict.fromkeys([*_ours(found), *own.index])))
-        others = published_errors(name, period)
-        best = others[leading].min()
-        for method, errors in own.iterrows():
-            without = own[leading].get(WITHOUT.get(method))
-            rows.append(
-                _line(period, method, errors, columns)
-                | {
-                    "by the language model": percent(
-                        difference(errors[leading], without)
-                    ),
-                    "vs. the best": percent(difference(errors[leading], best)),
-                }
-            )
-        rows += [
-            _line(period, f"{method}, {_as(method, name, period)}", errors, columns)
-            | {"by the language model": "", "vs. the best": ""}
-            for method, errors in _leaders(others).iterrows()
-        ]
-    return markdown(rows)
-
-
-def _leaders(others: pd.DataFrame) -> pd.DataFrame:
-    """Keep the methods that are the best in any error, or all of a few."""
-    if len(others) <= MAX_PUBLISHED:
-        return others
-    return others.loc[others.dropna(axis=1, how="all").idxmin().unique()]
-
-
-def _columns(errors: pd.DataFrame, leading: str) -> list[str]:
-    """Return the errors to show: MAPE only where a competition is about it."""
-    there = [error for error in ERRORS if errors.get(error, pd.Series()).notna().any()]
-    return [error for error in there if error != "mape" or leading == "mape"]
-
-
-def _ours(found: pd.DataFrame) -> list[str]:
-    """Return our methods in order, those that any period has, with their pairs."""
-    there = set(found["method"])
-    pairs = [pair for pair in WITHOUT.items() if there & set(pair)]
-    return [name for pair in pairs for name in pair]
-
-
-def _line(period: str, method: str, errors: pd.Series, columns: list[str]) -> dict:
-    texts = {ERRORS[e][0]: number(errors.get(e), ERRORS[e][1]) for e in columns}
-    return {"period": period, "method": method, **texts}
-
-
-def published_errors(competition: str, period: str) -> pd.DataFrame:
-    """Return the published errors of a period, one method a row."""
-    series = {
-        error: published(f"{competition} {period}", None, title)
-        for error, (title, _) in ERRORS.items()
-    }
-    return pd.DataFrame(series)
-
-
-def _as(method: str, competition: str, period: str) -> str:
-    return published_as(method, f"{competition} {period}")
-
-
-def ranking(records: pd.DataFrame, name: str) -> str:
-    """All methods of a competition and ours over all periods, the best first."""
-    found = competition_errors(records, name)
-    own = found[found["period"] == "all"].set_index("method")
-    others = published_errors(name, "all").rename(
-        index=lambda m: f"{m}, {_as(m, name, 'all')}"
-    )
-    leading = LEADING.get(name, "smape")
-    both = pd.concat([own, others]).sort_values(leading, kind="stable")
-    columns = _columns(others, leading)
-    rows = []
-    for place, (method, errors) in enumerate(both.iterrows(), start=1):
-        beside = percent(difference(errors[leading], others[leading].min()))
-        row = {"": place} | _line("", method, errors, columns)
-        del row["period"]
-        rows.append(row | {"vs. the best published": beside})
-    return markdown(rows)
-
-
-def averaged(records: pd.DataFrame) -> str:
-    """Forecasts that are the mean of several networks."""
-    found = records.assign(networks=records["of_each"].map(len))
-    found = found[(found["networks"] > 1) & (found["part"] == "test")]
-    rows = [
-        _averaged(run["period"] + ", log" * (run.get("log") is True), run)
-        | {"sMAPE of each": numbers(*(e["smape"] for e in run["of_each"]), digits=2)}
-        for _, run in found.iterrows()
-    ]
-    one = ["competition", "networks", "period", "method"]
-    last = found.drop_duplicates(one, keep="last")
-    for (competition, n), own in last.groupby(["competition", "networks"]):
-        periods = records.loc[records["competition"] == competition, "period"]
-        if own["period"].nunique() == periods.nunique() > 1:
-            totals = over_periods(own).assign(competition=competition, networks=n)
-            rows += [_averaged("all", run) for _, run in totals.iterrows()]
-    return markdown(rows)
-
-
-def _averaged(period: str, run: pd.Series) -> dict:
-    row = {"period": f"{run['competition']}, {period}", "method": run["method"]}
-    row |= {"networks": run["networks"], "sMAPE": number(run["smape"], 2)}
-    return row | {"MASE": number(run["mase"]), "sMAPE of each": ""}
-
-
 def single_series(records: pd.DataFrame) -> str:
     """Each series by itself: MASE, the mean over the series."""
     rows = []
@@ -291,7 +141,7 @@ def single_series(records: pd.DataFrame) -> str:
         start = {"series": f"{one['n_series']} of {' and '.join(one['competition'])}"}
         start |= {"part": one["part"]}
         start |= {"horizon in fit": "unknown" if one["without_fh"] else "known"}
-        for method in list(dict.fromkeys([*_ours(own), *own["method"]])):
+        for method in ordered(own["method"]):
             row = start | {"method": method}
             row |= {"MASE": number(of(own, "mase", method=method))}
             row |= {"sMAPE": number(of(own, "smape", method=method), 2)}
@@ -306,7 +156,7 @@ def compare(records: pd.DataFrame) -> str:
     wide = table.pivot_table("MASE", "dataset", "forecaster", sort=False)
     univariate = table[table["n_variates"] == 1].groupby("forecaster")
     wide.loc["mean of the univariate ones"] = univariate["MASE"].mean()
-    order = list(dict.fromkeys([*_ours(pd.DataFrame({"method": wide.columns})), *wide]))
+    order = ordered(wide.columns)
     wide = wide.reindex(columns=sorted(order, key=list(NAMES.values()).index))
     rows = [
         {"": name} | {m: number(e) for m, e in row.items()}

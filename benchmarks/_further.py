@@ -3,12 +3,12 @@
 import pandas as pd
 from _tables import (
     NAMES,
-    WITHOUT,
     difference,
     markdown,
     number,
     numbers,
     of,
+    ordered,
     percent,
 )
 
@@ -22,18 +22,11 @@ def named(records: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def order(found: pd.DataFrame) -> list[str]:
-    """Return the methods, each of ours beside the same without a language model."""
-    there = set(found["method"])
-    ours = [m for pair in WITHOUT.items() if there & set(pair) for m in pair]
-    return list(dict.fromkeys([*ours, *found["method"]]))
-
-
 def intervals(records: pd.DataFrame) -> str:
     """Coverage and scores of intervals."""
     rows = []
     for dataset, found in named(records).groupby("dataset", sort=False):
-        for method in order(found):
+        for method in ordered(found["method"]):
             row = {"data": dataset, "method": method}
             for coverage in COVERAGES:
                 share = of(found, f"covered_{coverage}%", method=method)
@@ -56,7 +49,7 @@ def missing(records: pd.DataFrame) -> str:
     rows = []
     for _, found in named(records).groupby("hidden"):
         share = f"{100 * found['missing'].mean():.0f} %"
-        for method in order(found):
+        for method in ordered(found["method"]):
             own = found[found["method"] == method]
             errors = {h: of(own, "mase", holes=h) for h in ("as they are", "filled")}
             row = {"missing": share, "method": method}
@@ -135,7 +128,7 @@ def kinds(records: pd.DataFrame) -> str:
     """MAE of series of each kind, and by how much it is above the best possible."""
     named_ = named(records)
     rows = []
-    for method in order(named_):
+    for method in ordered(named_["method"]):
         row = {"method": method}
         for kind, found in named_.groupby("kind", sort=False):
             own = found[found["method"] == method]
@@ -166,7 +159,7 @@ def covariates(records: pd.DataFrame) -> str:
     rows, kinds = [], ("none", "temperature", "temperature and calendar")
     for horizon, found in named(records).groupby("horizon", sort=False):
         naive = min(found["mae_of_last_day"].iloc[0], found["mae_of_last_week"].iloc[0])
-        for method in order(found):
+        for method in ordered(found["method"]):
             own = found[found["method"] == method]
             errors = [of(own, "mae", covariates=kind) for kind in kinds]
             row = {"ahead": f"a {horizon}", "method": method}
@@ -185,7 +178,7 @@ def covariates(records: pd.DataFrame) -> str:
 def simulated_covariates(records: pd.DataFrame) -> str:
     """MAE by what is known of X, and by how much it is above the best possible."""
     named_, rows = named(records), []
-    for method in order(named_):
+    for method in ordered(named_["method"]):
         row = {"method": method}
         for known, found in named_.groupby("known", sort=False):
             mae = found.loc[found["method"] == method, "mae"].mean()

@@ -9,15 +9,13 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from _accuracy import (
+from _accuracy import TRAFFIC, long_term_errors, traffic_errors
+from _competitions import (
     ERRORS,
     LEADING,
     PERIODS,
-    TRAFFIC,
     competition_errors,
-    long_term_errors,
     published_errors,
-    traffic_errors,
 )
 from _further import named
 from _tables import NAMES, WITHOUT, markdown, number, of, percent, published, read

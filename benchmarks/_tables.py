@@ -6,6 +6,7 @@ cell in the end.
 
 import json
 import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -43,6 +44,13 @@ _RESULT += ("test_windows", "series", "points", "best_epoch", "epochs_run")
 _CIRCUMSTANCE = ("history", "command", "commit", "date", "machine", "versions")
 _CIRCUMSTANCE += ("seconds", "fit_seconds", "device", "precision")
 _IGNORED = {*_VARIANT, *_RESULT, *_CIRCUMSTANCE}
+
+
+def ordered(methods: Iterable[str]) -> list[str]:
+    """Return ours first, each beside the same without a language model, and others."""
+    methods = list(methods)
+    pairs = [pair for pair in WITHOUT.items() if set(methods) & set(pair)]
+    return list(dict.fromkeys([m for pair in pairs for m in pair] + methods))
 
 
 def read(file: str) -> pd.DataFrame:

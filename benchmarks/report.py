@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 
 import _accuracy
+import _competitions
 import _further
 import _lines
 import _questions
@@ -44,13 +45,16 @@ TABLES: dict[str, tuple[str, Callable]] = {
     "long-term": ("long_term.jsonl", _accuracy.long_term),
     "long-term-runs": ("long_term.jsonl", _accuracy.attempts),
     "deep-models": ("deep_models.jsonl", _accuracy.deep_models),
-    "m3": ("competitions.jsonl", partial(_accuracy.competition, name="M3")),
-    "m3-ranking": ("competitions.jsonl", partial(_accuracy.ranking, name="M3")),
-    "m4": ("competitions.jsonl", partial(_accuracy.competition, name="M4")),
-    "tourism": ("competitions.jsonl", partial(_accuracy.competition, name="Tourism")),
-    "choices": ("competitions.jsonl", _questions.choices),
-    "seasons": ("competitions.jsonl", _questions.seasons),
-    "averaged": ("competitions.jsonl", _accuracy.averaged),
+    "m3": ("competitions.jsonl", partial(_competitions.competition, name="M3")),
+    "m3-ranking": ("competitions.jsonl", partial(_competitions.ranking, name="M3")),
+    "m4": ("competitions.jsonl", partial(_competitions.competition, name="M4")),
+    "tourism": (
+        "competitions.jsonl",
+        partial(_competitions.competition, name="Tourism"),
+    ),
+    "choices": ("competitions.jsonl", _competitions.choices),
+    "seasons": ("competitions.jsonl", _competitions.seasons),
+    "averaged": ("competitions.jsonl", _competitions.averaged),
     "pretrained-start": ("pretrained_start.jsonl", _questions.pretrained_start),
     "single-series": ("single_series.jsonl", _accuracy.single_series),
     "compare": ("compare.csv", _accuracy.compare),
