@@ -91,13 +91,22 @@ class DescriptionEncoder(nn.Module):
     def read(
         self, texts: Sequence[str], *, names: Sequence[Hashable] | None = None
     ) -> TokenStates:
-        """Return the states of all tokens, without dropout or gradient."""
+        """Return the states of all tokens, without dropout or gradient.
+
+        Texts of about the same length are read together, with little padding.
+        """
         self.eval()
         token_ids = self._tokenize(texts, names)
-        states = [
-            self._states(ids, ids != PADDING) for ids in token_ids.split(_READ_AT_ONCE)
-        ]
-        return TokenStates(torch.cat(states), (token_ids != PADDING).long())
+        mask = token_ids != PADDING
+        lengths = mask.sum(dim=1)
+        order = lengths.argsort(stable=True)
+        states = self.lm_head.weight.new_zeros(*mask.shape, self.width)
+        for start in range(0, len(order), _READ_AT_ONCE):
+            rows = order[start : start + _READ_AT_ONCE]
+            n_tokens = int(lengths[rows[-1]])
+            ids = token_ids[rows, :n_tokens]
+            states[rows, :n_tokens] = self._states(ids, mask[rows, :n_tokens])
+        return TokenStates(states, mask.long())
 
     def _tokenize(
         self, texts: Sequence[str], names: Sequence[Hashable] | None

@@ -81,6 +81,20 @@ def test_states_are_those_of_the_model_on_each_text_alone(name, at_once, monkeyp
         close(states[mask.bool()], expected, rtol=1e-4, atol=1e-5)
 
 
+def test_texts_of_like_length_are_read_together(name, monkeypatch):
+    monkeypatch.setattr(module, "_READ_AT_ONCE", 2)
+    encoder, shapes = make(name), []
+    read = encoder._states
+
+    def noting(token_ids, is_token):
+        shapes.append(tuple(token_ids.shape))
+        return read(token_ids, is_token)
+
+    monkeypatch.setattr(encoder, "_states", noting)
+    encoder.read(["a" * n for n in (9, 2, 3, 7, 5)])
+    assert shapes == [(2, 3), (2, 7), (1, 9)]
+
+
 def test_reading_has_no_gradient_and_no_dropout(name):
     encoder = make(name).train()
     one, other = encoder.read(TEXTS), encoder.read(TEXTS)
