@@ -2,7 +2,8 @@
 
 import pandas as pd
 from _tables import (
-    WITHOUT,
+    AVERAGES,
+    PAIRS,
     comparable,
     difference,
     markdown,
@@ -14,7 +15,6 @@ from _tables import (
     percent,
     published,
     published_as,
-    read,
 )
 
 ERRORS = {  # how each is written, and with how many digits
@@ -29,8 +29,6 @@ LEADING = {
     "M4": "owa",
     "Tourism": "mape",
 }  # the error that is compared, by default sMAPE
-# means of networks, and the same without a language model
-MEANS = {name: f"{name} without language model" for name in ("both", "four")}
 
 
 def competition_errors(records: pd.DataFrame, competition: str) -> pd.DataFrame:
@@ -69,7 +67,7 @@ def competition(records: pd.DataFrame, name: str) -> str:
         others = published_errors(name, period)
         best = others[leading].min()
         for method, errors in own.iterrows():
-            without = own[leading].get((WITHOUT | MEANS).get(method))
+            without = own[leading].get(PAIRS.get(method))
             rows.append(
                 _line(period, method, errors, columns)
                 | {
@@ -137,33 +135,31 @@ def ranking(records: pd.DataFrame, name: str) -> str:
     return markdown(rows)
 
 
-def mean_of_four() -> str:
-    """Say how good the mean of four networks is on M3."""
-    found = competition_errors(read("competitions.jsonl"), "M3")
-    errors = found[found["period"] == "all"].set_index("method")["smape"]
-    others = published_errors("M3", "all")["smape"]
-    beside = difference(errors["four"], others.min())
-    return (
-        f"{number(errors['four'], 2)}, {-beside:.1f} % lower than {others.idxmin()} "
-        f"({number(others.min(), 2)}), without language model "
-        f"{number(errors[MEANS['four']], 2)}"
-    )
-
-
 def averaged(records: pd.DataFrame) -> str:
     """Forecasts that are the mean of several networks."""
     found = records.assign(n_seeds=records["seeds"].map(len))
     found = found[(found["of_each"].map(len) > 1) & (found["part"] == "test")]
-    rows = [_averaged(run, _also(run)) for _, run in found.iterrows()]
     one = ["competition", "n_seeds", "period", "method"]
+    found = found.drop_duplicates([*one, "settings"], keep="last")
+    rows = [
+        _averaged(run, _also(run, context=True))
+        for _, run in found.iterrows()
+        if not _is_of_both(run)
+    ]
     last = found.drop_duplicates(one, keep="last")
     for (competition, n), own in last.groupby(["competition", "n_seeds"]):
         periods = records.loc[records["competition"] == competition, "period"]
         if own["period"].nunique() == periods.nunique() > 1:
             totals = over_periods(own).assign(competition=competition, n_seeds=n)
             totals = totals.assign(period="all", of_each=[[]] * len(totals))
-            rows += [_averaged(run, "") for _, run in totals.iterrows()]
+            rows += [_averaged(run, "the last runs") for _, run in totals.iterrows()]
     return markdown(rows)
+
+
+def _is_of_both(run: pd.Series) -> bool:
+    """Tell whether "four" are two, as the period has no season."""
+    four = run["method"] in ("four", AVERAGES["four"])
+    return four and len(run["of_each"]) == 2 * run["n_seeds"]
 
 
 def _averaged(run: pd.Series, also: str) -> dict:
@@ -193,11 +189,13 @@ def choices(records: pd.DataFrame) -> str:
     return markdown(rows)
 
 
-def _also(run: pd.Series) -> str:
+def _also(run: pd.Series, context: bool = False) -> str:
     """Name the other settings of a run, and whether it is of logarithms."""
     chosen = run.get("set")
     parts = [f"{k}={v}" for k, v in chosen.items()] if isinstance(chosen, dict) else []
     parts = [f"`{part}`" for part in parts]
+    if context and run["horizons_of_context"] != 2:
+        parts.insert(0, f"{run['horizons_of_context']} horizons of context")
     return ", ".join(["logarithms", *parts] if run.get("log") is True else parts)
 
 

@@ -1,8 +1,10 @@
 """Sentences that say where the methods stand, made of the records."""
 
+import numpy as np
 import pandas as pd
+from _competitions import competition_errors, published_errors
 from _standing import digits_of
-from _tables import WITHOUT, number, read
+from _tables import AVERAGES, WITHOUT, difference, number, read
 
 SHORT = {
     "CALF without language model": "without language model",
@@ -24,12 +26,13 @@ LINES = {
 }
 
 
-def more_or_less(percents: float) -> str:
-    """Say by how many percent an error is lower or higher."""
+def more_or_less(percents: float, than: str = "") -> str:
+    """Say by how many percent an error is lower or higher than another."""
     text = f"{abs(percents):.1f}"
     if float(text) == 0:
-        return "the same"
-    return f"{text} % {'higher' if percents > 0 else 'lower'}"
+        return f"the same as {than}" if than else "the same"
+    changed = f"{text} % {'higher' if percents > 0 else 'lower'}"
+    return f"{changed} than {than}" if than else changed
 
 
 def lines(table: pd.DataFrame) -> str:
@@ -43,7 +46,29 @@ def lines(table: pd.DataFrame) -> str:
             texts.append(
                 f"- **{title}**, {found['metric'].iloc[0]}: {'; '.join(parts)}."
             )
+        if data == "M3" and (mean := averaged()):
+            texts.append(f"- **The mean of CALF and LLM-TS Net on M3**, sMAPE: {mean}.")
     return "\n".join([*texts, f"- **What it costs**: {cost()}"])
+
+
+def m3_errors() -> pd.Series:
+    """Return the sMAPE of our methods on all of M3."""
+    found = competition_errors(read("competitions.jsonl"), "M3")
+    return found[found["period"] == "all"].set_index("method")["smape"]
+
+
+def averaged() -> str:
+    """Say how good the mean of networks is on M3, beside the best published."""
+    errors, others = m3_errors(), published_errors("M3", "all")["smape"]
+    ours, best = errors.get("four", np.nan), others.min()
+    if np.isnan(ours):
+        return ""
+    beside = more_or_less(difference(ours, best), f"{others.idxmin()} ({best:.2f})")
+    without = number(errors.get(AVERAGES["four"]), 2) or "(not recorded)"
+    return (
+        f"{ours:.2f} where each forecasts values and deseasonalized values, {beside}, "
+        f"without language models {without}"
+    )
 
 
 def _part(row: pd.Series, method: str) -> str:
@@ -51,8 +76,8 @@ def _part(row: pd.Series, method: str) -> str:
     digits, without = digits_of(row), WITHOUT[method]
     beside = ""
     if row["other"]:
-        beside = f", {more_or_less(row['beside'])} than {row['other']}"
-        beside += f" ({number(row['error of other'], digits)})"
+        other = f"{row['other']} ({number(row['error of other'], digits)})"
+        beside = f", {more_or_less(row['beside'], other)}"
     if pd.isna(row["with"]):
         text = f"{without} {number(row['without'], digits)}{beside}"
         return f"{text} (with it: not recorded)"
@@ -75,15 +100,23 @@ def changes(table: pd.DataFrame) -> str:
 
 
 def m3_text(table: pd.DataFrame) -> str:
-    """Say what LLM-TS Net's descriptions change on M3."""
+    """Say what LLM-TS Net's descriptions change on M3, and what averages do."""
     found = table[(table["data"] == "M3") & (table["task"] == "all")]
     row = found.set_index("method").loc["LLM-TS Net"]
     ours, without, other = (
         number(row[name], 2) for name in ("with", "without", "error of other")
     )
+    four = number(m3_errors().get("four"), 2)
+    averages = (
+        "; that of the mean of CALF and LLM-TS Net, each on values and on "
+        f"deseasonalized values, is {four}"
+        if four
+        else ""
+    )
     return (
         f"{ours} (sMAPE) with LLM-TS Net's descriptions, {without} without them, and "
         f"{other} by {row['other'].title()}, the best method of the competition"
+        f"{averages}"
     )
 
 

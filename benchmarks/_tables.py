@@ -36,6 +36,11 @@ WITHOUT = {
     "BALM-TSF": "BALM-TSF without language model",
     "LLM-TS Net": "LLM-TS Net without text",
 }
+AVERAGES = {  # of several networks
+    "both": "both without language model",
+    "four": "four without language model",
+}
+PAIRS = WITHOUT | AVERAGES
 # What runs are compared by or found: all else has to be equal in runs that compare.
 _VARIANT = ("method", "name", "backbone", "backbone_mode", "seed", "seeds")
 _RESULT = ("mse", "mae", "rmse", "smape", "mape", "mase", "owa", "of_each", "crps")
@@ -49,8 +54,9 @@ _IGNORED = {*_VARIANT, *_RESULT, *_CIRCUMSTANCE}
 def ordered(methods: Iterable[str]) -> list[str]:
     """Return ours first, each beside the same without a language model, and others."""
     methods = list(methods)
-    pairs = [pair for pair in WITHOUT.items() if set(methods) & set(pair)]
-    return list(dict.fromkeys([m for pair in pairs for m in pair] + methods))
+    pairs = [pair for pair in PAIRS.items() if set(methods) & set(pair)]
+    ours = [m for pair in pairs for m in pair]
+    return list(dict.fromkeys(ours + methods))
 
 
 def read(file: str) -> pd.DataFrame:

@@ -131,20 +131,19 @@ def _seasonal_change(values: np.ndarray, season: int) -> float:
 def make_forecasters(
     args: argparse.Namespace, method: str, horizon: int, season: int
 ) -> list:
-    """Return the forecasters of every seed."""
+    """Return the forecasters of every seed, four also with deseasonalized values."""
     networks = [
         make_forecaster(args, horizon, seed, forecaster_class, own)
         for forecaster_class, own in METHODS[method]
         for seed in args.seeds
     ]
-    forecasters = list(networks)
     if method in FOUR and season > 1:
         model = "additive" if args.log else "multiplicative"
         deseasonalizer = ConditionalDeseasonalizer(sp=season, model=model)
-        forecasters += [deseasonalizer * network for network in networks]
+        networks = networks + [deseasonalizer * network for network in networks]
     if args.log:
-        return [LogTransformer(offset=1) * forecaster for forecaster in forecasters]
-    return forecasters
+        return [LogTransformer(offset=1) * network for network in networks]
+    return networks
 
 
 def make_forecaster(args, horizon: int, seed: int, forecaster_class, own: dict):
@@ -299,9 +298,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--competition", choices=list(PERIODS), default="M3")
     parser.add_argument("--period", choices=list(SEASON), nargs="+")
-    parser.add_argument(
-        "--method", choices=list(METHODS), nargs="+", default=list(METHODS)
-    )
+    single = [name for name, networks in METHODS.items() if len(networks) == 1]
+    parser.add_argument("--method", choices=list(METHODS), nargs="+", default=single)
     parser.add_argument("--part", choices=["test", "validation"], default="test")
     parser.add_argument("--backbone", default="sentence-transformers/all-MiniLM-L6-v2")
     parser.add_argument("--horizons-of-context", type=int, default=2)

@@ -368,6 +368,19 @@ def test_half_of_four_forecast_deseasonalized_values(call, tmp_path, log):
     kept, removed = record["of_each"][:2], record["of_each"][2:]
     assert len(removed) == 2
     assert max(e["smape"] for e in removed) < 0.5 * min(e["smape"] for e in kept)
+    # of a mean, in between
+    assert removed[0]["smape"] < record["smape"] < kept[0]["smape"]
+
+
+def test_four_are_two_where_there_is_no_season(call, competition):
+    options = ["--data-dir", competition, "--results", competition / "r.jsonl"]
+    options += ["--period", "yearly", "--epochs", 1]
+    options += ["--forecasts", competition / "forecasts"]
+    methods = ["both without language model", "four without language model"]
+    call("competitions", *options, "--method", *methods)
+    both, four = map(json.loads, (competition / "r.jsonl").open())
+    assert four["of_each"] == both["of_each"]
+    assert four["smape"] == both["smape"]
 
 
 def test_competitions_validate_on_the_last_block_of_training(load, competition):

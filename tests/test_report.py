@@ -14,7 +14,7 @@ if not (ROOT / "docs").exists():  # as in the sdist
     pytest.skip("there are no docs here", allow_module_level=True)
 pytest.importorskip("matplotlib")
 MARKED = re.compile(r"<!-- table: \S+ -->.*?<!-- end -->", re.DOTALL)
-DECIMAL = re.compile(r"(?<![\d.])\d+\.\d+(?![\d.])")
+DECIMAL = re.compile(r"(?<![\d.])\d+\.\d+(?!\d|\.\d)")
 # With three digits, or of percents; others may be versions.
 SCORE = re.compile(r"(?<![\d.])\d+\.(?:\d{3}(?!\d)|\d+(?= %))")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -144,6 +144,50 @@ def test_what_is_not_recorded_is_an_empty_cell(load):
     ]
 
 
+def test_the_mean_of_four_horizons_is_of_what_has_all_four(load):
+    runs = [
+        long_term_run(mode, 0, mse, horizon=horizon)
+        for horizon, mse in [(96, 0.1), (192, 0.2), (336, 0.3), (720, 0.6), (24, 9.0)]
+        for mode in ("pretrained", "none")
+        if (mode, horizon) != ("none", 336)
+    ]
+    records = load("_tables").from_records(runs)
+    table = load("_accuracy").long_term(records).replace("\N{NBSP}", " ")
+    lines = [line.split("|") for line in table.splitlines() if "mean of" in line]
+    rows = {line[3].strip(): line[5].strip() for line in lines}
+    assert rows == {
+        "MiniLM, pretrained": "0.300 / 0.500",
+        "none": "",
+        "GPT-2, published (from memory)": "0.433 / 0.429",
+    }
+
+
+def test_an_average_without_all_periods_is_not_told(load, monkeypatch):
+    lines = load("_lines")
+
+    def told(*runs):
+        records = load("_tables").from_records(list(runs))
+        monkeypatch.setattr(lines, "read", lambda _: records)
+        return lines.averaged()
+
+    yearly, other = (competition_run("four", p, 10.0) for p in ("yearly", "other"))
+    assert told(yearly, other).startswith("10.00 where")
+    assert told(yearly, other).endswith("without language models (not recorded)")
+    assert told(yearly, competition_run("CALF", "other", 9.0)) == ""
+
+
+@pytest.mark.parametrize(
+    ("percents", "expected"),
+    [
+        (-1.26, "1.3 % lower than X"),
+        (2, "2.0 % higher than X"),
+        (0.04, "the same as X"),
+    ],
+)
+def test_errors_beside_others_in_words(load, percents, expected):
+    assert load("_lines").more_or_less(percents, "X") == expected
+
+
 def test_runs_compare_if_only_the_language_model_differs(load):
     runs = [
         long_term_run("none", 0, 0.1, epochs=9),
@@ -172,11 +216,11 @@ def test_a_method_without_all_periods_has_no_error_over_all(load):
         competition_run("LLM-TS Net without text", "yearly", 11.0),
     ]
     records = load("_tables").from_records(runs)
-    found = load("_accuracy").competition_errors(records, "M3")
+    found = load("_competitions").competition_errors(records, "M3")
     of_all = found[found["period"] == "all"].set_index("method")
     assert of_all["smape"].to_dict() == {"LLM-TS Net": 17.5}
     assert of_all["series"].to_dict() == {"LLM-TS Net": 4}
-    assert load("_accuracy").competition_errors(records, "M4").empty
+    assert load("_competitions").competition_errors(records, "M4").empty
 
 
 def test_differences(load):
