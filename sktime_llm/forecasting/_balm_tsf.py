@@ -29,6 +29,7 @@ CONSTRAINTS = SHARED_CONSTRAINTS | {
     "n_lags": integer(0),
     "text_cache_gigabytes": WEIGHT,
     "balance_text": BOOLEAN,
+    "task_loss": one_of("mae", "mse", "smooth_l1"),
     "alignment_loss_weight": WEIGHT,
     "init_temperature": real(above=0),
 }
@@ -66,6 +67,7 @@ def build_network(forecaster: Any, shape: WindowShape) -> BALMTSFNetwork:
         d_ff=forecaster._clip("d_ff", _DEFAULT_D_FF, backbone.hidden_size, why),
         dropout=forecaster.dropout,
         balance_text=forecaster.balance_text,
+        task_loss=forecaster.task_loss,
         alignment_loss_weight=forecaster.alignment_loss_weight,
         init_temperature=forecaster.init_temperature,
         quantiles=forecaster.intervals == "quantiles",

@@ -91,6 +91,8 @@ class BALMTSFForecaster(BaseLLMForecaster):
     balance_text : bool, default=True
         Whether states of the text are rescaled to the deviation of the patches; without
         it, an ablation, one of the two may drown the other.
+    task_loss : {"mae", "mse", "smooth_l1"}, default="mse"
+        Distance between forecast and truth. Published: MSE.
     alignment_loss_weight : float, default=1.0
         Weight of the contrastive loss.
     init_temperature : float, default=0.07
@@ -257,6 +259,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
         n_lags: int = 5,
         text_cache_gigabytes: float = 2.0,
         balance_text: bool = True,
+        task_loss: str = "mse",
         alignment_loss_weight: float = 1.0,
         init_temperature: float = 0.07,
         learning_rate: float = 0.01,
@@ -303,6 +306,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
         self.n_lags = n_lags
         self.text_cache_gigabytes = text_cache_gigabytes
         self.balance_text = balance_text
+        self.task_loss = task_loss
         self.alignment_loss_weight = alignment_loss_weight
         self.init_temperature = init_temperature
         self.learning_rate = learning_rate
@@ -334,6 +338,9 @@ class BALMTSFForecaster(BaseLLMForecaster):
 
     def _build_network(self, shape: WindowShape) -> BALMTSFNetwork:
         return build_network(self, shape)
+
+    def _validation_loss(self) -> str:
+        return self.task_loss
 
     def inspect_alignment(
         self, y: Any = None, *, stride: int | None = None

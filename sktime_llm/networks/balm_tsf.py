@@ -12,7 +12,7 @@ from sktime_llm.backbone._module import Backbone
 from sktime_llm.errors import InputError
 from sktime_llm.layers.alignment import Alignment, ContrastiveAlignment, balance
 from sktime_llm.layers.embedding import PatchEmbedding, count_patches
-from sktime_llm.layers.losses import where_observed
+from sktime_llm.layers.losses import DISTANCES, where_observed
 from sktime_llm.layers.normalization import Normalized, instance_norm
 from sktime_llm.layers.quantiles import QuantileHead
 from sktime_llm.networks._interface import (
@@ -157,6 +157,7 @@ class BALMTSFNetwork(ForecastNetwork):
         d_ff: int,
         dropout: float,
         balance_text: bool,
+        task_loss: str,
         alignment_loss_weight: float,
         init_temperature: float,
         quantiles: bool = False,
@@ -166,6 +167,7 @@ class BALMTSFNetwork(ForecastNetwork):
         self.prediction_length = prediction_length
         self.d_ff = d_ff
         self.balance_text = balance_text
+        self.task_loss = task_loss
         self.alignment_loss_weight = alignment_loss_weight
         self.text = text
         width = text.backbone.hidden_size
@@ -231,7 +233,7 @@ class BALMTSFNetwork(ForecastNetwork):
         pair = (forecast, target)
         if observed is not None:
             pair = where_observed(*pair)
-        task = F.mse_loss(*pair)
+        task = DISTANCES[self.task_loss](*pair)
         contrast = self.alignment(series, text).loss
         loss = task + self.alignment_loss_weight * contrast
         losses = {"loss": loss, "task": task, "contrastive": contrast}

@@ -80,6 +80,12 @@ def test_parameters_of_the_contrast(parameter):
     assert report.temperature == pytest.approx(start, rel=1e-5)
 
 
+@pytest.mark.parametrize("task_loss", ["mae", "mse", "smooth_l1"])
+def test_task_losses(task_loss):
+    forecaster = make(task_loss=task_loss).fit(make_series())
+    assert forecaster._validation_loss() == forecaster.network_.task_loss == task_loss
+
+
 @pytest.mark.parametrize("balance_text", [True, False])
 def test_texts_are_balanced_unless_told_otherwise(balance_text):
     forecaster = make(balance_text=balance_text).fit(make_series())

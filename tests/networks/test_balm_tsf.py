@@ -77,6 +77,7 @@ SIZES = {
     "d_ff": D_FF,
     "dropout": 0.1,
     "balance_text": True,
+    "task_loss": "mse",
     "alignment_loss_weight": 1.0,
     "init_temperature": 0.07,
 }
@@ -127,6 +128,7 @@ def settings_of(network, **settings):
         prompts_first=network.text.prompt_order == "prompts-first",
         read="last" if is_causal else "prompts",
         balance_text=network.balance_text,
+        task_loss=network.task_loss,
         alignment_loss_weight=network.alignment_loss_weight,
         **settings,
     )
@@ -184,14 +186,18 @@ def test_embeddings_are_the_reference(name, order, balance_text):
         exact(means, torch.stack([reference.unit(t.mean(dim=0)) for t in tokens]))
 
 
-@pytest.mark.parametrize("alignment_loss_weight", [1.0, 0.3, 0.0])
-def test_losses_are_the_reference(name, order, alignment_loss_weight):
-    network = build_exact(name, order, alignment_loss_weight=alignment_loss_weight)
+@pytest.mark.parametrize(
+    ("task_loss", "weight"),
+    [("mse", 1.0), ("mse", 0.0), ("mae", 0.3), ("smooth_l1", 1.0)],
+)
+def test_losses_are_the_reference(name, order, task_loss, weight):
+    settings = {"task_loss": task_loss, "alignment_loss_weight": weight}
+    network = build_exact(name, order, **settings)
     context, target = make_data()
     actual = network(context, target).losses
     expected = expected_losses(network, weights_of(network), context, target)
     assert set(actual) == {"loss", "task", "contrastive", "temperature"}
-    exact(actual["task"], expected.mse)
+    exact(actual["task"], expected.task)
     exact(actual["contrastive"], expected.alignment)
     exact(actual["loss"], expected.loss)
 
@@ -239,7 +245,7 @@ def test_in_float32_it_is_the_reference_up_to_rounding(name, order):
     network.double()
     context, target = context.double(), target.double()
     expected = expected_losses(network, weights_of(network), context, target)
-    close(actual["task"].double(), expected.mse, rtol=1e-4, atol=1e-5)
+    close(actual["task"].double(), expected.task, rtol=1e-4, atol=1e-5)
     close(actual["contrastive"].double(), expected.alignment, rtol=1e-4, atol=1e-5)
 
 

@@ -17,11 +17,11 @@ import torch
 
 from tests.reference.calf import (
     BACKBONES,
+    POINTWISE,
     bert_embed,
     bert_layer,
     instance_norm,
     linear,
-    mse,
     part,
 )
 
@@ -88,6 +88,7 @@ class Settings:
     prompts_first: bool = True
     read: str = "last"
     balance_text: bool = True
+    task_loss: str = "mse"
     alignment_loss_weight: float = 1.0
 
 
@@ -100,7 +101,7 @@ class Embeddings(NamedTuple):
 
 
 class Losses(NamedTuple):
-    mse: torch.Tensor
+    task: torch.Tensor
     alignment: torch.Tensor
     loss: torch.Tensor
 
@@ -237,7 +238,7 @@ def info_nce(similarities, temperature):
 
 def losses(weights, contexts, targets, token_ids, settings):
     forecast, embeddings = forward(weights, contexts, token_ids, settings)
-    error = mse(forecast, targets)
+    task = POINTWISE[settings.task_loss](forecast, targets)
     temperature = torch.exp(weights["log_temperature"])
     alignment = info_nce(similarity(embeddings), temperature)
-    return Losses(error, alignment, error + settings.alignment_loss_weight * alignment)
+    return Losses(task, alignment, task + settings.alignment_loss_weight * alignment)
