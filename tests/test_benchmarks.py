@@ -13,7 +13,7 @@ import torch
 from sktime.datasets import load_airline
 from transformers import BertConfig, BertModel
 
-from sktime_llm import CALFForecaster
+from sktime_llm import BALMTSFForecaster, CALFForecaster
 from sktime_llm.backbone.tiny import make_tiny_tokenizer
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -220,6 +220,31 @@ def test_updates_count_the_blocks_that_follow_an_update(load, monkeypatch):
     assert starts == [(36, 36, 44), (36, 44, 52), (36, 52, 60)]
     assert (found["blocks"], found["mse"]) == (2, 48)
     assert forecaster.network_.textual is not None
+
+
+def test_rates_of_updates_are_compared(call, load, monkeypatch, tmp_path):
+    script = load("update_rates")
+    monkeypatch.setattr(script, "PERIODS", {"M1": ("quarterly",)})
+    months = {"A": [load_airline().to_numpy()[:40], load_airline().to_numpy()[40:48]]}
+    monkeypatch.setattr(script, "read", lambda *_: months)
+    own = {"backbone": "tiny-random", "context_length": 8, "max_epochs": 2}
+    methods = {"CALF": (CALFForecaster, own), "BALM-TSF": (BALMTSFForecaster, own)}
+    monkeypatch.setattr(script, "METHODS", methods)
+    options = ["--data-dir", tmp_path, "--results", tmp_path / "r.jsonl"]
+    options += ["--method", *methods]
+    first = call("update_rates", *options)
+    again = call("update_rates", *options).splitlines()
+    assert [line for line in again if "recorded" not in line] == first.splitlines()
+    for line in (tmp_path / "r.jsonl").open():
+        record = json.loads(line)
+        assert record["series"] == 1
+        ratios = record["ratio"]
+        assert list(ratios) == ["0.04", "0.2", "1.0"]
+        assert record["highest"] == pytest.approx(ratios)
+        assert record["better"] == {s: r < 1 for s, r in ratios.items()}
+        # the higher the rate, the further from forecasts without training
+        off = [abs(ratio - 1) for ratio in ratios.values()]
+        assert 0 < off[0] < off[1] < off[2]
 
 
 def test_outliers_and_prompt_pool_are_recorded(call, load, monkeypatch, tmp_path):

@@ -19,6 +19,7 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "adamw": AdamW}
 NLL = "gaussian_nll"
 MAX_BATCH_SIZE = 256
 CYCLE_START = 1 / 25  # of the highest rate of one-cycle
+UPDATE_SHARE = 1 / 5  # of the learning rate, in updates
 
 TRAINING_CONSTRAINTS = {
     "learning_rate": real(above=0),
@@ -79,15 +80,19 @@ class TrainingConfig:
             object.__setattr__(self, name, plain(value))
 
     def of_update(self) -> "TrainingConfig":
-        """Return the settings of an update, whose rate is that of a cycle's start.
+        """Return the settings of an update, whose rates are low and constant.
 
-        A cycle of a few steps is at its highest rate in the first ones, in which a few
-        windows would undo what many have taught.
+        At the rates of fit a few windows would undo what many have taught. The highest
+        rate of one-cycle is high, so that it has the one with which a cycle begins.
         """
-        if self.lr_schedule != "one-cycle":
-            return self
-        rate = CYCLE_START * self.learning_rate
-        return replace(self, lr_schedule="constant", learning_rate=rate)
+        of_cycle = self.lr_schedule == "one-cycle"
+        share = CYCLE_START if of_cycle else UPDATE_SHARE
+        rates = {
+            name: share * rate
+            for name in ("learning_rate", "projection_learning_rate")
+            if (rate := getattr(self, name)) is not None
+        }
+        return replace(self, lr_schedule="constant", **rates)
 
     def batch_size_for(self, n_windows: int) -> int:
         """Return `batch_size`, or one that makes some 32 steps an epoch."""

@@ -353,9 +353,14 @@ def test_a_cycle_of_a_single_step_trains():
     assert rates_of(**settings) == [pytest.approx(0.02 / 25)]
 
 
-def test_an_update_stays_at_the_rate_with_which_a_cycle_begins():
-    config = make_config(lr_schedule="one-cycle", max_epochs=3)
-    assert rates_of_config(config.of_update()) == 3 * [pytest.approx(0.02 / 25)]
-    for schedule in ("cosine", "step", "constant"):
-        config = make_config(lr_schedule=schedule)
-        assert config.of_update() is config
+@pytest.mark.parametrize(
+    ("schedule", "share"),
+    [("one-cycle", 1 / 25), ("cosine", 1 / 5), ("step", 1 / 5), ("constant", 1 / 5)],
+)
+def test_an_update_stays_at_a_low_rate(schedule, share):
+    config = make_config(lr_schedule=schedule, max_epochs=3)
+    assert rates_of_config(config.of_update()) == 3 * [pytest.approx(0.02 * share)]
+    assert config.of_update().projection_learning_rate is None
+    config = make_config(lr_schedule=schedule, projection_learning_rate=0.01)
+    rate = config.of_update().projection_learning_rate
+    assert rate == pytest.approx(0.01 * share)
