@@ -95,9 +95,9 @@ class CALFForecaster(BaseLLMForecaster):
     learning_rate : float, default=5e-4
         Highest learning rate.
     projection_learning_rate : float, optional
-        Constant learning rate of the variate encoder's attention, the cross-attention
-        and the projections in the feature loss: 70 % of the trained weights with the
-        default backbone. None trains them as all others. Public code: 1e-4.
+        Constant rate, in `update` a fifth of it, of the variate encoder's attention,
+        the cross-attention and the projections in the feature loss: 70 % of the trained
+        weights by default. None trains them as all others. Public code: 1e-4.
     max_epochs : int, default=20
         Maximum passes over the training windows. Published: 100, a patience of 10.
     batch_size : int, optional
@@ -129,8 +129,8 @@ class CALFForecaster(BaseLLMForecaster):
     weight_decay : float, default=0.0
         Weight decay of the optimizer.
     lr_schedule : {"cosine", "one-cycle", "step", "constant"}, default="cosine"
-        Learning rate over time; ``"step"`` halves it after every epoch. `update` has
-        a fifth of it all the time, in place of ``"one-cycle"`` a 25th.
+        Learning rate over time; ``"step"`` halves it after every epoch. In `update`
+        it is a constant fifth of `learning_rate`, with ``"one-cycle"`` a 25th.
     cosine_epochs : int, default=20
         Epochs in which the cosine schedule falls to 1e-8, before it rises again.
     gradient_clip : float, optional

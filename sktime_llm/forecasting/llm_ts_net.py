@@ -139,8 +139,8 @@ class LLMTSNetForecaster(LLMTSNetMethod):
     weight_decay : float, default=0.0
         Weight decay of the optimizer.
     lr_schedule : {"cosine", "one-cycle", "step", "constant"}, default="cosine"
-        Learning rate over time; ``"step"`` halves it after every epoch. `update` has
-        a fifth of it all the time, in place of ``"one-cycle"`` a 25th.
+        Learning rate over time; ``"step"`` halves it after every epoch. In `update`
+        it is a constant fifth of `learning_rate`, with ``"one-cycle"`` a 25th.
     cosine_epochs : int, default=20
         Epochs in which the cosine schedule falls to 1e-8, before it rises again.
     gradient_clip : float, optional

@@ -19,7 +19,7 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "adamw": AdamW}
 NLL = "gaussian_nll"
 MAX_BATCH_SIZE = 256
 CYCLE_START = 1 / 25  # of the highest rate of one-cycle
-UPDATE_SHARE = 1 / 5  # of the learning rate, in updates
+UPDATE_SHARE = 1 / 5  # of other learning rates, in updates
 
 TRAINING_CONSTRAINTS = {
     "learning_rate": real(above=0),
@@ -82,17 +82,17 @@ class TrainingConfig:
     def of_update(self) -> "TrainingConfig":
         """Return the settings of an update, whose rates are low and constant.
 
-        At the rates of fit a few windows would undo what many have taught. The highest
-        rate of one-cycle is high, so that it has the one with which a cycle begins.
+        At the rates of fit a few windows would undo what many have taught. That of
+        one-cycle is a peak, so an update takes the rate at which a cycle begins.
         """
-        of_cycle = self.lr_schedule == "one-cycle"
-        share = CYCLE_START if of_cycle else UPDATE_SHARE
-        rates = {
-            name: share * rate
-            for name in ("learning_rate", "projection_learning_rate")
-            if (rate := getattr(self, name)) is not None
-        }
-        return replace(self, lr_schedule="constant", **rates)
+        share = CYCLE_START if self.lr_schedule == "one-cycle" else UPDATE_SHARE
+        projection = self.projection_learning_rate
+        return replace(
+            self,
+            lr_schedule="constant",
+            learning_rate=share * self.learning_rate,
+            projection_learning_rate=projection and UPDATE_SHARE * projection,
+        )
 
     def batch_size_for(self, n_windows: int) -> int:
         """Return `batch_size`, or one that makes some 32 steps an epoch."""

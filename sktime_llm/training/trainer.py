@@ -356,9 +356,8 @@ class _Run:
         parts = {name: float(value) for name, value in losses[first].items()}
         raise TrainingDivergedError(
             f"the training loss is not finite in epoch {epoch}, step {first + 1} of "
-            f"{self.n_steps}: {parts}. Try a smaller learning_rate (got "
-            f"{self.config.learning_rate}), a gradient_clip of 1.0, or "
-            "precision='float32'; and look for extreme values in the data."
+            f"{self.n_steps}: {parts}. {self._smaller_rate()}, a gradient_clip of 1.0, "
+            "or precision='float32'; and look for extreme values in the data."
         )
 
     def _check_epoch(self, epoch: int, validation_loss: float) -> None:
@@ -368,9 +367,14 @@ class _Run:
             return
         raise TrainingDivergedError(
             f"after epoch {epoch} the weights or the validation loss "
-            f"({validation_loss}) are not finite. Try a smaller learning_rate (got "
-            f"{self.config.learning_rate}) or a gradient_clip of 1.0."
+            f"({validation_loss}) are not finite. {self._smaller_rate()} or a "
+            "gradient_clip of 1.0."
         )
+
+    def _smaller_rate(self) -> str:
+        """Advise a smaller rate; that of an update is a share of the parameter."""
+        start = "this update trained at" if self.stage == "update" else "got"
+        return f"Try a smaller learning_rate ({start} {self.config.learning_rate})"
 
     def _mean_over_processes(
         self, losses: list[dict[str, Tensor]], sizes: list[int]

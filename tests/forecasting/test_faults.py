@@ -33,10 +33,12 @@ def test_a_loss_that_is_not_finite_leaves_no_half_fit(make, monkeypatch):
     forecaster = make().fit(y[:50])
     expected = forecaster.predict(fh=FH)
     monkeypatch.setattr(trainer._Run, "train_step", diverging)
-    with pytest.raises(TrainingDivergedError, match=r"epoch 1.*smaller learning_rate"):
+    advice = r"epoch 1.*smaller learning_rate \(this update trained at 0\.\d+\)"
+    with pytest.raises(TrainingDivergedError, match=advice):
         forecaster.update(y[50:])
     pd.testing.assert_frame_equal(forecaster.predict(fh=FH), expected)
-    with pytest.raises(TrainingDivergedError):
+    advice = rf"smaller learning_rate \(got {forecaster.learning_rate}\)"
+    with pytest.raises(TrainingDivergedError, match=advice):
         forecaster.fit(y)
     assert not forecaster.is_fitted
 

@@ -30,6 +30,7 @@ REFUSED = {
             r"expected one of \('text-first', 'prompts-first'\)",
         ),
         ({"init_temperature": 0.0}, "expected a number above 0"),
+        ({"task_loss": "smape"}, "expected one of"),
     ],
     "llm-ts-net": [
         ({"lora_rank": 3}, "expected an even number"),
