@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 from _tables import (
+    DEFAULT_BACKBONE,
     NAMES,
     comparable,
     difference,
@@ -26,8 +27,9 @@ MODES = {
     "transformer": "one Transformer layer",
 }
 BACKBONES = {
-    "sentence-transformers/all-MiniLM-L6-v2": "MiniLM",
+    DEFAULT_BACKBONE: "MiniLM",
     "openai-community/gpt2": "GPT-2",
+    "SmolLM2-135M-Instruct": "SmolLM2",
 }
 TASK = ["method", "dataset", "context_length", "horizon"]
 HORIZONS = [96, 192, 336, 720]
@@ -119,13 +121,21 @@ def _with_none(kinds: list[str]) -> list[str]:
     return [*others[:1], "none", *others[1:]]
 
 
+def _kind(run: pd.Series) -> str:
+    """Name the language model of a run, the default one by its mode alone."""
+    mode, backbone = run["backbone_mode"], run["backbone"]
+    if mode not in ("pretrained", "random") or backbone == DEFAULT_BACKBONE:
+        return MODES[mode]
+    return f"{BACKBONES.get(backbone, backbone)}, {MODES[mode]}"
+
+
 def attempts(records: pd.DataFrame) -> str:
     """Return all long-term runs, with their settings and how far they trained."""
     rows = []
     for _, run in records.sort_values([*TASK, "date"]).iterrows():
         row = {"method": NAMES[run["method"]]}
         row |= {"data": f"{run['dataset']}, {run['horizon']}"}
-        row |= {"language model": MODES[run["backbone_mode"]]}
+        row |= {"language model": _kind(run)}
         row |= {"batch": run["batch_size"], "rate": run["learning_rate"]}
         row |= {"d_ff": f"{run['d_ff']:.0f}" if pd.notna(run["d_ff"]) else ""}
         row |= {"losses": _losses(run)}

@@ -6,6 +6,7 @@ from _tables import (
     PAIRS,
     comparable,
     difference,
+    is_default,
     markdown,
     means,
     number,
@@ -33,7 +34,7 @@ LEADING = {
 
 def competition_errors(records: pd.DataFrame, competition: str) -> pd.DataFrame:
     """Return errors of the test part by method and period, and over all periods."""
-    own = records[records["competition"] == competition]
+    own = records[(records["competition"] == competition) & is_default(records)]
     if own.empty:
         return pd.DataFrame(columns=["method", "period", "series", "seeds"])
     own = own[(own["part"] == "test") & (own["seeds"].map(len) == 1)]
@@ -137,7 +138,8 @@ def ranking(records: pd.DataFrame, name: str) -> str:
 
 def averaged(records: pd.DataFrame) -> str:
     """Forecasts that are the mean of several networks."""
-    found = records.assign(n_seeds=records["seeds"].map(len))
+    found = records[is_default(records)]
+    found = found.assign(n_seeds=found["seeds"].map(len))
     found = found[(found["of_each"].map(len) > 1) & (found["part"] == "test")]
     one = ["competition", "n_seeds", "period", "method"]
     found = found.drop_duplicates([*one, "settings"], keep="last")
@@ -172,7 +174,7 @@ def _averaged(run: pd.Series, also: str) -> dict:
 
 def choices(records: pd.DataFrame) -> str:
     """Settings that were tried without the test part."""
-    tried = records[records["part"] == "validation"]
+    tried = records[(records["part"] == "validation") & is_default(records)]
     rows = [
         {
             "period": f"{run['competition']}, {run['period']}",
@@ -202,7 +204,8 @@ def _also(run: pd.Series, context: bool = False) -> str:
 def seasons(records: pd.DataFrame) -> str:
     """Errors of M4's hourly series, which have a day and a week, by the context."""
     hourly = (records["competition"] == "M4") & (records["period"] == "hourly")
-    tried = records[hourly & (records["part"] == "validation")]
+    validation = records["part"] == "validation"
+    tried = records[hourly & validation & is_default(records)]
     rows = []
     for horizons, found in tried.groupby("horizons_of_context"):
         row = {"context": f"{48 * horizons} hours"}

@@ -210,6 +210,20 @@ def updates(records: pd.DataFrame) -> str:
     return markdown(rows)
 
 
+def update_rates(records: pd.DataFrame) -> str:
+    """MAE of updates by their rate, beside that without training."""
+    rows = []
+    for _, run in records.iterrows():
+        for share, ratio in run["ratio"].items():
+            row = {"method": run["method"], "series": run["series"]}
+            row |= {"of the highest rate of fit": f"{float(share):.0%}"}
+            row |= {"MAE vs. no training": percent(difference(ratio, 1.0))}
+            row |= {"lower for": f"{run['better'][share]:.0%}"}
+            row |= {"MAE at most": f"{run['highest'][share]:.1f} x"}
+            rows.append(row)
+    return markdown(rows)
+
+
 def busy(records: pd.DataFrame) -> str:
     """Seconds of a training step beside other processes."""
     rows = [

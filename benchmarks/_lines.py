@@ -46,7 +46,7 @@ def lines(table: pd.DataFrame) -> str:
             texts.append(
                 f"- **{title}**, {found['metric'].iloc[0]}: {'; '.join(parts)}."
             )
-        if data == "M3" and (mean := averaged()):
+        if data == "M3" and (mean := mean_of_four()):
             texts.append(f"- **The mean of CALF and LLM-TS Net on M3**, sMAPE: {mean}.")
     return "\n".join([*texts, f"- **What it costs**: {cost()}"])
 
@@ -57,7 +57,7 @@ def m3_errors() -> pd.Series:
     return found[found["period"] == "all"].set_index("method")["smape"]
 
 
-def averaged() -> str:
+def mean_of_four() -> str:
     """Say how good the mean of networks is on M3, beside the best published."""
     errors, others = m3_errors(), published_errors("M3", "all")["smape"]
     ours, best = errors.get("four", np.nan), others.min()

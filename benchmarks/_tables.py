@@ -30,6 +30,7 @@ NAMES = {
     "seasonal-naive": "seasonal naive",
     "naive": "naive",
 }
+DEFAULT_BACKBONE = "sentence-transformers/all-MiniLM-L6-v2"
 # A method with a pretrained language model, and the same without one.
 WITHOUT = {
     "CALF": "CALF without language model",
@@ -80,6 +81,15 @@ def from_records(records: list[dict]) -> pd.DataFrame:
         for r in records
     ]
     return table
+
+
+def is_default(records: pd.DataFrame) -> pd.Series:
+    """Whether runs name the default language model, or none.
+
+    A network without one still has the width of the one that its run names.
+    """
+    backbone = records.reindex(columns=["backbone"])["backbone"]
+    return backbone.isna() | (backbone == DEFAULT_BACKBONE)
 
 
 def comparable(records: pd.DataFrame, by: list[str], variant: str) -> pd.DataFrame:

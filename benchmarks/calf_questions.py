@@ -7,6 +7,9 @@ for all settings of a question; `long_term.py` has full trainings. Memory is wha
 training needs at its peak, beside what the process had before. Errors are over every
 tenth window of the test part, on standardized data. A run that is already in the
 results file is not repeated.
+
+The question about a wider language model is asked with ``--question`` only, and needs a
+``--backbone``, such as the folder that `smollm2.py` writes: 576 features, not 384.
 """
 
 import argparse
@@ -22,9 +25,13 @@ from sktime_llm import CALFForecaster
 from sktime_llm._devices import resolve_device
 
 HORIZON = 96
+OF_WIDER = "principal embeddings of a wider language model"
 QUESTIONS: dict[str, dict[str, dict]] = {
     "principal embeddings": {
         str(n or "all"): {"n_principal_embeddings": n} for n in (50, 100, 250, None)
+    },
+    OF_WIDER: {
+        str(n or "all"): {"n_principal_embeddings": n} for n in (50, 250, 500, None)
     },
     "losses": {
         "all three": {},
@@ -94,7 +101,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument(
-        "--question", choices=list(QUESTIONS), nargs="+", default=list(QUESTIONS)
+        "--question",
+        choices=list(QUESTIONS),
+        nargs="+",
+        default=[name for name in QUESTIONS if name != OF_WIDER],
     )
     parser.add_argument("--backbone", default="sentence-transformers/all-MiniLM-L6-v2")
     parser.add_argument("--epochs", type=int, default=3)

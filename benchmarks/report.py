@@ -23,6 +23,7 @@ from pathlib import Path
 import _accuracy
 import _competitions
 import _further
+import _language_models
 import _lines
 import _questions
 import _speed
@@ -55,6 +56,7 @@ TABLES: dict[str, tuple[str, Callable]] = {
     "choices": ("competitions.jsonl", _competitions.choices),
     "seasons": ("competitions.jsonl", _competitions.seasons),
     "averaged": ("competitions.jsonl", _competitions.averaged),
+    "language-models": ("competitions.jsonl", _language_models.language_models),
     "pretrained-start": ("pretrained_start.jsonl", _questions.pretrained_start),
     "single-series": ("single_series.jsonl", _accuracy.single_series),
     "compare": ("compare.csv", _accuracy.compare),
@@ -80,6 +82,7 @@ TABLES: dict[str, tuple[str, Callable]] = {
         _further.simulated_covariates,
     ),
     "updates": ("updates.jsonl", _further.updates),
+    "update-rates": ("update_rates.jsonl", _further.update_rates),
     "text-branch": ("text_branch.jsonl", _further.text_branch),
     "busy": ("busy.jsonl", _further.busy),
     "one-line": ("one_line.jsonl", _further.one_line),

@@ -245,6 +245,11 @@ def test_rates_of_updates_are_compared(call, load, monkeypatch, tmp_path):
         # the higher the rate, the further from forecasts without training
         off = [abs(ratio - 1) for ratio in ratios.values()]
         assert 0 < off[0] < off[1] < off[2]
+    records = load("_tables").read(tmp_path / "r.jsonl")
+    table = load("_further").update_rates(records).splitlines()
+    row = [cell.strip() for cell in table[3].split("|")[1:-1]]
+    assert row[:3] == ["CALF", "1", "20\N{NBSP}%"]
+    assert row[4] in ("0\N{NBSP}%", "100\N{NBSP}%")
 
 
 def test_outliers_and_prompt_pool_are_recorded(call, load, monkeypatch, tmp_path):

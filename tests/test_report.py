@@ -168,7 +168,7 @@ def test_an_average_without_all_periods_is_not_told(load, monkeypatch):
     def told(*runs):
         records = load("_tables").from_records(list(runs))
         monkeypatch.setattr(lines, "read", lambda _: records)
-        return lines.averaged()
+        return lines.mean_of_four()
 
     yearly, other = (competition_run("four", p, 10.0) for p in ("yearly", "other"))
     assert told(yearly, other).startswith("10.00 where")
@@ -221,6 +221,39 @@ def test_a_method_without_all_periods_has_no_error_over_all(load):
     assert of_all["smape"].to_dict() == {"LLM-TS Net": 17.5}
     assert of_all["series"].to_dict() == {"LLM-TS Net": 4}
     assert load("_competitions").competition_errors(records, "M4").empty
+
+
+def test_other_language_models_have_a_table_of_their_own(load, monkeypatch):
+    tables, models = load("_tables"), load("_language_models")
+    other = {"backbone": "SmolLM2-135M-Instruct"}
+    default = {"backbone": "sentence-transformers/all-MiniLM-L6-v2"}
+    runs = [
+        competition_run("CALF", "yearly", 10.0, **default),
+        competition_run("CALF", "yearly", 30.0, **default, epochs=20),
+        competition_run("CALF without language model", "yearly", 20.0, **default),
+        competition_run("CALF", "yearly", 25.0, **other, epochs=20),
+        competition_run("CALF", "yearly", 15.0, **other),
+        competition_run("CALF without language model", "yearly", 5.0, **other),
+    ]
+    records = tables.from_records(runs)
+    of_default = load("_competitions").competition_errors(records.drop(1), "M3")
+    assert of_default["smape"].tolist() == [10.0, 20.0]
+    # beside another model, and without those that were run in another way
+    runs = [
+        long_term_run("pretrained", 0, 0.4),
+        long_term_run("pretrained", 0, 0.3, **other),
+        long_term_run("none", 0, 0.6),
+        long_term_run("none", 0, 0.2, **other),
+        long_term_run("pretrained", 1, 0.2),
+        long_term_run("none", 0, 0.1, epochs=1),
+        long_term_run("pretrained", 0, 0.1, horizon=192),
+    ]
+    monkeypatch.setattr(models, "read", lambda _: tables.from_records(runs))
+    table = models.language_models(records).replace("\N{NBSP}", " ").splitlines()
+    assert [[cell.strip() for cell in line.split("|")[1:-1]] for line in table[2:]] == [
+        ["M3, yearly, sMAPE", "CALF", "20.00", "10.00 (-50.0 %)", "15.00 (-25.0 %)"],
+        ["ETTh1, 96 steps, MSE", "CALF", "0.600", "0.400 (-33.3 %)", "0.300 (-50.0 %)"],
+    ]
 
 
 def test_differences(load):
