@@ -79,6 +79,7 @@ def simulated_text(records: pd.DataFrame) -> str:
     for _, run in several.iterrows():
         for variant, mase in run["mase"].items():
             row = {"texts": run["texts"], "seeds": len(run["seeds"])}
+            row |= {"tuning steps": run["language_model_steps"]}
             row |= {"LLM-TS Net": variant, "MASE": number(mase)}
             gain = run["gain"].get(variant)
             row["gain of the whole method"] = percent(gain["gain"]) if gain else ""
@@ -216,9 +217,9 @@ def update_rates(records: pd.DataFrame) -> str:
     for _, run in records.iterrows():
         for share, ratio in run["ratio"].items():
             row = {"method": run["method"], "series": run["series"]}
-            row |= {"of the highest rate of fit": f"{float(share):.0%}"}
+            row |= {"of the highest rate of fit": f"{100 * float(share):.0f} %"}
             row |= {"MAE vs. no training": percent(difference(ratio, 1.0))}
-            row |= {"lower for": f"{run['better'][share]:.0%}"}
+            row |= {"lower for": f"{100 * run['better'][share]:.0f} %"}
             row |= {"MAE at most": f"{run['highest'][share]:.1f} x"}
             rows.append(row)
     return markdown(rows)

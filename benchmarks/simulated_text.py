@@ -144,7 +144,7 @@ def main() -> None:
     parser.add_argument("--texts", choices=TEXTS, nargs="+", default=TEXTS)
     parser.add_argument("--n-series", type=int, default=120)
     parser.add_argument("--backbone", default="sentence-transformers/all-MiniLM-L6-v2")
-    parser.add_argument("--language-model-steps", type=int, default=50)
+    parser.add_argument("--language-model-steps", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--data-seed", type=int, default=0)

@@ -66,8 +66,9 @@ class LLMTSNetForecaster(LLMTSNetMethod):
         How often each series is described, at times from its first context to its end;
         less often where that makes more than 8,192 texts, but at least twice. A window
         gets the last description before its target. Your own are for all windows.
-    language_model_steps : int, default=50
+    language_model_steps : int, default=10
         Steps, each of 16 descriptions, that fine-tune the language model; 0 for none.
+        On M1, 50 take twice as long or more and forecast no better.
     lora_rank : int, default=16
         Even rank of the LoRA-AMR adapters on the attention's projections.
     lora_alpha : float, default=32
@@ -261,7 +262,7 @@ class LLMTSNetForecaster(LLMTSNetMethod):
         describer: str | Describer = "template",
         descriptions: Mapping[Hashable, str] | Sequence[str] | None = None,
         n_descriptions: int = 8,
-        language_model_steps: int = 50,
+        language_model_steps: int = 10,
         lora_rank: int = 16,
         lora_alpha: float = 32,
         text_fusion: bool = True,
