@@ -5,6 +5,11 @@ import pandas as pd
 from _tables import NAMES, markdown, number, percent
 
 NO_TEXT = "no text"
+GROUPS = {  # as records call them, and what they mean
+    "others": "longer two thirds",
+    "demogr": "demographic",
+    "indust": "industry",
+}
 
 
 def real_texts(records: pd.DataFrame) -> str:
@@ -16,7 +21,7 @@ def real_texts(records: pd.DataFrame) -> str:
             (name, part) for by in run["by"].values() for name, part in by.items()
         ]
         for group, part in [("all", run), *groups]:
-            name = "longer two thirds" if group == "others" else group.lower()
+            name = GROUPS.get(group.lower(), group.lower())
             row = {"data": data, "series": f"{name} ({part['n']:.0f})"}
             rows.append(row | {t: _with_gain(part, t) for t in part["mase"]})
     return markdown(rows)
