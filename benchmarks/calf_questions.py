@@ -30,9 +30,7 @@ QUESTIONS: dict[str, dict[str, dict]] = {
     "principal embeddings": {
         str(n or "all"): {"n_principal_embeddings": n} for n in (50, 100, 250, None)
     },
-    OF_WIDER: {
-        str(n or "all"): {"n_principal_embeddings": n} for n in (50, 250, 500, None)
-    },
+    OF_WIDER: {str(n): {"n_principal_embeddings": n} for n in (50, 250, 500, 575)},
     "losses": {
         "all three": {},
         "no feature loss": {"feature_loss_weight": 0.0},
