@@ -1,4 +1,4 @@
-"""What matters in CALF: principal embeddings, losses, the precision and the context.
+"""What matters in CALF: principal embeddings, losses, location, precision, context.
 
     python benchmarks/calf_questions.py --data-dir DATA
 
@@ -44,6 +44,14 @@ QUESTIONS: dict[str, dict[str, dict]] = {
         "consistency loss: MSE": {"consistency_loss": "mse"},
         "feature loss: MSE": {"feature_loss": "mse"},
         "no language model": {"backbone_mode": "none"},
+    },
+    "location of a window": {
+        f"{name}{without}": {"subtract_last": last, **own}
+        for name, last in (("its mean", False), ("its last value", True))
+        for without, own in (
+            ("", {}),
+            (", no language model", {"backbone_mode": "none"}),
+        )
     },
     "precision": {name: {"precision": name} for name in ("float32", "bfloat16")},
     "context": {

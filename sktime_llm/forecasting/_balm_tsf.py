@@ -32,6 +32,7 @@ CONSTRAINTS = SHARED_CONSTRAINTS | {
     "task_loss": one_of("mae", "mse", "smooth_l1"),
     "alignment_loss_weight": WEIGHT,
     "init_temperature": real(above=0),
+    "subtract_last": BOOLEAN | None,
 }
 
 

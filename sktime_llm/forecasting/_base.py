@@ -157,8 +157,9 @@ class BaseLLMForecaster(MethodHooks):
             )
         last = 0 if fh is None else int(np.max(steps_of(fh, self.cutoff)))
         longest_step = last if last > 0 else None  # else it is all in the past
+        n_rows = [len(values) for values in series.values()]
         shape = choose_shape(
-            [len(values) for values in series.values()],
+            n_rows,
             context_length=self.context_length,
             default_context=self._default_context,
             prediction_length=self.prediction_length,
@@ -173,6 +174,7 @@ class BaseLLMForecaster(MethodHooks):
             network = self._build_network(shape)
             if covariates is not None:
                 network.add_covariates(covariates.past_only.tolist())
+        network.subtract_last = self._subtracts_last(n_rows, shape)
         return network.to(device)
 
     def _errors(self, windows: Windows | None) -> np.ndarray:

@@ -108,6 +108,7 @@ def _untrained_like(forecaster: Any, trained: CALFNetwork) -> CALFNetwork:
     known_seed = isinstance(forecaster.random_state, (int, np.integer))
     with own_random_numbers(forecaster._seed() if known_seed else 0):
         network = forecaster._build_network(shape_of(trained))
+    network.subtract_last = trained.subtract_last
     if trained.textual is None:
         network.textual = None
     return network.to(device_of(trained)).eval()

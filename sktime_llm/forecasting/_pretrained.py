@@ -222,7 +222,7 @@ def network_of_checkpoint(
     networks = checkpoint.config["networks"]
     name = next(name for name in reversed(NETWORKS) if name in networks)
     mine, theirs = forecaster.get_params(deep=False), saved.get_params(deep=False)
-    theirs |= _lengths(networks[name])
+    theirs |= _chosen(networks[name])
     shared = mine["backbone_mode"] == "pretrained"
     structure = mine.keys() - (_FREE if shared else _FREE - {"random_state"})
     conflicts = {
@@ -248,5 +248,7 @@ def network_of_checkpoint(
     return network.to(resolve_device(forecaster.device)), covariates
 
 
-def _lengths(saved: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: saved[name] for name in ("context_length", "prediction_length")}
+def _chosen(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what fit may have chosen by the data."""
+    lengths = {name: saved[name] for name in ("context_length", "prediction_length")}
+    return lengths | {"subtract_last": saved.get("subtract_last", False)}

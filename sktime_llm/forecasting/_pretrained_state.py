@@ -111,6 +111,7 @@ def network_to_json(network: Any) -> dict[str, Any]:
     return {
         "context_length": network.context_length,
         "prediction_length": network.prediction_length,
+        "subtract_last": network.subtract_last,
         "flops": network.flops,
         "frozen": [n for n in frozen_names(network) if not n.startswith(_ENCODER)],
         "fingerprints": fingerprints,
@@ -153,6 +154,7 @@ def build_network(
             network = blueprint._rebuild_network(shape, infos)
             if (past_only := infos.get("covariates.past_only")) is not None:
                 network.add_covariates([False] * _positive(*past_only.shape))
+    network.subtract_last = bool(saved.get("subtract_last", False))
     _compare(tensors_of(network), infos)
     network.flops = None if saved["flops"] is None else float(saved["flops"])
     return network

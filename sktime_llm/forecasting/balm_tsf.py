@@ -36,11 +36,11 @@ class BALMTSFForecaster(BaseLLMForecaster):
     Parameters
     ----------
     context_length : int, optional
-        Time steps that the network sees. None uses 512, as published, but at most half
-        of the rows that the longest series has left for training windows: where nearly
-        all of them are context, there is little to learn from. On the days of NN5, of
-        which 512 just fit, half has a clearly lower validation loss. A length that does
-        not fit is clipped in the same way, with a warning.
+        Time steps that the network sees. None uses 512, as published, or twice
+        `prediction_length`, from 24 to 96, where there would be fewer than 1,000
+        windows; but at most half of the rows that the longest series has left for
+        training windows: where nearly all are context, there is little to learn from.
+        A length that does not fit is clipped in the same way, with a warning.
     prediction_length : int, optional
         Time steps forecast at once; longer horizons are rolled forward. None uses the
         largest step of `fh` in fit, else 6 years, 8 quarters, 18 months, 13 weeks, 14
@@ -97,6 +97,9 @@ class BALMTSFForecaster(BaseLLMForecaster):
         Weight of the contrastive loss.
     init_temperature : float, default=0.07
         Temperature of the contrastive loss before training; it is learned.
+    subtract_last : bool, optional
+        Whether windows are relative to their last value, not, as published, their mean.
+        None: for a single series with fewer than 1,000, whose errors are lower then.
     learning_rate : float, default=0.01
         Highest learning rate. Published: 0.002 to 0.02.
     max_epochs : int, default=20
@@ -206,8 +209,9 @@ class BALMTSFForecaster(BaseLLMForecaster):
     Notes
     -----
     Published are ``text_style="published", prompt_order="prompts-first"``, and
-    ``backbone="openai-community/gpt2"``, of which six layers are kept. docs/methods.md
-    of the repository lists all departures, and what they do to accuracy.
+    ``backbone="openai-community/gpt2"``, of which six layers are kept, and windows
+    relative to their mean, as they are of long data. docs/methods.md of the repository
+    lists all departures, and what they do to accuracy.
 
     Parallel fits, in threads (``backend="threading"``, dask) or processes
     (``backend="loky"``), forecast as serial ones do, unless another thread draws from
@@ -262,6 +266,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
         task_loss: str = "mse",
         alignment_loss_weight: float = 1.0,
         init_temperature: float = 0.07,
+        subtract_last: bool | None = None,
         learning_rate: float = 0.01,
         max_epochs: int = 20,
         batch_size: int | None = None,
@@ -309,6 +314,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
         self.task_loss = task_loss
         self.alignment_loss_weight = alignment_loss_weight
         self.init_temperature = init_temperature
+        self.subtract_last = subtract_last
         self.learning_rate = learning_rate
         self.max_epochs = max_epochs
         self.batch_size = batch_size

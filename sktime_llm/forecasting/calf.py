@@ -28,9 +28,8 @@ class CALFForecaster(BaseLLMForecaster):
     One network is trained on all series of a panel or hierarchy. The frozen weights of
     the language model are shared in a process; only the trained ones are saved.
     Missing values (NaN) count in no loss or statistic; the network sees the last
-    observed value, however old, with a flag.
-    Covariates (`X`) are one token each, of their past and, where it is known, their
-    future: docs/covariates.md of the repository.
+    observed value, however old, with a flag. Covariates (`X`) are one token each, of
+    their past and, where it is known, their future.
 
     Parameters
     ----------
@@ -88,10 +87,12 @@ class CALFForecaster(BaseLLMForecaster):
         Whether the last state in the feature loss has the residual, as in public code.
     seasonal_period : int, default=1
         Time steps per season, for ``consistency_loss="mase"`` only.
+    subtract_last : bool, optional
+        Whether windows are relative to their last value, not, as published, their mean.
+        None: for a single series with fewer than 1,000, whose errors are lower then.
     keep_textual_branch : bool, default=False
-        Whether to keep the second copy after `fit`, so that `update` trains with all
-        losses. If not, `update` trains with `task_loss` only, as published for few
-        data, and a saved forecaster is half as large. `pretrain` always keeps it.
+        Whether `fit` keeps the second copy, as `pretrain` does. If not, `update` trains
+        by `task_loss` alone, as published for few data, and a saved file is smaller.
     learning_rate : float, default=5e-4
         Highest learning rate.
     projection_learning_rate : float, optional
@@ -99,7 +100,7 @@ class CALFForecaster(BaseLLMForecaster):
         the cross-attention and the projections in the feature loss: 70 % of the trained
         weights by default. None trains them as all others. Public code: 1e-4.
     max_epochs : int, default=20
-        Maximum passes over the training windows. Published: 100, a patience of 10.
+        Maximum passes over the windows. Published: 100, a patience of 10.
     batch_size : int, optional
         Windows per step, and series computed at once in predict. None uses 1/32 of the
         training windows, from 16 to 256.
@@ -153,15 +154,13 @@ class CALFForecaster(BaseLLMForecaster):
         its network, as it does after `pretrain`. Parameters that shape the network must
         be those of the checkpoint; None takes them from there.
     callbacks : list of Callback, optional
-        Objects that are told of every epoch, such as
-        `sktime_llm.callbacks.TensorBoardCallback`; see `sktime_llm.callbacks.Callback`.
+        Objects that are told of every epoch: see `sktime_llm.callbacks.Callback`.
     resume : str or Path, optional
         A folder, in which `fit` and `pretrain` keep the state of their training after
         every epoch. The same fit of the same data goes on from it, to the digit; it
         needs an integer `random_state`. The folder stays; remove it for another fit.
     random_state : int, RandomState instance or None, default=None
-        Seed. The same integer gives the same forecasts on the same machine. The global
-        random state stays as it was.
+        Seed. The same integer gives the same forecasts on the same machine.
     device : str, default="auto"
         ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``; ``"auto"`` is a GPU if there
         is one, else the CPU.
@@ -206,17 +205,16 @@ class CALFForecaster(BaseLLMForecaster):
 
     Notes
     -----
-    The network is as published; some defaults are not. The published long-term setting
-    is ``context_length=96, batch_size=256, max_epochs=100, consistency_loss="mae",
+    Published for long-term forecasts are ``context_length=96, batch_size=256,
+    max_epochs=100, consistency_loss="mae", subtract_last=False,
     backbone="openai-community/gpt2"``, in the public code also
     ``projection_learning_rate=1e-4, residual_in_features=True``. docs/methods.md of the
     repository lists all departures, and what they do to accuracy.
 
-    Parallel fits, in threads (``backend="threading"``, dask) or processes
-    (``backend="loky"``), forecast as serial ones do, unless another thread draws from
-    PyTorch's shared random numbers meanwhile. A worker thread computes long steps on
-    one thread, which can change the last digits. On a GPU, tune with ``backend=None``:
-    every loky worker loads its own backbone.
+    Parallel fits, in threads (``"threading"``, dask) or processes (``"loky"``),
+    forecast as serial ones do, unless another thread draws from PyTorch's shared random
+    numbers meanwhile; long steps on one thread can change the last digits. On a GPU,
+    tune with ``backend=None``: every loky worker loads its own backbone.
 
     References
     ----------
@@ -260,6 +258,7 @@ class CALFForecaster(BaseLLMForecaster):
         feature_loss_weight: float = 0.01,
         residual_in_features: bool = False,
         seasonal_period: int = 1,
+        subtract_last: bool | None = None,
         keep_textual_branch: bool = False,
         learning_rate: float = 5e-4,
         projection_learning_rate: float | None = None,
@@ -310,6 +309,7 @@ class CALFForecaster(BaseLLMForecaster):
         self.feature_loss_weight = feature_loss_weight
         self.residual_in_features = residual_in_features
         self.seasonal_period = seasonal_period
+        self.subtract_last = subtract_last
         self.keep_textual_branch = keep_textual_branch
         self.learning_rate = learning_rate
         self.projection_learning_rate = projection_learning_rate

@@ -17,11 +17,18 @@ class Normalized(NamedTuple):
     scale: Tensor
 
 
-def instance_norm(context: Tensor, observed_mask: Tensor | None = None) -> Normalized:
+def instance_norm(
+    context: Tensor,
+    observed_mask: Tensor | None = None,
+    *,
+    subtract_last: bool = False,
+) -> Normalized:
     """RevIN (Kim et al., ICLR 2022) of (batch, time, channel), without affine part.
 
     With a mask, mean and variance are those of the observed values; the others are
-    filled. Where nothing is observed, they are those of what was filled.
+    filled. Where nothing is observed, they are those of what was filled. With
+    `subtract_last` the last value takes the place of the mean, but the variance is
+    still about the mean.
     """
     if observed_mask is None:
         variance, loc = torch.var_mean(context, dim=1, correction=0, keepdim=True)
@@ -34,6 +41,8 @@ def instance_norm(context: Tensor, observed_mask: Tensor | None = None) -> Norma
         squares = (context - loc).square().where(counts, 0.0)
         variance = squares.sum(dim=1, keepdim=True) / n
     scale = torch.sqrt(variance + _EPS)
+    if subtract_last:
+        loc = context[:, -1:]
     return Normalized((context - loc) / scale, loc, scale)
 
 

@@ -35,6 +35,8 @@ class ForecastNetwork(nn.Module, ABC):
     context_length: int
     prediction_length: int
     quantile_head: QuantileHead | None
+    subtract_last: bool = False
+    """Whether windows are relative to their last value, where that may be the mean."""
     flops: float | None = None
     """Mean FLOPs of a matrix product for one window, once they are counted."""
 

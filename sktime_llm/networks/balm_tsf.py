@@ -195,7 +195,7 @@ class BALMTSFNetwork(ForecastNetwork):
         self, context: Tensor, last_observed: Tensor | None = None
     ) -> Features:
         """Token ids of the texts, (batch, channel, token)."""
-        return self._texts(instance_norm(*fill_missing(context, last_observed)))
+        return self._texts(self._normalize(*fill_missing(context, last_observed)))
 
     def _texts(self, window: Normalized) -> Features:
         series = window.values.transpose(1, 2)
@@ -215,7 +215,7 @@ class BALMTSFNetwork(ForecastNetwork):
         """Forecast; with a target, align both modalities too."""
         last_observed = (features or {}).get("last_observed")
         context, observed = fill_missing(context, last_observed)
-        window = instance_norm(context, observed)
+        window = self._normalize(context, observed)
         if features is None or "token_ids" not in features:
             features = self._texts(window)
         token_ids = features["token_ids"]
@@ -240,6 +240,9 @@ class BALMTSFNetwork(ForecastNetwork):
         output = ForecastOutput(forecast, losses)
         return self._with_quantiles(output, state, window.scale, target)
 
+    def _normalize(self, context: Tensor, observed: Tensor | None) -> Normalized:
+        return instance_norm(context, observed, subtract_last=self.subtract_last)
+
     def _balanced(self, text: Tensor, series: Tensor) -> Tensor:
         return balance(text, series) if self.balance_text else text
 
@@ -253,7 +256,7 @@ class BALMTSFNetwork(ForecastNetwork):
     ) -> Modalities:
         """Return both modalities of windows, ordered by window, then by channel."""
         context, observed = fill_missing(context, last_observed)
-        window = instance_norm(context, observed)
+        window = self._normalize(context, observed)
         values = window.values.transpose(1, 2).flatten(0, 1)
         series, text = (
             self._embed(window, observed),

@@ -181,7 +181,7 @@ class CALFNetwork(ForecastNetwork):
         """Forecast by the temporal branch; with a target, run the source branch too."""
         features = features or {}
         context, observed = fill_missing(context, features.get("last_observed"))
-        window = instance_norm(context, observed)
+        window = self._normalize(context, observed)
         first, covariates = 0, None
         if self.covariates is not None:
             first = len(self.covariates)
@@ -208,7 +208,7 @@ class CALFNetwork(ForecastNetwork):
     ) -> Branches:
         """Return what both branches make of windows without covariates."""
         context, observed = fill_missing(context, last_observed)
-        tokens = self.embedding(instance_norm(context, observed).values, observed)
+        tokens = self.embedding(self._normalize(context, observed).values, observed)
         states = self.time_backbone(tokens)
         if self.textual is None:
             return Branches(tokens, states)
@@ -245,6 +245,9 @@ class CALFNetwork(ForecastNetwork):
             losses["feature"] = feature
             losses["loss"] = losses["loss"] + self.feature_loss_weight * feature
         return losses
+
+    def _normalize(self, context: Tensor, observed: Tensor | None) -> Normalized:
+        return instance_norm(context, observed, subtract_last=self.subtract_last)
 
     def projection_names(self) -> set[str]:
         """Return what the public code of CALF trains at a rate of its own."""

@@ -395,6 +395,7 @@ def test_pretrain_goes_on_from_a_checkpoint(make, tmp_path):
         ({"lora_rank": 4, "d_ff": 8}, "d_ff=8, lora_rank=4 .*d_ff=16, lora_rank=8"),
         ({"backbone": "tiny-random-decoder"}, "backbone='tiny-random-decoder'"),
         ({"feature_loss_weight": 0.0}, "feature_loss_weight"),
+        ({"subtract_last": False}, "subtract_last=False .*has subtract_last=True"),
     ],
 )
 def test_a_conflict_with_a_checkpoint_names_the_parameter(folder, parameters, message):

@@ -144,3 +144,39 @@ def test_scalars_of_numpy(make):
     forecaster = make(**scalars).fit(y[:50]).update(y[50:])
     expected = make(**values).fit(y[:50]).update(y[50:]).predict(fh=[1, 2])
     np.testing.assert_allclose(forecaster.predict(fh=[1, 2]), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["calf", "balm-tsf"])
+def test_windows_are_relative_to_their_last_value_where_one_series_has_few(name):
+    def subtracts(y, **parameters):
+        forecaster = FORECASTERS[name](max_epochs=1, steps_per_epoch=1, **parameters)
+        return forecaster.fit(y).network_.subtract_last
+
+    assert subtracts(make_series(n_columns=2))
+    assert subtracts(make_series(1009))  # 999 windows of 11 steps
+    assert not subtracts(make_series(1010))
+    assert not subtracts(make_panel())
+    assert not subtracts(make_series(), subtract_last=False)
+    assert subtracts(make_panel(), subtract_last=True)
+
+
+@pytest.mark.parametrize("name", ["calf", "balm-tsf"])
+def test_a_series_goes_on_from_its_last_value_or_from_its_mean(name):
+    y = make_series()
+    y.iloc[-1] += 100.0  # a jump, of which training knows nothing
+    levels = [
+        FORECASTERS[name](subtract_last=subtract_last, validation_fraction=0.0)
+        .fit(y[:-1], fh=[1, 2, 3])
+        .update(y[-1:], update_params=False)
+        .predict()
+        .to_numpy()
+        .mean()
+        for subtract_last in (True, False)
+    ]
+    assert levels[0] > 70 > 50 > levels[1]
+
+
+@pytest.mark.parametrize("name", ["calf", "balm-tsf"])
+def test_what_is_pretrained_on_a_panel_stays_relative_to_means(name):
+    forecaster = FORECASTERS[name](max_epochs=1).pretrain(make_panel(), fh=[1, 2, 3])
+    assert not forecaster.fit(make_series()).network_.subtract_last

@@ -30,6 +30,18 @@ def test_instance_norm_is_that_of_numpy():
     np.testing.assert_allclose(values, (x - expected_loc) / expected_scale, rtol=1e-11)
 
 
+@pytest.mark.parametrize("with_mask", [False, True])
+def test_instance_norm_relative_to_the_last_value(with_mask):
+    context = make_windows(4, 9, 3)
+    observed = all_observed(context) if with_mask else None
+    mean = instance_norm(context, observed)
+    last = instance_norm(context, observed, subtract_last=True)
+    assert torch.equal(last.loc, context[:, -1:])
+    assert torch.equal(last.scale, mean.scale)
+    assert torch.equal(last.values[:, -1], torch.zeros(4, 3, dtype=torch.float64))
+    close(last.values * last.scale + last.loc, context)
+
+
 @pytest.mark.parametrize("level", [0.0, 0.1, -3.3, 1e6 + 0.3])
 @pytest.mark.parametrize("length", [1, 7, 96, 1000])
 def test_constant_windows_become_zeros(level, length):

@@ -86,11 +86,13 @@ SIZES = {
 def build(name="tiny-random", order="text-first", **settings):
     """The network in training mode, as in training."""
     text = {**TEXT, "cache_gigabytes": 0.0, "prompt_order": order}
-    network = dict(SIZES)
+    network, subtract_last = dict(SIZES), settings.pop("subtract_last", False)
     for key, value in settings.items():
         (text if key in text else network)[key] = value
     backbone = make_backbone(BackboneChoice(name)) if isinstance(name, str) else name
-    return BALMTSFNetwork(PromptBranch(backbone, **text), **network).train()
+    built = BALMTSFNetwork(PromptBranch(backbone, **text), **network).train()
+    built.subtract_last = subtract_last
+    return built
 
 
 def build_exact(name="tiny-random", order="text-first", **settings):
@@ -129,6 +131,7 @@ def settings_of(network, **settings):
         read="last" if is_causal else "prompts",
         balance_text=network.balance_text,
         task_loss=network.task_loss,
+        subtract_last=network.subtract_last,
         alignment_loss_weight=network.alignment_loss_weight,
         **settings,
     )
@@ -154,10 +157,14 @@ def make_data(batch=B, dtype=torch.float64, n_channels=M, context_length=L):
     return make_windows(batch, context_length, H, n_channels, dtype)
 
 
+@pytest.mark.parametrize("subtract_last", [True, False])
 @pytest.mark.parametrize("balance_text", [True, False])
 @pytest.mark.parametrize("with_gradient", [True, False])
-def test_forecast_is_the_reference(name, order, with_gradient, balance_text):
-    network = build_exact(name, order, balance_text=balance_text)
+def test_forecast_is_the_reference(
+    name, order, with_gradient, balance_text, subtract_last
+):
+    settings = {"balance_text": balance_text, "subtract_last": subtract_last}
+    network = build_exact(name, order, **settings)
     context, _ = make_data()
     with torch.set_grad_enabled(with_gradient):
         out = network(context)

@@ -35,6 +35,7 @@ M4 = {
 LOSSES = {
     "default": {},
     "long-term": {"consistency_loss": "mae"},
+    "last": {"subtract_last": True},
     "M4": M4,
     "other": {
         "task_loss": "mse",
@@ -91,10 +92,13 @@ def build(backbone="tiny-random", **params):
         params = {**backbone, **params}
     else:
         params = {"backbone": backbone, **params}
+    subtract_last = params.pop("subtract_last", False)
     forecaster = CALFForecaster(**{**settings, **params})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return forecaster._build_network(WindowShape(L, H)).train()
+        network = forecaster._build_network(WindowShape(L, H)).train()
+    network.subtract_last = subtract_last
+    return network
 
 
 def build_exact(backbone, **params):
@@ -114,6 +118,7 @@ def weights_of(network):
 
 def settings_of(network, **settings):
     is_bert = type(network.time_backbone.model) is BertModel
+    settings.setdefault("subtract_last", network.subtract_last)
     renamed = {
         "consistency_loss_weight": "lambda_output",
         "feature_loss_weight": "lambda_feature",
@@ -170,9 +175,10 @@ def no_dropout(network):
     return network
 
 
+@pytest.mark.parametrize("subtract_last", [True, False])
 @pytest.mark.parametrize("with_gradient", [True, False])
-def test_forecast_is_the_reference(backbone, with_gradient):
-    network = build_exact(backbone)
+def test_forecast_is_the_reference(backbone, with_gradient, subtract_last):
+    network = build_exact(backbone, subtract_last=subtract_last)
     context, _ = make_data()
     with torch.set_grad_enabled(with_gradient):
         out = network(context)

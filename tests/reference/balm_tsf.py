@@ -90,6 +90,7 @@ class Settings:
     balance_text: bool = True
     task_loss: str = "mse"
     alignment_loss_weight: float = 1.0
+    subtract_last: bool = False
 
 
 class Embeddings(NamedTuple):
@@ -202,7 +203,7 @@ def forward(weights, contexts, token_ids, settings):
     """
     forecasts, embeddings = [], []
     for context, texts in zip(contexts, token_ids, strict=True):
-        normed, loc, scale = instance_norm(context)
+        normed, loc, scale = instance_norm(context, settings.subtract_last)
         of_window = []
         for variate, text in enumerate(texts):
             embedded = embed(weights, normed[:, variate], text, settings)

@@ -35,6 +35,7 @@ class Settings:
     lambda_feature: float = 0.01
     residual_in_features: bool = False
     seasonal_period: int = 1
+    subtract_last: bool = False
 
 
 class Branch(NamedTuple):
@@ -97,11 +98,12 @@ def gelu_new(x):
     return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
-def instance_norm(context):
+def instance_norm(context, subtract_last=False):
     """(time, variate): the normalized context, location and scale."""
-    loc = context.mean(dim=0)
-    variance = ((context - loc) ** 2).mean(dim=0)
+    mean = context.mean(dim=0)
+    variance = ((context - mean) ** 2).mean(dim=0)
     scale = (variance + NORM_EPS) ** 0.5
+    loc = context[-1] if subtract_last else mean
     return (context - loc) / scale, loc, scale
 
 
@@ -239,7 +241,7 @@ def branches(weights, context, settings, covariates=None, past_only=()):
     Covariates, (time, covariate), go to the end of the forecast.
     """
     language_model = BACKBONES[settings.backbone]
-    normed, loc, scale = instance_norm(context)
+    normed, loc, scale = instance_norm(context, settings.subtract_last)
 
     first = len(past_only)
     if covariates is not None:
