@@ -162,20 +162,35 @@ def _losses(run: pd.Series) -> str:
 
 
 def single_series(records: pd.DataFrame) -> str:
-    """Each series by itself: MASE, the mean over the series."""
+    """Each series by itself: errors on test parts, the best method first."""
     rows = []
-    for _, found in records.groupby("settings", sort=False):
-        own = found.assign(method=found["name"].map(lambda name: NAMES.get(name, name)))
-        one = own.iloc[0]
+    own = records[records["part"] == "test"]
+    for _, found in own.groupby("settings", sort=False):
+        one = found.iloc[0]
         start = {"series": f"{one['n_series']} of {' and '.join(one['competition'])}"}
-        start |= {"part": one["part"]}
         start |= {"horizon in fit": "unknown" if one["without_fh"] else "known"}
-        for method in ordered(own["method"]):
-            row = start | {"method": method}
-            row |= {"MASE": number(of(own, "mase", method=method))}
-            row |= {"sMAPE": number(of(own, "smape", method=method), 2)}
-            seconds = of(own, "seconds_per_series", method=method)
-            rows.append(row | {"seconds per series": number(seconds, 1)})
+        for _, run in found.sort_values("mase").iterrows():
+            row = start | {"method": NAMES.get(run["name"], run["name"])}
+            row |= {period: number(e) for period, e in run["mase_by_period"].items()}
+            row |= {"MASE": number(run["mase"]), "sMAPE": number(run["smape"], 2)}
+            rows.append(row | {"s": number(run["seconds_per_series"], 1)})
+    return markdown(rows)
+
+
+def last_value(records: pd.DataFrame) -> str:
+    """MASE on held-out blocks of single series, by location of windows and context."""
+    rows = []
+    own = records[records["part"] == "validation"]
+    own = own[own["set"].map(lambda chosen: "subtract_last" in chosen)]
+    for name, found in own.groupby("name", sort=False):
+        for _, run in found.iterrows():
+            chosen = run["set"]
+            row = {"method": NAMES[name]}
+            row |= {"context": chosen.get("context_length", "24 to 96")}
+            location = "last value" if chosen["subtract_last"] else "mean"
+            row |= {"windows relative to their": location}
+            row |= {period: number(e) for period, e in run["mase_by_period"].items()}
+            rows.append(row | {"MASE": number(run["mase"])})
     return markdown(rows)
 
 

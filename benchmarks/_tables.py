@@ -29,6 +29,7 @@ NAMES = {
     "theta": "Theta",
     "seasonal-naive": "seasonal naive",
     "naive": "naive",
+    "mean of auto-arima, auto-ets, theta": "mean of AutoARIMA, AutoETS and Theta",
 }
 DEFAULT_BACKBONE = "sentence-transformers/all-MiniLM-L6-v2"
 # A method with a pretrained language model, and the same without one.

@@ -112,6 +112,8 @@ def make_forecaster(args: argparse.Namespace, horizon: int, fraction: float):
     """Return the forecaster; by default it reaches the target on a CPU."""
     forecaster_class, defaults = METHODS[args.method]
     own = {name: getattr(args, name) for name in defaults if name != "epochs"}
+    if args.method != "llm-ts-net":
+        own["subtract_last"] = False  # as published
     return forecaster_class(
         prediction_length=horizon,
         backbone=args.backbone,

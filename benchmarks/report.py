@@ -59,6 +59,7 @@ TABLES: dict[str, tuple[str, Callable]] = {
     "language-models": ("competitions.jsonl", _language_models.language_models),
     "pretrained-start": ("pretrained_start.jsonl", _questions.pretrained_start),
     "single-series": ("single_series.jsonl", _accuracy.single_series),
+    "last-value": ("single_series.jsonl", _accuracy.last_value),
     "compare": ("compare.csv", _accuracy.compare),
     "traffic": ("traffic.jsonl", _accuracy.traffic),
     "traffic-published": ("traffic.jsonl", _accuracy.traffic_published),

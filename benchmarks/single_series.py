@@ -5,7 +5,8 @@ training part of one series and forecasts its test part:
 
     python benchmarks/single_series.py --data-dir DATA --n-series 100
 
-Prints MASE, the mean over series, and seconds per series. With ``--without-fh`` a
+Prints MASE, the mean over series, and seconds per series, also of the mean forecast of
+three classical methods where all of them are recorded. With ``--without-fh`` a
 forecaster is fitted before the horizon is known. With ``--part validation`` the last
 block of every training part is forecast, and the test part is never seen: settings,
 such as ``--set learning_rate=1e-3``, are chosen with it. A run that is already in the
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from _records import RESULTS, provenance, run_missing
+from _records import RESULTS, find, provenance, run_missing
 from competitions import SEASON, hold_out, parse_setting, point_errors, read
 
 from sktime_llm._devices import resolve_device
@@ -28,7 +29,8 @@ from sktime_llm.evaluation import default_forecasters, forecaster_names
 FREQUENCIES = {"yearly": "Y", "quarterly": "Q", "monthly": "M"}
 BASELINES = ("auto-arima", "auto-ets", "theta", "seasonal-naive")
 OURS = [name for name in forecaster_names() if name.startswith(("calf", "balm", "llm"))]
-MEAN = ("auto-arima", "auto-ets", "theta")
+AVERAGED = ("auto-arima", "auto-ets", "theta")
+AVERAGE = "mean of " + ", ".join(AVERAGED)
 
 
 def draw(args: argparse.Namespace) -> list[tuple[str, str, list[np.ndarray]]]:
@@ -61,34 +63,36 @@ def forecast(args: argparse.Namespace, name: str, period: str, y, horizon: int):
         return forecaster.fit(series, fh=steps).predict().to_numpy()
 
 
-def run(args: argparse.Namespace, name: str) -> dict:
+def run(args: argparse.Namespace, settings: dict) -> dict:
     """Forecast all series by one method; return its errors and its forecasts."""
     rows, forecasts, started = [], {}, time.perf_counter()
+    name, averaged = settings["name"], averaged_runs(args, settings)
     for period, key, (train, test) in draw(args):
-        found = forecast(args, name, period, train, len(test))
+        if name == AVERAGE:
+            found = np.mean([run["forecasts"][key] for run in averaged], axis=0)
+        else:
+            found = forecast(args, name, period, train, len(test))
         errors = point_errors({key: [train, test]}, found[None], SEASON[period])
-        rows.append({"period": period, **errors})
+        rows.append({"series": key, "period": period, **errors})
         forecasts[key] = [round(float(value), 4) for value in found]
     table = pd.DataFrame(rows)
+    seconds = (time.perf_counter() - started) / len(rows)
+    if name == AVERAGE:
+        seconds = sum(run["seconds_per_series"] for run in averaged)
     return {
-        **table.drop(columns="period").mean().to_dict(),
+        **table.drop(columns=["series", "period"]).mean().to_dict(),
+        "mase_of_each": table.set_index("series")["mase"].round(5).to_dict(),
         "mase_by_period": table.groupby("period")["mase"].mean().to_dict(),
-        "seconds_per_series": (time.perf_counter() - started) / len(rows),
+        "seconds_per_series": seconds,
         "forecasts": forecasts,
         **provenance(resolve_device(args.device)),
     }
 
 
-def mean_of_classical(args: argparse.Namespace, records: list[dict]) -> dict | None:
-    """Return the errors of the mean forecast of three classical methods."""
-    found = [r["forecasts"] for r in records if r["name"] in MEAN]
-    if len(found) < len(MEAN):
-        return None
-    mases = []
-    for period, key, parts in draw(args):
-        mean = np.mean([forecasts[key] for forecasts in found], axis=0)
-        mases.append(point_errors({key: parts}, mean[None], SEASON[period])["mase"])
-    return {"name": "mean of " + ", ".join(MEAN), "mase": float(np.nanmean(mases))}
+def averaged_runs(args: argparse.Namespace, settings: dict) -> list[dict]:
+    """Return the records of the classical methods that are averaged, where all are."""
+    found = [find(args.results, settings | {"name": name}) for name in AVERAGED]
+    return [record for record in found if record] if all(found) else []
 
 
 def main() -> None:
@@ -109,17 +113,15 @@ def main() -> None:
     args.set = dict(args.set)
     ignored = ("data_dir", "device", "results", "method")
     common = {k: v for k, v in vars(args).items() if k not in ignored}
-    records = list(
-        run_missing(
-            args.results,
-            [{"name": name, **common} for name in args.method],
-            lambda settings: run(args, settings["name"]),
-            lambda settings: settings["name"],
-        )
-    )
-    mean = mean_of_classical(args, records)
+    records = []
+    for names in (args.method, [AVERAGE]):
+        runs = [{"name": name, **common} for name in names]
+        if names == [AVERAGE] and not averaged_runs(args, runs[0]):
+            continue
+        measure, label = lambda settings: run(args, settings), lambda s: s["name"]
+        records += run_missing(args.results, runs, measure, label)
     columns = ["name", "mase", "smape", "seconds_per_series"]
-    table = pd.DataFrame([*records, *([mean] if mean else [])])[columns]
+    table = pd.DataFrame(records)[columns]
     print(table.sort_values("mase").to_string(index=False, float_format="%.3f"))
 
 

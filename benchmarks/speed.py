@@ -99,6 +99,8 @@ class Ours:
         )
         rows = values[: length + horizon + 4].cpu().numpy().astype(float)
         y = pd.concat({"all": pd.DataFrame(rows)}, names=["series", "step"])
+        if hasattr(forecaster, "subtract_last"):
+            forecaster.subtract_last = False  # as in the plain programs
         self.network = forecaster.pretrain(y).pretrained_network_
         self.learning_rate = forecaster.learning_rate
 

@@ -83,6 +83,7 @@ def measure_speeds(args, table, values, train_end: int) -> dict:
     """Series per second of a training step and of a forecast, in turns."""
     networks = {
         name: make(args, name, max_epochs=1, steps_per_epoch=1)
+        .set_params(subtract_last=False)  # as of the whole table
         .fit(table.iloc[: SHAPE.total + args.windows])
         .network_
         for name in VARIANTS

@@ -403,7 +403,7 @@ def test_a_context_that_does_not_fit_is_named(run, monkeypatch):
 
     monkeypatch.setattr(sktime_llm.evaluation, "default_forecasters", make)
     options = ["--dataset", "airline", "--no-plot", "--forecasters", "naive"]
-    words = "contexts of 512 steps; here it sees less, as no series has more than 144"
+    words = "contexts of 512 steps; here it sees less, as there are few values"
     assert words in run("compare", *options, "balm-tsf")[1]
     assert "contexts of" not in run("compare", *options)[1]
 

@@ -92,14 +92,14 @@ def _print_dataset(dataset: Dataset, comparison: Comparison) -> None:
 
 def _print_context(y: pd.Series | pd.DataFrame) -> None:
     """Say so where BALM-TSF cannot have the context that it was published with."""
+    from sktime_llm.forecasting._shape import FEW_VALUES
     from sktime_llm.forecasting.balm_tsf import DEFAULT_CONTEXT
 
     keys = y.index.droplevel(-1) if y.index.nlevels > 1 else pd.Index([0] * len(y))
-    longest = int(keys.value_counts().max())
-    if longest < DEFAULT_CONTEXT:
+    if y.size < FEW_VALUES or keys.value_counts().max() < 2 * DEFAULT_CONTEXT:
         echo(
             f"  balm-tsf was published for contexts of {DEFAULT_CONTEXT} steps; here "
-            f"it sees less, as no series has more than {longest}"
+            f"it sees less, as there are few values, or only short series"
         )
 
 

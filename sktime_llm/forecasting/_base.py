@@ -48,6 +48,7 @@ from sktime_llm.forecasting._resuming import resume_of
 from sktime_llm.forecasting._scaling import Scaling
 from sktime_llm.forecasting._series import last_rows, to_arrays, with_all_rows
 from sktime_llm.forecasting._shape import (
+    are_few,
     choose_shape,
     customary_horizon,
     rows_to_hold_out,
@@ -71,7 +72,8 @@ class BaseLLMForecaster(MethodHooks):
 
     A subclass has the parameters that are read here as ``self.<name>`` in its
     constructor, implements `_build_network`, and overrides the other hooks where its
-    method differs. `_default_context` is used where it leaves as many rows for windows.
+    method differs. `_default_context` is used where data are not few, and
+    leaves as many rows for windows.
     """
 
     network_: ForecastNetwork
@@ -157,11 +159,11 @@ class BaseLLMForecaster(MethodHooks):
             )
         last = 0 if fh is None else int(np.max(steps_of(fh, self.cutoff)))
         longest_step = last if last > 0 else None  # else it is all in the past
-        n_rows = [len(values) for values in series.values()]
+        few = are_few(series.values())
         shape = choose_shape(
-            n_rows,
+            [len(values) for values in series.values()],
             context_length=self.context_length,
-            default_context=self._default_context,
+            default_context=None if few else self._default_context,
             prediction_length=self.prediction_length,
             longest_step=longest_step,
             default_horizon=customary_horizon(panel),
@@ -174,7 +176,7 @@ class BaseLLMForecaster(MethodHooks):
             network = self._build_network(shape)
             if covariates is not None:
                 network.add_covariates(covariates.past_only.tolist())
-        network.subtract_last = self._subtracts_last(n_rows, shape)
+        network.subtract_last = self._subtracts_last(few and len(series) == 1)
         return network.to(device)
 
     def _errors(self, windows: Windows | None) -> np.ndarray:

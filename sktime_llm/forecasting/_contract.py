@@ -228,8 +228,11 @@ class SktimeForecaster(PretrainedFolders, BaseForecaster):
         return with_networks_on_cpu(self.__dict__)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Put networks on the device that the parameter `device` names."""
-        self.__dict__.update(state)
+        """Put networks on the device that the parameter `device` names.
+
+        Parameters that were unknown when the state was saved have their defaults.
+        """
+        self.__dict__.update(self.get_param_defaults() | state)
         move_networks(state, type(self).__name__)
 
     # cutoff and input

@@ -1,6 +1,6 @@
 """Where the methods differ: what a forecaster may override."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields
 
 import pandas as pd
@@ -9,7 +9,6 @@ from sklearn.utils import check_random_state
 from sktime_llm.forecasting._checkpoint import TensorInfo
 from sktime_llm.forecasting._contract import SktimeForecaster
 from sktime_llm.forecasting._known import KnownSeries, Registered
-from sktime_llm.forecasting._shape import FEW_WINDOWS, count_windows
 from sktime_llm.forecasting._training import SeriesSplit
 from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.training.config import MAX_BATCH_SIZE, TrainingConfig
@@ -68,12 +67,10 @@ class MethodHooks(SktimeForecaster):
         """Whether a loss depends on the level of the data, as percentages do."""
         return False
 
-    def _subtracts_last(self, n_rows: Sequence[int], shape: WindowShape) -> bool:
-        """Return whether windows of series are to be relative to their last value."""
+    def _subtracts_last(self, by_default: bool) -> bool:
+        """Return whether windows are to be relative to their last value."""
         subtract_last = getattr(self, "subtract_last", False)  # not all have a choice
-        if subtract_last is None:
-            return len(n_rows) == 1 and count_windows(n_rows, shape) < FEW_WINDOWS
-        return bool(subtract_last)
+        return by_default if subtract_last is None else bool(subtract_last)
 
     # parameters, as training takes them
 

@@ -1,8 +1,9 @@
 """How long context and forecast of a window are, given the data."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+import numpy as np
 import pandas as pd
 
 from sktime_llm.errors import ClippedParameterWarning, SeriesTooShortError
@@ -15,7 +16,7 @@ _CUSTOMARY_HORIZONS = {"Y": 6, "Q": 8, "M": 18, "W": 13, "D": 14, "B": 14, "h": 
 _OTHER_HORIZON = 24
 MIN_CONTEXT, MAX_CONTEXT = 24, 96
 DEFAULT_SHARE, MIN_WINDOWS = 0.1, 32
-FEW_WINDOWS = 1_000
+FEW_VALUES = 1_500
 """With fewer, short windows forecast better; of one series, about their last value."""
 
 
@@ -33,11 +34,11 @@ def choose_shape(
     """Choose the lengths of a window, given the lengths of the series.
 
     What the user has set is kept; a context that does not fit is clipped, with a
-    warning. The default is twice the prediction, as published for M4, but at least 24,
-    and at most 96, as for ETT; or `default_context`, where that leaves many windows.
-    Both are at most half of the room. `longest_step` is the largest step of the
-    horizon, where it is known; without it, `default_horizon` counts. Raise a
-    SeriesTooShortError if no window fits, whatever the context.
+    warning. `default_context` is the default; None is twice the prediction, as
+    published for M4, but at least 24, and at most 96, as for ETT. Both are at most half
+    of the room. `longest_step` is the largest step of the horizon, where it is known;
+    without it, `default_horizon` counts. Raise a SeriesTooShortError if no window fits,
+    whatever the context.
     """
     longest = max(n_rows)
     if prediction_length is None:
@@ -52,9 +53,6 @@ def choose_shape(
     if context_length is None:
         usual = min(MAX_CONTEXT, max(MIN_CONTEXT, 2 * prediction_length))
         context_length = min(default_context or usual, half)
-        shape = WindowShape(context_length, prediction_length)
-        if count_windows(n_rows, shape) < FEW_WINDOWS:
-            context_length = min(usual, half)
     elif context_length > room:
         warnings.warn(
             f"context_length={context_length} does not fit: of the {longest} rows of "
@@ -68,9 +66,9 @@ def choose_shape(
     return WindowShape(int(context_length), int(prediction_length))
 
 
-def count_windows(n_rows: Sequence[int], shape: WindowShape) -> int:
-    """Count the windows in series of so many rows, whatever is held out."""
-    return sum(max(0, n - shape.total + 1) for n in n_rows)
+def are_few(series: Collection[np.ndarray]) -> bool:
+    """Return whether series, each (time, channel), have few values in total."""
+    return sum(values.size for values in series) < FEW_VALUES
 
 
 def customary_horizon(panel: Panel) -> int:

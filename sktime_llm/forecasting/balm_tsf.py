@@ -36,11 +36,11 @@ class BALMTSFForecaster(BaseLLMForecaster):
     Parameters
     ----------
     context_length : int, optional
-        Time steps that the network sees. None uses 512, as published, or twice
-        `prediction_length`, from 24 to 96, where there would be fewer than 1,000
-        windows; but at most half of the rows that the longest series has left for
-        training windows: where nearly all are context, there is little to learn from.
-        A length that does not fit is clipped in the same way, with a warning.
+        Time steps that the network sees. None uses 512, as published, or, of data with
+        fewer than 1,500 values in total, twice `prediction_length`, from 24 to 96; but
+        at most half of the rows that the longest series has left for training windows:
+        where nearly all are context, there is little to learn from. A length that does
+        not fit is clipped in the same way, with a warning.
     prediction_length : int, optional
         Time steps forecast at once; longer horizons are rolled forward. None uses the
         largest step of `fh` in fit, else 6 years, 8 quarters, 18 months, 13 weeks, 14
@@ -99,7 +99,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
         Temperature of the contrastive loss before training; it is learned.
     subtract_last : bool, optional
         Whether windows are relative to their last value, not, as published, their mean.
-        None: for a single series with fewer than 1,000, whose errors are lower then.
+        None: if `fit` begins with one series of fewer than 1,500 values in all columns.
     learning_rate : float, default=0.01
         Highest learning rate. Published: 0.002 to 0.02.
     max_epochs : int, default=20
@@ -208,10 +208,10 @@ class BALMTSFForecaster(BaseLLMForecaster):
 
     Notes
     -----
-    Published are ``text_style="published", prompt_order="prompts-first"``, and
-    ``backbone="openai-community/gpt2"``, of which six layers are kept, and windows
-    relative to their mean, as they are of long data. docs/methods.md of the repository
-    lists all departures, and what they do to accuracy.
+    Published are ``context_length=512, subtract_last=False, text_style="published",
+    prompt_order="prompts-first"``, and ``backbone="openai-community/gpt2"``, of which
+    six layers are kept. docs/methods.md of the repository lists all departures, and
+    what they do to accuracy.
 
     Parallel fits, in threads (``backend="threading"``, dask) or processes
     (``backend="loky"``), forecast as serial ones do, unless another thread draws from

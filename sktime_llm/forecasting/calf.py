@@ -89,7 +89,7 @@ class CALFForecaster(BaseLLMForecaster):
         Time steps per season, for ``consistency_loss="mase"`` only.
     subtract_last : bool, optional
         Whether windows are relative to their last value, not, as published, their mean.
-        None: for a single series with fewer than 1,000, whose errors are lower then.
+        None: if `fit` begins with one series of fewer than 1,500 values in all columns.
     keep_textual_branch : bool, default=False
         Whether `fit` keeps the second copy, as `pretrain` does. If not, `update` trains
         by `task_loss` alone, as published for few data, and a saved file is smaller.

@@ -391,3 +391,25 @@ def test_saved_are_the_trained_weights_only(order, tmp_path):
     # neither texts nor what was made of them
     assert sizes[60, 2.0] == pytest.approx(sizes[60, 0.0], abs=200)
     assert sizes[400, 2.0] == pytest.approx(sizes[60, 2.0], abs=500)
+
+
+@pytest.mark.parametrize(
+    ("y", "expected"),
+    [
+        (make_series(1499), 24),
+        (make_series(1500), 512),
+        (make_series(750, n_columns=2), 369),  # half of 750 - 13 for a forecast of 12
+        (make_panel((500, 499, 500)), 24),
+        (make_panel((500, 500, 500)), 244),
+    ],
+)
+def test_few_values_are_forecast_from_a_short_context(y, expected):
+    forecaster = FORECASTERS["balm-tsf"](
+        context_length=None,
+        prediction_length=12,
+        max_epochs=1,
+        steps_per_epoch=1,
+        validation_fraction=0.0,
+        intervals=None,
+    )
+    assert forecaster.fit(y).context_length_ == expected

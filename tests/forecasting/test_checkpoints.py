@@ -328,6 +328,17 @@ def test_what_is_not_fitted_and_what_is_no_path(fitted, tmp_path):
         load_pretrained(3)
 
 
+def test_windows_of_files_before_there_was_a_choice_are_relative_to_their_mean(folder):
+    def drop(networks):
+        assert networks["network_"].pop("subtract_last") is True
+
+    altered(folder, networks=drop)
+    assert load_pretrained(folder).network_.subtract_last is False
+    forecaster = FORECASTERS["calf"](checkpoint=str(folder), subtract_last=True)
+    with pytest.raises(InputError, match="has subtract_last=False"):
+        forecaster.fit(make_series())
+
+
 def test_files_of_older_and_newer_versions(folder):
     def drop(parameters):
         del parameters["missing"]

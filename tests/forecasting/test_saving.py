@@ -36,6 +36,19 @@ def rewritten(file, **members):
 
 
 @each_forecaster
+def test_a_parameter_that_is_newer_than_the_file_has_its_default(make):
+    forecaster = make().fit(make_series(), fh=FH)
+    state = forecaster.__getstate__()
+    for parameter in ("task_loss", "missing", "subtract_last"):
+        state.pop(parameter, None)
+    earlier = type(forecaster).__new__(type(forecaster))
+    earlier.__setstate__(state)
+    assert earlier.get_params() == forecaster.get_params()
+    pd.testing.assert_frame_equal(earlier.predict(), forecaster.predict())
+    assert earlier.clone().missing == "error"
+
+
+@each_forecaster
 @pytest.mark.parametrize("name", ["plain", "with.dot", "v1.2.zip", "in spaces é"])
 @pytest.mark.parametrize("as_path", [False, True])
 def test_every_path_works_in_save_and_load_alike(make, name, as_path, tmp_path):
