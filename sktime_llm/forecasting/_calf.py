@@ -36,7 +36,7 @@ CONSTRAINTS = SHARED_CONSTRAINTS | {
     "feature_loss_weight": WEIGHT,
     "residual_in_features": BOOLEAN,
     "seasonal_period": integer(1),
-    "subtract_last": BOOLEAN | None,
+    "subtract_last": BOOLEAN,
     "keep_textual_branch": BOOLEAN,
     "projection_learning_rate": TRAINING_CONSTRAINTS["projection_learning_rate"],
 }

@@ -328,13 +328,19 @@ def test_what_is_not_fitted_and_what_is_no_path(fitted, tmp_path):
         load_pretrained(3)
 
 
-def test_windows_of_files_before_there_was_a_choice_are_relative_to_their_mean(folder):
+def test_windows_of_files_before_there_was_a_choice_are_relative_to_their_mean(
+    fitted, tmp_path
+):
     def drop(networks):
         assert networks["network_"].pop("subtract_last") is True
 
+    folder = fitted["balm-tsf"].save_pretrained(tmp_path / "saved")
+    assert load_pretrained(folder).network_.subtract_last is True
     altered(folder, networks=drop)
     assert load_pretrained(folder).network_.subtract_last is False
-    forecaster = FORECASTERS["calf"](checkpoint=str(folder), subtract_last=True)
+    make = FORECASTERS["balm-tsf"]
+    assert not make(checkpoint=str(folder)).fit(make_series()).network_.subtract_last
+    forecaster = make(checkpoint=str(folder), subtract_last=True)
     with pytest.raises(InputError, match="has subtract_last=False"):
         forecaster.fit(make_series())
 
@@ -406,7 +412,7 @@ def test_pretrain_goes_on_from_a_checkpoint(make, tmp_path):
         ({"lora_rank": 4, "d_ff": 8}, "d_ff=8, lora_rank=4 .*d_ff=16, lora_rank=8"),
         ({"backbone": "tiny-random-decoder"}, "backbone='tiny-random-decoder'"),
         ({"feature_loss_weight": 0.0}, "feature_loss_weight"),
-        ({"subtract_last": False}, "subtract_last=False .*has subtract_last=True"),
+        ({"subtract_last": True}, "subtract_last=True .*has subtract_last=False"),
     ],
 )
 def test_a_conflict_with_a_checkpoint_names_the_parameter(folder, parameters, message):
