@@ -13,6 +13,7 @@ from _tables import (
     numbers,
     of,
     ordered,
+    percent,
     percents,
     published,
     published_as,
@@ -178,19 +179,29 @@ def single_series(records: pd.DataFrame) -> str:
 
 
 def last_value(records: pd.DataFrame) -> str:
-    """MASE on held-out blocks of single series, by location of windows and context."""
+    """MASE on held-out blocks of single series, by context and location of windows.
+
+    Changes are from the first row of a method, the geometric mean over the series.
+    """
+    own = records[records["part"] == "validation"].assign(
+        context=records["set"].map(lambda own: own.get("context_length", "24 to 96")),
+        location=records["set"].map(lambda own: own.get("subtract_last")),
+    )
     rows = []
-    own = records[records["part"] == "validation"]
-    own = own[own["set"].map(lambda chosen: "subtract_last" in chosen)]
-    for name, found in own.groupby("name", sort=False):
-        for _, run in found.iterrows():
-            chosen = run["set"]
-            row = {"method": NAMES[name]}
-            row |= {"context": chosen.get("context_length", "24 to 96")}
-            location = "last value" if chosen["subtract_last"] else "mean"
-            row |= {"windows relative to their": location}
-            row |= {period: number(e) for period, e in run["mase_by_period"].items()}
-            rows.append(row | {"MASE": number(run["mase"])})
+    for name, found in own.dropna(subset="location").groupby("name", sort=False):
+        first = None
+        for keys, runs in found.groupby(["context", "location"], sort=False):
+            errors = pd.concat([pd.Series(run) for run in runs["mase_of_each"]])
+            errors = errors.groupby(level=0).first()  # draws may share series
+            first = errors if first is None else first
+            change = np.log(errors.clip(lower=0.01) / first.clip(lower=0.01)).mean()
+            row = {"method": NAMES[name], "series": len(errors), "context": keys[0]}
+            row |= {"relative to their": "last value" if keys[1] else "mean"}
+            row |= {"MASE": number(errors.mean())}
+            row |= {
+                "change": "" if errors is first else percent(100 * np.expm1(change))
+            }
+            rows.append(row)
     return markdown(rows)
 
 
