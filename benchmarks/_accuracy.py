@@ -181,21 +181,24 @@ def single_series(records: pd.DataFrame) -> str:
 def last_value(records: pd.DataFrame) -> str:
     """MASE on held-out blocks of single series, by context and location of windows.
 
-    Changes are from the first row of a method, the geometric mean over the series.
+    Changes are from the first row of the same series, the geometric mean over them.
     """
     own = records[records["part"] == "validation"].assign(
         context=records["set"].map(lambda own: own.get("context_length", "24 to 96")),
         location=records["set"].map(lambda own: own.get("subtract_last")),
+        data=records["competition"].map(" and ".join),
     )
     rows = []
-    for name, found in own.dropna(subset="location").groupby("name", sort=False):
+    own = own.dropna(subset="location")
+    for (name, data), found in own.groupby(["name", "data"], sort=False):
         first = None
         for keys, runs in found.groupby(["context", "location"], sort=False):
             errors = pd.concat([pd.Series(run) for run in runs["mase_of_each"]])
             errors = errors.groupby(level=0).first()  # draws may share series
             first = errors if first is None else first
             change = np.log(errors.clip(lower=0.01) / first.clip(lower=0.01)).mean()
-            row = {"method": NAMES[name], "series": len(errors), "context": keys[0]}
+            row = {"method": NAMES[name], "series": f"{len(errors)} of {data}"}
+            row |= {"context": keys[0]}
             row |= {"relative to their": "last value" if keys[1] else "mean"}
             row |= {"MASE": number(errors.mean())}
             row |= {
