@@ -164,15 +164,13 @@ class LLMTSNetForecaster(LLMTSNetMethod):
         its network, as it does after `pretrain`. Parameters that shape the network must
         be those of the checkpoint; None takes them from there.
     callbacks : list of Callback, optional
-        Objects that are told of every epoch, such as
-        `sktime_llm.callbacks.TensorBoardCallback`; see `sktime_llm.callbacks.Callback`.
+        Objects that are told of every epoch: see `sktime_llm.callbacks.Callback`.
     resume : str or Path, optional
         A folder, in which `fit` and `pretrain` keep the state of their training after
         every epoch. The same fit of the same data goes on from it, to the digit; it
         needs an integer `random_state`. The folder stays; remove it for another fit.
     random_state : int, RandomState instance or None, default=None
-        Seed. The same integer gives the same forecasts on the same machine. The global
-        random state stays as it was.
+        Seed. The same integer gives the same forecasts on the same machine.
     device : str, default="auto"
         ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``; ``"auto"`` is a GPU if there
         is one, else the CPU.
@@ -225,11 +223,10 @@ class LLMTSNetForecaster(LLMTSNetMethod):
     -----
     docs/methods.md of the repository lists what the paper leaves open.
 
-    Parallel fits, in threads (``backend="threading"``, dask) or processes
-    (``backend="loky"``), forecast as serial ones do, unless another thread draws from
-    PyTorch's shared random numbers meanwhile. A worker thread computes long steps on
-    one thread, which can change the last digits. On a GPU, tune with ``backend=None``:
-    every loky worker loads its own backbone.
+    Parallel fits, in threads (``"threading"``, dask) or processes (``"loky"``),
+    forecast as serial ones do, unless another thread draws from PyTorch's shared random
+    numbers meanwhile; long steps on one thread can change the last digits. On a GPU,
+    tune with ``backend=None``: every loky worker loads its own backbone.
 
     References
     ----------
