@@ -228,10 +228,11 @@ def test_ablations_train_and_forecast(mode, order):
     pd.testing.assert_frame_equal(restored, forecast)
 
 
-def expected_text(rows):
+def expected_text(rows, subtract_last=False):
     """Of one window, (time,), in any units."""
     values = torch.tensor(np.asarray(rows), dtype=torch.float32)[None, :, None]
-    statistics = window_statistics(instance_norm(values).values[..., 0], 5)
+    normed = instance_norm(values, subtract_last=subtract_last)
+    statistics = window_statistics(normed.values[..., 0], 5)
     return write_texts(statistics)[0]
 
 
@@ -277,7 +278,8 @@ def test_alignment_of_the_most_recent_window_by_default(n_fitted):
     report = forecaster.inspect_alignment()
     check_report(report, forecaster, [(y.index[-1], "y0"), (y.index[-1], "y1")])
     assert report.texts.index.names == ["time", "variate"]
-    expected = [expected_text(y[name][-CONTEXT:]) for name in y]
+    # of one short series, relative to the last value
+    expected = [expected_text(y[name][-CONTEXT:], subtract_last=True) for name in y]
     assert report.texts.tolist() == expected
 
 
@@ -291,7 +293,8 @@ def test_alignment_of_given_data(stride):
     np.testing.assert_array_equal(same.similarity, report.similarity)
     ends = list(range(20, CONTEXT - 1, -(stride or HORIZON)))
     check_report(report, forecaster, [(y.index[end - 1], "y0") for end in ends])
-    texts = [expected_text(y["y0"][end - CONTEXT : end]) for end in ends]
+    windows = [y["y0"][end - CONTEXT : end] for end in ends]
+    texts = [expected_text(window, subtract_last=True) for window in windows]
     assert report.texts.tolist() == texts
     # the scale of text is the model's, before balancing, which changes it
     assert not np.allclose(report.scales["text"], report.scales["series"], rtol=0.1)
