@@ -46,8 +46,8 @@ PAIRS = WITHOUT | AVERAGES
 # What runs are compared by or found: all else has to be equal in runs that compare.
 _VARIANT = ("method", "name", "backbone", "backbone_mode", "seed", "seeds")
 _RESULT = ("mse", "mae", "rmse", "smape", "mape", "mase", "owa", "of_each", "crps")
-_RESULT += ("forecasts", "mase_by_period", "mase_of_each", "naive2")
-_RESULT += ("seconds_per_series",)
+_RESULT += ("forecasts", "mase_by_period", "mase_of_each")
+_RESULT += ("seconds_per_series", "naive2")
 _RESULT += ("test_windows", "series", "points", "best_epoch", "epochs_run")
 _CIRCUMSTANCE = ("history", "command", "commit", "date", "machine", "versions")
 _CIRCUMSTANCE += ("seconds", "fit_seconds", "device", "precision")

@@ -113,13 +113,15 @@ def main() -> None:
     args.set = dict(args.set)
     ignored = ("data_dir", "device", "results", "method")
     common = {k: v for k, v in vars(args).items() if k not in ignored}
-    records = []
-    for names in (args.method, [AVERAGE]):
+
+    def recorded(names):
         runs = [{"name": name, **common} for name in names]
-        if names == [AVERAGE] and not averaged_runs(args, runs[0]):
-            continue
-        measure, label = lambda settings: run(args, settings), lambda s: s["name"]
-        records += run_missing(args.results, runs, measure, label)
+        measure, label = lambda own: run(args, own), lambda own: own["name"]
+        return run_missing(args.results, runs, measure, label)
+
+    records = list(recorded(args.method))
+    if averaged_runs(args, common):
+        records += recorded([AVERAGE])
     columns = ["name", "mase", "smape", "seconds_per_series"]
     table = pd.DataFrame(records)[columns]
     print(table.sort_values("mase").to_string(index=False, float_format="%.3f"))

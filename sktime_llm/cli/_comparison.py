@@ -99,7 +99,7 @@ def _print_context(y: pd.Series | pd.DataFrame) -> None:
     if y.size < FEW_VALUES or keys.value_counts().max() < 2 * DEFAULT_CONTEXT:
         echo(
             f"  balm-tsf was published for contexts of {DEFAULT_CONTEXT} steps; here "
-            f"it sees less, as there are few values, or only short series"
+            "it sees less, as there are few values, or only short series"
         )
 
 

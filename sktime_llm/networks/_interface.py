@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from sktime_llm.layers.normalization import fill_gaps
+from sktime_llm.layers.normalization import Normalized, fill_gaps, instance_norm
 from sktime_llm.layers.quantiles import QuantileHead, pinball_loss
 
 Features: TypeAlias = dict[str, Tensor]
@@ -36,7 +36,7 @@ class ForecastNetwork(nn.Module, ABC):
     prediction_length: int
     quantile_head: QuantileHead | None
     subtract_last: bool = False
-    """Whether windows are relative to their last value, where that may be the mean."""
+    """Whether `_instance_norm` is about the last value instead of the mean."""
     flops: float | None = None
     """Mean FLOPs of a matrix product for one window, once they are counted."""
 
@@ -61,6 +61,9 @@ class ForecastNetwork(nn.Module, ABC):
     def add_covariates(self, past_only: Sequence[bool]) -> None:
         """Take covariates, of which some are not known in the future, in place."""
         raise NotImplementedError(f"{type(self).__name__} takes no covariates")
+
+    def _instance_norm(self, context: Tensor, observed: Tensor | None) -> Normalized:
+        return instance_norm(context, observed, subtract_last=self.subtract_last)
 
     def _with_quantiles(
         self,

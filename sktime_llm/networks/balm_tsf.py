@@ -12,7 +12,7 @@ from sktime_llm.errors import InputError
 from sktime_llm.layers.alignment import Alignment, ContrastiveAlignment, balance
 from sktime_llm.layers.embedding import PatchEmbedding, count_patches
 from sktime_llm.layers.losses import DISTANCES, where_observed
-from sktime_llm.layers.normalization import Normalized, instance_norm
+from sktime_llm.layers.normalization import Normalized
 from sktime_llm.layers.quantiles import QuantileHead
 from sktime_llm.networks._interface import (
     Features,
@@ -195,7 +195,7 @@ class BALMTSFNetwork(ForecastNetwork):
         self, context: Tensor, last_observed: Tensor | None = None
     ) -> Features:
         """Token ids of the texts, (batch, channel, token)."""
-        return self._texts(self._normalize(*fill_missing(context, last_observed)))
+        return self._texts(self._instance_norm(*fill_missing(context, last_observed)))
 
     def _texts(self, window: Normalized) -> Features:
         series = window.values.transpose(1, 2)
@@ -215,7 +215,7 @@ class BALMTSFNetwork(ForecastNetwork):
         """Forecast; with a target, align both modalities too."""
         last_observed = (features or {}).get("last_observed")
         context, observed = fill_missing(context, last_observed)
-        window = self._normalize(context, observed)
+        window = self._instance_norm(context, observed)
         if features is None or "token_ids" not in features:
             features = self._texts(window)
         token_ids = features["token_ids"]
@@ -240,9 +240,6 @@ class BALMTSFNetwork(ForecastNetwork):
         output = ForecastOutput(forecast, losses)
         return self._with_quantiles(output, state, window.scale, target)
 
-    def _normalize(self, context: Tensor, observed: Tensor | None) -> Normalized:
-        return instance_norm(context, observed, subtract_last=self.subtract_last)
-
     def _balanced(self, text: Tensor, series: Tensor) -> Tensor:
         return balance(text, series) if self.balance_text else text
 
@@ -256,7 +253,7 @@ class BALMTSFNetwork(ForecastNetwork):
     ) -> Modalities:
         """Return both modalities of windows, ordered by window, then by channel."""
         context, observed = fill_missing(context, last_observed)
-        window = self._normalize(context, observed)
+        window = self._instance_norm(context, observed)
         values = window.values.transpose(1, 2).flatten(0, 1)
         series, text = (
             self._embed(window, observed),

@@ -11,7 +11,7 @@ from sktime_llm.layers.attention import GroupedQueryAttention
 from sktime_llm.layers.covariates import CovariateEmbedding
 from sktime_llm.layers.embedding import VariateEmbedding
 from sktime_llm.layers.losses import DISTANCES, mase, where_observed
-from sktime_llm.layers.normalization import Normalized, instance_norm
+from sktime_llm.layers.normalization import Normalized
 from sktime_llm.layers.quantiles import QuantileHead
 from sktime_llm.networks._interface import (
     Features,
@@ -181,7 +181,7 @@ class CALFNetwork(ForecastNetwork):
         """Forecast by the temporal branch; with a target, run the source branch too."""
         features = features or {}
         context, observed = fill_missing(context, features.get("last_observed"))
-        window = self._normalize(context, observed)
+        window = self._instance_norm(context, observed)
         first, covariates = 0, None
         if self.covariates is not None:
             first = len(self.covariates)
@@ -208,7 +208,7 @@ class CALFNetwork(ForecastNetwork):
     ) -> Branches:
         """Return what both branches make of windows without covariates."""
         context, observed = fill_missing(context, last_observed)
-        tokens = self.embedding(self._normalize(context, observed).values, observed)
+        tokens = self.embedding(self._instance_norm(context, observed).values, observed)
         states = self.time_backbone(tokens)
         if self.textual is None:
             return Branches(tokens, states)
@@ -245,9 +245,6 @@ class CALFNetwork(ForecastNetwork):
             losses["feature"] = feature
             losses["loss"] = losses["loss"] + self.feature_loss_weight * feature
         return losses
-
-    def _normalize(self, context: Tensor, observed: Tensor | None) -> Normalized:
-        return instance_norm(context, observed, subtract_last=self.subtract_last)
 
     def projection_names(self) -> set[str]:
         """Return what the public code of CALF trains at a rate of its own."""
