@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 TEXT_STYLES = ("short", "published")
 PADDING = -1
 """Stands where a text has no token; not every tokenizer has one for padding."""
+_TOKENIZED_AT_ONCE = 256  # a tokenizer returns many times as much as the token ids
 
 _TREND = {-1: "falling", 0: "flat", 1: "rising"}
 _PUBLISHED_TREND = {-1: "downward", 0: "downward", 1: "upward"}
@@ -109,8 +110,11 @@ def tokenize(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> Tens
     Equal texts are tokenized once, and no special tokens are added.
     """
     distinct = list(dict.fromkeys(texts))
-    encoded = tokenizer(distinct, add_special_tokens=False, verbose=False)["input_ids"]
-    ids = [torch.tensor(row, dtype=torch.int32) for row in encoded]
+    ids: list[Tensor] = []
+    for at in range(0, len(distinct), _TOKENIZED_AT_ONCE):
+        part = distinct[at : at + _TOKENIZED_AT_ONCE]
+        encoded = tokenizer(part, add_special_tokens=False, verbose=False)["input_ids"]
+        ids += [torch.tensor(row, dtype=torch.int32) for row in encoded]
     rows = dict(zip(distinct, ids, strict=True))
     return pad_sequence(
         [rows[text] for text in texts], batch_first=True, padding_value=PADDING

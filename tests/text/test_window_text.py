@@ -237,11 +237,12 @@ class CountingTokenizer:
     """The tiny tokenizer, and what it was given."""
 
     def __init__(self):
-        self.given = []
+        self.given, self.most = [], 0
         self.tokenizer = load_tokenizer("tiny-random")
 
     def __call__(self, texts, **kwargs):
         self.given += texts
+        self.most = max(self.most, len(texts))
         return self.tokenizer(texts, **kwargs)
 
 
@@ -264,6 +265,15 @@ def test_each_text_is_tokenized_once_and_padded_at_the_end():
     n_padding = (token_ids == PADDING).sum(dim=1).tolist()
     assert n_padding == [1, 0, 6, 1]
     assert (token_ids.sort(dim=1, descending=True).values[2, 1:] == PADDING).all()
+
+
+def test_many_texts_are_tokenized_a_few_at_a_time():
+    # of each, a tokenizer returns many times the memory of its token ids
+    tokenizer = CountingTokenizer()
+    texts = [f"{i}" for i in range(1000)]
+    assert decode(tokenize(texts, tokenizer)) == texts
+    assert tokenizer.given == texts
+    assert tokenizer.most <= 256
 
 
 def test_neither_special_tokens_nor_a_padding_token_is_needed():
