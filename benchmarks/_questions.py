@@ -2,7 +2,7 @@
 
 import numpy as np
 import pandas as pd
-from _tables import NAMES, markdown, number, percent
+from _tables import NAMES, markdown, number, percent, read
 
 NO_TEXT = "no text"
 GROUPS = {  # as records call them, and what they mean
@@ -62,20 +62,34 @@ def pretrained_start(records: pd.DataFrame) -> str:
         lambda mase: np.mean([error for name, error in mase.items() if name != "lynx"])
     )
     four = sets.assign(target="the same without lynx", mase=without)
-    records = pd.concat([records, four])
+    of_single = records["target"].str.startswith("single").any()
+    alone = fitted_to_each() if of_single else None
+    records = pd.concat([records, four, alone])
     named = records.assign(method=records["method"].map(lambda m: NAMES.get(m, m)))
     tuned = sorted(named["fine_tune_epochs"].dropna().unique())
     rows = []
     for (target, method), found in named.groupby(["target", "method"], sort=False):
         row = {"forecast": target, "method": method}
-        classical = found["fine_tune_epochs"].isna().all()
         for epochs in tuned:
             of_epochs = found[found["fine_tune_epochs"] == epochs]
             title = f"after {epochs:.0f} epochs" if epochs else "without training"
             row[title] = number(of_epochs["mase"].mean())
-        row["fitted to each"] = number(found["mase"].mean()) if classical else ""
+        alone = found[found["fine_tune_epochs"].isna()]
+        row["fitted to each"] = number(alone["mase"].mean())
         rows.append(row)
     return markdown(rows)
+
+
+def fitted_to_each() -> pd.DataFrame:
+    """Return the recorded errors of methods fitted to each of the single series."""
+    records = read("single_series.jsonl")
+    of_all = records["competition"].map(len) == 2
+    known = (records["part"] == "test") & ~records["without_fh"]
+    own = records[of_all & known].sort_values("mase")
+    target = "single series of M1 and Tourism"
+    return (
+        own[["name", "mase"]].rename(columns={"name": "method"}).assign(target=target)
+    )
 
 
 def generated_descriptions(records: pd.DataFrame) -> str:

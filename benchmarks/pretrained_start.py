@@ -1,15 +1,17 @@
-"""Forecasts without training: networks pretrained on M1 and Tourism, one a period.
+"""Forecasts without training, by networks pretrained on other series, one a period.
 
     python benchmarks/pretrained_start.py --data-dir DATA --networks NETWORKS
 
 A network is pretrained on the training parts of the yearly, quarterly or monthly series
-of M1 and Tourism, but for those that share a part with what is forecast: M3 has many of
-M1's series, and one of these is airline. It forecasts M3's series of that period, and
-five data sets that come with sktime, without training on them and after a few epochs.
-Data sets are scored as by ``sktime-llm compare``: mean MASE over three folds of each.
-Settings are those that `competitions.py` chose on M3's validation part. Networks are
-kept in the folder NETWORKS; one that is there is not pretrained again. A run that is
-already in the results file is not repeated.
+of M1 and Tourism. It forecasts M3's series of that period, and five data sets that come
+with sktime, without training on them and after a few epochs. Another is pretrained on
+M3's, and forecasts the 100 series of M1 and Tourism that `single_series.py` draws, each
+by itself. Series that share a part with what is forecast are left out of pretraining:
+M3 has many of M1's, and one of these is airline. Data sets are scored as by
+``sktime-llm compare``: mean MASE over three folds of each. Settings are those that
+`competitions.py` chose on M3's validation part. Networks are kept in the folder
+NETWORKS; one that is there is not pretrained again. A run that is already in the
+results file is not repeated.
 """
 
 import argparse
@@ -18,8 +20,10 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from _records import RESULTS, provenance, run_missing
 from competitions import METHODS, SEASON, panel, point_errors, read
+from single_series import FREQUENCIES, draw
 
 from sktime_llm._devices import resolve_device
 from sktime_llm.datasets import load_dataset
@@ -33,6 +37,18 @@ SETS = {
     "pbs": "monthly",
     "us_consumption": "quarterly",
 }
+OTHERS, M3 = ("M1", "Tourism"), ("M3",)
+FIVE, SINGLE = "five sets", "single series of M1 and Tourism"
+# what `single_series.py` draws by default
+DRAWN = {
+    "competition": list(OTHERS),
+    "part": "test",
+    "n_series": 100,
+    "draw_seed": 0,
+}
+# so that M3's monthly series, which have most windows, take minutes
+SHORT_EPOCHS = {"steps_per_epoch": 100, "max_validation_windows": 2000}
+TARGETS = (*(f"M3 {period}" for period in HORIZONS), FIVE, SINGLE)
 PRETRAINED = [name for name in METHODS if len(METHODS[name]) == 1]
 QUICK = ["CALF without language model", "LLM-TS Net without text"]
 N_CHANGES = 6  # as many relative changes in a row make two series the same
@@ -59,31 +75,43 @@ def make(args: argparse.Namespace, method: str, period: str, **own):
     )
 
 
-def pretrained(args: argparse.Namespace, method: str, period: str) -> Path:
-    """Return the folder of a network, pretrained unless it is there."""
-    backbone = Path(args.backbone).name
-    name = f"{method} {backbone} {period} {args.epochs} {args.seed}"
+def pretrained(
+    args: argparse.Namespace, method: str, period: str, learned: tuple[str, ...]
+) -> Path:
+    """Return the folder of a network of competitions, pretrained unless it is there."""
+    name = f"{method} {Path(args.backbone).name} {period} {args.epochs} {args.seed}"
+    if learned != OTHERS:
+        name = f"{' '.join(learned)} {name}"
     folder = args.networks / name.replace(" ", "-").lower()
     if not folder.exists():
-        forecaster = make(args, method, period)
-        parts = pretraining_series(args.data_dir, period)
+        parts = pretraining_series(args.data_dir, period, learned)
+        limits = SHORT_EPOCHS if learned == M3 else {}
+        forecaster = make(args, method, period, **limits)
         forecaster.pretrain(panel(parts)).save_pretrained(folder)
     return folder
 
 
-def pretraining_series(data_dir: Path, period: str) -> dict[str, list[np.ndarray]]:
-    """Return the series of M1 and Tourism that share no part with what is forecast."""
-    forecast = [
-        np.concatenate(parts) for parts in read(data_dir, "M3", period).values()
-    ]
-    forecast += [load_dataset(name).y.to_numpy() for name in SETS]
-    known = set().union(*map(changes_of, forecast))
+def pretraining_series(
+    data_dir: Path, period: str, learned: tuple[str, ...]
+) -> dict[str, list[np.ndarray]]:
+    """Return the series of competitions that share no part with what is forecast."""
+    if learned == M3:
+        targets = [parts for of, _, parts in drawn(data_dir) if of == period]
+    else:
+        targets = list(read(data_dir, "M3", period).values())
+        targets += [[load_dataset(name).y.to_numpy()] for name in SETS]
+    known = set().union(*(changes_of(np.concatenate(parts)) for parts in targets))
     return {
         f"{competition} {name}": parts
-        for competition in ("M1", "Tourism")
+        for competition in learned
         for name, parts in read(data_dir, competition, period).items()
         if known.isdisjoint(changes_of(np.concatenate(parts)))
     }
+
+
+def drawn(data_dir: Path) -> list[tuple[str, str, list[np.ndarray]]]:
+    """Return the period, the name and the two parts of each of the single series."""
+    return draw(argparse.Namespace(data_dir=data_dir, **DRAWN))
 
 
 def changes_of(values: np.ndarray) -> set[bytes]:
@@ -100,7 +128,7 @@ def changes_of(values: np.ndarray) -> set[bytes]:
 def errors_on_m3(args: argparse.Namespace, settings: dict) -> dict:
     """Forecast the test part of M3."""
     method, period = settings["method"], settings["target"].split()[1]
-    folder = pretrained(args, method, period)
+    folder = pretrained(args, method, period, OTHERS)
     series = read(args.data_dir, "M3", period)
     horizon, started = HORIZONS[period], time.perf_counter()
     own = {"fine_tune_epochs": settings["fine_tune_epochs"], "checkpoint": folder}
@@ -111,6 +139,28 @@ def errors_on_m3(args: argparse.Namespace, settings: dict) -> dict:
     return {**errors, "seconds": round(time.perf_counter() - started, 1)}
 
 
+def errors_on_single(args: argparse.Namespace, settings: dict) -> dict:
+    """Forecast single series of M1 and Tourism, each by itself."""
+    method, rows, seconds = settings["method"], [], 0.0
+    for period, name, (train, test) in drawn(args.data_dir):
+        folder = pretrained(args, method, period, M3)
+        started = time.perf_counter()
+        own = {"fine_tune_epochs": settings["fine_tune_epochs"], "checkpoint": folder}
+        index = pd.period_range("1950-01", periods=len(train), freq=FREQUENCIES[period])
+        fitted = make(args, method, period, **own).fit(pd.Series(train, index=index))
+        found = fitted.predict(range(1, len(test) + 1)).to_numpy()
+        errors = point_errors({name: [train, test]}, found[None], SEASON[period])
+        rows.append({"series": name, "period": period, **errors})
+        seconds += time.perf_counter() - started
+    table = pd.DataFrame(rows)
+    return {
+        **table.drop(columns=["series", "period"]).mean().to_dict(),
+        "mase_by_period": table.groupby("period")["mase"].mean().to_dict(),
+        "mase_of_each": table.set_index("series")["mase"].round(5).to_dict(),
+        "seconds": round(seconds, 1),
+    }
+
+
 def errors_on_sets(args: argparse.Namespace, settings: dict) -> dict:
     """Compare on the data sets that come with sktime."""
     method, mase, times = settings["method"], {}, []
@@ -119,7 +169,7 @@ def errors_on_sets(args: argparse.Namespace, settings: dict) -> dict:
         if method in CLASSICAL:
             forecasters = default_forecasters(data.seasonal_period, [method])
         else:
-            folder = pretrained(args, method, period)
+            folder = pretrained(args, method, period, OTHERS)
             own = {"fine_tune_epochs": settings["fine_tune_epochs"]}
             own["checkpoint"] = folder
             forecasters = {method: make(args, method, period, **own)}
@@ -133,7 +183,8 @@ def errors_on_sets(args: argparse.Namespace, settings: dict) -> dict:
 
 def run(args: argparse.Namespace, settings: dict) -> dict:
     """Return the errors of a start on a target."""
-    measure = errors_on_sets if settings["target"] == "five sets" else errors_on_m3
+    measures = {FIVE: errors_on_sets, SINGLE: errors_on_single}
+    measure = measures.get(settings["target"], errors_on_m3)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = measure(args, settings)
@@ -148,7 +199,9 @@ def main() -> None:
     parser.add_argument(
         "--method", choices=PRETRAINED, nargs="+", default=QUICK, metavar="METHOD"
     )
-    parser.add_argument("--period", choices=HORIZONS, nargs="+", default=list(HORIZONS))
+    parser.add_argument(
+        "--target", choices=TARGETS, nargs="+", default=TARGETS, metavar="TARGET"
+    )
     parser.add_argument("--fine-tune-epochs", type=int, nargs="+", default=[0, 3])
     parser.add_argument("--backbone", default="sentence-transformers/all-MiniLM-L6-v2")
     parser.add_argument("--epochs", type=int, default=10)
@@ -158,18 +211,15 @@ def main() -> None:
         "--results", type=Path, default=RESULTS / "pretrained_start.jsonl"
     )
     args = parser.parse_args()
-    targets = [f"M3 {period}" for period in args.period]
-    if set(SETS.values()) <= set(args.period):
-        targets.append("five sets")
     common = {name: getattr(args, name) for name in ("backbone", "epochs", "seed")}
     runs = [
         {"target": target, "method": method, "fine_tune_epochs": epochs, **common}
-        for target in targets
+        for target in args.target
         for method in args.method
         for epochs in args.fine_tune_epochs
     ]
-    if "five sets" in targets:
-        runs += [{"target": "five sets", "method": method} for method in CLASSICAL]
+    if FIVE in args.target:
+        runs += [{"target": FIVE, "method": method} for method in CLASSICAL]
     for record in run_missing(
         args.results,
         runs,

@@ -548,7 +548,10 @@ def test_pretrained_networks_forecast_other_series(load, call, tmp_path):
     ]
     table = pd.DataFrame(rows, columns=["series", "period", "t", "part", "value"])
     others = table.assign(value=table["value"] + table["t"] % 7)
-    for name, own in (("m1", table), ("m3", table), ("tourism", others)):
+    third = table.assign(value=table["value"] + table["t"] % 5)
+    third["series"] = "own " + third["series"]
+    m3 = pd.concat([table, third])
+    for name, own in (("m1", table), ("m3", m3), ("tourism", others)):
         own.to_csv(tmp_path / f"{name}.csv.gz", index=False)
     options = ["--data-dir", tmp_path, "--networks", tmp_path / "networks"]
     options += [
@@ -562,18 +565,26 @@ def test_pretrained_networks_forecast_other_series(load, call, tmp_path):
     script = load("pretrained_start")
     script.CLASSICAL, script.SETS = ("naive",), {"lynx": "yearly", "pbs": "monthly"}
     script.SETS["us_consumption"] = "quarterly"
-    kept = script.pretraining_series(tmp_path, "yearly")
+    kept = script.pretraining_series(tmp_path, "yearly", script.OTHERS)
     assert sorted(kept) == [f"Tourism yearly{i}" for i in range(3)]  # not M3's own
+    kept = script.pretraining_series(tmp_path, "yearly", script.M3)
+    assert sorted(kept) == [f"M3 own yearly{i}" for i in range(3)]  # not M1's
     options += ["--results", tmp_path / "r.jsonl"]
     printed = call("pretrained_start", *options)
     records = [json.loads(line) for line in (tmp_path / "r.jsonl").open()]
-    targets = ["M3 yearly", "M3 quarterly", "M3 monthly", "five sets", "five sets"]
-    assert [record["target"] for record in records] == targets
-    assert len(list((tmp_path / "networks").iterdir())) == 3
-    assert f"five sets, naive: MASE {records[-1]['mase']:.3f}" in printed
+    assert [record["target"] for record in records] == [*script.TARGETS, "five sets"]
+    assert len(list((tmp_path / "networks").iterdir())) == 6
+    of_sets, single = records[-1], records[-2]
+    assert f"five sets, naive: MASE {of_sets['mase']:.3f}" in printed
+    assert len(single["mase_of_each"]) == 18
+    assert np.mean(list(single["mase_by_period"].values())) == pytest.approx(
+        single["mase"]
+    )
     found = load("_questions").pretrained_start(load("_tables").from_records(records))
-    assert f"| five sets | naive |  | {records[-1]['mase']:.3f} |" in found
+    assert f"| five sets | naive |  | {of_sets['mase']:.3f} |" in found
     assert f"without text | {records[0]['mase']:.3f} |" in found
+    assert f"Tourism | LLM-TS Net without text | {single['mase']:.3f} | 2." in found
+    assert "Tourism | AutoETS |  | 1." in found  # from the records of single series
 
 
 def test_claims_of_descriptions_are_checked(load, call, competition):
