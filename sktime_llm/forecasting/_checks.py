@@ -240,14 +240,19 @@ def warn_short(series: Mapping[Key, np.ndarray], shape: WindowShape) -> None:
     """Warn of series that are shorter than a window."""
     short = [key for key, values in series.items() if len(values) < shape.total]
     if short:
-        warnings.warn(
-            f"{len(short)} of {len(series)} series have fewer than the {shape.total} "
-            f"rows of a window (context {shape.context_length} and forecast "
-            f"{shape.prediction_length}), such as {short[0]!r} with "
-            f"{len(series[short[0]])}; they are padded with their first value.",
-            ShortSeriesWarning,
-            stacklevel=2,
+        n_rows = len(series[short[0]])
+        of_window = (
+            f"fewer than the {shape.total} rows of a window (context "
+            f"{shape.context_length} and forecast {shape.prediction_length})"
         )
+        if short[0] is None:
+            found = f"y has {n_rows} rows, {of_window}; it is padded with its first row"
+        else:
+            found = (
+                f"{len(short)} of {len(series)} series have {of_window}, such as "
+                f"{short[0]!r} with {n_rows}; they are padded with their first row"
+            )
+        warnings.warn(f"{found}.", ShortSeriesWarning, stacklevel=2)
 
 
 def check_varies(series: Mapping[Key, np.ndarray], columns: pd.Index) -> None:

@@ -123,6 +123,13 @@ class TestData:
             forecast = make().fit(y).predict(fh=[1])
         assert len(forecast) == 2
 
+    def test_a_single_short_series_after_pretraining(self, make):
+        pretrained = make().pretrain(make_panel(lengths=(40, 40)))
+        message = r"^y has 6 rows, fewer than the 11 rows .*; it is padded"
+        with pytest.warns(ShortSeriesWarning, match=message):
+            forecast = pretrained.fit(make_series(n_rows=6)).predict(fh=[1])
+        assert np.isfinite(forecast.to_numpy()).all()
+
     @pytest.mark.parametrize(
         ("index", "message"),
         [
