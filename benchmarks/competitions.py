@@ -7,6 +7,8 @@ Errors are the competitions': sMAPE and MAPE over all forecast points, MASE as t
 over series, and in M4 the mean of both relative to those of Naive2 (OWA). Settings are
 chosen with ``--part validation``, which holds out the last
 block of every training series, as long as the forecast, and never sees the test part.
+With ``--also-train-on``, the network learns from the series of other competitions, too,
+but for those that share a part with one of this.
 Several seeds make one forecaster, whose forecast is their mean. A run that is already
 in the results file, with the same settings, is not repeated; with ``--forecasts``, no
 network is trained twice, be it alone or in a mean. Use one folder per version of the
@@ -19,6 +21,7 @@ import hashlib
 import os
 import time
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +58,7 @@ FOUR = {"four": "both", "four without language model": "both without language mo
 METHODS |= {name: METHODS[both] for name, both in FOUR.items()}
 PARTS = ("train", "test")
 ERRORS = ("smape", "mape", "mase")
+N_CHANGES = 6  # as many relative changes in a row make two series the same
 
 
 def read(data_dir: Path, competition: str, period: str) -> dict[str, list[np.ndarray]]:
@@ -93,6 +97,29 @@ def panel(series: dict[str, list[np.ndarray]]) -> pd.DataFrame:
     """Put the training parts into one table, as sktime takes them."""
     columns = [pd.DataFrame({"value": train}) for train, _ in series.values()]
     return pd.concat(columns, keys=series.keys(), names=["series", "t"])
+
+
+def sharing_nothing(
+    series: dict[str, list[np.ndarray]], targets: Iterable[list[np.ndarray]]
+) -> dict[str, list[np.ndarray]]:
+    """Return the series that share no part with targets."""
+    known = set().union(*(changes_of(np.concatenate(parts)) for parts in targets))
+    return {
+        name: parts
+        for name, parts in series.items()
+        if known.isdisjoint(changes_of(np.concatenate(parts)))
+    }
+
+
+def changes_of(values: np.ndarray) -> set[bytes]:
+    """Return all runs of relative changes, which are the same in any unit."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        changes = (values[1:] / values[:-1]).round(3)
+    if len(changes) < N_CHANGES:
+        return set()
+    runs = np.lib.stride_tricks.sliding_window_view(changes, N_CHANGES)
+    runs = runs[np.isfinite(runs).all(axis=1)]
+    return {run.tobytes() for run in runs[np.ptp(runs, axis=1) > 0]}
 
 
 def point_errors(
@@ -168,13 +195,13 @@ def run(args: argparse.Namespace, settings: dict) -> dict:
     series = read(args.data_dir, settings["competition"], settings["period"])
     if args.part == "validation":
         series = hold_out(series)
-    y, season = panel(series), SEASON[settings["period"]]
+    y, season = panel(series | others(args, settings)), SEASON[settings["period"]]
     horizon = len(next(iter(series.values()))[1])
     runs = [
         kept(args, settings, forecaster, y, horizon)
         for forecaster in make_forecasters(args, settings["method"], horizon, season)
     ]
-    forecasts = [run["forecasts"] for run in runs]
+    forecasts = [run["forecasts"][: len(series)] for run in runs]
     errors = point_errors(series, np.mean(forecasts, axis=0), season)
     if settings["competition"] == "M4":
         base = point_errors(series, naive2(series, season), season)
@@ -190,6 +217,19 @@ def run(args: argparse.Namespace, settings: dict) -> dict:
     }
 
 
+def others(args: argparse.Namespace, settings: dict) -> dict[str, list[np.ndarray]]:
+    """Return whole series of other competitions, to train on."""
+    period = settings["period"]
+    targets = read(args.data_dir, settings["competition"], period).values()
+    return {
+        f"{competition} {name}": [np.concatenate(parts), np.array([])]
+        for competition in args.also_train_on
+        for name, parts in sharing_nothing(
+            read(args.data_dir, competition, period), targets
+        ).items()
+    }
+
+
 def kept(
     args: argparse.Namespace, settings: dict, forecaster, y: pd.DataFrame, horizon: int
 ) -> dict[str, np.ndarray]:
@@ -197,6 +237,7 @@ def kept(
     if args.forecasts is None:
         return forecast(forecaster, y, horizon)
     data = [settings[name] for name in ("competition", "part", "period")]
+    data += args.also_train_on
     params = sorted((name, repr(v)) for name, v in forecaster.get_params().items())
     named = repr((type(forecaster).__name__, params))
     key = hashlib.sha256(named.encode()).hexdigest()[:16]
@@ -228,8 +269,9 @@ def settings_of_runs(args: argparse.Namespace) -> list[dict]:
     common = {name: v for name, v in vars(args).items() if name not in ignored}
     if args.set:
         common["set"] = dict(args.set)
-    if not args.log:  # as in records made before there was a choice
-        del common["log"]
+    for name in ("log", "also_train_on"):
+        if not common[name]:  # as in records made before there was a choice
+            del common[name]
     runs = [
         {**common, "period": period, "method": method}
         for period in args.period or PERIODS[args.competition]
@@ -309,6 +351,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--set", nargs="+", type=parse_setting, default=[])
     parser.add_argument(
         "--log", action="store_true", help="forecast the logarithm of 1 + the values"
+    )
+    parser.add_argument(
+        "--also-train-on", choices=("M1", "M3", "Tourism"), nargs="+", default=[]
     )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--forecasts", type=Path, help="folder that keeps forecasts")

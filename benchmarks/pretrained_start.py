@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from _records import RESULTS, provenance, run_missing
-from competitions import METHODS, SEASON, panel, point_errors, read
+from competitions import METHODS, SEASON, panel, point_errors, read, sharing_nothing
 from single_series import FREQUENCIES, draw
 
 from sktime_llm._devices import resolve_device
@@ -51,7 +51,6 @@ SHORT_EPOCHS = {"steps_per_epoch": 100, "max_validation_windows": 2000}
 TARGETS = (*(f"M3 {period}" for period in HORIZONS), FIVE, SINGLE)
 PRETRAINED = [name for name in METHODS if len(METHODS[name]) == 1]
 QUICK = ["CALF without language model", "LLM-TS Net without text"]
-N_CHANGES = 6  # as many relative changes in a row make two series the same
 CLASSICAL = ("auto-arima", "auto-ets", "theta", "seasonal-naive")
 
 
@@ -100,29 +99,18 @@ def pretraining_series(
     else:
         targets = list(read(data_dir, "M3", period).values())
         targets += [[load_dataset(name).y.to_numpy()] for name in SETS]
-    known = set().union(*(changes_of(np.concatenate(parts)) for parts in targets))
     return {
         f"{competition} {name}": parts
         for competition in learned
-        for name, parts in read(data_dir, competition, period).items()
-        if known.isdisjoint(changes_of(np.concatenate(parts)))
+        for name, parts in sharing_nothing(
+            read(data_dir, competition, period), targets
+        ).items()
     }
 
 
 def drawn(data_dir: Path) -> list[tuple[str, str, list[np.ndarray]]]:
     """Return the period, the name and the two parts of each of the single series."""
     return draw(argparse.Namespace(data_dir=data_dir, **DRAWN))
-
-
-def changes_of(values: np.ndarray) -> set[bytes]:
-    """Return all runs of relative changes, which are the same in any unit."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        changes = (values[1:] / values[:-1]).round(3)
-    if len(changes) < N_CHANGES:
-        return set()
-    runs = np.lib.stride_tricks.sliding_window_view(changes, N_CHANGES)
-    runs = runs[np.isfinite(runs).all(axis=1)]
-    return {run.tobytes() for run in runs[np.ptp(runs, axis=1) > 0]}
 
 
 def errors_on_m3(args: argparse.Namespace, settings: dict) -> dict:

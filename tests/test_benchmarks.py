@@ -382,6 +382,35 @@ def test_competitions_train_no_network_twice(call, load, monkeypatch, competitio
     assert len({tuple(errors.values()) for errors in both["of_each"]}) == 4
 
 
+def test_competitions_also_train_on_others(load, call, monkeypatch, competition):
+    table = pd.read_csv(competition / "m3.csv.gz")
+    new = table.assign(value=100 + table["t"] % 5, series="own " + table["series"])
+    pd.concat([table, new]).to_csv(competition / "m1.csv.gz", index=False)
+    options = ["--data-dir", competition, "--results", competition / "r.jsonl"]
+    options += ["--period", "yearly", "--epochs", 1]
+    options += ["--forecasts", competition / "forecasts"]
+    options += ["--method", "LLM-TS Net without text"]
+    script, given = load("competitions"), []
+    forecast = script.forecast
+
+    def watched(forecaster, y, horizon):
+        given.append(y)
+        return forecast(forecaster, y, horizon)
+
+    monkeypatch.setattr(script, "forecast", watched)
+    call("competitions", *options)
+    call("competitions", *options, "--also-train-on", "M1")
+    alone, both = map(json.loads, (competition / "r.jsonl").open())
+    assert "also_train_on" not in alone
+    assert both["also_train_on"] == ["M1"]
+    assert both["series"] == alone["series"] == 8
+    assert both["smape"] != alone["smape"]
+    names = [list(y.index.unique("series")) for y in given]
+    assert names[1] == names[0] + [f"M1 own N{n}" for n in range(1, 9)]  # not M3's own
+    lengths = given[1].groupby("series").size()
+    assert (lengths["N1"], lengths["M1 own N1"]) == (10, 12)  # whole series of others
+
+
 @pytest.mark.parametrize("log", [[], ["--log"]])
 def test_half_of_four_forecast_deseasonalized_values(call, tmp_path, log):
     rows = [
