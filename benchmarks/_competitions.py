@@ -35,6 +35,7 @@ LEADING = {
 def competition_errors(records: pd.DataFrame, competition: str) -> pd.DataFrame:
     """Return errors of the test part by method and period, and over all periods."""
     own = records[(records["competition"] == competition) & is_default(records)]
+    own = own[_is_alone(own)]
     if own.empty:
         return pd.DataFrame(columns=["method", "period", "series", "seeds"])
     own = own[(own["part"] == "test") & (own["seeds"].map(len) == 1)]
@@ -138,7 +139,7 @@ def ranking(records: pd.DataFrame, name: str) -> str:
 
 def averaged(records: pd.DataFrame) -> str:
     """Forecasts that are the mean of several networks."""
-    found = records[is_default(records)]
+    found = records[is_default(records) & _is_alone(records)]
     found = found.assign(n_seeds=found["seeds"].map(len))
     found = found[(found["of_each"].map(len) > 1) & (found["part"] == "test")]
     one = ["competition", "n_seeds", "period", "method"]
@@ -198,7 +199,46 @@ def _also(run: pd.Series, context: bool = False) -> str:
     parts = [f"`{part}`" for part in parts]
     if context and run["horizons_of_context"] != 2:
         parts.insert(0, f"{run['horizons_of_context']} horizons of context")
+    if isinstance(others := run.get("also_train_on"), list):
+        parts.insert(0, f"trained on {' and '.join(others)}, too")
     return ", ".join(["logarithms", *parts] if run.get("log") is True else parts)
+
+
+def several(records: pd.DataFrame) -> str:
+    """Errors of networks that were trained on several competitions, beside one."""
+    tested = records[(records["part"] == "test") & is_default(records)]
+    tested = tested[tested["seeds"].map(len) == 1]
+    joint = tested[~_is_alone(tested)]
+    alone = pd.concat(
+        competition_errors(records, name) for name in joint["competition"].unique()
+    )
+    rows = []
+    for (name, others), found in joint.groupby(
+        ["competition", joint["also_train_on"].map(" and ".join)], sort=False
+    ):
+        found = found.drop_duplicates(["period", "method"], keep="last")
+        if found["period"].nunique() > 1:
+            found = pd.concat([found, over_periods(found).assign(period="all")])
+        for _, run in found.iterrows():
+            same = (alone["period"] == run["period"]) & (
+                alone["method"] == run["method"]
+            )
+            row = {"series": f"{name}, {run['period']}", "method": run["method"]}
+            row |= {"also trained on": others}
+            leading = LEADING.get(name, "smape")
+            for error in dict.fromkeys((leading, "smape", "mase")):
+                title, digits = ERRORS[error]
+                before = alone.loc[same, error].mean()
+                row[title] = number(run[error], digits)
+                row[f"{title}, alone"] = number(before, digits)
+                row[f"{title}, change"] = percent(difference(run[error], before))
+            rows.append(row)
+    return markdown(rows)
+
+
+def _is_alone(records: pd.DataFrame) -> pd.Series:
+    """Whether networks were trained on the series of one competition."""
+    return records.reindex(columns=["also_train_on"])["also_train_on"].isna()
 
 
 def seasons(records: pd.DataFrame) -> str:

@@ -53,6 +53,7 @@ TABLES: dict[str, tuple[str, Callable]] = {
         "competitions.jsonl",
         partial(_competitions.competition, name="Tourism"),
     ),
+    "several": ("competitions.jsonl", _competitions.several),
     "choices": ("competitions.jsonl", _competitions.choices),
     "seasons": ("competitions.jsonl", _competitions.seasons),
     "averaged": ("competitions.jsonl", _competitions.averaged),
