@@ -45,7 +45,9 @@ def first_forecast(records: pd.DataFrame) -> str:
 
 
 def scale(records: pd.DataFrame) -> str:
-    """Seconds and memory by the number of series."""
+    """Seconds and memory by method and number of series."""
+    order = {name: place for place, name in enumerate(METHODS)}
+    records = records.assign(place=records["name"].map(order))
     rows = [
         {
             "method": METHODS[run["name"]],
@@ -55,7 +57,7 @@ def scale(records: pd.DataFrame) -> str:
             "MiB": number(run["peak_mib"], 0),
             "panel, MiB": number(run["panel_mib"], 1),
         }
-        for _, run in records.iterrows()
+        for _, run in records.sort_values(["place", "n_series"]).iterrows()
     ]
     return markdown(rows)
 
