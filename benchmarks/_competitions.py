@@ -219,21 +219,27 @@ def several(records: pd.DataFrame) -> str:
         found = found.drop_duplicates(["period", "method"], keep="last")
         if found["period"].nunique() > 1:
             found = pd.concat([found, over_periods(found).assign(period="all")])
-        for _, run in found.iterrows():
-            same = (alone["period"] == run["period"]) & (
-                alone["method"] == run["method"]
-            )
-            row = {"series": f"{name}, {run['period']}", "method": run["method"]}
-            row |= {"also trained on": others}
-            leading = LEADING.get(name, "smape")
-            for error in dict.fromkeys((leading, "smape", "mase")):
-                title, digits = ERRORS[error]
-                before = alone.loc[same, error].mean()
-                row[title] = number(run[error], digits)
-                row[f"{title}, alone"] = number(before, digits)
-                row[f"{title}, change"] = percent(difference(run[error], before))
-            rows.append(row)
+        found = found.set_index(["period", "method"])
+        same = alone.set_index(["period", "method"]).reindex(found.index)
+        methods = ordered(found.index.unique("method"))
+        for at in [(p, m) for p in (*PERIODS, "all") for m in methods]:
+            if at in found.index:
+                row = {"series": f"{name}, {at[0]}", "method": at[1]}
+                errors = _beside(found.loc[at], same.loc[at], name)
+                rows.append(row | {"also trained on": others} | errors)
     return markdown(rows)
+
+
+def _beside(run: pd.Series, alone: pd.Series, competition: str) -> dict[str, str]:
+    """Put errors beside those of a network of one competition."""
+    leading, row = LEADING.get(competition, "smape"), {}
+    for error in dict.fromkeys((leading, "smape", "mase")):
+        title, digits = ERRORS[error]
+        row[title] = number(run[error], digits)
+        row[f"{title}, alone"] = number(alone[error], digits)
+        if error == leading:
+            row["change"] = percent(difference(run[error], alone[error]))
+    return row
 
 
 def _is_alone(records: pd.DataFrame) -> pd.Series:
