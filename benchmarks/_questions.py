@@ -62,9 +62,9 @@ def pretrained_start(records: pd.DataFrame) -> str:
         lambda mase: np.mean([error for name, error in mase.items() if name != "lynx"])
     )
     four = sets.assign(target="the same without lynx", mase=without)
-    of_single = records["target"].str.startswith("single").any()
-    alone = fitted_to_each() if of_single else None
-    records = pd.concat([records, four, alone])
+    single = records["target"].str.startswith("single")
+    alone = fitted_to_each() if single.any() else None
+    records = pd.concat([records[~single], four, records[single], alone])
     named = records.assign(method=records["method"].map(lambda m: NAMES.get(m, m)))
     tuned = sorted(named["fine_tune_epochs"].dropna().unique())
     rows = []
