@@ -19,6 +19,10 @@ class ShortSeriesWarning(SktimeLLMWarning):
     """Some of the series are shorter than a window, and were padded at their start."""
 
 
+class PretrainingLostWarning(SktimeLLMWarning):
+    """A pretrained forecaster was reset, and would be trained from new weights."""
+
+
 class ConstantSeriesWarning(SktimeLLMWarning):
     """Some of the series never change; nothing can be learned from them."""
 

@@ -19,6 +19,7 @@ from sktime_llm.backbone.make import BackboneChoice, BackboneSizes
 from sktime_llm.errors import (
     ClippedParameterWarning,
     NoIntervalsError,
+    PretrainingLostWarning,
 )
 from sktime_llm.forecasting._checks import (
     check_ids,
@@ -153,6 +154,19 @@ class SktimeForecaster(PretrainedFolders, BaseForecaster):
                 stacklevel=2,
             )
         return min(int(value), maximum)
+
+    def set_params(self, **params: Any) -> "SktimeForecaster":
+        """Set parameters as sktime does, which resets the forecaster."""
+        if params and hasattr(self, "pretrained_network_"):
+            warnings.warn(
+                f"set_params({', '.join(params)}) resets the forecaster, as in all of "
+                "sktime: what it was pretrained on is lost, and fit will train new "
+                "weights. Set parameters before pretrain, or with the parameter "
+                "checkpoint, which is kept.",
+                PretrainingLostWarning,
+                stacklevel=2,
+            )
+        return super().set_params(**params)
 
     # fit, pretrain and update, which Ctrl-C may interrupt
 

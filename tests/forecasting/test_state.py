@@ -19,6 +19,7 @@ from sktime_llm.errors import (
     BackboneCorruptedError,
     DeviceChangedWarning,
     InputError,
+    PretrainingLostWarning,
     TrainingInterrupted,
 )
 from sktime_llm.forecasting.saving import device_of
@@ -87,6 +88,18 @@ def test_zero_shot_keeps_the_pretrained_weights(make):
     assert len(forecaster.pretrain_history_) == 2
     # in the units of the new series
     assert forecaster.predict(fh=FH)["y0"].between(9_900, 10_100).all()
+
+
+def test_set_params_says_that_pretraining_is_lost(make, tmp_path):
+    folder = make().pretrain(make_panel()).save_pretrained(tmp_path / "pretrained")
+    forecaster = make().from_pretrained(folder)
+    assert forecaster.set_params() is forecaster  # which changes nothing
+    with pytest.warns(PretrainingLostWarning, match=r"set_params\(verbose\) resets"):
+        forecaster.set_params(verbose=0)
+    assert not hasattr(forecaster, "pretrained_network_")
+    forecaster.set_params(verbose=1)  # no pretraining, no warning
+    kept = make(checkpoint=folder).set_params(fine_tune_epochs=0).fit(make_series())
+    assert len(kept.history_) == 0
 
 
 def test_fine_tuning_leaves_the_pretrained_weights(make):
