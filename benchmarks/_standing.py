@@ -18,6 +18,7 @@ from _competitions import (
     published_errors,
 )
 from _further import named
+from _questions import fitted_to_each
 from _tables import NAMES, WITHOUT, markdown, number, of, percent, published, read
 
 COMPETITIONS = ("M1", "M3", "M4", "Tourism")
@@ -145,6 +146,17 @@ def of_single_series() -> Iterator[dict]:
         yield from rows_of(data, task, "MASE", errors)
 
 
+def of_pretrained() -> Iterator[dict]:
+    """MASE of the same series by networks that were pretrained on M3 alone."""
+    found = read("pretrained_start.jsonl")
+    of_single = found["target"].str.startswith("single")
+    own = found[of_single & (found["fine_tune_epochs"] == 0)].set_index("method")
+    others = fitted_to_each().set_index("method")["mase"].rename(NAMES)
+    others = others[others.index.isin(CLASSICAL)]
+    task = "one by one, pretrained on M3"
+    yield from rows_of("M1 and Tourism", task, "MASE", own["mase"], others)
+
+
 SOURCES = (
     of_long_term,
     of_competitions,
@@ -154,6 +166,7 @@ SOURCES = (
     of_intervals,
     of_small_data,
     of_single_series,
+    of_pretrained,
 )
 
 
