@@ -18,7 +18,7 @@ from _competitions import (
     published_errors,
 )
 from _further import named
-from _questions import fitted_to_each
+from _questions import SINGLE, fitted_to_each
 from _tables import NAMES, WITHOUT, markdown, number, of, percent, published, read
 
 COMPETITIONS = ("M1", "M3", "M4", "Tourism")
@@ -149,8 +149,8 @@ def of_single_series() -> Iterator[dict]:
 def of_pretrained() -> Iterator[dict]:
     """MASE of the same series by networks that were pretrained on M3 alone."""
     found = read("pretrained_start.jsonl")
-    of_single = found["target"].str.startswith("single")
-    own = found[of_single & (found["fine_tune_epochs"] == 0)].set_index("method")
+    untrained = (found["target"] == SINGLE) & (found["fine_tune_epochs"] == 0)
+    own = found[untrained].set_index("method")
     others = fitted_to_each().set_index("method")["mase"].rename(NAMES)
     others = others[others.index.isin(CLASSICAL)]
     task = "one by one, pretrained on M3"

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from _questions import SINGLE
 from _records import RESULTS, provenance, run_missing
 from competitions import METHODS, SEASON, panel, point_errors, read, sharing_nothing
 from single_series import FREQUENCIES, draw
@@ -38,7 +39,7 @@ SETS = {
     "us_consumption": "quarterly",
 }
 OTHERS, M3 = ("M1", "Tourism"), ("M3",)
-FIVE, SINGLE = "five sets", "single series of M1 and Tourism"
+FIVE = "five sets"
 # what `single_series.py` draws by default
 DRAWN = {
     "competition": list(OTHERS),
@@ -216,7 +217,8 @@ def main() -> None:
     ):
         epochs = record.get("fine_tune_epochs")
         start = record["method"] + (f", {epochs} epochs" if epochs is not None else "")
-        print(f"{record['target']}, {start}: MASE {record['mase']:.3f}", flush=True)
+        found = f"MASE {record['mase']:.3f}, {record['seconds']:.1f} s"
+        print(f"{record['target']}, {start}: {found}", flush=True)
 
 
 if __name__ == "__main__":
