@@ -26,7 +26,7 @@ def transferred(forecaster: Any, y: pd.DataFrame) -> Any:
     """
     is_fitted = forecaster.is_fitted
     network = forecaster.network_ if is_fitted else forecaster.pretrained_network_
-    one = forecaster.clone().set_params(**_UNTRAINED)
+    one = forecaster.clone().reset().set_params(**_UNTRAINED)
     one.pretrained_network_, one.pretrained_covariates_ = network, None
     one._state = "pretrained"
     one._pretrained_attrs = ["pretrained_network_", "pretrained_covariates_"]
