@@ -28,12 +28,14 @@ import numpy as np
 import pandas as pd
 from _records import RESULTS, provenance, run_missing
 from _tables import over_periods
+from sktime.forecasting.compose import FallbackForecaster
 from sktime.forecasting.naive import NaiveForecaster
 from sktime.transformations.series.boxcox import LogTransformer
 from sktime.transformations.series.detrend import ConditionalDeseasonalizer
 
 from sktime_llm import CALFForecaster, LLMTSNetForecaster
 from sktime_llm._devices import resolve_device
+from sktime_llm.evaluation import default_forecasters
 
 PERIODS = {  # of each competition
     "M1": ("yearly", "quarterly", "monthly"),
@@ -56,6 +58,9 @@ METHODS = {  # the forecast of several is their mean
 # both, and both once more on deseasonalized values, where the period has a season
 FOUR = {"four": "both", "four without language model": "both without language model"}
 METHODS |= {name: METHODS[both] for name, both in FOUR.items()}
+# the mean of a mean of networks and of AutoETS, each counting half
+WITH_ETS = {name.replace("four", "four and AutoETS"): name for name in FOUR}
+METHODS |= {name: METHODS[four] for name, four in WITH_ETS.items()} | {"AutoETS": []}
 PARTS = ("train", "test")
 ERRORS = ("smape", "mape", "mase")
 N_CHANGES = 6  # as many relative changes in a row make two series the same
@@ -164,7 +169,7 @@ def make_forecasters(
         for forecaster_class, own in METHODS[method]
         for seed in args.seeds
     ]
-    if method in FOUR and season > 1:
+    if season > 1 and (method in FOUR or method in WITH_ETS):
         model = "additive" if args.log else "multiplicative"
         deseasonalizer = ConditionalDeseasonalizer(sp=season, model=model)
         networks = networks + [deseasonalizer * network for network in networks]
@@ -190,6 +195,12 @@ def make_forecaster(args, horizon: int, seed: int, forecaster_class, own: dict):
     return forecaster.set_params(**dict(args.set))
 
 
+def make_ets(season: int):
+    """Return AutoETS, and the last value where a series is too short for it."""
+    (ets,) = default_forecasters(season, ["auto-ets"]).values()
+    return FallbackForecaster([("ets", ets), ("last value", NaiveForecaster())])
+
+
 def run(args: argparse.Namespace, settings: dict) -> dict:
     """Train and forecast; return the errors and how they came about."""
     series = read(args.data_dir, settings["competition"], settings["period"])
@@ -197,12 +208,20 @@ def run(args: argparse.Namespace, settings: dict) -> dict:
         series = hold_out(series)
     y, season = panel(series | others(args, settings)), SEASON[settings["period"]]
     horizon = len(next(iter(series.values()))[1])
+    method = settings["method"]
+    data = [settings[name] for name in ("competition", "part", "period")]
+    folder, joint = args.forecasts, [*data, *args.also_train_on]
     runs = [
-        kept(args, settings, forecaster, y, horizon)
-        for forecaster in make_forecasters(args, settings["method"], horizon, season)
+        kept(folder, joint, forecaster, y, horizon)
+        for forecaster in make_forecasters(args, method, horizon, season)
     ]
     forecasts = [run["forecasts"][: len(series)] for run in runs]
-    errors = point_errors(series, np.mean(forecasts, axis=0), season)
+    shares = [1 / max(len(runs), 1)] * len(runs)
+    if method in WITH_ETS or method == "AutoETS":
+        runs.append(kept(folder, data, make_ets(season), panel(series), horizon))
+        forecasts.append(runs[-1]["forecasts"])
+        shares.append(sum(shares) or 1)
+    errors = point_errors(series, np.average(forecasts, 0, shares), season)
     if settings["competition"] == "M4":
         base = point_errors(series, naive2(series, season), season)
         relative = [errors[error] / base[error] for error in ("smape", "mase")]
@@ -231,19 +250,17 @@ def others(args: argparse.Namespace, settings: dict) -> dict[str, list[np.ndarra
 
 
 def kept(
-    args: argparse.Namespace, settings: dict, forecaster, y: pd.DataFrame, horizon: int
+    folder: Path | None, data: list[str], forecaster, y: pd.DataFrame, horizon: int
 ) -> dict[str, np.ndarray]:
-    """Train and forecast, unless a file already holds the result."""
-    if args.forecasts is None:
+    """Train and forecast, unless a file in a folder already holds the result."""
+    if folder is None:
         return forecast(forecaster, y, horizon)
-    data = [settings[name] for name in ("competition", "part", "period")]
-    data += args.also_train_on
     params = sorted((name, repr(v)) for name, v in forecaster.get_params().items())
     named = repr((type(forecaster).__name__, params))
     key = hashlib.sha256(named.encode()).hexdigest()[:16]
-    file = args.forecasts / f"{'-'.join(data)}-{key}.npz"
+    file = folder / f"{'-'.join(data)}-{key}.npz"
     if not file.exists():
-        args.forecasts.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         partial = file.with_suffix(f".{os.getpid()}.npz")
         np.savez(partial, **forecast(forecaster, y, horizon))
         partial.replace(file)

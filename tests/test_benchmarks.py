@@ -456,6 +456,34 @@ def test_four_are_two_where_there_is_no_season(call, competition):
     assert four["smape"] == both["smape"]
 
 
+def test_auto_ets_counts_half_beside_networks(call, load, monkeypatch, competition):
+    script = load("competitions")
+
+    def constant(forecaster, y, horizon):
+        value = {"CALFForecaster": 20, "FallbackForecaster": 60}
+        value = value.get(type(forecaster).__name__, 40)
+        shape = len(y.index.unique("series")), horizon
+        return {"forecasts": np.full(shape, float(value)), "seconds": np.array(1.0)}
+
+    monkeypatch.setattr(script, "forecast", constant)
+    both = "four and AutoETS without language model"
+    options = ["--data-dir", competition, "--results", competition / "r.jsonl"]
+    options += ["--period", "yearly", "--method", "AutoETS", both]
+    call("competitions", *options)
+    ets, mean = map(json.loads, (competition / "r.jsonl").open())
+    series = script.read(competition, "M3", "yearly")
+    for record, value in ((ets, 60.0), (mean, (30.0 + 60.0) / 2)):
+        errors = script.point_errors(series, np.full((8, 2), value), 1)
+        assert {name: record[name] for name in errors} == errors
+    assert (len(ets["of_each"]), len(mean["of_each"])) == (1, 3)
+
+
+def test_auto_ets_leaves_the_shortest_series_to_the_last_value(load):
+    y = pd.Series([3.0, 5.0])
+    forecast = load("competitions").make_ets(1).fit(y, fh=[1, 2]).predict()
+    assert list(forecast) == [5.0, 5.0]
+
+
 def test_competitions_validate_on_the_last_block_of_training(load, competition):
     script = load("competitions")
     held_out = script.hold_out(script.read(competition, "M3", "yearly"))
