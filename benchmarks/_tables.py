@@ -41,6 +41,7 @@ WITHOUT = {
 AVERAGES = {  # of several networks
     "both": "both without language model",
     "four": "four without language model",
+    "four and AutoETS": "four and AutoETS without language model",
 }
 PAIRS = WITHOUT | AVERAGES
 # What runs are compared by or found: all else has to be equal in runs that compare.

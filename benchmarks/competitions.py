@@ -297,6 +297,8 @@ def settings_of_runs(args: argparse.Namespace) -> list[dict]:
     for settings in runs:
         if settings["method"] == "LLM-TS Net without text":
             del settings["backbone"]
+        if settings["method"] == "AutoETS":  # which learns from no other series
+            settings.pop("also_train_on", None)
     return runs
 
 
