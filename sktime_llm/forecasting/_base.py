@@ -12,6 +12,7 @@ from sktime.forecasting.base import ForecastingHorizon
 from sktime_llm._devices import own_random_numbers, resolve_device
 from sktime_llm.errors import InputError
 from sktime_llm.forecasting._checks import (
+    check_observed,
     check_quantiles,
     check_times,
     check_varies,
@@ -31,6 +32,7 @@ from sktime_llm.forecasting._covariates import (
 from sktime_llm.forecasting._hooks import MethodHooks
 from sktime_llm.forecasting._horizon import steps_of
 from sktime_llm.forecasting._known import (
+    OF_FIT,
     Extension,
     KnownSeries,
     LastObserved,
@@ -99,13 +101,15 @@ class BaseLLMForecaster(MethodHooks):
         if network is None:
             network = self._new_network(panel, series, fh, covariates)
             n_epochs = self.max_epochs
+        else:
+            check_observed(series, y.columns)
         lengths = [len(values) for values in series.values()]
         fraction = self._calibration_fraction()
         n_held_out = rows_to_hold_out(lengths, network.prediction_length, fraction)
         held_out = dict(zip(series, n_held_out, strict=True))
         training = {key: v[: len(v) - held_out[key]] for key, v in series.items()}
         split = self._split(training, network, covariates)
-        scalings = self._make_scalings(split)
+        scalings = self._make_scalings(split, whole=series)
         registered = self._register_series(
             network, split, y.columns, trains=n_epochs > 0
         )
@@ -170,7 +174,8 @@ class BaseLLMForecaster(MethodHooks):
             validation_fraction=self.validation_fraction,
             calibration_fraction=self._calibration_fraction(),
         )
-        check_varies(series, panel.rows.columns)
+        check_observed(series, panel.rows.columns)
+        check_varies(series)
         device = resolve_device(self.device)
         with own_random_numbers(self._seed()):
             network = self._build_network(shape)
@@ -202,13 +207,17 @@ class BaseLLMForecaster(MethodHooks):
         return split._replace(covariates=covariates.with_series(split.n_training_rows))
 
     def _make_scalings(
-        self, split: SeriesSplit, known: Mapping[Key, Scaling] | None = None
+        self,
+        split: SeriesSplit,
+        known: Mapping[Key, Scaling] | None = None,
+        whole: Mapping[Key, np.ndarray] | None = None,
     ) -> dict[Key, Scaling]:
         return make_scalings(
             split,
             standardize=self.standardize,
             keep_level=self._needs_level(),
             known=known,
+            whole=whole,
         )
 
     def _train(
@@ -348,6 +357,7 @@ class BaseLLMForecaster(MethodHooks):
         if network is None:
             network = self._new_network(panel, series, fh, covariates)
         else:
+            check_observed(series, y.columns)
             self._restore_dropped(network)
         return self._pretrain_network(network, series, y.columns, covariates)
 
@@ -363,6 +373,7 @@ class BaseLLMForecaster(MethodHooks):
         y = self._with_rows(y)
         covariates = covariates_of(self, X, y, network, covariates)
         series = to_arrays(Panel.of(y))
+        check_observed(series, y.columns)
         return self._pretrain_network(network, series, y.columns, covariates)
 
     def _pretrain_network(
@@ -383,4 +394,6 @@ class BaseLLMForecaster(MethodHooks):
         self.pretrained_covariates_ = (
             split.covariates and split.covariates.only_columns()
         )
+        for name in OF_FIT & vars(self).keys():  # of a fit before, which is over
+            delattr(self, name)
         return self

@@ -255,8 +255,8 @@ def warn_short(series: Mapping[Key, np.ndarray], shape: WindowShape) -> None:
         warnings.warn(f"{found}.", ShortSeriesWarning, stacklevel=2)
 
 
-def check_varies(series: Mapping[Key, np.ndarray], columns: pd.Index) -> None:
-    """Raise if nothing can be learned of any series; warn if of some."""
+def check_observed(series: Mapping[Key, np.ndarray], columns: pd.Index) -> None:
+    """Raise if there is no value at all; warn of variates without any."""
     if columns.empty:
         raise InputError("y has 0 columns, expected at least 1: what to forecast.")
     is_observed = _of_each(series, lambda v: np.isfinite(v).any(axis=1))
@@ -266,6 +266,10 @@ def check_varies(series: Mapping[Key, np.ndarray], columns: pd.Index) -> None:
             "NaN. Expected numbers, and NaN only where one is missing."
         )
     warn_empty(series, columns)
+
+
+def check_varies(series: Mapping[Key, np.ndarray]) -> None:
+    """Raise if nothing can be learned of any series; warn if of some."""
     varies = _of_each(
         series, lambda v: np.fmax.reduce(v, axis=1) > np.fmin.reduce(v, axis=1)
     )

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from sktime_llm.errors import FewWindowsWarning
+from sktime_llm.errors import FewWindowsWarning, NoIntervalsError
 from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.training.rollout import roll_forward
 from sktime_llm.training.windows import Windows
@@ -43,11 +43,16 @@ class Calibration:
         return len(self.errors)
 
     def with_errors(self, errors: np.ndarray) -> "Calibration":
-        """Put the errors of newer windows in the place of the oldest ones."""
+        """Put the errors of newer windows in the place of the oldest ones.
+
+        A window without truth of a channel takes no other's place there.
+        """
         if not len(errors):
             return self
         joined = np.concatenate([self.errors, errors])
-        return Calibration(joined[-self.n :])
+        has_truth = np.isfinite(joined).any(axis=1, keepdims=True)
+        order = np.argsort(has_truth, axis=0, kind="stable")
+        return Calibration(np.take_along_axis(joined, order, axis=0)[-self.n :])
 
     def quantiles(self, levels: Sequence[float], n_steps: int) -> np.ndarray:
         """Return quantiles of shape (step, channel, level), which never cross.
@@ -55,17 +60,40 @@ class Calibration:
         An interval is at the rank that covers its share even for few windows. Beyond
         the calibrated steps, errors grow by the square root of the step, as in a random
         walk. Where there are too few windows for a level, a warning says which coverage
-        the largest errors have.
+        the largest errors have. A channel without truth in any window has the mean of
+        the others', relative as all are to its own scale, and a warning.
         """
         coverages = np.abs(2 * np.asarray(levels) - 1)
         sizes = np.sort(np.abs(self.errors), axis=0)  # NaN last
         n = np.isfinite(self.errors).sum(axis=0)
-        _warn_of_few(int(n.min()), float(coverages.max()))
+        has_truth = n.any(axis=0)
+        _check_truth(has_truth)
+        _warn_of_few(int(n[:, has_truth].min()), float(coverages.max()))
         known = np.stack([_covering(sizes, n, one) for one in coverages], axis=-1)
+        known[:, ~has_truth] = known[:, has_truth].mean(axis=1, keepdims=True)
         steps = np.arange(1, n_steps + 1)
         growth = np.sqrt(np.maximum(steps / len(known), 1.0))
         last = np.minimum(steps, len(known)) - 1
         return known[last] * growth[:, None, None] * np.sign(np.asarray(levels) - 0.5)
+
+
+def _check_truth(has_truth: np.ndarray) -> None:
+    """Raise if no variate is calibrated, and warn if some are not."""
+    n = int((~has_truth).sum())
+    if n == len(has_truth):
+        raise NoIntervalsError(
+            "There are no intervals: no variate has a value in the rows that calibrate "
+            "them. Set a larger calibration_fraction, or fit on rows up to the last "
+            "value."
+        )
+    if n:
+        warnings.warn(
+            f"{n} of {n + int(has_truth.sum())} variates have no value in the rows "
+            "that calibrate intervals. Their intervals are as wide as the mean of the "
+            "others', relative to what they vary by.",
+            FewWindowsWarning,
+            stacklevel=2,
+        )
 
 
 def _warn_of_few(n: int, coverage: float) -> None:

@@ -21,6 +21,10 @@ from sktime_llm.forecasting._series import (
     with_rows,
 )
 
+OF_FIT = {"network_", "history_", "context_length_", "prediction_length_"}
+OF_FIT |= {"_known", "_calibration", "_n_rows"}
+"""Attributes of a forecaster that are of its last fit."""
+
 
 class LastObserved(NamedTuple):
     """Last observed value of each channel before the rows kept, and its time.

@@ -13,7 +13,9 @@ _ROUNDING = 1e-12  # of a mean, relative to it
 class Scaling(NamedTuple):
     """Location and scale of one series, each (channel,), in the data's units.
 
-    `known` says which channels vary; the scale of the others is 1.
+    `known` says which channels vary. The scale of the others is their level, or 1 if
+    that is 0, over the number of values: the longer one stands still, the less it is
+    expected to move. `filled` makes it a share of the level that others vary by.
     """
 
     loc: np.ndarray
@@ -40,8 +42,10 @@ class Scaling(NamedTuple):
         loc = np.where(observed, values, 0.0).sum(axis=-2) / n
         square = np.where(observed, values - loc[..., None, :], 0.0) ** 2
         deviation = np.sqrt(square.sum(axis=-2) / n)
-        known = deviation > _ROUNDING * np.abs(loc)
-        return cls(loc, np.where(known, deviation, 1.0), known)
+        level = np.abs(loc)
+        known = deviation > _ROUNDING * level
+        still = np.where(level > 0, level, 1.0) / n
+        return cls(loc, np.where(known, deviation, still), known)
 
     @classmethod
     def of_each(
@@ -70,8 +74,20 @@ class Scaling(NamedTuple):
         keep = self.known | ~np.isfinite(values).any(axis=0)
         if keep.all():
             return self
-        pairs = zip(self, Scaling.of(values), strict=True)
-        return Scaling(*(np.where(keep, mine, its) for mine, its in pairs))
+        its = Scaling.of(values)
+        return Scaling(
+            np.where(keep, self.loc, its.loc),
+            np.where(keep | ~its.known, self.scale, its.scale),
+            np.where(keep, self.known, its.known),
+        )
+
+    def filled(self, typical: "Typical", before: "Typical | None" = None) -> "Scaling":
+        """Scale channels that stand still by what others typically do, or did before."""
+        relative, absolute = typical
+        if before is not None:
+            relative, absolute = relative / before.relative, absolute / before.absolute
+        factor = np.where(self.loc == 0, absolute, relative)
+        return self._replace(scale=np.where(self.known, 1.0, factor) * self.scale)
 
     def apply(self, values: np.ndarray) -> np.ndarray:
         """Standardize (time, channel)."""
@@ -94,3 +110,23 @@ def common_scale(each: Iterable[Scaling]) -> float:
     """Return the root mean square of all standard deviations that are known."""
     squares = np.concatenate([one.scale[one.known] ** 2 for one in each])
     return float(np.sqrt(squares.mean())) if len(squares) else 1.0
+
+
+class Typical(NamedTuple):
+    """Medians of the deviations of channels: relative to their level, and as they are.
+
+    The first is at most 1. Where no channel varies, both are 1.
+    """
+
+    relative: float
+    absolute: float
+
+    @classmethod
+    def of(cls, each: Iterable[Scaling]) -> "Typical":
+        """Return the medians of all channels that vary."""
+        pairs = [(one.scale[one.known], np.abs(one.loc[one.known])) for one in each]
+        if not pairs or not sum(len(scale) for scale, _ in pairs):
+            return cls(1.0, 1.0)
+        scale, level = map(np.concatenate, zip(*pairs, strict=True))
+        shares = scale / np.maximum(level, scale)
+        return cls(float(np.median(shares)), float(np.median(scale)))

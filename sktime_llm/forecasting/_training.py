@@ -12,7 +12,7 @@ from sktime_llm.errors import ClippedParameterWarning, TrainingInterrupted
 from sktime_llm.forecasting._covariates import Covariates
 from sktime_llm.forecasting._known import Extension, KnownSeries
 from sktime_llm.forecasting._panel import Key
-from sktime_llm.forecasting._scaling import Scaling, common_scale
+from sktime_llm.forecasting._scaling import Scaling, Typical, common_scale
 from sktime_llm.forecasting._series import pad_start
 from sktime_llm.forecasting._shape import share_held_out
 from sktime_llm.forecasting.saving import device_of
@@ -101,17 +101,22 @@ def make_scalings(
     standardize: bool,
     keep_level: bool = False,
     known: Mapping[Key, Scaling] | None = None,
+    whole: Mapping[Key, np.ndarray] | None = None,
 ) -> dict[Key, Scaling]:
     """Scale each series by its training part, or all by one number.
 
     That number is the one of the `known` scalings, if there are any. The level is
     subtracted in float64 all the same, unless it is to be kept: float32 would lose
-    small changes at a high level.
+    small changes at a high level. What stands still in the training part is scaled by
+    all rows, those of the `whole` series, or else as `known` or other series are.
     """
     series, ends = list(parts.series.values()), parts.split.n_training_rows
     each = dict(zip(parts.series, Scaling.of_each(series, ends), strict=True))
+    if whole:
+        each = {key: scaling.completed(whole[key]) for key, scaling in each.items()}
     if standardize or not each:
-        return each
+        typical = Typical.of((known or each).values())
+        return {key: scaling.filled(typical) for key, scaling in each.items()}
     if known:
         scale = float(next(iter(known.values())).scale[0])
     else:

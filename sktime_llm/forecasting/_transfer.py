@@ -7,6 +7,7 @@ import pandas as pd
 
 from sktime_llm.errors import InputError, NoIntervalsError
 from sktime_llm.forecasting._conformal import Calibration
+from sktime_llm.forecasting._scaling import Typical
 
 _UNTRAINED = {
     "checkpoint": None,
@@ -31,15 +32,23 @@ def transferred(forecaster: Any, y: pd.DataFrame) -> Any:
     one._state = "pretrained"
     one._pretrained_attrs = ["pretrained_network_", "pretrained_covariates_"]
     one.fit(y)
-    if not is_fitted:
-        return one
-    if not one.standardize:
-        scale = float(next(iter(forecaster._known.scalings.values())).scale[0])
+    known = forecaster._known.scalings if is_fitted else {}
+    if one.standardize:
+        typical = Typical.of(known.values())
+        own = one._known.scalings
+        before = Typical.of(own.values())  # by series that happen to be beside it
+        scalings = {key: each.filled(typical, before) for key, each in own.items()}
+    elif is_fitted:
+        scale = float(next(iter(known.values())).scale[0])
         scalings = {
             key: scaling.rescaled(scale, keep_level=False)
             for key, scaling in one._known.scalings.items()
         }
-        one._known = replace(one._known, scalings=scalings)
+    else:
+        scalings = one._known.scalings
+    one._known = replace(one._known, scalings=scalings)
+    if not is_fitted:
+        return one
     one._calibration, one._n_rows = forecaster._calibration, forecaster._n_rows
     return one
 

@@ -65,6 +65,27 @@ def test_newer_errors_replace_the_oldest():
     assert newer.errors.ravel().tolist() == [2.0, 3.0, 4.0, 7.0, 8.0]
 
 
+def test_newer_windows_without_truth_replace_nothing():
+    errors = np.arange(8.0).reshape(4, 1, 2)
+    newer = np.array([[[90.0, np.nan]], [[91.0, np.nan]]])
+    joined = Calibration(errors).with_errors(newer).errors
+    assert joined[:, 0, 0].tolist() == [4.0, 6.0, 90.0, 91.0]
+    assert joined[:, 0, 1].tolist() == [1.0, 3.0, 5.0, 7.0]
+
+
+def test_a_variate_without_truth_has_the_mean_of_the_others():
+    errors = np.random.default_rng(0).normal(size=(30, 2, 3))
+    errors[:, :, 1] = np.nan
+    calibration = Calibration(errors)
+    with pytest.warns(FewWindowsWarning, match="1 of 3 variates have no value in"):
+        found = calibration.quantiles([0.1, 0.9], 2)
+    others = Calibration(errors[:, :, [0, 2]]).quantiles([0.1, 0.9], 2)
+    np.testing.assert_array_equal(found[:, [0, 2]], others)
+    np.testing.assert_allclose(found[:, 1], others.mean(axis=1))
+    with pytest.raises(NoIntervalsError, match="no variate has a value in the rows"):
+        Calibration(errors[:, :, 1:2]).quantiles([0.1, 0.9], 2)
+
+
 def test_scale_of_a_window_is_its_deviation_without_gaps():
     contexts = np.array([[1.0, 1.0, 1.0], [0.0, np.nan, 2.0]])[:, :, None]
     found = window_scale(contexts).ravel()

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sktime_llm.forecasting._scaling import Scaling, common_scale
+from sktime_llm.forecasting._scaling import Scaling, Typical, common_scale
 
 NAN = np.nan
 
@@ -26,11 +26,11 @@ def test_a_channel_that_stands_still_in_the_training_part_counts_as_a_whole():
 def test_what_is_not_known_is_completed_and_the_rest_stays():
     scaling = Scaling.of(np.array([[1.0, 5.0, NAN], [3.0, 5.0, NAN]]))
     assert scaling.loc.tolist() == [2.0, 5.0, 0.0]
-    assert scaling.scale.tolist() == [1.0, 1.0, 1.0]
+    assert scaling.scale.tolist() == [1.0, 2.5, 1.0]  # 5 of two values
     assert scaling.known.tolist() == [True, False, False]
     completed = scaling.completed(np.array([[70.0, 5.0, 10.0], [90.0, 5.0, 30.0]]))
     assert completed.loc.tolist() == [2.0, 5.0, 20.0]
-    assert completed.scale.tolist() == [1.0, 1.0, 10.0]
+    assert completed.scale.tolist() == [1.0, 2.5, 10.0]
     assert completed.known.tolist() == [True, False, True]
 
 
@@ -66,3 +66,33 @@ def test_one_scale_for_all(keep_level):
     assert scaling.scale.tolist() == [5.0, 5.0]
     assert scaling.known.all()
     assert common_scale([Scaling.of(np.full((3, 1), 2.0))]) == 1.0
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+def test_what_stands_still_has_the_scale_that_others_typically_have(unit):
+    varies = np.array([[8.0, 90.0], [12.0, 110.0]]) * unit  # 2 of 10, 10 of 100
+    stands_still = np.array([[30.0, 0.0], [30.0, 0.0]]) * unit
+    typical = Typical.of([Scaling.of(varies), Scaling.of(stands_still)])
+    assert typical.relative == pytest.approx(0.15)
+    assert typical.absolute == pytest.approx(6 * unit)
+    filled = Scaling.of(stands_still).filled(typical)
+    # of two values, half
+    np.testing.assert_allclose(filled.scale, [2.25 * unit, 3 * unit])
+    assert not filled.known.any()
+    other = Typical(0.3, 2.0 * unit)
+    again = filled.filled(other, before=typical)
+    np.testing.assert_allclose(again.scale, [4.5 * unit, unit])
+    assert Scaling.of(varies).filled(typical).scale.tolist() == (
+        Scaling.of(varies).scale.tolist()
+    )
+    # what still stands still in further rows keeps it, at its new level
+    completed = filled.completed(stands_still + 5 * unit)
+    assert completed.scale.tolist() == filled.scale.tolist()
+    np.testing.assert_allclose(completed.loc, [35 * unit, 5 * unit])
+
+
+def test_typical_is_a_share_of_at_most_the_level():
+    around_zero = Scaling.of(np.array([[-1.0], [1.0]]))
+    assert Typical.of([around_zero]) == (1.0, 1.0)
+    assert Typical.of([Scaling.of(np.ones((3, 1)))]) == (1.0, 1.0)
+    assert Typical.of([]) == (1.0, 1.0)

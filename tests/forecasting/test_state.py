@@ -11,9 +11,11 @@ import torch
 from accelerate.state import AcceleratorState
 from joblib import Parallel, delayed
 from sktime.base import load
+from sktime.exceptions import NotFittedError
 from sktime.forecasting.model_evaluation import evaluate
 from sktime.split import ExpandingWindowSplitter
 
+from sktime_llm import load_pretrained
 from sktime_llm.backbone import loading
 from sktime_llm.errors import (
     BackboneCorruptedError,
@@ -100,6 +102,22 @@ def test_set_params_says_that_pretraining_is_lost(make, tmp_path):
     forecaster.set_params(verbose=1)  # no pretraining, no warning
     kept = make(checkpoint=folder).set_params(fine_tune_epochs=0).fit(make_series())
     assert len(kept.history_) == 0
+
+
+@pytest.mark.parametrize("fitted_on", [make_series(), make_panel()])
+def test_pretraining_ends_the_fit_before_it(make, fitted_on, tmp_path):
+    forecaster = make().fit(fitted_on)
+    forecaster.pretrain(make_panel(lengths=(30, 30)))
+    loaded = load_pretrained(forecaster.save_pretrained(tmp_path / "pretrained"))
+    for one in (forecaster, loaded, pickle.loads(pickle.dumps(forecaster))):
+        with pytest.raises(NotFittedError):
+            one.predict(fh=FH)
+        assert not hasattr(one, "_known")  # no rows
+        assert not hasattr(one, "network_")
+    y = make_series(seed=9)
+    pd.testing.assert_frame_equal(
+        loaded.fit(y).predict(fh=FH), forecaster.fit(y).predict(fh=FH)
+    )
 
 
 def test_fine_tuning_leaves_the_pretrained_weights(make):

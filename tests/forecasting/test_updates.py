@@ -8,7 +8,12 @@ import pytest
 from sktime.forecasting.naive import NaiveForecaster
 from sktime.split import ExpandingWindowSplitter
 
-from sktime_llm.errors import ClippedParameterWarning, EmptySeriesWarning, InputError
+from sktime_llm.errors import (
+    ClippedParameterWarning,
+    ConstantSeriesWarning,
+    EmptySeriesWarning,
+    InputError,
+)
 from sktime_llm.forecasting._inspecting import contexts as contexts_of_given
 from sktime_llm.text.describers import TemplateDescriber
 from sktime_llm.training import trainer
@@ -305,6 +310,50 @@ def test_units_do_not_matter_where_the_training_part_stands_still(scale):
     assert forecast["y0"].between(0, 14).all()
 
 
+@each_forecaster
+@pytest.mark.parametrize("unit", [1e-4, 1.0, 1e4])
+def test_units_do_not_matter_where_only_the_last_rows_vary(make, unit):
+    values = np.full(100, 7.0)
+    values[85:] += 3 * np.sin(np.arange(15.0))
+    y = pd.DataFrame({"y0": values})
+    options = {"calibration_fraction": 0.2, "validation_fraction": 0.0}
+    one, other = make(**options).fit(y), make(**options).fit(y * unit)
+    expected, found = one.predict(fh=FH), other.predict(fh=FH) / unit
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+    expected, found = one.predict_interval(fh=FH), other.predict_interval(fh=FH) / unit
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+
+
+@each_forecaster
+@pytest.mark.parametrize("unit", [1e-4, 1e4])
+def test_units_do_not_matter_where_a_series_stands_still(make, unit):
+    y = make_panel()
+    y.loc["s2"] = 0.0
+    with pytest.warns(ConstantSeriesWarning):
+        one, other = make().fit(y), make().fit(y * unit)
+    np.testing.assert_allclose(
+        other.predict(fh=FH) / unit, one.predict(fh=FH), rtol=1e-3, atol=1e-4
+    )
+    new = pd.concat({"new": make_series(1)}, names=["series", "time"])
+    for forecaster, factor in ((one, 1.0), (other, unit)):
+        forecaster.update(new * factor, update_params=False)
+    np.testing.assert_allclose(
+        other.predict(fh=FH) / unit, one.predict(fh=FH), rtol=1e-3, atol=1e-4
+    )
+
+
+@each_forecaster
+def test_nothing_is_forecast_from_no_value(make, tmp_path):
+    folder = make().pretrain(make_panel()).save_pretrained(tmp_path / "pretrained")
+    zero_shot = make(checkpoint=folder, fine_tune_epochs=0)
+    with pytest.raises(InputError, match="y has no value: all of its 60 rows are NaN"):
+        zero_shot.fit(make_series() * np.nan)
+    y = make_panel()
+    y.loc["s1"] = np.nan
+    with pytest.warns(EmptySeriesWarning, match="1 of 3 variates .* series 's1'"):
+        zero_shot.fit(y)
+
+
 def test_descriptions_are_of_all_rows_if_all_train():
     y = make_series(100)
     y.iloc[:70] = np.nan
@@ -322,7 +371,7 @@ def test_a_column_that_is_not_seen_for_long_keeps_its_level():
     for rows in (slice(100, 115), slice(115, 130)):
         forecaster.update(y[rows], update_params=False)
     assert forecaster._known.scalings[None].loc[1] == 1e6
-    assert forecaster.predict(fh=FH)["y1"].between(1e6 - 50, 1e6 + 50).all()
+    assert forecaster.predict(fh=FH)["y1"].between(0.999e6, 1.001e6).all()
 
 
 @each_forecaster
