@@ -82,7 +82,7 @@ class Scaling(NamedTuple):
         )
 
     def filled(self, typical: "Typical", before: "Typical | None" = None) -> "Scaling":
-        """Scale channels that stand still by what others typically do, or did before."""
+        """Scale what stands still by what others typically do, or did before."""
         relative, absolute = typical
         if before is not None:
             relative, absolute = relative / before.relative, absolute / before.absolute
