@@ -62,10 +62,10 @@ def competition(records: pd.DataFrame, name: str) -> str:
     found = competition_errors(records, name)
     leading = LEADING.get(name, "smape")
     columns = _columns(found, leading)
+    methods = [m for m in ordered(found["method"]) if m in set(found["method"])]
     rows = []
     for period in [p for p in (*PERIODS, "all") if p in set(found["period"])]:
-        own = found[found["period"] == period].set_index("method")
-        own = own.reindex(ordered(found["method"]))
+        own = found[found["period"] == period].set_index("method").reindex(methods)
         others = published_errors(name, period)
         best = others[leading].min()
         for method, errors in own.iterrows():
@@ -206,19 +206,14 @@ def _also(run: pd.Series, context: bool = False) -> str:
 
 def several(records: pd.DataFrame) -> str:
     """Errors of networks that were trained on several competitions, beside one."""
-    tested = records[(records["part"] == "test") & is_default(records)]
-    tested = tested[tested["seeds"].map(len) == 1]
-    joint = tested[~_is_alone(tested)]
+    joint = records[~_is_alone(records)]
     alone = pd.concat(
         competition_errors(records, name) for name in joint["competition"].unique()
     )
     rows = []
-    for (name, others), found in joint.groupby(
-        ["competition", joint["also_train_on"].map(" and ".join)], sort=False
-    ):
-        found = found.drop_duplicates(["period", "method"], keep="last")
-        if found["period"].nunique() > 1:
-            found = pd.concat([found, over_periods(found).assign(period="all")])
+    for name in joint["competition"].unique():
+        found = joint_errors(records, name)
+        others = " and ".join(found["also_train_on"].iloc[0])
         found = found.set_index(["period", "method"])
         same = alone.set_index(["period", "method"]).reindex(found.index)
         methods = ordered(found.index.unique("method"))
@@ -228,6 +223,17 @@ def several(records: pd.DataFrame) -> str:
                 errors = _beside(found.loc[at], same.loc[at], name)
                 rows.append(row | {"also trained on": others} | errors)
     return markdown(rows)
+
+
+def joint_errors(records: pd.DataFrame, competition: str) -> pd.DataFrame:
+    """Return errors of networks that were trained on others, too, as last recorded."""
+    found = records[(records["competition"] == competition) & ~_is_alone(records)]
+    found = found[(found["part"] == "test") & is_default(found)]
+    found = found[found["seeds"].map(len) == 1]
+    found = found.drop_duplicates(["period", "method"], keep="last")
+    if found["period"].nunique() > 1:
+        found = pd.concat([found, over_periods(found).assign(period="all")])
+    return found
 
 
 def _beside(run: pd.Series, alone: pd.Series, competition: str) -> dict[str, str]:

@@ -2,7 +2,12 @@
 
 import numpy as np
 import pandas as pd
-from _competitions import competition_errors, published_errors
+from _competitions import (
+    ERRORS,
+    competition_errors,
+    joint_errors,
+    published_errors,
+)
 from _standing import digits_of
 from _tables import AVERAGES, WITHOUT, difference, number, read
 
@@ -11,6 +16,7 @@ SHORT = {
     "BALM-TSF without language model": "without language model",
     "LLM-TS Net without text": "without text",
 }
+HALF_ETS = AVERAGES["four and AutoETS"]
 # Data, task and methods of each line, and what to say of the task.
 LINES = {
     "M3, 3,003 series": ("M3", "all", ("LLM-TS Net", "CALF")),
@@ -48,6 +54,8 @@ def lines(table: pd.DataFrame) -> str:
             )
         if data == "M3" and (mean := mean_of_four()):
             texts.append(f"- **The mean of CALF and LLM-TS Net on M3**, sMAPE: {mean}.")
+    if half := half_of_ets():
+        texts.append(f"- **The mean of such networks and AutoETS**: {half}.")
     return "\n".join([*texts, f"- **What it costs**: {cost()}"])
 
 
@@ -69,6 +77,23 @@ def mean_of_four() -> str:
         f"{ours:.2f} where each forecasts values and deseasonalized values, {beside}, "
         f"without language models {without}"
     )
+
+
+def half_of_ets() -> str:
+    """Say how good the mean of networks and AutoETS is, beside the best published."""
+    records, parts = read("competitions.jsonl"), []
+    for found, name, error, how in (
+        (competition_errors(records, "M3"), "M3", "smape", ""),
+        (joint_errors(records, "Tourism"), "Tourism", "mape", "trained on M1 and M3, "),
+    ):
+        own = found[found["period"] == "all"].set_index("method")[error]
+        ours, others = own.get(HALF_ETS), published_errors(name, "all")[error]
+        if ours is not None:
+            best = f"{others.idxmin()} ({others.min():.2f})"
+            beside = more_or_less(difference(ours, others.min()), best)
+            title = ERRORS[error][0]
+            parts.append(f"{name}, {title}, {how}{ours:.2f}, {beside}")
+    return "; ".join(parts) and f"without language models, {'; '.join(parts)}"
 
 
 def _part(row: pd.Series, method: str) -> str:

@@ -51,10 +51,15 @@ def run_missing(
 
 
 def find(results: Path, settings: dict) -> dict | None:
-    """Return the record of a run with these settings, if there is one."""
+    """Return the record of a run with these settings, if there is one.
+
+    What a record does not name is None.
+    """
     lines = results.read_text().splitlines() if results.exists() else []
-    records = (json.loads(line) for line in lines)
-    return next((r for r in records if settings.items() <= r.items()), None)
+    for record in map(json.loads, lines):
+        if all(record.get(name) == value for name, value in settings.items()):
+            return record
+    return None
 
 
 def append(results: Path, record: dict) -> None:

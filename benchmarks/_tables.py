@@ -80,7 +80,10 @@ def from_records(records: list[dict]) -> pd.DataFrame:
     """Turn records into a table with their settings."""
     table = pd.DataFrame(records)
     table["settings"] = [
-        json.dumps({k: v for k, v in r.items() if k not in _IGNORED}, sort_keys=True)
+        json.dumps(
+            {k: v for k, v in r.items() if k not in _IGNORED and v is not None},
+            sort_keys=True,
+        )
         for r in records
     ]
     return table

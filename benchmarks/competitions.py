@@ -284,11 +284,9 @@ def settings_of_runs(args: argparse.Namespace) -> list[dict]:
     ignored = ("data_dir", "device", "results", "reference", "period", "method", "set")
     ignored = (*ignored, "forecasts")
     common = {name: v for name, v in vars(args).items() if name not in ignored}
-    if args.set:
-        common["set"] = dict(args.set)
-    for name in ("log", "also_train_on"):
-        if not common[name]:  # as in records made before there was a choice
-            del common[name]
+    common["set"] = dict(args.set)
+    for name in ("set", "log", "also_train_on"):
+        common[name] = common[name] or None  # as in records made before there was one
     runs = [
         {**common, "period": period, "method": method}
         for period in args.period or PERIODS[args.competition]
@@ -298,7 +296,7 @@ def settings_of_runs(args: argparse.Namespace) -> list[dict]:
         if settings["method"] == "LLM-TS Net without text":
             del settings["backbone"]
         if settings["method"] == "AutoETS":  # which learns from no other series
-            settings.pop("also_train_on", None)
+            settings["also_train_on"] = None
     return runs
 
 

@@ -401,7 +401,7 @@ def test_competitions_also_train_on_others(load, call, monkeypatch, competition)
     call("competitions", *options)
     call("competitions", *options, "--also-train-on", "M1")
     alone, both = map(json.loads, (competition / "r.jsonl").open())
-    assert "also_train_on" not in alone
+    assert alone["also_train_on"] is None
     assert both["also_train_on"] == ["M1"]
     assert both["series"] == alone["series"] == 8
     assert both["smape"] != alone["smape"]
@@ -454,6 +454,27 @@ def test_four_are_two_where_there_is_no_season(call, competition):
     both, four = map(json.loads, (competition / "r.jsonl").open())
     assert four["of_each"] == both["of_each"]
     assert four["smape"] == both["smape"]
+
+
+def test_a_run_without_a_setting_is_not_one_that_was_recorded_with_it(
+    call, monkeypatch, load, competition
+):
+    script, calls = load("competitions"), []
+
+    def constant(forecaster, y, horizon):
+        calls.append(forecaster)
+        shape = len(y.index.unique("series")), horizon
+        return {"forecasts": np.full(shape, 40.0), "seconds": np.array(1.0)}
+
+    monkeypatch.setattr(script, "forecast", constant)
+    (competition / "m1.csv.gz").write_bytes((competition / "m3.csv.gz").read_bytes())
+    options = ["--data-dir", competition, "--results", competition / "r.jsonl"]
+    options += ["--period", "yearly", "--method", "CALF without language model"]
+    variants = ["--log"], ["--set", "d_ff=8"], ["--also-train-on", "M1"], []
+    for n, variant in enumerate(variants, start=1):
+        for _ in range(2):
+            call("competitions", *options, *variant)
+        assert len(calls) == n
 
 
 def test_auto_ets_counts_half_beside_networks(call, load, monkeypatch, competition):

@@ -176,6 +176,26 @@ def test_an_average_without_all_periods_is_not_told(load, monkeypatch):
     assert told(yearly, competition_run("CALF", "other", 9.0)) == ""
 
 
+def test_half_of_auto_ets_is_told_where_all_periods_are_recorded(load, monkeypatch):
+    lines, name = load("_lines"), "four and AutoETS without language model"
+    runs = [competition_run(name, p, 10.0) for p in ("yearly", "other")]
+    joint = {"competition": "Tourism", "also_train_on": ["M1", "M3"], "mape": 20.0}
+    runs += [competition_run(name, p, 15.0) | joint for p in ("yearly", "quarterly")]
+
+    def told(runs):
+        records = load("_tables").from_records(runs)
+        monkeypatch.setattr(lines, "read", lambda _: records)
+        return lines.half_of_ets()
+
+    start, end = told(runs).split("; ")
+    assert start.startswith("without language models, M3, sMAPE, 10.00, ")
+    assert end == (
+        "Tourism, MAPE, trained on M1 and M3, 20.00, 8.0 % higher than N-BEATS (18.52)"
+    )
+    assert "Tourism" not in told(runs[:3])
+    assert told([competition_run("CALF", "yearly", 9.0)]) == ""
+
+
 @pytest.mark.parametrize(
     ("percents", "expected"),
     [
