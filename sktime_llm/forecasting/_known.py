@@ -147,10 +147,15 @@ class Extension(NamedTuple):
     def of_known(self) -> "Extension":
         """Leave out the series that were not known."""
         kept = [key not in self.new for key in self.series]
+        covariates = self.covariates
+        if covariates is not None and self.new:
+            is_new = _keys(covariates.rows.index).isin(list(self.new))
+            covariates = replace(covariates, rows=covariates.rows[~is_new])
         return self._replace(
             series={k: v for k, v in self.series.items() if k not in self.new},
             n_new=list(compress(self.n_new, kept)),
             first_observed=list(compress(self.first_observed, kept)),
+            covariates=covariates,
         )
 
 

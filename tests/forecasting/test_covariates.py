@@ -381,6 +381,24 @@ def test_a_new_series_in_update(make):
 
 
 @with_X
+@pytest.mark.parametrize("in_hierarchy", [False, True])
+def test_a_new_series_changes_no_intervals_of_those_that_are_known(make, in_hierarchy):
+    y = make_panel((70, 60, 30))
+    if in_hierarchy:
+        y = pd.concat({"top": y}, names=["region"])
+    X, names = make_covariates(y), y.index.get_level_values("series")
+    new = pd.concat([y[names == "s0"][60:], y[names == "s2"]])
+    known = y.drop(new.index)
+    forecaster = make(calibration_fraction=0.2).fit(known, X=X.loc[known.index], fh=FH)
+    with_new, without = copy.deepcopy(forecaster), copy.deepcopy(forecaster)
+    with_new.update(new, X=X.loc[new.index])
+    without.update(y[names == "s0"][60:], X=X.loc[new.index])
+    errors = with_new._calibration.errors
+    assert (errors != forecaster._calibration.errors).any()
+    np.testing.assert_array_equal(errors, without._calibration.errors)
+
+
+@with_X
 def test_what_does_not_vary_in_a_series_is_compared_with_others(make):
     y, X = make_panel_data()
     X["size"] = X.index.get_level_values(0).map({"s0": 1.0, "s1": 2.0, "s2": 9.0})
