@@ -278,6 +278,9 @@ class BaseLLMForecaster(MethodHooks):
         X = further_covariates(X, y, self._known.covariates, fills_gaps=fills_gaps)
         n_kept = shape_of(self.network_).total
         extension = extend(self._known, y, n_kept, fills_gaps=fills_gaps, X=X)
+        seen = Panel.of(extension.seen)
+        series = dict(zip(seen.keys, seen.arrays(), strict=True))
+        warn_outliers(seen, series, y.index)
         # of series that are known, and before any training on the new rows
         news = extension.of_known() if self._calibration.n else None
         errors = self._errors(news and new_windows(self.network_, news))
@@ -343,6 +346,7 @@ class BaseLLMForecaster(MethodHooks):
         y = self._with_rows(y)
         panel = Panel.of(y)
         series = to_arrays(panel)
+        warn_outliers(panel, series)
         network, known = self._pretrained()
         covariates = covariates_of(self, X, y, network, known)
         if network is None:
@@ -362,7 +366,9 @@ class BaseLLMForecaster(MethodHooks):
         self._restore_dropped(network)
         y = self._with_rows(y)
         covariates = covariates_of(self, X, y, network, covariates)
-        series = to_arrays(Panel.of(y))
+        panel = Panel.of(y)
+        series = to_arrays(panel)
+        warn_outliers(panel, series)
         return self._pretrain_network(network, series, y.columns, covariates)
 
     def _pretrain_network(

@@ -134,7 +134,8 @@ class Extension(NamedTuple):
     `known` has no scalings, numbers and descriptions of new series yet. By series: all
     rows at hand, (time, channel), the old ones first; how many of them are new; and the
     values last observed before them, (channel,). `new` are the series that were not
-    known. `covariates` are those at all rows at hand.
+    known. `covariates` are those at all rows at hand. `seen` has every row that is
+    known of the series which have new ones.
     """
 
     known: KnownSeries
@@ -142,6 +143,7 @@ class Extension(NamedTuple):
     n_new: list[int]
     first_observed: list[np.ndarray | None]
     new: dict[Key, np.ndarray]
+    seen: pd.DataFrame
     covariates: Covariates | None = None
 
     def of_known(self) -> "Extension":
@@ -207,7 +209,9 @@ def extend(
         for n, (key, values) in zip(n_later, series.items(), strict=True)
     ]
     first = [earlier[key].values if key in earlier else None for key in series]
-    return Extension(extended, series, n_new, first, new, covariates)
+    seen = frame if past is None else past
+    seen = seen[_keys(seen.index).isin(_keys(y.index))]
+    return Extension(extended, series, n_new, first, new, seen, covariates)
 
 
 def _with_later(past: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:

@@ -361,6 +361,30 @@ class TestSizes:
         ):
             make(max_epochs=1).fit(series_with(1e9, column=1))
 
+    @pytest.mark.parametrize("of_panel", [False, True])
+    def test_one_that_dwarfs_the_others_in_update_and_pretrain(self, make, of_panel):
+        y = make_panel((60, 60), n_columns=2) if of_panel else series_with(9.0)
+        known, new = y.drop(y.index[50:60]), y[50:60].copy()
+        new.iloc[4, 1] = 1e9
+        place = "'s0'.* at 2004-07" if of_panel else "at 2004-07"
+        message = place.replace(" at", "1000000000.0 in column 'y1' at", 1)
+        forecaster = make(max_epochs=1).fit(known)
+        with pytest.warns(OutlierWarning, match=message):
+            forecaster.update(new, update_params=False)
+        # which tells of each but once
+        later = make_series(62, n_columns=2)[60:]
+        later = pd.concat({"s0": later}, names=["series"]) if of_panel else later
+        forecaster.update(later, update_params=False)
+        if of_panel:
+            spoiled = pd.concat([known, new])
+            with pytest.warns(OutlierWarning, match=message):
+                pretrained = make(max_epochs=1).pretrain(spoiled, fh=[1])
+            with pytest.warns(OutlierWarning, match=message):
+                pretrained.pretrain(spoiled)
+            with pytest.warns(OutlierWarning, match="1000000000.0 .*'y1' at 2004-07"):
+                more = new.rename({"s0": "s2"}, level=0)
+                forecaster.update(pd.concat([known.rename({"s0": "s2"}), more]))
+
     def test_values_as_in_real_data_are_not_outliers(self, make):
         y = make_series()
         y.iloc[::7] *= 50
