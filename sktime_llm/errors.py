@@ -39,6 +39,10 @@ class OutlierWarning(SktimeLLMWarning):
     """One value dwarfs all others of its series."""
 
 
+class LaterRowsDroppedWarning(SktimeLLMWarning):
+    """An update ended before the last rows that were known, which are dropped."""
+
+
 class UnusedCovariatesWarning(SktimeLLMWarning):
     """Covariates were given to a forecaster that does not use them."""
 

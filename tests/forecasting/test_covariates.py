@@ -328,6 +328,7 @@ def test_a_gap_between_updates_takes_the_covariates_there_are(make, data):
 
 
 @with_X
+@pytest.mark.filterwarnings("ignore::sktime_llm.errors.LaterRowsDroppedWarning")
 def test_forecasts_of_the_past_use_covariates(make, data):
     y, X = data
     forecaster = fitted(make, data)
