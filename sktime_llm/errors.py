@@ -48,7 +48,7 @@ class UnusedCovariatesWarning(SktimeLLMWarning):
 
 
 class DivergingForecastWarning(SktimeLLMWarning):
-    """Forecasts far beyond the trained horizon have left the range of the data."""
+    """Forecasts have left the range of the data."""
 
 
 class DeviceChangedWarning(SktimeLLMWarning):

@@ -239,10 +239,14 @@ class BaseLLMForecaster(MethodHooks):
         return trained
 
     def _with_rows(
-        self, y: pd.DataFrame, frequency: pd.offsets.BaseOffset | None = None
+        self, y: pd.DataFrame, known: KnownSeries | None = None
     ) -> pd.DataFrame:
         """Add missing rows, if they are to count as missing values."""
-        return with_all_rows(y, frequency) if self.missing == "mask" else y
+        if self.missing != "mask":
+            return y
+        if known is None:
+            return with_all_rows(y)
+        return with_all_rows(y, known.frequency, goes_on=True)
 
     # predict
 
@@ -273,7 +277,7 @@ class BaseLLMForecaster(MethodHooks):
         y = with_columns_of(self._known.rows, y)
         check_times(y, self._known.rows)
         y = in_time_zone_of(self._known.rows, y)
-        y = self._with_rows(y, self._known.frequency)
+        y = self._with_rows(y, self._known)
         fills_gaps = self.missing == "mask"
         X = further_covariates(X, y, self._known.covariates, fills_gaps=fills_gaps)
         n_kept = shape_of(self.network_).total

@@ -360,11 +360,13 @@ def _excess(stack: np.ndarray) -> np.ndarray:
 
 def check_forecasts(mean: Tensor, context: Tensor, trained_length: int) -> None:
     """Raise if a scaled forecast is not finite; warn if it leaves the data's range."""
-    what_to_do = (
-        f"{mean.shape[1]} steps were forecast by rolling forward forecasts of "
-        f"{trained_length}. Fit with a longer prediction_length, a smaller "
-        "learning_rate or more data."
-    )
+    what_to_do = "Fit with a smaller learning_rate or more data."
+    if mean.shape[1] > trained_length:
+        what_to_do = (
+            f"{mean.shape[1]} steps were forecast by rolling forward forecasts of "
+            f"{trained_length}. Fit with a longer prediction_length, a smaller "
+            "learning_rate or more data."
+        )
     bad = ~mean.isfinite()
     if bad.any():
         step = int(bad.any(dim=2).any(dim=0).nonzero()[0]) + 1

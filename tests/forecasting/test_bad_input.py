@@ -212,6 +212,27 @@ class TestData:
             )
 
 
+@pytest.mark.parametrize("missing", ["error", "mask"])
+@pytest.mark.parametrize("of_panel", [False, True])
+def test_integers_in_steps_of_ten(make, missing, of_panel):
+    index = pd.Index(np.arange(61) * 10).delete(7)
+    y = make_series(index=index)
+    advice = r"All steps are multiples of 10.*y\.set_axis\(y\.index // 10\)"
+    if of_panel:
+        y = pd.concat({"a": y, "b": y[:30]})
+        advice = r"multiples of 10: divide the level of times by 10"
+    message = r"not regular: 10 follows 0 \(rows 0 and 1\)"
+    with pytest.raises(InputError, match=f"{message}.*{advice}"):
+        make(missing=missing).fit(y)
+
+
+def test_missing_rows_in_an_update_are_no_longer_steps(make):
+    y = make_series(index=pd.RangeIndex(60))
+    forecaster = make(max_epochs=1, missing="mask").fit(y[:50])
+    forecaster.update(y[50:60:2], update_params=False)
+    assert forecaster.predict(fh=[1]).index[0] == 59
+
+
 class TestHorizon:
     def test_hours_across_a_change_of_the_clock(self, make):
         hours = pd.date_range("2020-03-26", periods=73, freq="h", tz="Europe/Berlin")
@@ -418,6 +439,10 @@ def test_forecasts_that_diverge_are_told_of(make, value, raised):
     told = pytest.warns if issubclass(raised, Warning) else pytest.raises
     with told(raised, match=r"7 steps were forecast by rolling forward forecasts of 3"):
         forecaster.predict(fh=[7])
+    with told(raised, match=r"[a-z]\. Fit with a smaller learning_rate or more data"):
+        forecaster.predict(fh=[3])
+    with told(raised, match=r"[a-z]\. Fit with a smaller learning_rate or more data"):
+        forecaster.predict(fh=[-3])
 
 
 def test_the_name_of_a_series_may_be_lost(make):
