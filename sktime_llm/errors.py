@@ -39,12 +39,16 @@ class OutlierWarning(SktimeLLMWarning):
     """One value dwarfs all others of its series."""
 
 
+class LaterRowsDroppedWarning(SktimeLLMWarning):
+    """An update ended before the last rows that were known, which are dropped."""
+
+
 class UnusedCovariatesWarning(SktimeLLMWarning):
     """Covariates were given to a forecaster that does not use them."""
 
 
 class DivergingForecastWarning(SktimeLLMWarning):
-    """Forecasts far beyond the trained horizon have left the range of the data."""
+    """Forecasts have left the range of the data."""
 
 
 class DeviceChangedWarning(SktimeLLMWarning):

@@ -16,6 +16,11 @@ from sktime.forecasting.base import ForecastingHorizon
 
 from sktime_llm._validation import plain
 from sktime_llm.errors import SavedForecasterError
+from sktime_llm.forecasting._time_zones import (
+    unwritable_zone,
+    zone_of_text,
+    zone_text,
+)
 from sktime_llm.text.describers import TemplateDescriber
 
 Arrays = dict[str, np.ndarray]
@@ -70,13 +75,32 @@ def _encode_index(index: pd.Index, arrays: Arrays, at: str) -> dict[str, Any]:
     if not isinstance(index, pd.MultiIndex):
         content["name"] = to_json(index.name, arrays, f"{at}.name")
     again = _decode_index(content, dict(arrays))
-    if not (again.equals(index) and str(again.dtype) == str(index.dtype)):
+    if getattr(index, "tz", None) is not None and not _are_same_moments(again, index):
+        raise unwritable_zone(index.tz, at)
+    if not _are_same(again, index):
         raise SavedForecasterError(
             f"{at} is a {type(index).__name__} of {index.dtype}, which would be read "
             f"as a {type(again).__name__} of {again.dtype}. Use another kind of index, "
             "or save(), which pickles."
         )
     return content
+
+
+def _are_same(again: pd.Index, index: pd.Index) -> bool:
+    if isinstance(index, pd.MultiIndex):
+        return all(map(_are_same, again.levels, index.levels)) and all(
+            map(np.array_equal, again.codes, index.codes)
+        )
+    if isinstance(index, pd.DatetimeIndex) and index.tz is not None:
+        return _are_same_moments(again, index)
+    return again.equals(index) and str(again.dtype) == str(index.dtype)
+
+
+def _are_same_moments(again: pd.DatetimeIndex, index: pd.DatetimeIndex) -> bool:
+    """Whether times are the same by any clock; zones of two libraries never are."""
+    if again.unit != index.unit or not np.array_equal(again.asi8, index.asi8):
+        return False
+    return bool(again.tz_localize(None).equals(index.tz_localize(None)))
 
 
 def _index_content(index: pd.Index, arrays: Arrays, at: str) -> dict[str, Any]:
@@ -102,7 +126,7 @@ def _index_content(index: pd.Index, arrays: Arrays, at: str) -> dict[str, Any]:
             "values": at,
             "unit": index.unit,
             "freq": None if index.freq is None else index.freqstr,
-            "tz": None if not is_times or index.tz is None else str(index.tz),
+            "tz": zone_text(index.tz, at) if is_times else None,
         }
     if isinstance(index.dtype, np.dtype) and index.dtype.kind in _NUMERIC:
         arrays[at] = index.to_numpy()
@@ -148,7 +172,7 @@ def _decode_index(content: Mapping[str, Any], arrays: Arrays) -> pd.Index:
         raise SavedForecasterError(f"an index is of {_shown(of)}, which is unknown.")
     times = pd.DatetimeIndex(values.view(f"M8[{content['unit']}]"), name=name)
     if content["tz"] is not None:
-        times = times.tz_localize("UTC").tz_convert(content["tz"])
+        times = times.tz_localize("UTC").tz_convert(zone_of_text(content["tz"]))
     times.freq = to_offset(content["freq"])
     return times
 
@@ -259,13 +283,17 @@ def _decode_items(content: Mapping[str, Any], arrays: Arrays) -> list[Any]:
 
 
 def _encode_time(value: pd.Timestamp, arrays: Arrays, at: str) -> dict[str, Any]:
-    tz = None if value.tz is None else str(value.tz)
-    return {"text": value.isoformat(), "unit": value.unit, "tz": tz}
+    tz = zone_text(value.tz, at)
+    content = {"text": value.isoformat(), "unit": value.unit, "tz": tz}
+    if _decode_time(content, arrays).isoformat() != content["text"]:
+        raise unwritable_zone(value.tz, at)
+    return content
 
 
 def _decode_time(content: Mapping[str, Any], arrays: Arrays) -> pd.Timestamp:
     time = pd.Timestamp(content["text"]).as_unit(content["unit"])
-    return time if content["tz"] is None else time.tz_convert(content["tz"])
+    zone = zone_of_text(content["tz"])
+    return time if zone is None else time.tz_convert(zone)
 
 
 def _encode_offset(value: Any, arrays: Arrays, at: str) -> dict[str, Any]:

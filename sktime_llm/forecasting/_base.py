@@ -206,18 +206,12 @@ class BaseLLMForecaster(MethodHooks):
             return split
         return split._replace(covariates=covariates.with_series(split.n_training_rows))
 
-    def _make_scalings(
-        self,
-        split: SeriesSplit,
-        known: Mapping[Key, Scaling] | None = None,
-        whole: Mapping[Key, np.ndarray] | None = None,
-    ) -> dict[Key, Scaling]:
+    def _make_scalings(self, split: SeriesSplit, **others: Any) -> dict[Key, Scaling]:
         return make_scalings(
             split,
             standardize=self.standardize,
             keep_level=self._needs_level(),
-            known=known,
-            whole=whole,
+            **others,
         )
 
     def _train(
@@ -248,10 +242,13 @@ class BaseLLMForecaster(MethodHooks):
         return trained
 
     def _with_rows(
-        self, y: pd.DataFrame, frequency: pd.offsets.BaseOffset | None = None
+        self, y: pd.DataFrame, known: KnownSeries | None = None
     ) -> pd.DataFrame:
         """Add missing rows, if they are to count as missing values."""
-        return with_all_rows(y, frequency) if self.missing == "mask" else y
+        if self.missing != "mask":
+            return y
+        frequency = known and known.frequency
+        return with_all_rows(y, frequency, goes_on=known is not None)
 
     # predict
 
@@ -282,11 +279,13 @@ class BaseLLMForecaster(MethodHooks):
         y = with_columns_of(self._known.rows, y)
         check_times(y, self._known.rows)
         y = in_time_zone_of(self._known.rows, y)
-        y = self._with_rows(y, self._known.frequency)
+        y = self._with_rows(y, self._known)
         fills_gaps = self.missing == "mask"
         X = further_covariates(X, y, self._known.covariates, fills_gaps=fills_gaps)
         n_kept = shape_of(self.network_).total
         extension = extend(self._known, y, n_kept, fills_gaps=fills_gaps, X=X)
+        seen = Panel.of(extension.seen)
+        warn_outliers(seen, dict(zip(seen.keys, seen.arrays(), strict=True)), y.index)
         # of series that are known, and before any training on the new rows
         news = extension.of_known() if self._calibration.n else None
         errors = self._errors(news and new_windows(self.network_, news))
@@ -328,7 +327,7 @@ class BaseLLMForecaster(MethodHooks):
         split = split_in_time(
             extension.new, shape_of(network), self.validation_fraction
         )
-        scalings = self._make_scalings(split, self._known.scalings)
+        scalings = self._make_scalings(split, known=self._known.scalings)
         registered = self._register_series(network, split, columns, known=self._known)
         covariates = extension.known.covariates
         if covariates is not None:
@@ -351,15 +350,14 @@ class BaseLLMForecaster(MethodHooks):
     ) -> "BaseLLMForecaster":
         y = self._with_rows(y)
         panel = Panel.of(y)
-        series = to_arrays(panel)
         network, known = self._pretrained()
         covariates = covariates_of(self, X, y, network, known)
         if network is None:
-            network = self._new_network(panel, series, fh, covariates)
+            network = self._new_network(panel, to_arrays(panel), fh, covariates)
         else:
-            check_observed(series, y.columns)
+            check_observed(to_arrays(panel), y.columns)
             self._restore_dropped(network)
-        return self._pretrain_network(network, series, y.columns, covariates)
+        return self._pretrain_network(network, panel, covariates)
 
     def _pretrain_update(
         self, y: pd.DataFrame, X: Any = None, fh: ForecastingHorizon | None = None
@@ -372,17 +370,18 @@ class BaseLLMForecaster(MethodHooks):
         self._restore_dropped(network)
         y = self._with_rows(y)
         covariates = covariates_of(self, X, y, network, covariates)
-        series = to_arrays(Panel.of(y))
-        check_observed(series, y.columns)
-        return self._pretrain_network(network, series, y.columns, covariates)
+        panel = Panel.of(y)
+        check_observed(to_arrays(panel), y.columns)
+        return self._pretrain_network(network, panel, covariates)
 
     def _pretrain_network(
         self,
         network: ForecastNetwork,
-        series: Mapping[Key, np.ndarray],
-        columns: pd.Index,
+        panel: Panel,
         covariates: Covariates | None,
     ) -> "BaseLLMForecaster":
+        series, columns = to_arrays(panel), panel.rows.columns
+        warn_outliers(panel, series)
         split = self._split(series, network, covariates)
         scalings = self._make_scalings(split)
         registered = self._register_series(network, split, columns, trains=True)

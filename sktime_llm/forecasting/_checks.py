@@ -315,24 +315,31 @@ def _of_each(
     return reduced[np.argsort(order)]
 
 
-def warn_outliers(panel: Panel, series: Mapping[Key, np.ndarray]) -> None:
-    """Warn of values that dwarf all others, which no scaling makes harmless."""
-    has_outlier = _of_each(series, _has_outlier)
-    if not has_outlier.any():
+def warn_outliers(
+    panel: Panel, series: Mapping[Key, np.ndarray], new: pd.Index | None = None
+) -> None:
+    """Warn of values that dwarf all others, which no scaling makes harmless.
+
+    Where `new` rows are given, others are only compared with.
+    """
+    for i in np.flatnonzero(_of_each(series, _has_outlier)).tolist():
+        key, rows = panel.keys[i], slice(*panel.bounds[i : i + 2])
+        values, excess = series[key], _excess(series[key][None])[0]
+        if new is not None:
+            excess[~panel.rows.index[rows].isin(new)] = np.nan
+        if not (excess > _OUTLIER).any():
+            continue
+        row, column = np.unravel_index(np.nanargmax(excess), excess.shape)
+        warnings.warn(
+            f"y{of_series(key)} has {values[row, column]} in column "
+            f"{panel.rows.columns[column]!r} at {panel.index_of(i)[row]}, which is "
+            f"{excess[row, column]:.1g} interquartile ranges from the median. What is "
+            "learned from such a value spoils all forecasts. Correct it, or replace "
+            "it, for example by sktime's HampelFilter and Imputer.",
+            OutlierWarning,
+            stacklevel=2,
+        )
         return
-    i = int(np.argmax(has_outlier))
-    values, rows = series[panel.keys[i]], panel.frame_of(i)
-    excess = _excess(values[None])[0]
-    row, column = np.unravel_index(np.nanargmax(excess), excess.shape)
-    warnings.warn(
-        f"y{of_series(panel.keys[i])} has {values[row, column]} in column "
-        f"{rows.columns[column]!r} at {rows.index[row]}, which is "
-        f"{excess[row, column]:.1g} interquartile ranges from the median. What is "
-        "learned from such a value spoils all forecasts. Correct it, or replace "
-        "it, for example by sktime's HampelFilter and Imputer.",
-        OutlierWarning,
-        stacklevel=2,
-    )
 
 
 def _has_outlier(stack: np.ndarray) -> np.ndarray:
@@ -357,11 +364,13 @@ def _excess(stack: np.ndarray) -> np.ndarray:
 
 def check_forecasts(mean: Tensor, context: Tensor, trained_length: int) -> None:
     """Raise if a scaled forecast is not finite; warn if it leaves the data's range."""
-    what_to_do = (
-        f"{mean.shape[1]} steps were forecast by rolling forward forecasts of "
-        f"{trained_length}. Fit with a longer prediction_length, a smaller "
-        "learning_rate or more data."
-    )
+    what_to_do = "Fit with a smaller learning_rate or more data."
+    if mean.shape[1] > trained_length:
+        what_to_do = (
+            f"{mean.shape[1]} steps were forecast by rolling forward forecasts of "
+            f"{trained_length}. Fit with a longer prediction_length, a smaller "
+            "learning_rate or more data."
+        )
     bad = ~mean.isfinite()
     if bad.any():
         step = int(bad.any(dim=2).any(dim=0).nonzero()[0]) + 1

@@ -1,5 +1,6 @@
 """What a fitted forecaster knows of its series, and how new rows extend it."""
 
+import warnings
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from itertools import compress
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 from sktime.datatypes import update_data
 
-from sktime_llm.errors import InputError
+from sktime_llm.errors import InputError, LaterRowsDroppedWarning
 from sktime_llm.forecasting._covariates import Covariates
 from sktime_llm.forecasting._panel import Key, Panel, in_stacks
 from sktime_llm.forecasting._regular import check_frequency, of_series
@@ -138,7 +139,8 @@ class Extension(NamedTuple):
     `known` has no scalings, numbers and descriptions of new series yet. By series: all
     rows at hand, (time, channel), the old ones first; how many of them are new; and the
     values last observed before them, (channel,). `new` are the series that were not
-    known. `covariates` are those at all rows at hand.
+    known. `covariates` are those at all rows at hand. `seen` has every row that is
+    known of the series which have new ones.
     """
 
     known: KnownSeries
@@ -146,15 +148,21 @@ class Extension(NamedTuple):
     n_new: list[int]
     first_observed: list[np.ndarray | None]
     new: dict[Key, np.ndarray]
+    seen: pd.DataFrame
     covariates: Covariates | None = None
 
     def of_known(self) -> "Extension":
         """Leave out the series that were not known."""
         kept = [key not in self.new for key in self.series]
+        covariates = self.covariates
+        if covariates is not None and self.new:
+            is_new = _keys(covariates.rows.index).isin(list(self.new))
+            covariates = replace(covariates, rows=covariates.rows[~is_new])
         return self._replace(
             series={k: v for k, v in self.series.items() if k not in self.new},
             n_new=list(compress(self.n_new, kept)),
             first_observed=list(compress(self.first_observed, kept)),
+            covariates=covariates,
         )
 
 
@@ -170,6 +178,7 @@ def extend(
 
     Raise an InputError if the rows cannot follow those that are known.
     """
+    _warn_dropped(known, y)
     before = Panel.of(known.rows)
     place_of = {key: i for i, key in enumerate(before.keys)}
     frame = extend_rows(known.rows, y, known.frequency, fills_gaps=fills_gaps)
@@ -206,7 +215,41 @@ def extend(
         for n, (key, values) in zip(n_later, series.items(), strict=True)
     ]
     first = [earlier[key].values if key in earlier else None for key in series]
-    return Extension(extended, series, n_new, first, new, covariates)
+    seen = frame if past is None else past
+    seen = seen[_keys(seen.index).isin(_keys(y.index))]
+    return Extension(extended, series, n_new, first, new, seen, covariates)
+
+
+def _warn_dropped(known: KnownSeries, y: pd.DataFrame) -> None:
+    """Warn of rows that are later than the last one of their series in a frame."""
+    if not _is_after(known.rows, y).any():
+        return
+    rows = known.rows if known.past is None else known.past
+    index = rows.index[_is_after(rows, y)]
+    times, keys = times_of(index), _keys(index)
+    key, n_series = keys[0], keys.nunique()
+    first, last = times[keys == key].min(), times[keys == key].max()
+    of_all = f" of {n_series} series" if n_series > 1 else ""
+    here = ", in this one" if n_series > 1 else ","
+    what_to_do = "If they should stay, give all rows up to the latest one, or fit again"
+    if pd.api.types.is_integer_dtype(times):
+        what_to_do = (
+            f"If rows of y are later than these, number them from {last + 1} on, as by "
+            f"pd.RangeIndex({last + 1}, {last + 1 + len(y)}); an array begins at 0"
+        )
+    warnings.warn(
+        f"y{of_series(key if isinstance(index, pd.MultiIndex) else None)} ends at "
+        f"{_ends(y)['last'][key]} in update, before the last row known; {len(index)} "
+        f"later row(s){of_all}{here} from {first} to {last}, are dropped, since "
+        f"forecasts begin after the last row of an update. {what_to_do}.",
+        LaterRowsDroppedWarning,
+        stacklevel=2,
+    )
+
+
+def _is_after(rows: pd.DataFrame, y: pd.DataFrame) -> np.ndarray:
+    last = _ends(y)["last"].reindex(_keys(rows.index)).to_numpy()
+    return np.asarray(times_of(rows.index) > last)
 
 
 def _with_later(past: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:

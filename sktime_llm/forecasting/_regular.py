@@ -65,11 +65,35 @@ def check_regular(index: pd.Index, key: Key) -> None:
         raise _irregular(index, int(gaps[0]), key)
 
 
-def _irregular(index: pd.Index, at: int, key: Key) -> InputError:
-    what_to_do = (
-        'If rows are missing, set missing="mask"; else resample y, for example by '
-        "y.asfreq(...)."
+def check_unit_steps(panel: Panel) -> None:
+    """Raise if integers only lie on multiples of a longer step: no row is missing."""
+    if not pd.api.types.is_integer_dtype(panel.times):
+        return
+    times = panel.times.to_numpy(dtype=np.int64)[panel.codes]
+    earlier, later = panel.steps()
+    steps = times[later] - times[earlier]
+    step = int(np.gcd.reduce(steps)) if len(steps) else 1
+    if step < 2 or (panel.codes < 0).any():
+        return
+    what_to_do = f"divide the level of times by {step}."
+    if panel.is_single:
+        what_to_do = f"number them, as by y.set_axis(y.index // {step})."
+    i = int(np.argmax(panel.lengths > 1))
+    raise _irregular(
+        panel.index_of(i),
+        0,
+        panel.keys[i],
+        f"All steps are multiples of {step}: {what_to_do}",
     )
+
+
+def _irregular(
+    index: pd.Index,
+    at: int,
+    key: Key,
+    what_to_do: str = 'If rows are missing, set missing="mask"; else resample y, for '
+    "example by y.asfreq(...).",
+) -> InputError:
     alias = _period_of(index)
     if alias is not None:
         where = "" if key is None else " on each series, or on the level of times"

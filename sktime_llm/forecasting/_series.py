@@ -9,7 +9,12 @@ import pandas as pd
 from sktime_llm._frequency import infer_frequency
 from sktime_llm.errors import InputError
 from sktime_llm.forecasting._panel import Key, Panel, in_stacks
-from sktime_llm.forecasting._regular import are_all_regular, check_regular, of_series
+from sktime_llm.forecasting._regular import (
+    are_all_regular,
+    check_regular,
+    check_unit_steps,
+    of_series,
+)
 
 MTYPES = ["pd.DataFrame", "pd-multiindex", "pd_multiindex_hier"]
 """sktime's names of the frames that are understood here."""
@@ -94,14 +99,20 @@ def _index_of(
 
 
 def with_all_rows(
-    frame: pd.DataFrame, frequency: pd.offsets.BaseOffset | str | None = None
+    frame: pd.DataFrame,
+    frequency: pd.offsets.BaseOffset | str | None = None,
+    *,
+    goes_on: bool = False,
 ) -> pd.DataFrame:
     """Add the rows, of NaN, that are missing between those of each series.
 
     The frequency of datetimes is inferred unless it is known. A series whose times lie
-    on no common grid stays as it is.
+    on no common grid stays as it is. Integers have steps of 1; raise an InputError if
+    only a longer one fits, unless the frame goes on from rows that are known.
     """
     panel = Panel.of(frame)
+    if not goes_on:
+        check_unit_steps(panel)
     if frequency is None and isinstance(panel.times, pd.DatetimeIndex):
         longest = int(np.argmax(panel.lengths))
         frequency = infer_frequency(panel.index_of(longest))
@@ -155,6 +166,7 @@ def to_arrays(panel: Panel) -> dict[Key, np.ndarray]:
     """
     series = panel.arrays()
     if not (_are_sound(series) and are_all_regular(panel)):
+        check_unit_steps(panel)
         distinct = set(panel.distinct())
         for i, (key, values) in enumerate(zip(panel.keys, series, strict=True)):
             _check_values(values, panel, i)

@@ -212,6 +212,27 @@ class TestData:
             )
 
 
+@pytest.mark.parametrize("missing", ["error", "mask"])
+@pytest.mark.parametrize("of_panel", [False, True])
+def test_integers_in_steps_of_ten(make, missing, of_panel):
+    index = pd.Index(np.arange(61) * 10).delete(7)
+    y = make_series(index=index)
+    advice = r"All steps are multiples of 10.*y\.set_axis\(y\.index // 10\)"
+    if of_panel:
+        y = pd.concat({"a": y, "b": y[:30]})
+        advice = r"multiples of 10: divide the level of times by 10"
+    message = r"not regular: 10 follows 0 \(rows 0 and 1\)"
+    with pytest.raises(InputError, match=f"{message}.*{advice}"):
+        make(missing=missing).fit(y)
+
+
+def test_missing_rows_in_an_update_are_no_longer_steps(make):
+    y = make_series(index=pd.RangeIndex(60))
+    forecaster = make(max_epochs=1, missing="mask").fit(y[:50])
+    forecaster.update(y[50:60:2], update_params=False)
+    assert forecaster.predict(fh=[1]).index[0] == 59
+
+
 class TestHorizon:
     def test_hours_across_a_change_of_the_clock(self, make):
         hours = pd.date_range("2020-03-26", periods=73, freq="h", tz="Europe/Berlin")
@@ -361,6 +382,30 @@ class TestSizes:
         ):
             make(max_epochs=1).fit(series_with(1e9, column=1))
 
+    @pytest.mark.parametrize("of_panel", [False, True])
+    def test_one_that_dwarfs_the_others_in_update_and_pretrain(self, make, of_panel):
+        y = make_panel((60, 60), n_columns=2) if of_panel else series_with(9.0)
+        known, new = y.drop(y.index[50:60]), y[50:60].copy()
+        new.iloc[4, 1] = 1e9
+        place = "'s0'.* at 2004-07" if of_panel else "at 2004-07"
+        message = place.replace(" at", "1000000000.0 in column 'y1' at", 1)
+        forecaster = make(max_epochs=1).fit(known)
+        with pytest.warns(OutlierWarning, match=message):
+            forecaster.update(new, update_params=False)
+        # which tells of each but once
+        later = make_series(62, n_columns=2)[60:]
+        later = pd.concat({"s0": later}, names=["series"]) if of_panel else later
+        forecaster.update(later, update_params=False)
+        if of_panel:
+            spoiled = pd.concat([known, new])
+            with pytest.warns(OutlierWarning, match=message):
+                pretrained = make(max_epochs=1).pretrain(spoiled, fh=[1])
+            with pytest.warns(OutlierWarning, match=message):
+                pretrained.pretrain(spoiled)
+            other = spoiled.rename({"s0": "s2"}, level=0)
+            with pytest.warns(OutlierWarning, match=message.replace("s0", "s2")):
+                forecaster.update(other)
+
     def test_values_as_in_real_data_are_not_outliers(self, make):
         y = make_series()
         y.iloc[::7] *= 50
@@ -394,6 +439,10 @@ def test_forecasts_that_diverge_are_told_of(make, value, raised):
     told = pytest.warns if issubclass(raised, Warning) else pytest.raises
     with told(raised, match=r"7 steps were forecast by rolling forward forecasts of 3"):
         forecaster.predict(fh=[7])
+    with told(raised, match=r"[a-z]\. Fit with a smaller learning_rate or more data"):
+        forecaster.predict(fh=[3])
+    with told(raised, match=r"[a-z]\. Fit with a smaller learning_rate or more data"):
+        forecaster.predict(fh=[-3])
 
 
 def test_the_name_of_a_series_may_be_lost(make):

@@ -1,5 +1,6 @@
 """Checkpoints: the same forecaster again, without running anything that is read."""
 
+import datetime
 import errno
 import hashlib
 import json
@@ -9,11 +10,15 @@ import re
 import signal
 import struct
 import time
+from importlib.resources import files
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
+import dateutil.tz
 import numpy as np
 import pandas as pd
 import pytest
+import pytz
 import torch
 from sktime.utils._testing.hierarchical import _make_hierarchical
 from transformers import AutoModel
@@ -65,6 +70,19 @@ DATA = {
     "columns": lambda: make_series(n_columns=2).set_axis([("a", 1), 7], axis=1),
     "float32": lambda: make_series().astype("float32"),
     "whole numbers": lambda: make_series().round().astype("int64"),
+}
+
+ZONES = {
+    "zoneinfo": ZoneInfo("Europe/Berlin"),
+    "zoneinfo of one distance": ZoneInfo("Etc/GMT-5"),
+    "zoneinfo, UTC": ZoneInfo("UTC"),
+    "pytz": pytz.timezone("US/Eastern"),
+    "pytz, UTC": pytz.UTC,
+    "pytz, fixed": pytz.FixedOffset(330),
+    "dateutil, UTC": dateutil.tz.tzutc(),
+    "dateutil, fixed": dateutil.tz.tzoffset("EST", -18000),
+    "datetime, UTC": datetime.timezone.utc,
+    "datetime, fixed": datetime.timezone(datetime.timedelta(hours=5.75)),
 }
 
 
@@ -152,6 +170,72 @@ def test_forecasts_are_the_same_to_the_digit(make, data, tmp_path):
     for fh in (FH, [-20, -1, 0, 2]):
         same(loaded.predict(fh), forecaster.predict(fh))
     assert loaded.get_params() == forecaster.get_params()
+
+
+@each_forecaster
+@pytest.mark.parametrize("zone", ZONES)
+def test_times_of_any_library_of_time_zones(make, zone, tmp_path):
+    hours = pd.date_range("2020-03-27", periods=66, freq="h", tz=ZONES[zone])
+    y = make_series(66, index=hours)
+    forecaster = make(max_epochs=1).fit(y[:60], fh=[1, 2])
+    loaded = load_pretrained(forecaster.save_pretrained(tmp_path / "one"))
+    loaded.save_pretrained(tmp_path / "two")
+    assert contents(tmp_path / "two") == contents(tmp_path / "one")
+    for one in (forecaster, loaded):
+        one.update(y[60:63], update_params=False)
+    for fh in (None, FH, hours[63:65], hours[[30, 64]]):
+        expected, forecast = forecaster.predict(fh), loaded.predict(fh)
+        np.testing.assert_array_equal(forecast, expected)
+        # the same moments, and by the clock on the wall
+        assert list(map(str, forecast.index)) == list(map(str, expected.index))
+        assert (forecast.index == expected.index).all()
+
+
+@pytest.mark.parametrize("zone", ["zoneinfo", "pytz, fixed"])
+def test_time_zones_of_panels_and_of_times_before_a_gap(zone, tmp_path):
+    hours = pd.date_range("2020-03-27", periods=60, freq="h", tz=ZONES[zone])
+    y = pd.concat({"a": make_series(60, 2, hours), "b": make_series(50, 2, hours[:50])})
+    y.iloc[20:60, 0] = np.nan
+    forecaster = FORECASTERS["llm-ts-net"](max_epochs=1).fit(y)
+    loaded = load_pretrained(forecaster.save_pretrained(tmp_path / "saved"))
+    expected, forecast = forecaster.predict(FH), loaded.predict(FH)
+    np.testing.assert_array_equal(forecast, expected)
+    for mine, theirs in zip(forecast.index, expected.index, strict=True):
+        assert mine == theirs
+        assert mine[1].isoformat() == theirs[1].isoformat()
+    times, expected = (
+        [time.isoformat() for time in one._known.last_observed["a"].times]
+        for one in (loaded, forecaster)
+    )
+    assert times == expected
+
+
+def unnamed_zone():
+    with (files("tzdata") / "zoneinfo" / "Europe" / "Berlin").open("rb") as file:
+        return ZoneInfo.from_file(file)
+
+
+@pytest.mark.parametrize(
+    "zone",
+    [unnamed_zone(), datetime.timezone(datetime.timedelta(hours=1, seconds=15))],
+    ids=["no name", "seconds"],
+)
+def test_a_time_zone_that_cannot_be_written(zone, tmp_path):
+    hours = pd.date_range("2020-03-27", periods=60, freq="h", tz="UTC")
+    forecaster = FORECASTERS["calf"](max_epochs=1)
+    forecaster.fit(make_series(index=hours.tz_convert(zone)))
+    message = r"is in the time zone .*expected one that has a name.*tz_convert"
+    with pytest.raises(SavedForecasterError, match=message):
+        forecaster.save_pretrained(tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()
+
+
+def test_a_time_zone_that_is_not_known_here(tmp_path):
+    forecaster = FORECASTERS["calf"](max_epochs=1).fit(DATA["days"]())
+    folder = forecaster.save_pretrained(tmp_path / "saved")
+    state = (folder / CONFIG).read_text()
+    (folder / CONFIG).write_text(state.replace("Europe/Berlin", "Europe/Nowhere"))
+    refused(altered(folder), "time zone 'Europe/Nowhere', which is not known on this")
 
 
 @each_forecaster

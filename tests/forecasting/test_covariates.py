@@ -328,6 +328,7 @@ def test_a_gap_between_updates_takes_the_covariates_there_are(make, data):
 
 
 @with_X
+@pytest.mark.filterwarnings("ignore::sktime_llm.errors.LaterRowsDroppedWarning")
 def test_forecasts_of_the_past_use_covariates(make, data):
     y, X = data
     forecaster = fitted(make, data)
@@ -378,6 +379,24 @@ def test_a_new_series_in_update(make):
         names=["series", "time"],
     )
     assert len(forecaster.predict(X=future)) == 9
+
+
+@with_X
+@pytest.mark.parametrize("in_hierarchy", [False, True])
+def test_a_new_series_changes_no_intervals_of_those_that_are_known(make, in_hierarchy):
+    y = make_panel((70, 60, 30))
+    if in_hierarchy:
+        y = pd.concat({"top": y}, names=["region"])
+    X, names = make_covariates(y), y.index.get_level_values("series")
+    new = pd.concat([y[names == "s0"][60:], y[names == "s2"]])
+    known = y.drop(new.index)
+    forecaster = make(calibration_fraction=0.2).fit(known, X=X.loc[known.index], fh=FH)
+    with_new, without = copy.deepcopy(forecaster), copy.deepcopy(forecaster)
+    with_new.update(new, X=X.loc[new.index])
+    without.update(y[names == "s0"][60:], X=X.loc[new.index])
+    errors = with_new._calibration.errors
+    assert (errors != forecaster._calibration.errors).any()
+    np.testing.assert_array_equal(errors, without._calibration.errors)
 
 
 @with_X

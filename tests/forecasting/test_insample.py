@@ -21,6 +21,7 @@ same = pd.testing.assert_frame_equal
 
 
 @each_forecaster
+@pytest.mark.filterwarnings("ignore::sktime_llm.errors.LaterRowsDroppedWarning")
 @pytest.mark.parametrize("index", INDICES.values(), ids=INDICES)
 def test_a_row_is_forecast_as_if_it_were_the_next_one(make, index):
     y = make_series(index=index, n_columns=2)

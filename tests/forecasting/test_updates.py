@@ -13,6 +13,7 @@ from sktime_llm.errors import (
     ConstantSeriesWarning,
     EmptySeriesWarning,
     InputError,
+    LaterRowsDroppedWarning,
 )
 from sktime_llm.forecasting._inspecting import contexts as contexts_of_given
 from sktime_llm.text.describers import TemplateDescriber
@@ -31,6 +32,9 @@ INDICES = {
         pd.date_range("2000-01-01", periods=60, freq="D").to_numpy()
     ),
 }
+taken_back = pytest.mark.filterwarnings(
+    "ignore::sktime_llm.errors.LaterRowsDroppedWarning"
+)
 each_index = pytest.mark.parametrize("index", INDICES.values(), ids=INDICES)
 
 
@@ -58,6 +62,7 @@ def test_a_refused_update_changes_nothing(name, index):
 
 @each_forecaster
 @each_index
+@taken_back
 def test_update_with_earlier_rows_forecasts_from_their_end(make, index):
     y = make_series(index=index)
     forecaster = make().fit(y[:50])
@@ -75,6 +80,45 @@ def test_update_with_earlier_rows_forecasts_from_their_end(make, index):
 
 
 @each_forecaster
+@pytest.mark.parametrize(
+    ("index", "advice"),
+    [
+        (pd.RangeIndex(60), r"number them from 50 on, .* pd\.RangeIndex\(50, 55\)"),
+        (INDICES["datetime"], "give all rows up to the latest one, or fit again"),
+        (INDICES["period"], "give all rows up to the latest one, or fit again"),
+    ],
+    ids=["integers", "datetimes", "periods"],
+)
+@pytest.mark.parametrize("keep_past", [True, False])
+def test_later_rows_that_an_update_drops_are_told_of(make, index, advice, keep_past):
+    y = make_series(index=index)
+    forecaster = make(max_epochs=1).fit(y[:50])
+    first = 5
+    if not keep_past:
+        forecaster._known = forecaster._known.without_past()
+        first = 50 - len(forecaster._known.rows)
+    expected = (
+        rf"^y ends at {index[4]} in update, before the last row known; {50 - first} "
+        rf"later row\(s\), from {index[first]} to {index[49]}, are dropped.*{advice}"
+    )
+    with pytest.warns(LaterRowsDroppedWarning, match=expected):
+        forecaster.update(y[:5], update_params=False)
+    forecaster.update(y[:10], update_params=False)  # goes on from there
+
+
+@each_forecaster
+def test_later_rows_that_are_dropped_of_a_panel(make):
+    y = make_panel((40, 40, 40))
+    forecaster = make(max_epochs=1).fit(y.drop(y.loc[["s0"]].index[35:]))
+    back = pd.concat([y.loc[["s0"]][:38], y.loc[["s1"]][:30], y.loc[["s2"]][:35]])
+    message = r"^y \(series 's1'\) ends at 2002-06 .* 15 later row\(s\) of 2 series"
+    with pytest.warns(LaterRowsDroppedWarning, match=message):
+        forecaster.update(back, update_params=False)
+    assert len(forecaster._known.past) == 38 + 30 + 35
+
+
+@each_forecaster
+@taken_back
 def test_update_predict_of_all_rows_that_fit_saw(make):
     y = make_series()
     cv = ExpandingWindowSplitter(initial_window=30, step_length=20, fh=[1])
@@ -217,6 +261,7 @@ def make_trend(n_rows=130):
     return y + np.arange(n_rows)[:, None]
 
 
+@taken_back
 @pytest.mark.parametrize(
     ("hidden_from", "fitted", "rows"),
     [
@@ -241,6 +286,7 @@ def test_what_was_observed_before_a_gap_is_known_after_any_update(
     pd.testing.assert_frame_equal(forecast, whole.predict(fh=[1]))
 
 
+@taken_back
 def test_what_was_observed_later_is_not_known_after_going_back():
     y = make_trend()
     y.iloc[:70, 0] = y.iloc[100:, 0] = np.nan
