@@ -524,6 +524,21 @@ def test_forecast_of_a_file(run, panel, sales):
     assert Path("forecast.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("method", ["naive", "calf"])
+def test_a_week_of_business_days_in_each_series_has_no_weekend(run, method):
+    days = pd.bdate_range("2024-04-01", periods=5).strftime("%Y-%m-%d")
+    lines = [f"{store},{day},{day[-1]}" for store in "ab" for day in days]
+    Path("week.csv").write_text("\n".join(["store,date,units", *lines]))
+    tiny = ["--backbone", "tiny-random", "--max-epochs", "1", "--quiet"]
+    arguments = ["week.csv", *STORES, "--frequency", "B", "--horizon", "2"]
+    code, out, _ = run(
+        "forecast", *arguments, "--method", method, *tiny, "--output", "-"
+    )
+    assert code == 0
+    times = [line.split(",")[1] for line in out.splitlines()[1:]]
+    assert times == ["2024-04-08", "2024-04-09"] * 2
+
+
 def test_forecast_to_standard_output(run, panel):
     code, out, _ = run(*panel, "--method", "naive", "--levels", "--output", "-")
     assert code == 0
