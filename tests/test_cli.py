@@ -13,7 +13,7 @@ import pytest
 from sktime.forecasting.naive import NaiveForecaster
 
 import sktime_llm.evaluation
-from sktime_llm import __version__
+from sktime_llm import CALFForecaster, __version__
 from sktime_llm.cli import main
 from sktime_llm.datasets import dataset_names, load_dataset
 from sktime_llm.errors import BackboneNotFoundError, ShortSeriesWarning
@@ -642,6 +642,52 @@ def test_a_saved_forecaster_forecasts_the_same_in_another_process(run, panel):
     code, out, _ = run(*loaded, "--horizon", "2", "--output=-")
     assert code == 0
     assert len(out.splitlines()) == 5
+
+
+def saved_in_python(y, **fit):
+    """Fit a CALF on a few rows, none of which are held out, and save it."""
+    forecaster = CALFForecaster(backbone="tiny-random", max_epochs=1, verbose=0)
+    forecaster.fit(y, **fit).save_pretrained("model")
+    return "forecast", "--load", "model"
+
+
+VALUES = np.arange(80.0) % 7
+TWO = [pd.DataFrame({"a": VALUES}), pd.DataFrame({"a": VALUES})]
+
+
+@pytest.mark.parametrize(
+    ("y", "ids"),
+    [
+        (pd.Series(VALUES, name="units"), [""]),
+        (VALUES, [""]),
+        (np.stack([VALUES, VALUES])[:, None], ["0", "1"]),
+        (TWO, ["0", "1"]),
+        (pd.concat({("x", "y"): TWO[0], ("x", "z"): TWO[1]}), ["x / y", "x / z"]),
+    ],
+)
+def test_a_forecaster_from_python_forecasts_without_intervals(run, y, ids):
+    load = saved_in_python(y, fh=[1, 2])
+    code, out, err = run(*load)
+    assert (code, out) == (0, "Written: forecast.csv, forecast.png\n")
+    assert "No intervals are written." in err
+    assert "calibration_fraction" in err
+    table = pd.read_csv("forecast.csv", dtype={"series": str}, keep_default_na=False)
+    assert list(table) == ["series", "time", "variate", "forecast"]
+    assert table["series"].tolist() == np.repeat(ids, 2).tolist()
+    assert table["time"].tolist() == [80, 81] * len(ids)
+    assert "No intervals" not in run(*load, "--levels", "--output=-")[2]
+    code, out, err = run(*load, "--levels", "80")
+    assert (code, out) == (2, "")
+    assert "error: CALFForecaster has no prediction intervals" in err
+
+
+def test_a_forecaster_that_knows_no_horizon_needs_one(run):
+    load = saved_in_python(pd.Series(VALUES))
+    code, out, err = run(*load)
+    assert (code, out) == (2, "")
+    assert "fitted without fh" in err
+    assert "Give it with --horizon." in err
+    assert len(run(*load, "--horizon", "3", "--output=-")[1].splitlines()) == 4
 
 
 def test_a_forecaster_that_would_be_pickled_is_not_saved(run, panel):
