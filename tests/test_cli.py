@@ -15,6 +15,7 @@ from sktime.forecasting.naive import NaiveForecaster
 import sktime_llm.evaluation
 from sktime_llm import CALFForecaster, __version__
 from sktime_llm.cli import main
+from sktime_llm.cli._arguments import TABLE_OPTIONS
 from sktime_llm.datasets import dataset_names, load_dataset
 from sktime_llm.errors import BackboneNotFoundError, ShortSeriesWarning
 from sktime_llm.evaluation import forecaster_names
@@ -603,6 +604,17 @@ def test_ablate_refuses(run, arguments, words):
     code, _, err = run("ablate", *arguments)
     assert code == 2
     assert words in err
+
+
+@pytest.mark.parametrize("command", ["ablate", "compare"])
+@pytest.mark.parametrize("name", TABLE_OPTIONS)
+def test_a_data_set_takes_no_options_of_files(run, command, name):
+    option = f"--{name.replace('_', '-')}"
+    value = {"missing": "keep"}.get(name, "1")
+    code, out, err = run(command, "--dataset", "us_change", option, value)
+    assert (code, out) == (2, "")
+    assert f"{option} says how a FILE is read, and none was given." in err
+    assert f"sktime-llm {command} FILE" in err
 
 
 def test_compare_scores_intervals(run):
