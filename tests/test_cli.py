@@ -13,8 +13,9 @@ import pytest
 from sktime.forecasting.naive import NaiveForecaster
 
 import sktime_llm.evaluation
-from sktime_llm import __version__
+from sktime_llm import CALFForecaster, __version__
 from sktime_llm.cli import main
+from sktime_llm.cli._arguments import TABLE_OPTIONS
 from sktime_llm.datasets import dataset_names, load_dataset
 from sktime_llm.errors import BackboneNotFoundError, ShortSeriesWarning
 from sktime_llm.evaluation import forecaster_names
@@ -524,6 +525,21 @@ def test_forecast_of_a_file(run, panel, sales):
     assert Path("forecast.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("method", ["naive", "calf"])
+def test_a_week_of_business_days_in_each_series_has_no_weekend(run, method):
+    days = pd.bdate_range("2024-04-01", periods=5).strftime("%Y-%m-%d")
+    lines = [f"{store},{day},{day[-1]}" for store in "ab" for day in days]
+    Path("week.csv").write_text("\n".join(["store,date,units", *lines]))
+    tiny = ["--backbone", "tiny-random", "--max-epochs", "1", "--quiet"]
+    arguments = ["week.csv", *STORES, "--frequency", "B", "--horizon", "2"]
+    code, out, _ = run(
+        "forecast", *arguments, "--method", method, *tiny, "--output", "-"
+    )
+    assert code == 0
+    times = [line.split(",")[1] for line in out.splitlines()[1:]]
+    assert times == ["2024-04-08", "2024-04-09"] * 2
+
+
 def test_forecast_to_standard_output(run, panel):
     code, out, _ = run(*panel, "--method", "naive", "--levels", "--output", "-")
     assert code == 0
@@ -590,6 +606,17 @@ def test_ablate_refuses(run, arguments, words):
     assert words in err
 
 
+@pytest.mark.parametrize("command", ["ablate", "compare"])
+@pytest.mark.parametrize("name", TABLE_OPTIONS)
+def test_a_data_set_takes_no_options_of_files(run, command, name):
+    option = f"--{name.replace('_', '-')}"
+    value = {"missing": "keep"}.get(name, "1")
+    code, out, err = run(command, "--dataset", "us_change", option, value)
+    assert (code, out) == (2, "")
+    assert f"{option} says how a FILE is read, and none was given." in err
+    assert f"sktime-llm {command} FILE" in err
+
+
 def test_compare_scores_intervals(run):
     arguments = ["compare", "--dataset", "airline", "--folds", "1", "--quiet"]
     arguments += ["--forecasters", "calf", "naive", "--backbone", "tiny-random"]
@@ -627,6 +654,52 @@ def test_a_saved_forecaster_forecasts_the_same_in_another_process(run, panel):
     code, out, _ = run(*loaded, "--horizon", "2", "--output=-")
     assert code == 0
     assert len(out.splitlines()) == 5
+
+
+def saved_in_python(y, **fit):
+    """Fit a CALF on a few rows, none of which are held out, and save it."""
+    forecaster = CALFForecaster(backbone="tiny-random", max_epochs=1, verbose=0)
+    forecaster.fit(y, **fit).save_pretrained("model")
+    return "forecast", "--load", "model"
+
+
+VALUES = np.arange(80.0) % 7
+TWO = [pd.DataFrame({"a": VALUES}), pd.DataFrame({"a": VALUES})]
+
+
+@pytest.mark.parametrize(
+    ("y", "ids"),
+    [
+        (pd.Series(VALUES, name="units"), [""]),
+        (VALUES, [""]),
+        (np.stack([VALUES, VALUES])[:, None], ["0", "1"]),
+        (TWO, ["0", "1"]),
+        (pd.concat({("x", "y"): TWO[0], ("x", "z"): TWO[1]}), ["x / y", "x / z"]),
+    ],
+)
+def test_a_forecaster_from_python_forecasts_without_intervals(run, y, ids):
+    load = saved_in_python(y, fh=[1, 2])
+    code, out, err = run(*load)
+    assert (code, out) == (0, "Written: forecast.csv, forecast.png\n")
+    assert "No intervals are written." in err
+    assert "calibration_fraction" in err
+    table = pd.read_csv("forecast.csv", dtype={"series": str}, keep_default_na=False)
+    assert list(table) == ["series", "time", "variate", "forecast"]
+    assert table["series"].tolist() == np.repeat(ids, 2).tolist()
+    assert table["time"].tolist() == [80, 81] * len(ids)
+    assert "No intervals" not in run(*load, "--levels", "--output=-")[2]
+    code, out, err = run(*load, "--levels", "80")
+    assert (code, out) == (2, "")
+    assert "error: CALFForecaster has no prediction intervals" in err
+
+
+def test_a_forecaster_that_knows_no_horizon_needs_one(run):
+    load = saved_in_python(pd.Series(VALUES))
+    code, out, err = run(*load)
+    assert (code, out) == (2, "")
+    assert "fitted without fh" in err
+    assert "Give it with --horizon." in err
+    assert len(run(*load, "--horizon", "3", "--output=-")[1].splitlines()) == 4
 
 
 def test_a_forecaster_that_would_be_pickled_is_not_saved(run, panel):

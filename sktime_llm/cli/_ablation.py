@@ -5,7 +5,7 @@ import argparse
 import pandas as pd
 
 from sktime_llm import evaluation
-from sktime_llm.cli._data import forecaster_maker, read_dataset
+from sktime_llm.cli._data import check_no_file_options, forecaster_maker, read_dataset
 from sktime_llm.cli._output import echo, make_folder, replacing, shown_progress
 from sktime_llm.datasets import Dataset, load_dataset
 from sktime_llm.errors import InputError
@@ -56,6 +56,7 @@ def _load(options: argparse.Namespace) -> Dataset:
         raise InputError("Name a FILE, or a data set with --dataset.")
     if options.file is not None:
         return read_dataset(options, forecaster_maker(options, [options.method]))
+    check_no_file_options(options)
     dataset = load_dataset(options.dataset)
     horizon = options.horizon or dataset.horizon
     season = options.seasonal_period or dataset.seasonal_period

@@ -8,6 +8,7 @@ import pandas as pd
 from sktime_llm import evaluation
 from sktime_llm.cli._data import (
     ForecasterMaker,
+    check_no_file_options,
     forecaster_maker,
     given_options,
     read_dataset,
@@ -62,11 +63,7 @@ def _load(
         if options.dataset is not None:
             raise InputError("Got both a FILE and --dataset; expected one of them.")
         return [read_dataset(options, make_forecasters)]
-    for name in given_options(options):
-        raise InputError(
-            f"--{name.replace('_', '-')} says how a FILE is read, and none was given. "
-            f"Put the FILE first: sktime-llm compare FILE ..."
-        )
+    check_no_file_options(options)
     given = given_options(options, ["horizon", "seasonal_period"])
     names = options.dataset or dataset_names()
     return [replace(load_dataset(name), **given) for name in names]

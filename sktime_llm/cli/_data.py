@@ -44,6 +44,15 @@ def given_options(
     return {name: value for name, value in values.items() if value is not None}
 
 
+def check_no_file_options(options: argparse.Namespace) -> None:
+    """Raise an error if there are options of how a FILE is read, but no FILE."""
+    for name in given_options(options):
+        raise InputError(
+            f"--{name.replace('_', '-')} says how a FILE is read, and none was given. "
+            f"Put the FILE first: sktime-llm {options.command} FILE ..."
+        )
+
+
 def read_dataset(
     options: argparse.Namespace, make_forecasters: ForecasterMaker
 ) -> Dataset:

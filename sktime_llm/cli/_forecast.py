@@ -2,9 +2,10 @@
 
 import argparse
 import os
+import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -21,7 +22,12 @@ from sktime_llm.cli._output import (
 )
 from sktime_llm.cli._partitions import check_no_engine, forecast_by_partition
 from sktime_llm.datasets._long import as_written, forecast_table
-from sktime_llm.errors import InputError, SavedForecasterError, SktimeLLMError
+from sktime_llm.errors import (
+    InputError,
+    NoIntervalsError,
+    SavedForecasterError,
+    SktimeLLMError,
+)
 from sktime_llm.evaluation._folds import library_warnings_off
 from sktime_llm.plotting import plot_forecast, require_matplotlib
 
@@ -132,8 +138,21 @@ def _levels(forecaster: "BaseForecaster", options: argparse.Namespace) -> list[f
             f"Got --levels, but {type(forecaster).__name__} gives no intervals. Leave "
             f"--levels out, or choose another --method, such as calf or auto-ets."
         )
-    default = _DEFAULT_LEVELS if has_intervals else []
-    return default if options.levels is None else sorted(set(options.levels))
+    if options.levels is not None:
+        return sorted(set(options.levels))
+    if not has_intervals or (options.load and not _is_calibrated(forecaster)):
+        return []
+    return _DEFAULT_LEVELS
+
+
+def _is_calibrated(forecaster: Any) -> bool:
+    """Tell whether a loaded forecaster can give its intervals; if not, say why."""
+    try:
+        forecaster._check_intervals("prediction intervals")
+    except NoIntervalsError as error:
+        echo(f"No intervals are written. {error}", file=sys.stderr)
+        return False
+    return True
 
 
 def _predict(
@@ -143,10 +162,21 @@ def _predict(
 ) -> pd.DataFrame:
     """Return the forecasts, one row per value, with the bounds of the intervals."""
     levels = _levels(forecaster, options)
-    fh = forecaster.fh if options.horizon is None else range(1, options.horizon + 1)
+    fh = _horizon(forecaster, options)
     with library_warnings_off():
         name = recent.name if recent.ndim == 1 else None
         return forecast_table(forecaster, fh, levels, name)
+
+
+def _horizon(forecaster: "BaseForecaster", options: argparse.Namespace) -> Any:
+    if options.horizon is not None:
+        return range(1, options.horizon + 1)
+    if forecaster._fh is None:
+        raise InputError(
+            f"The forecaster in {str(options.load)!r} was fitted without fh, that "
+            "is, without a number of steps. Give it with --horizon."
+        )
+    return forecaster.fh
 
 
 def _write(
@@ -175,7 +205,11 @@ def _write(
 
 def _load(folder: Path) -> tuple["BaseForecaster", pd.Series | pd.DataFrame, str]:
     """Load what --save wrote, and the rows that the forecaster keeps."""
-    from sktime_llm.forecasting.pretrained import load_pretrained, rows_of
+    from sktime_llm.forecasting.pretrained import (
+        answer_in_frames,
+        load_pretrained,
+        rows_of,
+    )
 
     if not folder.is_dir():
         raise InputError(
@@ -193,4 +227,5 @@ def _load(folder: Path) -> tuple["BaseForecaster", pd.Series | pd.DataFrame, str
             f"The forecaster in {str(folder)!r} is only pretrained. Fit it on a series "
             "in Python, or make one with --save."
         )
+    answer_in_frames(forecaster)
     return forecaster, _recent(rows_of(forecaster)), folder.resolve().name

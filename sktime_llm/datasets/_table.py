@@ -237,7 +237,13 @@ def _set_index(
     if not keys.empty:
         ids = [keys[name].to_numpy(dtype="object")[series] for name in keys]
         names = [*keys.columns, times_name]
-        return y.set_axis(pd.MultiIndex.from_arrays([*ids, index], names=names))
+        of_rows = pd.MultiIndex.from_arrays([*ids, index], names=names)
+        if isinstance(index, pd.DatetimeIndex):
+            # pandas would lose that they are business days, which five in a row hide
+            days = pd.date_range(index.min(), index.max(), freq="B", unit=index.unit)
+            of_rows = of_rows.set_levels(days, level=-1, verify_integrity=False)
+            of_rows = of_rows.set_codes(days.get_indexer(index), level=-1)
+        return y.set_axis(of_rows)
     if isinstance(index, pd.DatetimeIndex):
         index = pd.DatetimeIndex(index, freq="B")
     y = y.set_axis(index.rename(times_name))

@@ -35,8 +35,10 @@ def forecast_times(
 ) -> tuple[np.ndarray, pd.Index]:
     """Return the steps from a series' own last time on, and their times.
 
-    A step of 0 is the last time itself, and those before it are negative.
+    A step of 0 is the last time itself, and those before it are negative. Raise an
+    InputError if a step has no known length.
     """
+    _check_frequency(fh, cutoff)
     fh = _on_steps_of(cutoff, fh)
     steps = steps_of(fh, cutoff)
     if fh.is_relative and _is_zoned(cutoff) and isinstance(cutoff.freq, pd.offsets.Day):
@@ -44,6 +46,16 @@ def forecast_times(
     if _has_durations(fh):
         return steps, _later(cutoff, fh.to_pandas())
     return steps, fh.to_absolute_index(cutoff)
+
+
+def _check_frequency(fh: ForecastingHorizon, cutoff: pd.Index) -> None:
+    is_known = not isinstance(cutoff, pd.DatetimeIndex) or cutoff.freq is not None
+    if not is_known and (fh.freq is None or not fh.is_relative):
+        raise InputError(
+            "fit saw no two rows of a series, so that no frequency is known; expected "
+            f"one, to tell the times after {cutoff[0]}. Fit on more rows, or give "
+            'steps that have it, such as ForecastingHorizon([1, 2], freq="D").'
+        )
 
 
 def _on_steps_of(cutoff: pd.Index, fh: ForecastingHorizon) -> ForecastingHorizon:

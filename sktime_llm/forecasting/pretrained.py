@@ -15,6 +15,7 @@ from sktime_llm.forecasting._pretrained import (
     load_forecaster,
     save_forecaster,
 )
+from sktime_llm.forecasting._series import MTYPES
 
 
 class PretrainedFolders:
@@ -187,6 +188,14 @@ def rows_of(forecaster: Any) -> pd.Series | pd.DataFrame:
     if forecaster._y_mtype_last_seen != "pd.Series":
         return rows
     return rows.iloc[:, 0].rename(forecaster._converter_store_y.get("name"))
+
+
+def answer_in_frames(forecaster: Any) -> None:
+    """Let a forecaster that was given arrays or lists forecast frames with times."""
+    if forecaster._y_mtype_last_seen != "pd.Series":
+        n_levels = forecaster._known.rows.index.nlevels
+        mtype = MTYPES[min(n_levels, len(MTYPES)) - 1]
+        forecaster._y_metadata = {**forecaster._y_metadata, "mtype": mtype}
 
 
 def load_pretrained(

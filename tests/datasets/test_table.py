@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from sktime.forecasting.naive import NaiveForecaster
 
 from sktime_llm.datasets import infer_seasonal_period, read_table
 from sktime_llm.errors import InputError
@@ -158,6 +159,21 @@ def test_business_days_are_time_stamps_with_a_frequency(csv):
     assert infer_seasonal_period(read(path, id_column="id")[0]) == 5
     path = csv(*dated(["2020-01-02", "2020-01-03", "2020-01-04"]))
     assert_fails(path, "line 4: 2020-01-04", "business day", frequency="B")
+
+
+@pytest.mark.parametrize(
+    ("start", "n"), [("2020-01-06", 5), ("2020-01-10", 2), ("2020-01-10", 1)]
+)
+def test_short_panels_of_business_days_keep_their_frequency(csv, start, n):
+    days = pd.bdate_range(start, periods=n + 2).strftime("%Y-%m-%d").tolist()
+    lines = [f"{key},{day},1" for key in "ab" for day in days[:n]]
+    y, _ = read(csv("id,date,y", *lines), id_column="id", frequency="B")
+    assert y.index.equals(
+        pd.MultiIndex.from_product([list("ab"), pd.DatetimeIndex(days[:n])])
+    )
+    assert infer_seasonal_period(y) == 5
+    forecasts = NaiveForecaster().fit(y, fh=[1, 2]).predict()
+    assert forecasts.loc["b"].index.equals(pd.DatetimeIndex(days[n:]))
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,32 @@ def test_forecasts_do_not_depend_on_partitions(make, tmp_path):
     pd.testing.assert_frame_equal(*tables, rtol=1e-5)
 
 
+@pytest.mark.parametrize("frequency", [None, "B"])
+@pytest.mark.parametrize(
+    ("start", "n"), [("2024-04-15", 5), ("2024-04-19", 2), ("2024-04-19", 1)]
+)
+def test_short_partitions_of_business_days_have_no_weekend(
+    model, tmp_path, frequency, start, n
+):
+    days = pd.bdate_range("2024-01-01", periods=80)
+    parts = [pd.DataFrame({"day": days, "shop": shop}) for shop in ("a", "b", "c")]
+    days = pd.bdate_range(start, periods=n)
+    table = pd.concat([*parts, pd.DataFrame({"day": days, "shop": "d"})])
+    table["units"] = np.arange(len(table)) % 5
+    data = write(table, tmp_path / "panel.parquet")
+    names = {"time_column": "day", "id_column": "shop", "frequency": frequency}
+    tables = []
+    for size in (4, 3):
+        out = tmp_path / str(size)
+        how = {"partition_size": size, "horizon": 2, **names}
+        with pytest.warns(ShortSeriesWarning):
+            tables.append(read(forecast_partitions(data, model, out, **how)))
+    whole, parted = tables
+    pd.testing.assert_frame_equal(parted, whole, rtol=1e-5)
+    ahead = pd.bdate_range(start, periods=n + 2)[n:].strftime("%Y-%m-%d")
+    assert parted["time"].tolist()[-2:] == ahead.tolist()
+
+
 def test_the_forecaster_is_loaded_once(panel, model, tmp_path, monkeypatch):
     loads = []
     load = sktime_llm.forecasting.pretrained.load_pretrained

@@ -480,3 +480,18 @@ def test_no_row_of_datetimes(make, freq):
     index = pd.date_range("2000-01-01", periods=0, freq=freq)
     with pytest.raises(SeriesTooShortError, match="0 row"):
         make().fit(make_series(0, index=index))
+
+
+@pytest.mark.parametrize("fh", [[1, 2], [0], pd.date_range("2000-01-02", periods=2)])
+@pytest.mark.parametrize("is_panel", [False, True])
+def test_one_row_of_datetimes_has_no_frequency(make, is_panel, fh):
+    pretrained = make(validation_fraction=0.0, fine_tune_epochs=0)
+    pretrained.pretrain(make_panel(), fh=[1, 2])
+    y = make_series(1, index=pd.DatetimeIndex(["2000-01-01"]))
+    with pytest.warns(ShortSeriesWarning):
+        forecaster = pretrained.fit(pd.concat({"s": y, "t": y}) if is_panel else y)
+    message = r"no two rows of a series.* times after 2000-01-01.*, freq=\"D\"\)"
+    with pytest.raises(InputError, match=message):
+        forecaster.predict(fh)
+    ahead = forecaster.predict(ForecastingHorizon([1], freq="D"))
+    assert (ahead.index.get_level_values(-1) == pd.Timestamp("2000-01-02")).all()
