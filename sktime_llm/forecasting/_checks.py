@@ -167,7 +167,7 @@ def check_times(y: pd.DataFrame, like: pd.DataFrame) -> None:
             f"{like.index.nlevels}; expected the same: the ids of a series, if there "
             "are several, and the time."
         )
-    now, then = (_kind_of(times_of(frame.index)) for frame in (y, like))
+    now, then = (kind_of(times_of(frame.index)) for frame in (y, like))
     if now != then:
         raise InputError(
             f"the time index of y is of {now} in update, but fit saw {then}; expected "
@@ -178,7 +178,7 @@ def check_times(y: pd.DataFrame, like: pd.DataFrame) -> None:
 
 def check_kind_of_times(X: pd.DataFrame, y: pd.DataFrame) -> None:
     """Raise if times of covariates are of another kind than those of the series."""
-    of_X, of_y = (_kind_of(times_of(frame.index)) for frame in (X, y))
+    of_X, of_y = (kind_of(times_of(frame.index)) for frame in (X, y))
     if of_X != of_y:
         raise InputError(
             f"the time index of X is of {of_X}, that of y of {of_y}; expected the "
@@ -187,7 +187,8 @@ def check_kind_of_times(X: pd.DataFrame, y: pd.DataFrame) -> None:
         )
 
 
-def _kind_of(times: pd.Index) -> str:
+def kind_of(times: pd.Index) -> str:
+    """Say of which kind times are; those of one kind can be compared."""
     if isinstance(times, pd.PeriodIndex):
         return f"periods of frequency {times.freqstr!r}"
     if isinstance(times, pd.DatetimeIndex):

@@ -7,6 +7,7 @@ import pandas as pd
 from sktime.forecasting.base import ForecastingHorizon
 
 from sktime_llm.errors import InputError
+from sktime_llm.forecasting._checks import kind_of
 
 
 def cutoff_of(index: pd.Index, frequency: pd.offsets.BaseOffset | None) -> pd.Index:
@@ -18,14 +19,18 @@ def cutoff_of(index: pd.Index, frequency: pd.offsets.BaseOffset | None) -> pd.In
 
 
 def check_kind(fh: Any, cutoff: pd.Index | None) -> None:
-    """Raise if a horizon has periods where the data has datetimes, or the reverse."""
+    """Raise if a horizon has times that those of the data are not compared with.
+
+    Periods and datetimes, periods of two frequencies, times with and without a zone.
+    """
     times = fh.to_pandas() if isinstance(fh, ForecastingHorizon) else fh
-    kinds = {pd.PeriodIndex: "periods", pd.DatetimeIndex: "datetimes"}
-    given, known = kinds.get(type(times)), kinds.get(type(cutoff))
-    if given and cutoff is not None and given != known:
+    if cutoff is None or not isinstance(times, pd.PeriodIndex | pd.DatetimeIndex):
+        return
+    given, known = kind_of(times), kind_of(cutoff)
+    if given != known:
         raise InputError(
             f"fh has {given} such as {times[0]}, but the times of y are "
-            f"{known or 'integers'} such as {cutoff[0]}; expected the same. Convert "
+            f"{known} such as {cutoff[0]}; expected the same. Convert "
             "fh, or give the steps, such as fh=[1, 2, 3]."
         )
 

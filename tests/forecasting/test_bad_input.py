@@ -375,6 +375,33 @@ def test_periods_and_datetimes_do_not_mix(make):
         make(max_epochs=1).fit(y.to_period("D"), fh=later.to_timestamp())
 
 
+@pytest.mark.parametrize(
+    ("fh", "given"),
+    [
+        (pd.PeriodIndex(["2030Q1"], freq="Q"), "periods of frequency 'Q-DEC'"),
+        (pd.PeriodIndex(["2030-02-03"], freq="D"), "periods of frequency 'D'"),
+    ],
+)
+def test_a_horizon_of_periods_of_another_frequency(make, fh, given):
+    forecaster = make(max_epochs=1).fit(make_series())
+    message = rf"fh has {given} .* of y are periods of frequency 'M'"
+    for absolute in (fh, ForecastingHorizon(fh, is_relative=False)):
+        with pytest.raises(InputError, match=message):
+            forecaster.predict(fh=absolute)
+
+
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+def test_a_horizon_with_and_without_a_time_zone(make, zone):
+    other = "Europe/Berlin" if zone is None else None
+    days = pd.date_range("2000-01-01", periods=62, freq="D")
+    y = make_series(index=days[:60].tz_localize(zone))
+    forecaster = make(max_epochs=1).fit(y)
+    given, known = ("with", "without") if zone is None else ("without", "with")
+    message = rf"fh has datetimes {given} a .* of y are datetimes {known} a time zone"
+    with pytest.raises(InputError, match=message):
+        forecaster.predict(fh=days[60:].tz_localize(other))
+
+
 class TestSizes:
     def test_a_value_that_dwarfs_the_others(self, make):
         with pytest.warns(
