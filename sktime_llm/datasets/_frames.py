@@ -19,7 +19,7 @@ def forecast_frame(
     *,
     id_column: str | None = "unique_id",
     time_column: str = "ds",
-    target: str | Sequence[str] = "y",
+    target: Any = "y",
     levels: Sequence[float] = (),
 ) -> pd.DataFrame:
     """Fit a forecaster on a long or wide frame, and forecast it in the same shape.
@@ -37,7 +37,7 @@ def forecast_frame(
         Column that names the series; None for a wide frame.
     time_column : str, default="ds"
         Column of datetimes at equal steps, or of integers.
-    target : str or sequence of str, default="y"
+    target : label or sequence of labels, default="y"
         Columns to forecast.
     levels : sequence of float, optional
         Coverages of prediction intervals in percent, such as ``[80, 95]``.
@@ -51,7 +51,8 @@ def forecast_frame(
     Raises
     ------
     InputError
-        If a column is not there, an id is missing, or a parameter is invalid.
+        If a column is not there, times are text, an id is missing, or a parameter is
+        invalid.
 
     Examples
     --------
@@ -67,7 +68,7 @@ def forecast_frame(
     """
     integer(1).check("horizon", horizon)
     LEVELS.check("levels", levels)
-    targets = [target] if isinstance(target, str) else list(target)
+    targets = list(target) if pd.api.types.is_list_like(target) else [target]
     keys = [time_column] if id_column is None else [id_column, time_column]
     y = _indexed(frame, keys, targets)
     forecaster.fit(y, fh=range(1, horizon + 1))
@@ -83,7 +84,7 @@ def forecast_frame(
     return forecasts.rename_axis(keys).reset_index()
 
 
-def _indexed(frame: pd.DataFrame, keys: list[str], targets: list[str]) -> Any:
+def _indexed(frame: pd.DataFrame, keys: list[str], targets: list[Any]) -> Any:
     missing = [name for name in [*keys, *targets] if name not in frame]
     if missing:
         raise InputError(
@@ -97,4 +98,17 @@ def _indexed(frame: pd.DataFrame, keys: list[str], targets: list[str]) -> Any:
             f"row {int(unknown.argmax())} of frame has no {' or no '.join(keys)}; "
             "expected both in every row. Fill or drop such rows first."
         )
-    return frame.set_index(keys)[targets].sort_index()
+    y = frame.set_index(keys)[targets]
+    times = y.index if len(keys) == 1 else y.index.levels[-1]
+    is_time = isinstance(times, pd.DatetimeIndex | pd.PeriodIndex)
+    if not (is_time or pd.api.types.is_integer_dtype(times)):
+        cells, column = frame[keys[-1]], f"frame[{keys[-1]!r}]"
+        convert = f"pandas.to_datetime({column})"
+        if cells.dtype.kind == "M":  # of pyarrow, which to_datetime leaves as they are
+            convert = f"{column}.astype('datetime64[ns]')"
+        raise InputError(
+            f"column {keys[-1]!r} of frame has the type {cells.dtype}, such as "
+            f"{cells.iloc[0]!r}; expected datetimes, periods or integers. Convert "
+            f"them first, for example by {column} = {convert}."
+        )
+    return y.sort_index()

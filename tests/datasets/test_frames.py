@@ -70,3 +70,37 @@ def test_a_row_without_an_id_is_named():
     frame.loc[5, "unique_id"] = None
     with pytest.raises(InputError, match="row 5 of frame has no unique_id"):
         forecast_frame(NaiveForecaster(), frame, 2)
+
+
+@pytest.mark.parametrize("id_column", ["unique_id", None])
+@pytest.mark.parametrize("kind", ["text", "date", "pyarrow", "pyarrow text", "float"])
+def test_times_of_another_type_say_how_to_convert_them(kind, id_column):
+    days = pd.date_range("2024-01-01", periods=6)
+    frame = pd.DataFrame({"unique_id": "a", "ds": days, "y": np.arange(6.0)})
+    if "pyarrow" in kind:
+        pytest.importorskip("pyarrow")
+    times = {
+        "text": lambda: days.astype(str),
+        "date": lambda: days.date,
+        "pyarrow": lambda: pd.array(days, "timestamp[ns][pyarrow]"),
+        "pyarrow text": lambda: pd.array(days.astype(str), "string[pyarrow]"),
+        "float": lambda: np.arange(6.0),
+    }
+    odd = frame.assign(ds=times[kind]())
+    message = r"column 'ds' of frame has the type .*such as .*; expected datetimes"
+    with pytest.raises(InputError, match=message) as caught:
+        forecast_frame(NaiveForecaster(), odd, 2, id_column=id_column)
+    advice = str(caught.value).partition("by frame['ds'] = ")[2].removesuffix(".")
+    odd["ds"] = eval(advice, {"pandas": pd, "frame": odd})
+    assert len(forecast_frame(NaiveForecaster(), odd, 2, id_column=id_column)) == 2
+
+
+def test_a_target_need_not_be_text():
+    frame = long_frame().rename(columns={"y": 0})
+    found = forecast_frame(NaiveForecaster(), frame, 2, target=0)
+    pd.testing.assert_frame_equal(
+        found, forecast_frame(NaiveForecaster(), frame, 2, target=[0])
+    )
+    assert list(found) == ["unique_id", "ds", 0]
+    with pytest.raises(InputError, match="no column 1; it has 'unique_id', 'ds', 0"):
+        forecast_frame(NaiveForecaster(), frame, 2, target=1)
