@@ -85,7 +85,11 @@ exit codes:
 
 # How FILE is read, by the parameters of `read_table`; each is None unless it is given.
 TABLE_OPTIONS: dict[str, dict[str, Any]] = {
-    "time_column": {"metavar": "COLUMN", "help": "column with the times"},
+    "time_column": {
+        "metavar": "COLUMN",
+        "help": "column with the times; those with an offset from UTC are written in "
+        "UTC, or as local dates for steps of a day or longer",
+    },
     "target": {
         "nargs": "+",
         "metavar": "COLUMN",
