@@ -30,7 +30,7 @@ def contexts(
 
     def scale_like_known(series: dict[Key, np.ndarray]) -> dict[Key, Scaling]:
         split = split_in_time(series, shape_of(network), forecaster.validation_fraction)
-        return forecaster._make_scalings(split, known.scalings)
+        return forecaster._make_scalings(split, known=known.scalings)
 
     if y is None:
         return latest_contexts(network, known), labels_of_latest(known)

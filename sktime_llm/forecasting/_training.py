@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
@@ -113,10 +114,12 @@ def make_scalings(
     series, ends = list(parts.series.values()), parts.split.n_training_rows
     each = dict(zip(parts.series, Scaling.of_each(series, ends), strict=True))
     if whole:
-        each = {key: scaling.completed(whole[key]) for key, scaling in each.items()}
+        each |= {key: each[key].completed(whole[key]) for key in _still(each)}
     if standardize or not each:
-        typical = Typical.of((known or each).values())
-        return {key: scaling.filled(typical) for key, scaling in each.items()}
+        if still := _still(each):
+            typical = Typical.of((known or each).values())
+            each |= {key: each[key].filled(typical) for key in still}
+        return each
     if known:
         scale = float(next(iter(known.values())).scale[0])
     else:
@@ -125,6 +128,12 @@ def make_scalings(
         key: scaling.rescaled(scale, keep_level=keep_level)
         for key, scaling in each.items()
     }
+
+
+def _still(each: Mapping[Key, Scaling]) -> list[Key]:
+    """Return the series of which some variate does not vary."""
+    varies = np.stack([one.known for one in each.values()]) if each else np.ones((0, 1))
+    return list(compress(each, np.atleast_1d(~varies.all(axis=1))))
 
 
 def train_on_all(
