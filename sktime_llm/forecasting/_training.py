@@ -132,8 +132,11 @@ def make_scalings(
 
 def _still(each: Mapping[Key, Scaling]) -> list[Key]:
     """Return the series of which some variate does not vary."""
-    varies = np.stack([one.known for one in each.values()]) if each else np.ones((0, 1))
-    return list(compress(each, np.atleast_1d(~varies.all(axis=1))))
+    if not each:
+        return []
+    varies = np.concatenate([one.known for one in each.values()])  # stack calls for each
+    varies = varies.reshape(len(each), -1).all(axis=1)
+    return list(compress(each, np.atleast_1d(~varies)))
 
 
 def train_on_all(
