@@ -134,9 +134,10 @@ def _still(each: Mapping[Key, Scaling]) -> list[Key]:
     """Return the series of which some variate does not vary."""
     if not each:
         return []
-    varies = np.concatenate([one.known for one in each.values()])  # stack calls for each
-    varies = varies.reshape(len(each), -1).all(axis=1)
-    return list(compress(each, np.atleast_1d(~varies)))
+    # np.stack has a call for each series
+    varies = np.concatenate([one.known for one in each.values()])
+    varies = varies.reshape(len(each), -1)
+    return list(compress(each, np.atleast_1d(~varies.all(axis=1))))
 
 
 def train_on_all(
