@@ -206,28 +206,29 @@ def _also(run: pd.Series, context: bool = False) -> str:
 
 def several(records: pd.DataFrame) -> str:
     """Errors of networks that were trained on several competitions, beside one."""
-    joint = records[~_is_alone(records)]
-    alone = pd.concat(
-        competition_errors(records, name) for name in joint["competition"].unique()
-    )
+    joint = records[(records["part"] == "test") & ~_is_alone(records)]
+    pairs = zip(joint["competition"], joint["also_train_on"].map(tuple), strict=True)
     rows = []
-    for name in joint["competition"].unique():
-        found = joint_errors(records, name)
-        others = " and ".join(found["also_train_on"].iloc[0])
-        found = found.set_index(["period", "method"])
+    for name, others in dict.fromkeys(pairs):
+        alone = competition_errors(records, name)
+        found = joint_errors(records, name, others).set_index(["period", "method"])
         same = alone.set_index(["period", "method"]).reindex(found.index)
         methods = ordered(found.index.unique("method"))
         for at in [(p, m) for p in (*PERIODS, "all") for m in methods]:
             if at in found.index:
                 row = {"series": f"{name}, {at[0]}", "method": at[1]}
                 errors = _beside(found.loc[at], same.loc[at], name)
-                rows.append(row | {"also trained on": others} | errors)
+                rows.append(row | {"also trained on": " and ".join(others)} | errors)
     return markdown(rows)
 
 
-def joint_errors(records: pd.DataFrame, competition: str) -> pd.DataFrame:
+def joint_errors(
+    records: pd.DataFrame, competition: str, others: tuple[str, ...]
+) -> pd.DataFrame:
     """Return errors of networks that were trained on others, too, as last recorded."""
-    found = records[(records["competition"] == competition) & ~_is_alone(records)]
+    given = records.reindex(columns=["also_train_on"])["also_train_on"]
+    is_joint = given.map(lambda names: names == list(others)).astype(bool)
+    found = records[(records["competition"] == competition) & is_joint]
     found = found[(found["part"] == "test") & is_default(found)]
     found = found[found["seeds"].map(len) == 1]
     found = found.drop_duplicates(["period", "method"], keep="last")

@@ -420,6 +420,13 @@ def test_competitions_also_train_on_others(load, call, monkeypatch, competition)
     mean = (alone["smape"] + 4) / 2  # as many points
     assert "| M3, all | LLM-TS Net without text | M1 | " in table
     assert f" | {mean:.2f} | " in table
+    more = {**both, "also_train_on": ["M1", "Tourism"], "smape": 3.0}
+    hidden = {**both, "also_train_on": ["Tourism"], "part": "validation"}
+    runs = [alone, of_alone, both, of_both, more, hidden]
+    several = load("_competitions").several(load("_tables").from_records(runs))
+    assert table in several  # of other sets of competitions, apart
+    assert "| LLM-TS Net without text | M1 and Tourism | 3.00 |" in several
+    assert "| Tourism |" not in several
     table = load("_competitions").competition(records, "M3")
     assert "| 4.00 |" in table  # of one competition, though recorded before
     assert "| 2.00 |" not in table
