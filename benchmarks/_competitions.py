@@ -205,32 +205,41 @@ def _also(run: pd.Series, context: bool = False) -> str:
 
 
 def several(records: pd.DataFrame) -> str:
-    """Errors of networks that were trained on several competitions, beside one."""
+    """Errors of networks that were trained on several competitions, beside one.
+
+    Those of several seeds are the errors of the mean of all their forecasts.
+    """
     joint = records[(records["part"] == "test") & ~_is_alone(records)]
-    pairs = zip(joint["competition"], joint["also_train_on"].map(tuple), strict=True)
+    kinds = zip(
+        joint["competition"],
+        joint["also_train_on"].map(tuple),
+        joint["seeds"].map(len),
+        strict=True,
+    )
     rows = []
-    for name, others in dict.fromkeys(pairs):
-        alone = competition_errors(records, name)
-        found = joint_errors(records, name, others).set_index(["period", "method"])
-        same = alone.set_index(["period", "method"]).reindex(found.index)
+    for name, others, n_seeds in sorted(set(kinds)):
+        found = joint_errors(records, name, others, n_seeds)
+        found = found.set_index(["period", "method"])
+        alone = competition_errors(records, name).set_index(["period", "method"])
+        same = (alone if n_seeds == 1 else alone[:0]).reindex(found.index)
         methods = ordered(found.index.unique("method"))
         for at in [(p, m) for p in (*PERIODS, "all") for m in methods]:
             if at in found.index:
                 row = {"series": f"{name}, {at[0]}", "method": at[1]}
-                errors = _beside(found.loc[at], same.loc[at], name)
-                rows.append(row | {"also trained on": " and ".join(others)} | errors)
+                row |= {"also trained on": " and ".join(others), "seeds": n_seeds}
+                rows.append(row | _beside(found.loc[at], same.loc[at], name))
     return markdown(rows)
 
 
 def joint_errors(
-    records: pd.DataFrame, competition: str, others: tuple[str, ...]
+    records: pd.DataFrame, competition: str, others: tuple[str, ...], n_seeds: int
 ) -> pd.DataFrame:
     """Return errors of networks that were trained on others, too, as last recorded."""
     given = records.reindex(columns=["also_train_on"])["also_train_on"]
     is_joint = given.map(lambda names: names == list(others)).astype(bool)
     found = records[(records["competition"] == competition) & is_joint]
     found = found[(found["part"] == "test") & is_default(found)]
-    found = found[found["seeds"].map(len) == 1]
+    found = found[found["seeds"].map(len) == n_seeds]
     found = found.drop_duplicates(["period", "method"], keep="last")
     if found["period"].nunique() > 1:
         found = pd.concat([found, over_periods(found).assign(period="all")])

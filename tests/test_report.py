@@ -194,6 +194,20 @@ def test_half_of_auto_ets_is_told_where_all_periods_are_recorded(load, monkeypat
     )
     assert "Tourism" not in told(runs[:3])
     assert told([competition_run("CALF", "yearly", 9.0)]) == ""
+    several = [run | {"seeds": [0, 1, 2], "mape": 19.0} for run in runs[2:]]
+    assert told(runs + several).endswith(
+        "; Tourism, MAPE, three seeds of these, "
+        "19.00, 2.6 % higher than N-BEATS (18.52)"
+    )
+
+
+def test_a_mean_over_seeds_is_not_put_beside_one_network(load):
+    joint = {"competition": "Tourism", "also_train_on": ["M1", "M3"], "mape": 20.0}
+    alone = competition_run("CALF", "yearly", 15.0, competition="Tourism", mape=21.0)
+    runs = [alone, alone | joint, alone | joint | {"seeds": [0, 1, 2], "mape": 19.0}]
+    table = load("_competitions").several(load("_tables").from_records(runs))
+    rows = [line.split(" | ")[3:6] for line in table.splitlines()[2:]]
+    assert rows == [["1", "20.00", "21.00"], ["3", "19.00", ""]]
 
 
 @pytest.mark.parametrize(
