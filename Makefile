@@ -17,7 +17,7 @@ VENV_LOWEST := .venv-lowest
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pandas3 smoke smoke-newest smoke-lowest
+.PHONY: help demo test test-slow test-pandas3 smoke smoke-newest smoke-lowest
 .PHONY: lint format docs report build clean
 
 help: ## Show this help
@@ -28,9 +28,14 @@ demo: $(VENV)/demo.stamp ## Compare all three methods with statistical forecaste
 	$(BIN)/sktime-llm compare --folds 1
 
 test: $(VENV)/dev.stamp ## Run the tests and doctests; more options in PYTEST_ARGS
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not network" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not network and not slow" \
+		$(PYTEST_ARGS)
 
-test-pandas3: $(VENV_PANDAS3)/dev.stamp ## The same on pandas 3, without statsforecast
+test-slow: $(VENV)/dev.stamp ## Run the tests that take long, each some 10 to 90 seconds
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow and not network" \
+		$(PYTEST_ARGS)
+
+test-pandas3: $(VENV_PANDAS3)/dev.stamp ## Run all of them on pandas 3, without statsforecast
 	$(VENV_PANDAS3)/bin/python -m pytest -m "not network" $(PYTEST_ARGS)
 
 smoke: $(VENV)/dev.stamp ## Try all forecasters and the command, in a minute
