@@ -53,6 +53,31 @@ class TestIntervals:
         assert gain[:3] == pytest.approx((25.0, 25.0, 25.0))
         assert gain.deviation == pytest.approx(0.0, abs=1e-9)
 
+    def test_one_fit_of_each_has_no_interval(self):
+        error, other = np.full((1, 2, 3), np.nan), np.full((1, 2, 3), np.nan)
+        error[0, 1, 2], other[0, 1, 2] = 0.9, 1.2
+        for one, two in ((error, other), (error[:, 1:, 2:], other[:, 1:, 2:])):
+            gain = gain_of(one, two)
+            assert gain.mean == pytest.approx(25.0)
+            assert np.isnan([gain.lower, gain.upper]).all()
+
+    @pytest.mark.parametrize("axis", [0, 1, 2])
+    def test_what_is_observed_nowhere_is_not_drawn(self, axis):
+        rng = np.random.default_rng(0)
+        error, other = rng.uniform(0.8, 1.2, size=(2, 3, 3, 3))
+        unknown = np.full_like(error.take([0], axis), np.nan)
+        more = [np.concatenate([each, unknown], axis) for each in (error, other)]
+        assert gain_of(*more) == gain_of(error, other)
+
+    def test_draws_in_which_nothing_is_observed_are_left_out(self):
+        error, other = np.diag([0.9, 0.8, 0.7])[None], np.eye(3)[None]
+        error[error == 0] = other[other == 0] = np.nan
+        gain = gain_of(error, other)
+        assert gain.lower < gain.mean < gain.upper
+
+    def test_there_is_no_gain_over_no_error(self):
+        assert np.isnan(gain_of(np.ones((1, 2, 2)), np.zeros((1, 2, 2))).mean)
+
     def test_the_interval_covers_the_truth_as_often_as_it_says(self):
         rng = np.random.default_rng(0)
         covered = []
@@ -123,6 +148,19 @@ class TestVerdict:
             r"on the seeds: about \d\d instead of 6 would tell\. ", verdict
         )
         assert "rests on a single fold and series." in verdict
+
+    def test_one_fit_of_each_cannot_tell(self):
+        verdict = made_up(0.5, 1.0, n_seeds=1, n_folds=1, n_series=1).verdict()
+        assert verdict == (
+            "Cannot tell whether the pretrained language model helps: on data errors "
+            "are 50.0 % lower than without it (one fit of each has no interval). Try "
+            "more seeds, folds or series. It rests on a single seed and fold and "
+            "series."
+        )
+
+    def test_no_error_is_told(self):
+        verdict = made_up(0.5, 0.0).verdict()
+        assert "on data there is no error without it that others could be" in verdict
 
     def test_variants_by_name(self):
         ablation = made_up(0.9, 1.0)
@@ -214,6 +252,19 @@ def test_picture():
     assert axes.get_xlabel()
 
 
+def test_picture_of_one_fit_of_variants_of_ones_own():
+    pytest.importorskip("matplotlib")
+    ablation = made_up(0.9, 1.0, n_seeds=1, n_folds=1, n_series=1)
+    names = {"no language model": "short"}
+    own = replace(
+        ablation,
+        errors=ablation.errors.replace({"variant": names}),
+        costs=ablation.costs.rename(index=names),
+    )
+    (axes,) = plot_ablation(own).axes
+    assert "has no interval" in axes.get_title(loc="left").replace("\n", " ")
+
+
 def test_variants_of_ones_own_are_called_by_their_names():
     ablation = made_up(0.9, 1.0, noise=0.02)
     names = {"pretrained": "long", "no language model": "short"}
@@ -224,6 +275,18 @@ def test_variants_of_ones_own_are_called_by_their_names():
     )
     assert own.verdict("short").startswith('"long" helps: on data errors are')
     assert "language model" not in own.verdict("short")
+    assert own.verdict() == own.verdict("short")
+
+
+def test_a_method_that_is_not_the_pretrained_one_is_called_by_its_name():
+    ablation = made_up(0.9, 1.0, noise=0.02)
+    names = {"pretrained": "no language model", "no language model": "pretrained"}
+    turned = replace(
+        ablation,
+        errors=ablation.errors.replace({"variant": names}),
+        costs=ablation.costs.rename(index=names),
+    )
+    assert turned.verdict("pretrained").startswith('"no language model" helps: on data')
 
 
 def test_no_gain_is_above_a_hundred_percent():

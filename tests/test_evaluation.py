@@ -279,6 +279,52 @@ def test_missing_values_do_not_change_intervals_elsewhere():
     assert np.isfinite(scores.loc[0, "MSIS_80"])
 
 
+def test_forecasts_without_bounds_count_in_no_score_of_intervals():
+    short = panel(a=walk(10), b=[np.nan, np.nan, 1.0, 2.0])
+    options = {"horizon": 1, "seasonal_period": 1, "n_folds": 1, "levels": [80]}
+    with pytest.warns(UndefinedScoreWarning, match="leaves out 1 of 2"):
+        scores, forecasts = compare_naive(short, **options)
+    known = forecasts[forecasts["lower_80"].notna()]
+    assert known["id"].tolist() == ["a"]
+    inside = known["truth"].between(known["lower_80"], known["upper_80"])
+    assert scores.loc[0, "coverage_80"] == inside.mean()
+
+
+@pytest.mark.parametrize("kind", ["days", "integers", "panel"])
+def test_forecasts_of_other_times_than_the_truth_fail(kind):
+    index = pd.date_range("2024-01-01", periods=12)
+    if kind == "integers":
+        index = pd.RangeIndex(12)
+    y = pd.Series(walk(12), index=index, name="y").drop(index[10])
+    if kind == "panel":
+        y = pd.concat({"a": y.to_frame()}, names=["id", "time"])
+    with pytest.raises(RuntimeError, match=f"1 of the 2 rows .*{index[11]}"):
+        mase_of(y, horizon=2, forecaster=Repeat())
+
+
+def test_business_days_of_short_panels_are_forecast():
+    days = pd.bdate_range("2024-01-01", periods=10)
+    index = pd.MultiIndex.from_product([["a", "b"], days], names=["id", "time"])
+    index = index.set_levels(days, level=-1)  # from_product forgets the frequency
+    y = pd.Series(walk(20), index=index, name="y").to_frame()
+    _, forecasts = compare_naive(y, horizon=5, seasonal_period=1, n_folds=1)
+    assert forecasts["forecast"].notna().all()
+    assert forecasts["time"].nunique() == 5
+
+
+def test_repeated_and_unsorted_times_are_refused():
+    y = months(walk(12))
+    for rows, words in (
+        ([*range(11), 10], "has 2000-11 more than once"),
+        ([1, 0, *range(2, 12)], "has 2000-01 after later times"),
+    ):
+        with pytest.raises(InputError, match=words):
+            mase_of(y.iloc[rows])
+        if "once" in words:
+            with pytest.raises(InputError, match=r"has \('a', .*more than once"):
+                mase_of(pd.concat({"a": y.iloc[rows].to_frame()}))
+
+
 def test_missing_values_of_training_are_left_out_of_the_scale():
     values = walk(40)
     values[[5, 20]] = np.nan

@@ -167,7 +167,9 @@ def test_every_series_has_a_panel_up_to_a_limit():
     assert [bool(note) for note in notes_of(figure)] == [True, True, False]
 
 
-@pytest.mark.parametrize("ids", [["north", "east"], [1, 2]])
+@pytest.mark.parametrize(
+    "ids", [["north", "east"], [1, 2], list(pd.date_range("2020", periods=2))]
+)
 def test_series_of_a_panel_are_told_apart(ids):
     parts = dict(zip(ids, [months(30), months(25) * -1], strict=True))
     y = pd.concat({key: part.to_frame() for key, part in parts.items()})

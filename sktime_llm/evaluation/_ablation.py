@@ -130,43 +130,41 @@ class Ablation:
         columns = ["MASE", "gain", "lower", "upper"]
         return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
-    def verdict(self, variant: str = NONE) -> str:
+    def verdict(self, variant: str | None = None) -> str:
         """Say in a sentence whether the method is better than a variant.
 
         It helps if the 95 % interval of the gain is above 0, and does not help if the
         interval is below 1 %. Else the data cannot tell, and the sentence says how many
-        more seeds, folds or series would, if they were like these.
+        more seeds, folds or series would, if they were like these. One fit of each has
+        no interval.
 
         Parameters
         ----------
-        variant : str, default "no language model"
-            Name of the variant.
+        variant : str, optional
+            Name of the variant. Default: "no language model", or else the last one.
 
         Returns
         -------
         str
             The sentence.
         """
+        if variant is None:
+            variant = NONE if NONE in self.variants[1:] else self.variants[-1]
         one_of(*self.variants[1:]).check("variant", variant)
         gain = self.gain_over(variant)
-        if variant in LANGUAGE_MODELS:
+        is_part = self.variants[0] == FULL and variant.startswith("no ")
+        than = "without it" if is_part else f"with {variant} instead"
+        if self.variants[0] == FULL and variant in LANGUAGE_MODELS:
             what = "The pretrained language model"
         else:
-            is_part = variant.startswith("no ")
             what = f"The {variant[3:]}" if is_part else f'"{self.variants[0]}"'
-        than = "without it" if variant.startswith("no ") else f"with {variant} instead"
-        side = "lower" if gain.mean >= 0 else "higher"
-        found = (
-            f"on {self.name} errors are {abs(gain.mean):.1f} % {side} than {than} "
-            f"(95 % interval of the gain: {gain.lower:.1f} to {gain.upper:.1f} %)"
-        )
+        found = f"on {self.name} {_in_words(gain, than)}"
         if gain.lower > 0:
             return f"{what} helps: {found}."
         if gain.upper < _MIN_GAIN:
             return f"{what} does not help: {found}."
-        return f"Cannot tell whether {what[0].lower()}{what[1:]} helps: {found}. " + (
-            self._advice(gain)
-        )
+        what = what[0].lower() + what[1:]
+        return f"Cannot tell whether {what} helps: {found}. {self._advice(gain)}"
 
     def _advice(self, gain: Gain) -> str:
         """Say how many more there should be of what the result depends on most."""
@@ -183,6 +181,16 @@ class Ablation:
             f"It depends most on the {factor}: about {wanted} instead of {n} would "
             f"tell.{only}"
         )
+
+
+def _in_words(gain: Gain, than: str) -> str:
+    if np.isnan(gain.mean):
+        return f"there is no error {than} that others could be below"
+    interval = "one fit of each has no interval"
+    if not np.isnan(gain.lower):
+        interval = f"95 % interval of the gain: {gain.lower:.1f} to {gain.upper:.1f} %"
+    side = "lower" if gain.mean >= 0 else "higher"
+    return f"errors are {abs(gain.mean):.1f} % {side} than {than} ({interval})"
 
 
 def ablate(

@@ -14,6 +14,7 @@ _TAIL = 0.025  # on each side of a 95 % interval
 class Gain(NamedTuple):
     """How much lower one error is than another, in percent, and what it depends on.
 
+    `lower` and `upper` are NaN of one fit each, and all are if the other error is 0.
     `deviations` are the standard deviations over draws of one of `FACTORS` alone.
     """
 
@@ -42,14 +43,24 @@ def gain_of(error: np.ndarray, other: np.ndarray) -> Gain:
     pigeonhole bootstrap, Annals of Applied Statistics 1; T. Hesterberg (2015), What
     teachers should know about the bootstrap, American Statistician 69.
     """
+    observed = np.isfinite(other)
+    for axis in range(other.ndim):  # what was observed nowhere is nothing to draw
+        rest = tuple({0, 1, 2} - {axis})
+        kept = np.flatnonzero(observed.any(axis=rest))
+        error, other = error.take(kept, axis), other.take(kept, axis)
+        observed = observed.take(kept, axis)
     # Zeros change both sums alike, and so not their ratio.
     error, other = np.nan_to_num(error), np.nan_to_num(other)
+    if not other.any():
+        return Gain(np.nan, np.nan, np.nan, dict.fromkeys(FACTORS, 0.0))
+    mean = 100 * (1 - error.mean() / other.mean())
+    if error.size == 1:
+        return Gain(float(mean), np.nan, np.nan, dict.fromkeys(FACTORS, 0.0))
     draws = _gains(error, other, FACTORS)
     deviations = {
-        factor: float(_gains(error, other, [factor]).std()) for factor in FACTORS
+        factor: float(np.nanstd(_gains(error, other, [factor]))) for factor in FACTORS
     }
-    mean = 100 * (1 - error.mean() / other.mean())
-    bounds = np.percentile(draws, [100 * _TAIL, 100 * (1 - _TAIL)])
+    bounds = np.nanpercentile(draws, [100 * _TAIL, 100 * (1 - _TAIL)])
     lower, upper = mean + _widening(deviations, error.shape) * (bounds - mean)
     upper = min(upper, 100.0)  # of no error at all
     return Gain(float(mean), float(lower), float(upper), deviations)
@@ -94,7 +105,7 @@ def draws_that_would_tell(
 
 
 def _gains(error: np.ndarray, other: np.ndarray, drawn: Collection[str]) -> np.ndarray:
-    """Return gains over draws of some factors, in percent."""
+    """Return gains over draws of some factors, in percent, or NaN."""
     rng = np.random.default_rng(0)
     parts = []
     for _ in range(0, _N_DRAWS, _CHUNK):
@@ -106,6 +117,7 @@ def _gains(error: np.ndarray, other: np.ndarray, drawn: Collection[str]) -> np.n
             np.einsum("sfb,bs,bf->b", each @ series.T, seeds, folds)
             for each in (error, other)
         ]
+        means[1][means[1] == 0] = np.nan  # nothing that was drawn was observed
         parts.append(100 * (1 - means[0] / means[1]))
     return np.concatenate(parts)
 

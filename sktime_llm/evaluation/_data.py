@@ -36,6 +36,7 @@ def as_datasets(
         datasets = list(data) if isinstance(data, Iterable) else [data]
     for one in datasets:
         _DATA.check("data", one)
+        _check_index(one)
     names = [dataset.name for dataset in datasets]
     if not names or len(set(names)) < len(names):
         raise InputError(
@@ -46,22 +47,38 @@ def as_datasets(
     return [replace(one, y=_with_plain_ids(one), **given) for one in datasets]
 
 
+def _check_index(dataset: Dataset) -> None:
+    """Raise if times are repeated, or those of a single series are not in order."""
+    index, got = dataset.y.index, ""
+    if index.has_duplicates:
+        got = f"has {index[index.duplicated()][0]} more than once"
+    elif index.nlevels == 1 and not index.is_monotonic_increasing:
+        got = f"has {index[index.argmin()]} after later times"
+    if got:
+        raise InputError(
+            f"The index of the data set {dataset.name!r} {got}; expected each time "
+            "once, in order. Remove or aggregate repeated rows, and sort all."
+        )
+
+
 def _with_plain_ids(dataset: Dataset) -> pd.Series | pd.DataFrame:
     """Name all levels, turn categorical ids into values, and refuse missing ids."""
     index = dataset.y.index
     if index.nlevels == 1:
         return dataset.y
-    levels = [index.get_level_values(i) for i in range(index.nlevels)]
-    if any(level.hasnans for level in levels[:-1]):
+    ids = [index.get_level_values(i) for i in range(index.nlevels - 1)]
+    if any(level.hasnans for level in ids):
         raise InputError(
             f"In the data set {dataset.name!r}, rows have no id; expected one in every "
             f"row. Fill the ids in, or remove the rows."
         )
-    plain = [
-        level.astype(getattr(level, "categories", level).dtype) for level in levels
-    ]
+    plain = pd.MultiIndex.from_arrays(
+        [level.astype(getattr(level, "categories", level).dtype) for level in ids]
+    )
     names = [f"level {i}" if n is None else n for i, n in enumerate(index.names)]
-    return dataset.y.set_axis(pd.MultiIndex.from_arrays(plain, names=names))
+    # the times as they are, which may be known to be business days
+    levels, codes = [*plain.levels, index.levels[-1]], [*plain.codes, index.codes[-1]]
+    return dataset.y.set_axis(pd.MultiIndex(levels, codes, names=names))
 
 
 def join_ids(key: object) -> str:

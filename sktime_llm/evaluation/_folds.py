@@ -123,9 +123,17 @@ def _run_folds(
         return_model=keep_fitted,
         error_score="raise",
     )
-    for forecasts in folds["y_pred"]:
+    for forecasts, truth in zip(folds["y_pred"], folds["y_test"], strict=True):
         if not np.isfinite(forecasts.to_numpy(dtype=float)).all():
             raise ValueError("the forecasts hold missing or infinite values")
+        missing = truth.index.difference(forecasts.index)
+        if len(missing):
+            raise ValueError(
+                f"{len(missing)} of the {len(truth)} rows to forecast have times that "
+                f"the forecasts have not, such as {missing[0]}; expected the same. "
+                "Rows have to be in equal steps, with a row for each; business days "
+                "need two weeks of training rows, or an index with freq='B'"
+            )
     return folds
 
 

@@ -23,8 +23,8 @@ def score_series(
     For each level of intervals also the share of values that they cover, and their mean
     scaled interval score, that of the M4 competition: width and misses, which weigh
     2 / (1 - level), over the same scale as in MASE. Values that were not observed count
-    in no score; a series that was not observed has none. sktime's own metrics refuse
-    such values.
+    in no score, nor do those without bounds in scores of these; a series that was not
+    observed has none. sktime's own metrics refuse such values.
     """
     truth, train = fold["y_test"].astype(float), fold["y_train"].astype(float)
     instances = instances_of(truth)
@@ -45,6 +45,7 @@ def score_series(
         lower, upper = bounds_of(fold, level)
         missed = (lower - truth).clip(lower=0) + (truth - upper).clip(lower=0)
         inside = ((lower <= truth) & (truth <= upper)).astype(float)
+        inside = inside.where(lower.notna() & upper.notna())
         width = upper - lower + 2 / (1 - level / 100) * missed
         scores[f"coverage_{level:g}"] = mean_of_each(inside)
         scores[f"MSIS_{level:g}"] = mean_of_each(width) / scale

@@ -72,7 +72,7 @@ def split_series(y: pd.Series | pd.DataFrame, n: int) -> list[Series]:
 def _iterate(y: pd.Series | pd.DataFrame) -> Iterator[Series]:
     frame = y.to_frame(y.name or "y") if isinstance(y, pd.Series) else y
     ids = list(range(frame.index.nlevels - 1))
-    keys = [frame.index.get_level_values(i).astype("str") for i in ids]
+    keys = [frame.index.get_level_values(i).map(str) for i in ids]  # as in tables
     parts = frame.groupby(keys, sort=False) if ids else [((), frame)]
     for key, part in parts:
         for place, variate in enumerate(frame.columns):
