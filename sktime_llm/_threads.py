@@ -11,7 +11,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 _WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 _SPINS = "1000"
@@ -22,6 +23,27 @@ MIN_FLOPS = 1e7
 """Mean FLOPs of a matrix product from which on several threads are faster than one."""
 
 _LOCK = threading.Lock()
+
+LOADING = threading.RLock()
+"""Held while transformers, its models and accelerate are imported, and models loaded.
+
+They import their parts when these are first asked for, which fails in threads that ask
+at once.
+"""
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def one_at_a_time(function: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Let only one thread at a time into the functions that load something."""
+
+    @wraps(function)
+    def alone(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        with LOADING:
+            return function(*args, **kwargs)
+
+    return alone
 
 
 def load_torch() -> None:

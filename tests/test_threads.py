@@ -207,3 +207,36 @@ def run_python(code, variables=None):
         env=environment,
     )
     return done.stderr
+
+
+FIRST_FITS = """
+import threading
+import numpy as np, sktime_llm
+from sktime.datasets import load_airline
+
+def forecast(name):
+    forecaster = getattr(sktime_llm, name)(
+        backbone="tiny-random", max_epochs=1, random_state=0, verbose=0, device="cpu"
+    )
+    return forecaster.fit(load_airline()[:48], fh=[1, 2]).predict().to_numpy()
+
+def run(i, name):
+    start.wait()
+    found[i] = forecast(name)
+
+names = 3 * ["CALFForecaster", "BALMTSFForecaster", "LLMTSNetForecaster"]
+found, start = [None] * 9, threading.Barrier(9)
+threads = [threading.Thread(target=run, args=pair) for pair in enumerate(names)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+for name, own in zip(names, found):
+    np.testing.assert_allclose(own, forecast(name), rtol=1e-4)
+
+from accelerate import Accelerator
+assert Accelerator(mixed_precision="bf16").mixed_precision == "bf16"
+"""
+
+
+def test_the_first_fits_of_a_process_may_be_in_threads_and_leave_accelerate_free():
+    code = [sys.executable, "-W", "ignore", "-c", FIRST_FITS]
+    subprocess.run(code, check=True, timeout=240)

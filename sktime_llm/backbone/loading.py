@@ -2,7 +2,6 @@
 
 import copy
 import hashlib
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from sktime_llm._devices import own_random_numbers
+from sktime_llm._threads import LOADING, one_at_a_time
 from sktime_llm._validation import integer
 from sktime_llm.backbone.files import locate_backbone
 from sktime_llm.backbone.quantized import loading_options, use_own_layers
@@ -87,7 +87,7 @@ class FrozenModel:
 
     def tensors_on(self, device: torch.device) -> dict[str, Tensor]:
         """Return the weights by name, on a device; one copy per device and process."""
-        with _LOCK:
+        with LOADING:
             if device not in self._on_device:
                 self._on_device[device] = {
                     name: tensor.detach().to(device)
@@ -97,7 +97,7 @@ class FrozenModel:
 
     def word_embeddings_on(self, device: torch.device) -> Tensor:
         """Return the word embeddings on a device; one copy per device and process."""
-        with _LOCK:
+        with LOADING:
             if device not in self._words_on_device:
                 self._words_on_device[device] = self.word_embeddings.to(device)
             return self._words_on_device[device]
@@ -110,13 +110,12 @@ def _sha256(tensors: Iterable[Tensor]) -> str:
     return digest.hexdigest()
 
 
-_LOCK = threading.RLock()
 _CACHE_SIZE = 4
 
 
 def load_frozen(choice: BackboneChoice) -> FrozenModel:
     """Return a frozen model; the last four are kept, and threads load each once."""
-    with _LOCK:
+    with LOADING:
         return _load(choice)
 
 
@@ -131,11 +130,12 @@ def clear_backbone_cache() -> None:
     >>> from sktime_llm.backbone.loading import clear_backbone_cache
     >>> clear_backbone_cache()
     """
-    with _LOCK:
+    with LOADING:
         for cached in (_load, load_tokenizer, tokenizer_fingerprint):
             cached.cache_clear()
 
 
+@one_at_a_time
 def load_config(name: str, revision: str | None = None) -> "PreTrainedConfig":
     """Read the configuration of a model; no weights are needed."""
     if name in TINY_NAMES:
@@ -169,6 +169,7 @@ def check_heads(config: "PreTrainedConfig | BackboneSizes") -> None:
 
 
 @lru_cache(maxsize=_CACHE_SIZE)
+@one_at_a_time
 def load_tokenizer(name: str, revision: str | None = None) -> "PreTrainedTokenizerBase":
     """Read the fast tokenizer of a model; the last four are kept."""
     if name in TINY_NAMES:

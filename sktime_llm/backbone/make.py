@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sktime_llm._threads import one_at_a_time
 from sktime_llm._validation import one_of
 from sktime_llm.backbone._module import Backbone, LanguageModelBackbone
 from sktime_llm.backbone.adapters import AdapterConfig
@@ -26,6 +27,7 @@ __all__ = ["BACKBONE_MODES", "BackboneChoice", "BackboneSizes", "make_backbone"]
 BACKBONE_MODES = ("pretrained", "random", "none", "attention", "transformer")
 
 
+@one_at_a_time
 def make_backbone(
     choice: BackboneChoice, tuning: AdapterConfig | None = None
 ) -> Backbone:

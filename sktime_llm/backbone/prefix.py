@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sktime_llm._threads import one_at_a_time
 from sktime_llm.errors import UnsupportedBackboneError
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def _ending_when_filled(n_layers: int) -> Any:
     return cache
 
 
+@one_at_a_time
 def _new_cache() -> "DynamicCache":
     from transformers import DynamicCache  # with all of its models
 

@@ -1,6 +1,7 @@
 """The model card of a checkpoint, in the Hub's format."""
 
 import json
+import os
 from typing import Any
 
 import pandas as pd
@@ -45,9 +46,10 @@ def write_card(forecaster: Any, repo_id: str | None, *, keep_past: bool) -> str:
     if forecaster.quantization is not None:
         facts = {"quantization": forecaster.quantization, **facts}
     facts = {"backbone mode": forecaster.backbone_mode, **facts}
-    backbone = str(forecaster.backbone)
-    base_model = ""
-    if backbone not in _TINY and forecaster.backbone_mode == "pretrained":
+    backbone, base_model = str(forecaster.backbone), ""
+    if os.path.isdir(backbone):  # the Hub knows no folder, nor should others
+        backbone = os.path.basename(os.path.abspath(backbone))
+    elif backbone not in _TINY and forecaster.backbone_mode == "pretrained":
         base_model = f"base_model: {json.dumps(backbone)}\n"
     return _CARD.format(
         base_model=base_model,
@@ -78,7 +80,7 @@ def _facts_of_fit(forecaster: Any) -> dict[str, Any]:
         f"{forecaster.prediction_length_}",
         "series": len(known.numbers),
         "variates": known.rows.shape[1],
-        "rows of the longest series": forecaster._n_rows,
+        "rows of the longest series in fit": forecaster._n_rows,
         "frequency": _frequency(known),
         "windows that calibrate intervals": forecaster._calibration.n,
         **_best(forecaster.history_),
@@ -106,7 +108,7 @@ def _frequency(known: Any) -> str:
 
 def _best(history: pd.DataFrame) -> dict[str, Any]:
     """Return how many epochs there were, and the lowest validation error."""
-    facts: dict[str, Any] = {"epochs": len(history)}
+    facts: dict[str, Any] = {"epochs, those of updates included": len(history)}
     if "validation_loss" in history and history["validation_loss"].notna().any():
         facts["best validation error"] = f"{history['validation_loss'].min():.4g}"
     return facts

@@ -101,11 +101,12 @@ def _numbers(known: KnownSeries, windows: pd.MultiIndex) -> list[int]:
     if "series" not in windows.names:
         return [next(iter(known.numbers.values()))] * len(windows)
     keys = windows.get_level_values("series")
-    for key in keys.unique().difference(list(known.numbers)):
-        raise InputError(
-            f"y{of_series(key)} is not described, expected series of fit or update. "
-            f"Give it to update first, or leave it out."
-        )
+    for key in keys:
+        if key not in known.numbers:
+            raise InputError(
+                f"y{of_series(key)} is not described, expected series of fit or "
+                f"update. Give it to update first, or leave it out."
+            )
     return [known.numbers[key] for key in keys]
 
 

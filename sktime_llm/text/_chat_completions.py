@@ -10,6 +10,7 @@ the headers of answers, with a key that a server puts there.
 import json
 import logging
 import os
+import re
 import time
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -198,9 +199,16 @@ class ChatCompletions(NamedTuple):
 def _quotable(reason: str, key: str) -> str:
     """Hide a key that the server quotes, and replace unprintable characters."""
     text = " ".join(reason.split())
-    text = text.replace(key, "[key]") if key else text
+    text = re.sub(_in_any_form(key), "[key]", text) if key else text
     text = f"{text[:_MAX_QUOTED]}..." if len(text) > _MAX_QUOTED else text
     return "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
+def _in_any_form(key: str) -> str:
+    r"""Return a pattern of a key, with characters escaped as in JSON (\/) or URLs."""
+    return "".join(
+        rf"(?:\\?{re.escape(c)}|(?i:\\u{ord(c):04x}|%{ord(c):02x}))" for c in key
+    )
 
 
 def _connection_failure(error: BaseException) -> _Failure:

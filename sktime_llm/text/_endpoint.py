@@ -136,6 +136,13 @@ class EndpointDescriber(Describer):
                 f"extra_body has the fields {clash}; expected none of "
                 f"{list(_OWN_FIELDS)}, which are set elsewhere or cannot be."
             )
+        try:
+            json.dumps(self.extra_body and dict(self.extra_body))
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"extra_body={self.extra_body} is no JSON ({error}); expected plain "
+                "values. Turn numbers of numpy into those of Python, as by int()."
+            ) from None
         url = _completions_url(self.base_url)
         cache = TextCache(self.cache_dir)
         bodies = [self._body(one) for one in series]

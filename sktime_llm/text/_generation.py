@@ -1,11 +1,11 @@
 """Descriptions by a text-generation model of transformers, on this machine."""
 
-import threading
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sktime_llm._progress import progress_bar
+from sktime_llm._threads import LOADING
 from sktime_llm._validation import STRING, VERBOSE, integer, one_of, real
 from sktime_llm.errors import DescriptionError, InputError, UnsupportedBackboneError
 from sktime_llm.text._description_prompt import (
@@ -121,7 +121,7 @@ class GenerationDescriber(Describer):
         check_prompt(self.prompt)
         device = resolve_device(self.device)
         key = (self.model, self.revision, self.dtype, device)
-        with _LOCK:
+        with LOADING:
             if key not in _LOADED:
                 _LOADED.clear()  # first, as there may not be memory for two
                 _LOADED[key] = _load(*key)
@@ -204,7 +204,6 @@ class LanguageModel(NamedTuple):
         return [" ".join(text.split()) for text in texts]
 
 
-_LOCK = threading.Lock()
 _LOADED: dict[tuple[Any, ...], LanguageModel] = {}
 """The one model that was used last."""
 
@@ -217,7 +216,7 @@ def clear_generation_cache() -> None:
     >>> from sktime_llm.text.describers import clear_generation_cache
     >>> clear_generation_cache()
     """
-    with _LOCK:
+    with LOADING:
         _LOADED.clear()
 
 

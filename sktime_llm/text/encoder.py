@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sktime_llm._devices import RandomStream, own_random_numbers
+from sktime_llm._threads import LOADING
 from sktime_llm.backbone._module import Backbone
 from sktime_llm.backbone.adapters import AdapterConfig
 from sktime_llm.backbone.make import BackboneChoice, make_backbone
@@ -324,12 +325,14 @@ class DescriptionEmbeddings(nn.Module):
         return {**state, "_modules": modules, "_packed": pickle.dumps(encoder)}
 
     def __getattr__(self, name: str) -> Any:
-        if name == "encoder" and "_packed" in self.__dict__:
-            packed = self._packed
-            is_pickle = isinstance(packed, bytes)
-            encoder = pickle.loads(packed) if is_pickle else packed.unpack()
-            self.encoder = encoder.to(self.embeddings)
-            del self._packed
+        if name == "encoder":
+            with LOADING:  # of several threads, the first one unpacks it
+                packed = self.__dict__.get("_packed")
+                if packed is not None:
+                    is_pickle = isinstance(packed, bytes)
+                    encoder = pickle.loads(packed) if is_pickle else packed.unpack()
+                    self.encoder = encoder.to(self.embeddings)
+                    del self._packed
         return super().__getattr__(name)
 
     def _save_to_state_dict(self, *args: Any, **kwargs: Any) -> None:

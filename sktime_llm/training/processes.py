@@ -2,18 +2,45 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
+
+from sktime_llm._threads import one_at_a_time
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 _T = TypeVar("_T")
 
+_WORLD_SIZES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 
+
+@dataclass(frozen=True)
+class _Alone:
+    """The only process, with what is asked of an Accelerator then."""
+
+    process_index: int = 0
+    num_processes: int = 1
+    is_main_process: bool = True
+
+    def reduce(self, tensor: torch.Tensor, reduction: str) -> torch.Tensor:
+        return tensor
+
+
+def _is_alone() -> bool:
+    """Whether no launcher started this process, nor connected it to others."""
+    launched = any(name in os.environ for name in _WORLD_SIZES)
+    connected = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return not launched and not connected
+
+
+@one_at_a_time
 def connect() -> "Accelerator":
     """Join the processes that were launched together, if there are several."""
+    if _is_alone():  # an Accelerator would decide on those that users make later
+        return cast("Accelerator", _Alone())
     from accelerate import Accelerator
     from accelerate.utils import DistributedDataParallelKwargs
 
@@ -44,6 +71,8 @@ def on_main_process(make: Callable[[], _T]) -> _T:
 
 def from_main_process(value: _T) -> _T:
     """Return in every process the value of the main process."""
+    if _is_alone():
+        return value
     from accelerate.utils import broadcast_object_list
 
     return cast(_T, broadcast_object_list([value])[0])
@@ -51,6 +80,8 @@ def from_main_process(value: _T) -> _T:
 
 def from_all_processes(value: _T) -> list[_T]:
     """Return in every process the values of all."""
+    if _is_alone():
+        return [value]
     from accelerate.utils import gather_object
 
     return cast(list[_T], gather_object([value]))

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
 from accelerate.tracking import GeneralTracker, MLflowTracker, TensorBoardTracker
 
 from sktime_llm.errors import MissingPackageError
@@ -22,7 +23,8 @@ class _TrackerCallback(Callback):
 
     def on_fit_start(self, config: Mapping[str, Any]) -> None:
         """Open the tracker and write the settings of training."""
-        connect()  # accelerate's trackers ask it which process they are in
+        connect()  # accelerate's trackers ask which process they are in
+        PartialState()
         tracker = self._open()
         if hasattr(tracker, "start"):  # older ones of accelerate start when made
             tracker.start()

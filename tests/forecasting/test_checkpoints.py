@@ -840,6 +840,15 @@ def test_the_model_card(folder):
         assert words in body
 
 
+def test_the_model_card_has_no_path_of_this_machine(backbone, tmp_path):
+    forecaster = FORECASTERS["calf"](backbone=backbone[0])
+    folder = forecaster.fit(make_series()).save_pretrained(tmp_path / "saved")
+    text = (folder / "README.md").read_text()
+    assert "the language model `backbone`" in text
+    assert str(tmp_path) not in text
+    assert "base_model" not in text
+
+
 @pytest.mark.parametrize("method", FORECASTERS)
 @pytest.mark.parametrize("version", ["v1"])
 def test_files_of_earlier_formats_are_read_for_ever(method, version):

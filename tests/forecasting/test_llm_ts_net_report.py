@@ -126,6 +126,17 @@ def test_series_have_to_be_described():
     assert set(windows) == {"s0", "new"}
 
 
+def test_series_of_a_hierarchy_are_called_by_all_their_ids():
+    y = pd.concat({"north": make_panel(), "south": make_panel()}, names=["region"])
+    forecaster = make().fit(y)
+    for report in (forecaster.inspect_alignment(), forecaster.inspect_alignment(y)):
+        windows = report.prompts.index.get_level_values("series").unique()
+        assert set(windows) == set(y.index.droplevel(-1))
+    new = y.rename(index={"south": "new"}, level="region")
+    with pytest.raises(InputError, match=r"'new', .* is not described"):
+        forecaster.inspect_alignment(new)
+
+
 def test_parts_that_are_not_there_are_none():
     y = make_series(n_columns=2)
     report = make(prompt_pool=False, inter_series_attention=False).fit(y)

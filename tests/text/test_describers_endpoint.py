@@ -613,6 +613,22 @@ def test_key_is_nowhere(endpoint, tmp_path, caplog, capfd, status, content):
         assert any("HTTP 500" in record.getMessage() for record in logs)
 
 
+ESCAPES = [lambda c: c, lambda c: f"\\{c}", lambda c: f"\\u{ord(c):04X}"]
+ESCAPES += [lambda c: f"\\u{ord(c):04x}", lambda c: f"%{ord(c):02X}"]
+
+
+@pytest.mark.parametrize("escape", ESCAPES)
+def test_a_key_with_escaped_characters_is_not_quoted(endpoint, monkeypatch, escape):
+    key = f"sk-ab/cd+{KEY}"
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    quoted = "".join(c if c.isalnum() or c == "-" else escape(c) for c in key)
+    content = f'{{"detail": "bad key {quoted}"}}'.encode()
+    endpoint.answer = lambda body, n: (401, content, {})
+    message = failure_of(make(endpoint))
+    assert "bad key [key]" in message
+    assert KEY not in message
+
+
 def test_placeholder_for_a_key_may_be_a_word_of_the_text(endpoint, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "none")
     endpoint.answer = lambda body, n: (200, completion("Season: none."), {})
@@ -630,6 +646,7 @@ NO_URLS += ["http://localhost:port/v1", "http://local host/v1", "http://a/v1\r\n
         ({"max_concurrency": 0}, "max_concurrency=0, expected an integer of at least"),
         ({"timeout": 0}, "timeout=0, expected a number above 0"),
         ({"extra_body": {"stream": True}}, r"extra_body has the fields \['stream'\]"),
+        ({"extra_body": {"seed": np.int64(1)}}, "extra_body=.* is no JSON .*by int"),
         ({"prompt": "{flow}"}, "fields \\['flow'\\]"),
         ({}, r"'flow \\udcff': its prompt has U\+DCFF"),
         *(({"base_url": url}, "expected an address such as") for url in NO_URLS),

@@ -3,6 +3,8 @@
 import copy
 import math
 import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -14,7 +16,7 @@ from sktime_llm.backbone.loading import load_frozen
 from sktime_llm.backbone.make import BackboneChoice, make_backbone
 from sktime_llm.errors import InputError, TrainingDivergedError
 from sktime_llm.text import encoder as module
-from sktime_llm.text.encoder import DescriptionEncoder
+from sktime_llm.text.encoder import DescriptionEmbeddings, DescriptionEncoder
 
 TEXTS = ["traffic rises all day", "falls", "flat, with a peak at noon", "no trend"]
 TINY = ["tiny-random", "tiny-random-decoder"]
@@ -180,6 +182,23 @@ def test_adapters_and_the_map_to_words_train_and_nothing_else(name):
     assert changed == expected
     for n, p in load_frozen(BackboneChoice(name)).model.named_parameters():
         assert torch.equal(p, shared[n])
+
+
+def test_threads_may_be_the_first_to_use_a_copy(name):
+    texts = TEXTS[:2]
+    made = DescriptionEmbeddings(make(name))
+    for _ in range(5):
+        one = pickle.loads(pickle.dumps(made))
+        start = threading.Barrier(4)
+
+        def use(one=one, start=start):
+            start.wait()
+            return one.encoder
+
+        with ThreadPoolExecutor(4) as pool:
+            found = [future.result() for future in [pool.submit(use) for _ in range(4)]]
+        assert all(each is found[0] for each in found)
+        close(found[0].read(texts).states, made.encoder.read(texts).states)
 
 
 @pytest.mark.parametrize("n_steps", [0, 5])
