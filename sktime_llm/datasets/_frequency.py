@@ -147,7 +147,8 @@ def format_time(stamp: object) -> str:
     Returns
     -------
     str
-        The time, without midnight; a week is given by its last day.
+        The time, without midnight; a week, or the first of several, is given by its
+        last day.
 
     Examples
     --------
@@ -157,5 +158,5 @@ def format_time(stamp: object) -> str:
     '2020-01-05'
     """
     if isinstance(stamp, pd.Period) and "W-" in stamp.freqstr:
-        return str(stamp.end_time.date())
+        return str((stamp.start_time + pd.Timedelta(days=6)).date())
     return str(stamp).removesuffix(" 00:00:00")

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from sktime.forecasting.naive import NaiveForecaster
 
-from sktime_llm.datasets import infer_seasonal_period, read_table
+from sktime_llm.datasets import format_time, infer_seasonal_period, read_table
+from sktime_llm.datasets._frequency import period_alias
 from sktime_llm.errors import InputError
 
 
@@ -93,6 +94,24 @@ def test_times_that_are_read_as_they_are(csv, stamps, first, frequency):
     assert y.tolist() == list(range(len(stamps)))
     assert f"frequency {frequency}" in report
     assert (", inferred" in report) == (not re.search("[QW/]", stamps[0]))
+
+
+@pytest.mark.parametrize(
+    ("freq", "notation"),
+    [
+        *((f"{n}W-{day}", "%Y-%m-%d") for n in (1, 2, 3, 10) for day in ("SUN", "MON")),
+        *((freq, "%Y-%m-%d") for freq in ("D", "2D", "B")),
+        *((freq, "%Y-%m") for freq in ("MS", "2MS", "5ME")),
+        ("4QS", "%YQ1"),
+        *((freq, "%Y-%m-%d %H:%M") for freq in ("h", "3h", "min", "5min")),
+    ],
+)
+def test_a_time_is_written_as_it_was_read(csv, freq, notation):
+    stamps = written("2020-01-01", 5, freq, notation)
+    path = csv(*dated(stamps))
+    y, report = read(path, frequency=period_alias(freq))
+    assert [format_time(time) for time in y.index] == stamps
+    assert f"{stamps[0]} to {stamps[-1]}" in report
 
 
 @pytest.mark.parametrize("alias", ["W-SUN", "W-WED", "Q-DEC", "M", "D", "h"])
