@@ -92,13 +92,21 @@ def _parse_numbers(
     marks: dict[str, str | None] = {".": "?"}
     if thousands is not None:
         marks[thousands] = None
-        mark = re.escape(thousands)
-        misplaced = texts.str.contains(rf"{mark}(?!\d{{3}}(?!\d)|\d\d{mark})")
-        texts = texts.mask(misplaced, "?")
+        is_grouped = texts.str.contains(thousands, regex=False)
+        fits = texts.str.fullmatch(_grouped(decimal, thousands))
+        texts = texts.mask(is_grouped & ~fits, "?")
     plain = texts.str.translate(str.maketrans({**marks, decimal: "."}))
     numbers = pd.to_numeric(plain.mask(missing), errors="coerce").astype("float64")
     bad = ~missing & ~np.isfinite(numbers)
     return numbers.mask(bad), bad
+
+
+def _grouped(decimal: str, thousands: str) -> str:
+    """Return the pattern of numbers such as 1,234,567.8, or 12,34,567.8 as in India."""
+    mark, point = re.escape(thousands), re.escape(decimal)
+    by_three = rf"[1-9]\d{{0,2}}({mark}\d{{3}})+"
+    by_two = rf"[1-9]\d?({mark}\d\d)+{mark}\d{{3}}"
+    return rf"[+-]?({by_three}|{by_two})({point}\d*)?"
 
 
 def _fitting_options(cells: pd.Series) -> str:

@@ -330,6 +330,7 @@ def test_separators_and_decimal_commas(csv):
         ("1,200.50", {"thousands": ","}, 1200.5),
         ("1,200,000", {"thousands": ","}, 1.2e6),
         ("12,00,000", {"thousands": ","}, 1.2e6),
+        ("-12,345.", {"thousands": ","}, -12345),
         ("1.200,50", {"decimal": ",", "thousands": "."}, 1200.5),
         ("1 200,5", {"decimal": ",", "thousands": " "}, 1200.5),
         ("0,5", {"decimal": ","}, 0.5),
@@ -356,6 +357,42 @@ def test_numbers_in_other_notations(csv, cell, options, value):
         y, report = read(path, **options)
         assert y["sales"].tolist() == [value] * 4
         assert "left out" not in report
+
+
+ENGLISH, GERMAN = {"thousands": ","}, {"decimal": ",", "thousands": "."}
+
+
+@pytest.mark.parametrize("sign", ["", "-", "+"])
+@pytest.mark.parametrize(
+    ("cell", "options"),
+    [
+        *((cell, ENGLISH) for cell in ("1.234,567", "1.234,567.8", "1.5,000")),
+        *((cell, ENGLISH) for cell in ("0,123", "0,123,456", "012,345", ",123")),
+        *((cell, ENGLISH) for cell in ("1234,567", "1,23", "1,2345", "1,,234", "1,")),
+        *((cell, ENGLISH) for cell in ("1,23,45", "123,45,678", "1,234,56,789")),
+        *((cell, GERMAN) for cell in ("1,234.567", "0.123", "1234.567", "1.2345")),
+    ],
+)
+def test_thousands_separators_are_only_between_groups_of_digits(
+    csv, cell, options, sign
+):
+    path = csv("date;y", f"{DAYS[0]};1", f"{DAYS[1]};2", f"{DAYS[2]};{sign}{cell}")
+    words = ["line 4", repr(sign + cell), "finite number"]
+    assert_fails(path, *words, separator=";", **options)
+
+
+@pytest.mark.parametrize(
+    ("cells", "advice"),
+    [
+        ("1.234,567 2.345,678 3.111,222 4.000,100", "--decimal , --thousands ."),
+        ("1,234.567 2,345.678 3,111.222 4,000.100", "--thousands ,"),
+        ("0,750 1,250 2,500 0,125", "--decimal ,"),
+        ("1,250 2,500 3,750 4,125", "--thousands ,` or `--decimal ,"),
+    ],
+)
+def test_only_notations_that_fit_all_cells_are_suggested(csv, cells, advice):
+    lines = [f"{day};{cell}" for day, cell in zip(DAYS, cells.split(), strict=True)]
+    assert_fails(csv("date;y", *lines), f"Give `{advice}`.", separator=";", target="y")
 
 
 @pytest.mark.parametrize(
