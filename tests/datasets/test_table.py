@@ -562,6 +562,30 @@ def test_missing_rows(csv, freq, at, expected, alias):
     assert read(path, missing="keep")[0].index.tolist() == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("missing", ["keep", "interpolate", "ffill"])
+@pytest.mark.parametrize(
+    ("stamps", "mistyped", "words"),
+    [
+        (range(1, 6), 60000000000, ["line 7: 60000000000 follows 5 (line 6)"]),
+        (range(1, 6), -(10**17), ["line 2: 1 follows -100000000000000000 (line 7)"]),
+        (written("2024-01-01", 366, "D"), "2042-05-30", ["line 368: 2042-05-30"]),
+        (written("2024-01-01", 366, "D"), "1924-05-30", ["1924-05-30 (line 368)"]),
+        (written("2024-01-01", 5, "h", SECONDS), "2224-01-01", ["--frequency"]),
+    ],
+)
+def test_a_mistyped_time_is_not_filled_up_to(csv, stamps, mistyped, words, missing):
+    path = csv(*dated([*stamps, mistyped]))
+    assert_fails(path, *words, "rows missing", "Correct the time", missing=missing)
+    lines = [f"b,{time},1" for time in [*stamps, mistyped]]
+    path = csv("id,date,y", f"a,{stamps[0]},1", *lines)
+    assert_fails(path, "of 'b' follows", id_column="id", missing=missing)
+
+
+def test_a_long_gap_of_sparse_data_is_filled(csv):
+    path = csv(*dated(["2020-01-01", "2020-01-02", "2020-01-03", "2020-02-01"]))
+    assert len(read(path, missing="ffill")[0]) == 32
+
+
 def test_each_series_is_filled_on_its_own(csv):
     rows = [("a", 0, 1), ("a", 1, ""), ("a", 3, 4), ("b", 0, 10), ("b", 2, 30)]
     path = csv("id,date,y", *(f"{key},{DAYS[i]},{v}" for key, i, v in rows))
