@@ -87,7 +87,7 @@ def sort_rows(
     if times.dtype.kind == "i":
         _check_row_numbers(rows, alias)
         return rows
-    found = alias or find_alias(source.name, times, series)
+    found = alias or find_alias(source, times, series)
     is_weekend = times.dt.dayofweek > 4
     if found == "B" and is_weekend.any():
         row = is_weekend.idxmax()

@@ -294,6 +294,28 @@ def test_no_frequency_is_found(csv, stamps, alias, missing):
     assert "inferred" not in report
 
 
+@pytest.mark.parametrize(
+    ("freq", "at", "odd"),
+    [
+        ("D", 150, "2020-05-30 12:00:00"),
+        ("W-MON", 5, "2020-02-11"),
+        ("h", 60, "2020-01-03 12:00:01"),
+        ("15min", 199, "2020-01-03 01:46:00"),
+    ],
+)
+@pytest.mark.parametrize("missing", ["error", "keep"])
+def test_the_first_time_off_the_usual_step_is_named(csv, freq, at, odd, missing):
+    stamps = written("2020-01-01", 200, freq, SECONDS)
+    stamps[at] = odd
+    before = stamps[at - 1].removesuffix(" 00:00:00")
+    words = ["no frequency found", f"{odd} (line {at + 2}) follows {before}"]
+    assert_fails(csv(*dated(stamps)), *words, missing=missing)
+    lines = [f"{key},{stamp},1" for key in "ab" for stamp in stamps[:2]]
+    lines += [f"c,{stamp},1" for stamp in stamps]
+    words[1] = words[1].replace(f"line {at + 2}", f"line {at + 6}")
+    assert_fails(csv("id,date,y", *lines), *words, missing=missing, id_column="id")
+
+
 def test_series_at_different_days_need_a_frequency(csv):
     lines = [f"a,{day},1" for day in written("2020-01-01", 6, "MS")]
     lines += [f"b,{day},1" for day in written("2020-01-01", 6, "ME")]
