@@ -165,8 +165,8 @@ def format_time(stamp: object) -> str:
     Returns
     -------
     str
-        The time, without midnight; a week, or the first of several, is given by its
-        last day.
+        The time, of a time stamp without midnight; a week, or the first of several, is
+        given by its last day.
 
     Examples
     --------
@@ -175,6 +175,16 @@ def format_time(stamp: object) -> str:
     >>> format_time(pd.Period("2020-01-05", freq="W-SUN"))
     '2020-01-05'
     """
-    if isinstance(stamp, pd.Period) and "W-" in stamp.freqstr:
+    if not isinstance(stamp, pd.Period):
+        return str(stamp).removesuffix(" 00:00:00")
+    if "W-" in stamp.freqstr:
         return str((stamp.start_time + pd.Timedelta(days=6)).date())
-    return str(stamp).removesuffix(" 00:00:00")
+    return str(stamp)
+
+
+def format_times(times: pd.Series) -> pd.Series:
+    """Format times alike: time stamps are without midnight if all of them have it."""
+    texts, whole = times.map(format_time), times.map(str)
+    is_stamp = times.map(type) == pd.Timestamp
+    has_clock = bool((is_stamp & (texts == whole)).any())
+    return whole.where(is_stamp & has_clock, texts)
