@@ -316,6 +316,17 @@ def test_the_first_time_off_the_usual_step_is_named(csv, freq, at, odd, missing)
     assert_fails(csv("id,date,y", *lines), *words, missing=missing, id_column="id")
 
 
+def test_rows_of_several_units_have_to_be_that_far_apart(csv):
+    clocks = ["00:02:03", "00:07:01", "00:12:59", "00:17:30"]
+    path = csv(*dated([f"2020-01-01 {clock}" for clock in clocks]))
+    index = read(path, frequency="5min")[0].index
+    assert index.equals(pd.period_range("2020-01-01 00:02", periods=4, freq="5min"))
+    path = csv(*dated([f"2020-01-01 {clock}" for clock in ("00:00:03", "00:06:01")]))
+    for missing in ("error", "keep"):
+        words = ["line 3: 2020-01-01 00:06:01", "expected 2020-01-01 00:05"]
+        assert_fails(path, *words, frequency="5min", missing=missing)
+
+
 def test_series_at_different_days_need_a_frequency(csv):
     lines = [f"a,{day},1" for day in written("2020-01-01", 6, "MS")]
     lines += [f"b,{day},1" for day in written("2020-01-01", 6, "ME")]
