@@ -17,6 +17,9 @@ _CHARACTER = Constraint("one character", lambda x: isinstance(x, str) and len(x)
 _CONSTRAINTS = {
     "decimal": _CHARACTER,
     "thousands": _CHARACTER | None,
+    "separator": Constraint(
+        "one character or more", lambda x: isinstance(x, str) and x != ""
+    ),
     "skip_rows": integer(0),
     "missing": one_of("error", "values", "keep", *FILLS),
     "min_length": integer(1),

@@ -529,6 +529,8 @@ def test_sktime_accepts_the_result(csv, id_column, stamps):
         ({"decimal": ""}, ["decimal=''", "one character"]),
         ({"thousands": ",,"}, ["thousands=',,'", "one character"]),
         ({"thousands": "."}, ["'.' as both"]),
+        ({"separator": ""}, ["separator=''", "one character or more"]),
+        ({"separator": "(("}, ["sales.csv", "separated by '(('"]),
         ({"skip_rows": -1}, ["skip_rows=-1", "at least 0"]),
         ({"min_length": 0}, ["min_length=0", "at least 1"]),
         ({"missing": "drop"}, ["missing='drop'", "interpolate"]),
