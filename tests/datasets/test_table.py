@@ -256,6 +256,18 @@ def test_one_time_that_cannot_be_read(csv, bad):
     assert_fails(path, "line 4, column 'date'", repr(bad), "as in other rows")
 
 
+@pytest.mark.parametrize("year", ["0500", "1677", "2262", "3020"])
+@pytest.mark.parametrize(
+    "rest",
+    ["-01-01", "-02", "-01-01T09:00Z", "0101T09", "Q1", "-W03", "-01-06/{}-01-12"],
+)
+def test_years_beyond_what_time_stamps_hold_are_named(csv, year, rest):
+    stamps = [f"{each}{rest.format(each)}" for each in (year, "2020", year)]
+    words = [repr(stamps[0]), "expected a year from 1678 to 2261"]
+    assert_fails(csv(*dated(stamps)), "line 2", *words)
+    assert_fails(csv(*dated(stamps[1:])), "line 3", *words)
+
+
 @pytest.mark.parametrize(
     "date_format", ["YYYY", "%Q", "%Y %Y", "%", "", "%H:%M", "%z %Y"]
 )
