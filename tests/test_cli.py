@@ -389,6 +389,39 @@ def test_weeks_are_written_as_in_the_file(run, tmp_path):
     assert written.tolist() == [str(date.date()) for date in dates[-2:]]
 
 
+@pytest.mark.parametrize("freq", ["s", "30s", "h", "D", "2W-MON"])
+@pytest.mark.parametrize(
+    ("command", "options", "output"),
+    [
+        ("compare", NAIVE, "compare_results/forecasts.csv"),
+        ("forecast", ["--method", "naive", "--levels"], "forecast.csv"),
+    ],
+)
+def test_all_times_are_written_in_one_format(
+    run, tmp_path, freq, command, options, output
+):
+    dates = pd.date_range(end="2024-01-01 00:00", periods=22, freq=freq)
+    dates = dates.append(pd.date_range(dates[-1], periods=3, freq=freq)[1:])
+    path = tmp_path / "times.csv"
+    known = dates if command == "compare" else dates[:-4]
+    pd.DataFrame({"t": known, "y": np.arange(len(known))}).to_csv(path, index=False)
+    arguments = ["--time-column", "t", "--horizon", "4", "--seasonal-period", "1"]
+    assert run(command, path, *arguments, "--no-plot", *options)[0] == 0
+    times = pd.read_csv(output)["time"].unique()
+    assert pd.to_datetime(times).tolist() == dates[-4:].tolist()
+
+
+@pytest.mark.parametrize(
+    ("freq", "notation"), [("h", "%Y-%m-%d %H:%M:%S"), ("D", "%Y-%m-%d")]
+)
+def test_time_stamps_are_without_midnight_only_if_all_have_it(run, freq, notation):
+    times = pd.date_range("2024-01-01", periods=len(VALUES) + 24, freq=freq)
+    y = pd.Series(VALUES, times[: len(VALUES)])
+    assert run(*saved_in_python(y, fh=range(1, 25)))[0] == 0
+    written = pd.read_csv("forecast.csv")["time"].tolist()
+    assert written == list(times[len(VALUES) :].strftime(notation))
+
+
 def test_quiet_and_no_plot(run):
     options = ["--quiet", "--no-plot", "--output", "a/b"]
     code, out, err = run("compare", "--dataset", "lynx", *options, *NAIVE)

@@ -4,6 +4,7 @@ import runpy
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from sktime.datasets import load_airline
 
@@ -29,6 +30,24 @@ def client(folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FORECASTER", str(folder))
         return testclient.TestClient(runpy.run_path(str(EXAMPLE))["make_app"]())
+
+
+@pytest.fixture(params=["periods", "time stamps", "integers"])
+def any_client(request, tmp_path, monkeypatch):
+    """Return a client, and the rows that come after those of its forecaster."""
+    index = {
+        "periods": pd.period_range("2020-01", periods=60, freq="M"),
+        "time stamps": pd.date_range("2020-01-01", periods=60, freq="MS"),
+        "integers": pd.RangeIndex(60),
+    }
+    y = pd.Series(range(60), index[request.param], dtype=float)
+    forecaster = CALFForecaster(
+        backbone="tiny-random", max_epochs=1, calibration_fraction=0.2, random_state=0
+    )
+    forecaster.fit(y[:-4], fh=[1, 2]).save_pretrained(tmp_path / "model")
+    monkeypatch.setenv("FORECASTER", str(tmp_path / "model"))
+    app = runpy.run_path(str(EXAMPLE))["make_app"]()
+    return testclient.TestClient(app, raise_server_exceptions=False), rows_of(y[-4:])
 
 
 def rows_of(y):
@@ -80,3 +99,32 @@ def test_what_does_not_fit_is_refused_with_the_reason(client, question, reason):
     answer = client.post("/forecast", json=question)
     assert answer.status_code == 422
     assert reason in str(answer.json()["detail"])
+
+
+def test_rows_may_come_in_any_order(any_client):
+    client, rows = any_client
+    answers = [
+        client.post("/forecast", json={"rows": each, "horizon": 2})
+        for each in (rows, rows[::-1], rows[2:] + rows[:2])
+    ]
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert answers[0].json() == answers[1].json() == answers[2].json()
+    assert answers[0].json()[0]["time"] > rows[-1]["time"]
+
+
+@pytest.mark.parametrize(
+    "time", ["", "NaT", "nan", "soon", "9" * 30, "2024-12Z", "1.5"]
+)
+def test_rows_of_other_times_are_refused(any_client, time):
+    client, rows = any_client
+    for each in ([{"time": time, "value": 1.0}], [*rows, {"time": time, "value": 1}]):
+        answer = client.post("/forecast", json={"rows": each, "horizon": 2})
+        assert answer.status_code == 422, answer.text
+        assert answer.json()["detail"]
+
+
+def test_a_repeated_time_is_refused(any_client):
+    client, rows = any_client
+    answer = client.post("/forecast", json={"rows": rows[:2] + rows[:1], "horizon": 2})
+    assert answer.status_code == 422
+    assert "each once" in answer.json()["detail"]

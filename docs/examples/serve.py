@@ -53,7 +53,8 @@ def make_app() -> FastAPI:
             fh = range(1, question.horizon + 1)
             values = forecaster.predict(fh)
             bounds = forecaster.predict_interval(fh, coverage=question.coverage)
-        except (SktimeLLMError, ValueError) as error:  # what was sent does not fit
+        # what was sent does not fit
+        except (SktimeLLMError, ValueError, OverflowError) as error:
             raise HTTPException(422, str(error)) from error
         return [
             Forecast(time=str(time), value=value, lower=lower, upper=upper)
@@ -66,6 +67,14 @@ def make_app() -> FastAPI:
 
 
 def as_series(rows: list[Row], forecaster) -> pd.Series:
-    """Return rows as a series of the frequency that the forecaster knows."""
-    index = pd.PeriodIndex([row.time for row in rows], freq=forecaster.cutoff.freq)
-    return pd.Series([row.value for row in rows], index, dtype=float)
+    """Return rows in order, with times of the kind that the forecaster knows."""
+    cutoff, times = forecaster.cutoff, [row.time for row in rows]
+    if isinstance(cutoff, pd.PeriodIndex):
+        index = pd.PeriodIndex(times, freq=cutoff.freq)
+    elif isinstance(cutoff, pd.DatetimeIndex):
+        index = pd.DatetimeIndex(times)
+    else:
+        index = pd.Index(times).astype("int64")
+    if index.hasnans or index.has_duplicates:
+        raise ValueError(f"expected a time in each row, and each once, got {times}")
+    return pd.Series([row.value for row in rows], index, dtype=float).sort_index()

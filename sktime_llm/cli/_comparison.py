@@ -14,7 +14,8 @@ from sktime_llm.cli._data import (
     read_dataset,
 )
 from sktime_llm.cli._output import echo, make_folder, replacing, shown_progress
-from sktime_llm.datasets import Dataset, dataset_names, format_time, load_dataset
+from sktime_llm.datasets import Dataset, dataset_names, load_dataset
+from sktime_llm.datasets._frequency import format_times
 from sktime_llm.datasets._source import listed
 from sktime_llm.errors import InputError
 from sktime_llm.evaluation import Comparison, Ranks
@@ -163,7 +164,7 @@ def _write(
 ) -> None:
     """Write the tables and the pictures."""
     forecasts = comparison.forecasts
-    named = forecasts.assign(time=forecasts["time"].map(format_time))
+    named = forecasts.assign(time=format_times(forecasts["time"]))
     tables = {"results.csv": comparison.scores, "errors.csv": comparison.errors}
     tables["forecasts.csv"] = named
     for name, table in tables.items():

@@ -22,6 +22,8 @@ _ISO = r"\d{4}-\d\d(-\d\d([T ]\d\d.*)?)?|\d{8}T\d\d.*"
 _QUARTER = r"\d{4}[ -]?Q[1-4]"
 _WEEK = r"\d{4}-?W\d\d"
 _SPAN = r"\d{4}-\d\d-\d\d/\d{4}-\d\d-\d\d"  # a week as pandas writes it
+_PATTERNS = (_ISO, _QUARTER, _WEEK, _SPAN)
+_FIRST_YEAR, _LAST_YEAR = "1678", "2261"  # of time stamps in nanoseconds
 _OFFSET = r"^(.*[T ]\d\d.*?)\s?(Z|[+-][01]\d(?::?[0-5]\d)?)$"
 
 # Formats that an error suggests if all cells fit; pandas guesses most others.
@@ -92,13 +94,21 @@ def _parse_numbers(
     marks: dict[str, str | None] = {".": "?"}
     if thousands is not None:
         marks[thousands] = None
-        mark = re.escape(thousands)
-        misplaced = texts.str.contains(rf"{mark}(?!\d{{3}}(?!\d)|\d\d{mark})")
-        texts = texts.mask(misplaced, "?")
+        is_grouped = texts.str.contains(thousands, regex=False)
+        fits = texts.str.fullmatch(_grouped(decimal, thousands))
+        texts = texts.mask(is_grouped & ~fits, "?")
     plain = texts.str.translate(str.maketrans({**marks, decimal: "."}))
     numbers = pd.to_numeric(plain.mask(missing), errors="coerce").astype("float64")
     bad = ~missing & ~np.isfinite(numbers)
     return numbers.mask(bad), bad
+
+
+def _grouped(decimal: str, thousands: str) -> str:
+    """Return the pattern of numbers such as 1,234,567.8, or 12,34,567.8 as in India."""
+    mark, point = re.escape(thousands), re.escape(decimal)
+    by_three = rf"[1-9]\d{{0,2}}({mark}\d{{3}})+"
+    by_two = rf"[1-9]\d?({mark}\d\d)+{mark}\d{{3}}"
+    return rf"[+-]?({by_three}|{by_two})({point}\d*)?"
 
 
 def _fitting_options(cells: pd.Series) -> str:
@@ -139,6 +149,7 @@ def read_times(
             return texts.astype("int64")
         times = _parse_times(texts, "%Y%m%d")
     else:
+        _check_years(source, column, texts)
         times = _read_notation(plain)
         problem = "expected a time as in other rows. Correct the cell or remove the row"
     if times is None:
@@ -170,6 +181,18 @@ def _split_offsets(
     return parts[0], pd.Timestamp(0, tz="UTC") - utc
 
 
+def _check_years(source: Source, column: object, texts: pd.Series) -> None:
+    far = texts.str.fullmatch("|".join(_PATTERNS))
+    far &= ~texts.str[:4].between(_FIRST_YEAR, _LAST_YEAR)
+    if far.any():
+        position = int(far.argmax())
+        problem = (
+            f"got {texts[position]!r}, expected a year from {_FIRST_YEAR} to "
+            f"{_LAST_YEAR}. Correct the cell, or number the rows instead."
+        )
+        source.fail(column, position, problem)
+
+
 def _read_format(texts: pd.Series, date_format: str) -> pd.Series:
     plain = re.sub(" ?%z$", "", date_format)
     try:
@@ -187,8 +210,7 @@ def _read_format(texts: pd.Series, date_format: str) -> pd.Series:
 
 def _read_notation(texts: pd.Series) -> pd.Series | None:
     """Read texts in the notation of the first, NaT for others; None if unknown."""
-    patterns = (_ISO, _QUARTER, _WEEK, _SPAN)
-    pattern = next((p for p in patterns if re.fullmatch(p, texts[0])), None)
+    pattern = next((p for p in _PATTERNS if re.fullmatch(p, texts[0])), None)
     if pattern is None:
         return None
     texts = texts.where(texts.str.fullmatch(pattern))

@@ -51,8 +51,8 @@ def forecast_frame(
     Raises
     ------
     InputError
-        If a column is not there, times are text, an id is missing, or a parameter is
-        invalid.
+        If a column is not there or named twice, there are no rows, times are text, an
+        id is missing, or a parameter is invalid.
 
     Examples
     --------
@@ -92,6 +92,13 @@ def _indexed(frame: pd.DataFrame, keys: list[str], targets: list[Any]) -> Any:
             f"{', '.join(map(repr, frame.columns))}. Name the columns by id_column "
             "(None in a wide frame), time_column and target."
         )
+    if not targets or len({*keys, *targets}) < len(keys) + len(targets):
+        raise InputError(
+            f"got the columns {keys} of ids and times and the targets {targets}; "
+            "expected at least one target, and no column twice."
+        )
+    if frame.empty:
+        raise InputError("frame has no rows; expected at least one to forecast from.")
     unknown = frame[keys].isna().any(axis=1)
     if unknown.any():
         raise InputError(

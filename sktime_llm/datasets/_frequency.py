@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 
 from sktime_llm._frequency import infer_frequency, is_on_grid
+from sktime_llm.datasets._source import Source
 from sktime_llm.errors import InputError
 
 _STEPS_PER_SEASON = {"M": 12, "Q": 4, "W": 52, "D": 7, "B": 5, "h": 24, "s": 60}
 
-# Parts of a series whose frequency is inferred when the whole has none.
+# Of the steps between rows, those that are alike if the others are odd.
+_USUAL_SHARE = 0.75
 
 # Suggested in an error if each row is then in a period of its own, without gaps.
 _SUGGESTIONS = ("Y-DEC", "Q-DEC", "M", "W-SUN", "D", "h", "min", "s")
@@ -99,7 +101,7 @@ def has_dates(times: pd.Series, alias: str | None) -> bool:
     return (times - times.dt.normalize()).nunique() == 1
 
 
-def find_alias(name: str, times: pd.Series, series: np.ndarray) -> str:
+def find_alias(source: Source, times: pd.Series, series: np.ndarray) -> str:
     """Infer the frequency of sorted series from the longest of them."""
     stamps = pd.DatetimeIndex(times[series == np.bincount(series).argmax()])
     found = infer_frequency(stamps)
@@ -113,9 +115,25 @@ def find_alias(name: str, times: pd.Series, series: np.ndarray) -> str:
             unit = alias.partition("-")[0]
             advice = f"`--frequency {unit}` would make each row one period"
             break
-    raise InputError(
-        f"{name}: no frequency found in the times "
-        f"{', '.join(map(format_time, stamps[:4]))}. {advice}."
+    found = _odd_step(source, times, same_series)
+    found = found or f"in the times {', '.join(map(format_time, stamps[:4]))}."
+    raise InputError(f"{source.name}: no frequency found {found} {advice}.")
+
+
+def _odd_step(source: Source, times: pd.Series, same_series: np.ndarray) -> str:
+    """Name the first row that is off the usual step between rows, if there is one."""
+    steps = times.diff().where(np.r_[False, same_series])
+    counts = steps.value_counts()
+    if counts.empty or counts.iloc[0] < _USUAL_SHARE * counts.sum():
+        return ""
+    odd = (steps % counts.index[0] > pd.Timedelta(0)).to_numpy()
+    if not odd.any():
+        return ""
+    i = int(odd.argmax())
+    before, after = map(format_time, times.iloc[i - 1 : i + 1])
+    return (
+        f"since {after} ({source.row(times.index[i])}) follows {before} after "
+        f"{steps.iloc[i]}, most rows after {counts.index[0]}. Correct it if mistyped."
     )
 
 
@@ -147,7 +165,8 @@ def format_time(stamp: object) -> str:
     Returns
     -------
     str
-        The time, without midnight; a week is given by its last day.
+        The time, of a time stamp without midnight; a week, or the first of several, is
+        given by its last day.
 
     Examples
     --------
@@ -156,6 +175,16 @@ def format_time(stamp: object) -> str:
     >>> format_time(pd.Period("2020-01-05", freq="W-SUN"))
     '2020-01-05'
     """
-    if isinstance(stamp, pd.Period) and "W-" in stamp.freqstr:
-        return str(stamp.end_time.date())
-    return str(stamp).removesuffix(" 00:00:00")
+    if not isinstance(stamp, pd.Period):
+        return str(stamp).removesuffix(" 00:00:00")
+    if "W-" in stamp.freqstr:
+        return str((stamp.start_time + pd.Timedelta(days=6)).date())
+    return str(stamp)
+
+
+def format_times(times: pd.Series) -> pd.Series:
+    """Format times alike: time stamps are without midnight if all of them have it."""
+    texts, whole = times.map(format_time), times.map(str)
+    is_stamp = times.map(type) == pd.Timestamp
+    has_clock = bool((is_stamp & (texts == whole)).any())
+    return whole.where(is_stamp & has_clock, texts)

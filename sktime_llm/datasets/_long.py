@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from sktime_llm.datasets._frequency import format_time
+from sktime_llm.datasets._frequency import format_times
 
 if TYPE_CHECKING:
     from sktime.forecasting.base import BaseForecaster
@@ -53,5 +53,5 @@ def forecast_table(
 
 def as_written(table: pd.DataFrame) -> pd.DataFrame:
     """Return a long table as it is written to files: its times are text."""
-    named = table.assign(time=table["time"].map(format_time))
+    named = table.assign(time=format_times(table["time"]))
     return named.rename(columns={"id": "series"})

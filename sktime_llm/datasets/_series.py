@@ -19,6 +19,10 @@ from sktime_llm.errors import InputError
 
 FILLS = ("interpolate", "ffill")
 
+# A gap this many times as long as all rows of the file is a mistyped time, not one of
+# sparse data: 2042 in place of 2024 in a year of days, but no outage of months.
+_MAX_GAP = 10
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -83,7 +87,7 @@ def sort_rows(
     if times.dtype.kind == "i":
         _check_row_numbers(rows, alias)
         return rows
-    found = alias or find_alias(source.name, times, series)
+    found = alias or find_alias(source, times, series)
     is_weekend = times.dt.dayofweek > 4
     if found == "B" and is_weekend.any():
         row = is_weekend.idxmax()
@@ -144,6 +148,7 @@ def lay_out(
             expected += f" ({rows.frequency})"
         advice = "Add the missing rows, or give --missing keep, interpolate or ffill"
         rows.fail(i, f", expected {expected}", f"{advice}, or another --frequency")
+    _check_gaps(distances, rows)
     places = np.cumsum(np.r_[0, distances.astype(int)])
     table = np.full((places[-1] + 1, values.shape[1]), np.nan)
     table[places] = values.to_numpy()[rows.times.index]
@@ -152,6 +157,16 @@ def lay_out(
     ordinals = rows.ordinals[before] + step * (np.arange(len(table)) - places[before])
     complete = pd.DataFrame(table, columns=values.columns)
     return from_ordinals(ordinals, rows.alias), rows.series[before], complete
+
+
+def _check_gaps(distances: np.ndarray, rows: Rows) -> None:
+    n_rows, n_missing = len(rows.times), int(distances.max(initial=1)) - 1
+    if n_missing > _MAX_GAP * n_rows:
+        problem = f", {n_missing} rows missing between them, beside {n_rows} in all"
+        advice = "Correct the time, or if it is right, add rows without values between"
+        if rows.alias is not None:
+            advice += ", or give a coarser --frequency"
+        rows.fail(int(distances.argmax()) + 1, problem, advice)
 
 
 def _check_no_missing_value(rows: Rows, values: pd.DataFrame) -> None:

@@ -5,6 +5,7 @@ import codecs
 import gzip
 import itertools
 import lzma
+import re
 import shlex
 import zlib
 from collections.abc import Callable, Sequence
@@ -133,7 +134,7 @@ def _read_text(path: Path, separator: str, skip_rows: int, time_column: str) -> 
         ).fillna("")
     except pd.errors.EmptyDataError:
         cells = pd.DataFrame([[""]])
-    except (pd.errors.ParserError, ValueError) as error:
+    except (pd.errors.ParserError, ValueError, re.error) as error:
         _check_header(path.name, text, separator, skip_rows, time_column)
         raise InputError(
             f"{path.name} is not a table: {error}. Every line needs as many cells, "

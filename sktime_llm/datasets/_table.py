@@ -17,6 +17,9 @@ _CHARACTER = Constraint("one character", lambda x: isinstance(x, str) and len(x)
 _CONSTRAINTS = {
     "decimal": _CHARACTER,
     "thousands": _CHARACTER | None,
+    "separator": Constraint(
+        "one character or more", lambda x: isinstance(x, str) and x != ""
+    ),
     "skip_rows": integer(0),
     "missing": one_of("error", "values", "keep", *FILLS),
     "min_length": integer(1),
@@ -62,7 +65,8 @@ def read_table(
         Columns that name the series of a row. Default: one series.
     frequency : str, optional
         Time between rows as a pandas alias, such as ``"D"``, ``"M"`` or ``"15min"``;
-        each row is then put into its period. Default: inferred by pandas.
+        each row is then put into its day, month or minute, and has to be a multiple of
+        the frequency after the row before. Default: inferred by pandas.
     date_format : str, optional
         Notation of the times as strftime takes it, such as ``"%d.%m.%Y"``.
     decimal, thousands : str, default="." and None

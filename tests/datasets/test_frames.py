@@ -55,6 +55,13 @@ def test_our_forecasters_stay_fitted():
     [
         ({"target": "sales"}, "no column 'sales'; it has 'unique_id', 'ds', 'y'"),
         ({"id_column": "shop"}, r"no column 'shop'.*None in a wide frame"),
+        ({"target": "unique_id"}, r"targets \['unique_id'\]; .*no column twice"),
+        ({"target": "ds", "id_column": None}, "no column twice"),
+        ({"target": ["y", "y"]}, "no column twice"),
+        ({"id_column": "ds"}, "no column twice"),
+        ({"target": []}, "at least one target"),
+        ({"frame": long_frame().iloc[:0]}, "frame has no rows"),
+        ({"frame": long_frame().iloc[:0], "id_column": None}, "frame has no rows"),
         ({"horizon": 0}, "horizon=0"),
         ({"levels": [100]}, r"levels=\[100\]"),
         ({"levels": ["80"]}, r"levels=\['80'\], expected a sequence of levels"),
@@ -62,7 +69,9 @@ def test_our_forecasters_stay_fitted():
 )
 def test_what_cannot_be_forecast(change, message):
     with pytest.raises(InputError, match=message):
-        forecast_frame(NaiveForecaster(), long_frame(), **{"horizon": 2, **change})
+        forecast_frame(
+            NaiveForecaster(), **{"frame": long_frame(), "horizon": 2, **change}
+        )
 
 
 def test_a_row_without_an_id_is_named():

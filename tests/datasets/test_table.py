@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from sktime.forecasting.naive import NaiveForecaster
 
-from sktime_llm.datasets import infer_seasonal_period, read_table
+from sktime_llm.datasets import format_time, infer_seasonal_period, read_table
+from sktime_llm.datasets._frequency import period_alias
 from sktime_llm.errors import InputError
 
 
@@ -93,6 +94,24 @@ def test_times_that_are_read_as_they_are(csv, stamps, first, frequency):
     assert y.tolist() == list(range(len(stamps)))
     assert f"frequency {frequency}" in report
     assert (", inferred" in report) == (not re.search("[QW/]", stamps[0]))
+
+
+@pytest.mark.parametrize(
+    ("freq", "notation"),
+    [
+        *((f"{n}W-{day}", "%Y-%m-%d") for n in (1, 2, 3, 10) for day in ("SUN", "MON")),
+        *((freq, "%Y-%m-%d") for freq in ("D", "2D", "B")),
+        *((freq, "%Y-%m") for freq in ("MS", "2MS", "5ME")),
+        ("4QS", "%YQ1"),
+        *((freq, "%Y-%m-%d %H:%M") for freq in ("h", "3h", "min", "5min")),
+    ],
+)
+def test_a_time_is_written_as_it_was_read(csv, freq, notation):
+    stamps = written("2020-01-01", 5, freq, notation)
+    path = csv(*dated(stamps))
+    y, report = read(path, frequency=period_alias(freq))
+    assert [format_time(time) for time in y.index] == stamps
+    assert f"{stamps[0]} to {stamps[-1]}" in report
 
 
 @pytest.mark.parametrize("alias", ["W-SUN", "W-WED", "Q-DEC", "M", "D", "h"])
@@ -237,6 +256,18 @@ def test_one_time_that_cannot_be_read(csv, bad):
     assert_fails(path, "line 4, column 'date'", repr(bad), "as in other rows")
 
 
+@pytest.mark.parametrize("year", ["0500", "1677", "2262", "3020"])
+@pytest.mark.parametrize(
+    "rest",
+    ["-01-01", "-02", "-01-01T09:00Z", "0101T09", "Q1", "-W03", "-01-06/{}-01-12"],
+)
+def test_years_beyond_what_time_stamps_hold_are_named(csv, year, rest):
+    stamps = [f"{each}{rest.format(each)}" for each in (year, "2020", year)]
+    words = [repr(stamps[0]), "expected a year from 1678 to 2261"]
+    assert_fails(csv(*dated(stamps)), "line 2", *words)
+    assert_fails(csv(*dated(stamps[1:])), "line 3", *words)
+
+
 @pytest.mark.parametrize(
     "date_format", ["YYYY", "%Q", "%Y %Y", "%", "", "%H:%M", "%z %Y"]
 )
@@ -275,6 +306,39 @@ def test_no_frequency_is_found(csv, stamps, alias, missing):
     assert "inferred" not in report
 
 
+@pytest.mark.parametrize(
+    ("freq", "at", "odd"),
+    [
+        ("D", 150, "2020-05-30 12:00:00"),
+        ("W-MON", 5, "2020-02-11"),
+        ("h", 60, "2020-01-03 12:00:01"),
+        ("15min", 199, "2020-01-03 01:46:00"),
+    ],
+)
+@pytest.mark.parametrize("missing", ["error", "keep"])
+def test_the_first_time_off_the_usual_step_is_named(csv, freq, at, odd, missing):
+    stamps = written("2020-01-01", 200, freq, SECONDS)
+    stamps[at] = odd
+    before = stamps[at - 1].removesuffix(" 00:00:00")
+    words = ["no frequency found", f"{odd} (line {at + 2}) follows {before}"]
+    assert_fails(csv(*dated(stamps)), *words, missing=missing)
+    lines = [f"{key},{stamp},1" for key in "ab" for stamp in stamps[:2]]
+    lines += [f"c,{stamp},1" for stamp in stamps]
+    words[1] = words[1].replace(f"line {at + 2}", f"line {at + 6}")
+    assert_fails(csv("id,date,y", *lines), *words, missing=missing, id_column="id")
+
+
+def test_rows_of_several_units_have_to_be_that_far_apart(csv):
+    clocks = ["00:02:03", "00:07:01", "00:12:59", "00:17:30"]
+    path = csv(*dated([f"2020-01-01 {clock}" for clock in clocks]))
+    index = read(path, frequency="5min")[0].index
+    assert index.equals(pd.period_range("2020-01-01 00:02", periods=4, freq="5min"))
+    path = csv(*dated([f"2020-01-01 {clock}" for clock in ("00:00:03", "00:06:01")]))
+    for missing in ("error", "keep"):
+        words = ["line 3: 2020-01-01 00:06:01", "expected 2020-01-01 00:05"]
+        assert_fails(path, *words, frequency="5min", missing=missing)
+
+
 def test_series_at_different_days_need_a_frequency(csv):
     lines = [f"a,{day},1" for day in written("2020-01-01", 6, "MS")]
     lines += [f"b,{day},1" for day in written("2020-01-01", 6, "ME")]
@@ -311,6 +375,7 @@ def test_separators_and_decimal_commas(csv):
         ("1,200.50", {"thousands": ","}, 1200.5),
         ("1,200,000", {"thousands": ","}, 1.2e6),
         ("12,00,000", {"thousands": ","}, 1.2e6),
+        ("-12,345.", {"thousands": ","}, -12345),
         ("1.200,50", {"decimal": ",", "thousands": "."}, 1200.5),
         ("1 200,5", {"decimal": ",", "thousands": " "}, 1200.5),
         ("0,5", {"decimal": ","}, 0.5),
@@ -337,6 +402,42 @@ def test_numbers_in_other_notations(csv, cell, options, value):
         y, report = read(path, **options)
         assert y["sales"].tolist() == [value] * 4
         assert "left out" not in report
+
+
+ENGLISH, GERMAN = {"thousands": ","}, {"decimal": ",", "thousands": "."}
+
+
+@pytest.mark.parametrize("sign", ["", "-", "+"])
+@pytest.mark.parametrize(
+    ("cell", "options"),
+    [
+        *((cell, ENGLISH) for cell in ("1.234,567", "1.234,567.8", "1.5,000")),
+        *((cell, ENGLISH) for cell in ("0,123", "0,123,456", "012,345", ",123")),
+        *((cell, ENGLISH) for cell in ("1234,567", "1,23", "1,2345", "1,,234", "1,")),
+        *((cell, ENGLISH) for cell in ("1,23,45", "123,45,678", "1,234,56,789")),
+        *((cell, GERMAN) for cell in ("1,234.567", "0.123", "1234.567", "1.2345")),
+    ],
+)
+def test_thousands_separators_are_only_between_groups_of_digits(
+    csv, cell, options, sign
+):
+    path = csv("date;y", f"{DAYS[0]};1", f"{DAYS[1]};2", f"{DAYS[2]};{sign}{cell}")
+    words = ["line 4", repr(sign + cell), "finite number"]
+    assert_fails(path, *words, separator=";", **options)
+
+
+@pytest.mark.parametrize(
+    ("cells", "advice"),
+    [
+        ("1.234,567 2.345,678 3.111,222 4.000,100", "--decimal , --thousands ."),
+        ("1,234.567 2,345.678 3,111.222 4,000.100", "--thousands ,"),
+        ("0,750 1,250 2,500 0,125", "--decimal ,"),
+        ("1,250 2,500 3,750 4,125", "--thousands ,` or `--decimal ,"),
+    ],
+)
+def test_only_notations_that_fit_all_cells_are_suggested(csv, cells, advice):
+    lines = [f"{day};{cell}" for day, cell in zip(DAYS, cells.split(), strict=True)]
+    assert_fails(csv("date;y", *lines), f"Give `{advice}`.", separator=";", target="y")
 
 
 @pytest.mark.parametrize(
@@ -440,6 +541,8 @@ def test_sktime_accepts_the_result(csv, id_column, stamps):
         ({"decimal": ""}, ["decimal=''", "one character"]),
         ({"thousands": ",,"}, ["thousands=',,'", "one character"]),
         ({"thousands": "."}, ["'.' as both"]),
+        ({"separator": ""}, ["separator=''", "one character or more"]),
+        ({"separator": "(("}, ["sales.csv", "separated by '(('"]),
         ({"skip_rows": -1}, ["skip_rows=-1", "at least 0"]),
         ({"min_length": 0}, ["min_length=0", "at least 1"]),
         ({"missing": "drop"}, ["missing='drop'", "interpolate"]),
@@ -504,6 +607,30 @@ def test_missing_rows(csv, freq, at, expected, alias):
     path = csv(*dated([1, 2, 4]))
     assert_fails(path, "line 4: 4 follows 2 (line 3), expected 3", "--missing")
     assert read(path, missing="keep")[0].index.tolist() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("missing", ["keep", "interpolate", "ffill"])
+@pytest.mark.parametrize(
+    ("stamps", "mistyped", "words"),
+    [
+        (range(1, 6), 60000000000, ["line 7: 60000000000 follows 5 (line 6)"]),
+        (range(1, 6), -(10**17), ["line 2: 1 follows -100000000000000000 (line 7)"]),
+        (written("2024-01-01", 366, "D"), "2042-05-30", ["line 368: 2042-05-30"]),
+        (written("2024-01-01", 366, "D"), "1924-05-30", ["1924-05-30 (line 368)"]),
+        (written("2024-01-01", 5, "h", SECONDS), "2224-01-01", ["--frequency"]),
+    ],
+)
+def test_a_mistyped_time_is_not_filled_up_to(csv, stamps, mistyped, words, missing):
+    path = csv(*dated([*stamps, mistyped]))
+    assert_fails(path, *words, "rows missing", "Correct the time", missing=missing)
+    lines = [f"b,{time},1" for time in [*stamps, mistyped]]
+    path = csv("id,date,y", f"a,{stamps[0]},1", *lines)
+    assert_fails(path, "of 'b' follows", id_column="id", missing=missing)
+
+
+def test_a_long_gap_of_sparse_data_is_filled(csv):
+    path = csv(*dated(["2020-01-01", "2020-01-02", "2020-01-03", "2020-02-01"]))
+    assert len(read(path, missing="ffill")[0]) == 32
 
 
 def test_each_series_is_filled_on_its_own(csv):
