@@ -1,6 +1,7 @@
 """Rows of Parquet files; only those that are asked for are read."""
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 _BATCH_ROWS = 2**16
 _BUFFER_BYTES = 2**20
+_UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
+"""The name of a column that pandas makes of an index without a name."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,29 @@ class ParquetRows:
         empty = _open(self.files[0]).schema_arrow.empty_table()
         source = Source(empty.to_pandas(ignore_metadata=True), self.name, "row", 1)
         return [str(name) for name in source.find(columns, role)]
+
+    def find_numbers(self, taken: Sequence[str]) -> list[str]:
+        """Return the other columns that have a name and a numeric type.
+
+        Types are those of all rows, whatever values there are in some of them.
+        """
+        from pyarrow import types
+
+        kinds = (types.is_integer, types.is_floating, types.is_decimal)
+        found = [
+            column.name
+            for column in _open(self.files[0]).schema_arrow
+            if column.name not in taken
+            and not _UNNAMED_INDEX.fullmatch(column.name)
+            and any(is_kind(column.type) for is_kind in kinds)
+        ]
+        if not found:
+            raise InputError(
+                f"{self.name} has no column of a numeric type beside "
+                f"{', '.join(map(repr, taken))}; expected at least one to forecast. "
+                "Name those that hold numbers as text as the target."
+            )
+        return found
 
     def batches(
         self, start: int, stop: int, columns: Sequence[str] | None = None

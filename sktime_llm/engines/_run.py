@@ -93,7 +93,7 @@ def forecast_partitions(
     id_column : str or sequence of str
         Columns that name the series of a row.
     target : str or sequence of str, optional
-        Columns to forecast. Default: all other columns that hold numbers.
+        Columns to forecast. Default: all other named columns of a numeric type.
     frequency : str, optional
         Time between rows as a pandas alias. Default: that of the first partition.
     date_format : str, optional
@@ -182,7 +182,7 @@ def forecast_partitions(
         "levels": sorted({float(level) for level in levels}),
         "time_column": layout.time_column,
         "id_column": list(layout.id_columns),
-        "target": layout.targets and list(layout.targets),
+        "target": list(layout.targets),
         "frequency": frequency,
         "date_format": date_format,
         "missing": missing,
@@ -196,7 +196,7 @@ def forecast_partitions(
         manifest.write(folder)
     job = Job(
         rows=rows,
-        layout=_with_found(layout, manifest.found),
+        layout=replace(layout, alias=manifest.found["frequency"]),
         checkpoint=checkpoint,
         digest=digest,
         device=device,
@@ -220,20 +220,22 @@ def _find_columns(
 ) -> Layout:
     (times,) = rows.find(time_column, "time column")
     ids = rows.find(id_column, "id column")
-    targets = None if target is None else rows.find(target, "target")
-    every = [times, *ids, *(targets or [])]
-    if not ids or targets == [] or len(set(every)) < len(every):
+    if target is None:
+        targets = rows.find_numbers([times, *ids])
+    else:
+        targets = rows.find(target, "target")
+    every = [times, *ids, *targets]
+    if not ids or not targets or len(set(every)) < len(every):
         raise InputError(
             f"Got the time column {times!r}, the id columns {ids} and the targets "
             f"{targets}; expected at least one id column and one target, and no column "
             "twice."
         )
-    found = None if targets is None else tuple(targets)
-    return Layout(times, tuple(ids), found, None, date_format, missing)
+    return Layout(times, tuple(ids), tuple(targets), None, date_format, missing)
 
 
 def _begin(rows: ParquetRows, layout: Layout, run_is: dict[str, Any]) -> Manifest:
-    """Plan a run; what the first partition has is what all should have."""
+    """Plan a run; the frequency of the first partition is that of all."""
     partitions = plan(rows, layout.id_columns, run_is["partition_size"])
     frequency = run_is["frequency"]
     alias = None if frequency is None else period_alias(frequency)
@@ -244,18 +246,14 @@ def _begin(rows: ParquetRows, layout: Layout, run_is: dict[str, Any]) -> Manifes
         alias = str(times.freqstr)
     elif isinstance(times, pd.DatetimeIndex):
         alias = "B"  # the only time stamps that a table becomes
-    return Manifest(run_is, {"target": list(y.columns), "frequency": alias}, partitions)
+    return Manifest(run_is, {"frequency": alias}, partitions)
 
 
 def _check_forecaster(forecaster: Any, manifest: Manifest) -> None:
     """Raise if the forecaster cannot forecast what a run asks for."""
     check_transferable(forecaster)
     if manifest.run["levels"]:
-        check_intervals(forecaster, len(manifest.found["target"]))
-
-
-def _with_found(layout: Layout, found: dict[str, Any]) -> Layout:
-    return replace(layout, targets=tuple(found["target"]), alias=found["frequency"])
+        check_intervals(forecaster, len(manifest.run["target"]))
 
 
 def _forecast_missing(

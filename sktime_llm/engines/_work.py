@@ -35,16 +35,14 @@ class Layout:
 
     time_column: str
     id_columns: tuple[str, ...]
-    targets: tuple[str, ...] | None
+    targets: tuple[str, ...]
     alias: str | None
     date_format: str | None
     missing: str
 
     @property
-    def columns(self) -> list[str] | None:
-        """Columns to read; None are all, among which are the targets."""
-        if self.targets is None:
-            return None
+    def columns(self) -> list[str]:
+        """Columns to read."""
         return [*self.id_columns, self.time_column, *self.targets]
 
     def panel(self, source: Source) -> pd.DataFrame:

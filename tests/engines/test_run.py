@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -112,6 +113,58 @@ def test_short_partitions_of_business_days_have_no_weekend(
     pd.testing.assert_frame_equal(parted, whole, rtol=1e-5)
     ahead = pd.bdate_range(start, periods=n + 2)[n:].strftime("%Y-%m-%d")
     assert parted["time"].tolist()[-2:] == ahead.tolist()
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory):
+    """The folder of a forecaster that was only pretrained: any number of targets."""
+    forecaster = FORECASTERS["calf"](intervals=None).pretrain(make_panel(), fh=[1])
+    return forecaster.save_pretrained(tmp_path_factory.mktemp("pretrained") / "model")
+
+
+def test_an_index_without_a_name_is_no_target(panel, model, tmp_path):
+    table = make_table()
+    table.index %= 30  # as of tables that were put together, one for each shop
+    table.to_parquet(tmp_path / "panel.parquet")
+    tables = [
+        read(forecast_partitions(data, model, tmp_path / str(i), **NAMES))
+        for i, data in enumerate([panel, tmp_path / "panel.parquet"])
+    ]
+    pd.testing.assert_frame_equal(*tables)
+
+
+@pytest.mark.filterwarnings("ignore::sktime_llm.errors.EmptySeriesWarning")
+@pytest.mark.parametrize("empty", [slice(0, 59), slice(60, 119), slice(0, 0)])
+def test_targets_are_all_columns_of_a_numeric_type(pretrained, tmp_path, empty):
+    table = make_table(4).assign(orders=lambda one: one["units"].round(), note="5")
+    table["cost"] = table["units"].round(1).map(lambda x: Decimal(str(x)))
+    table["is_open"] = True
+    table.loc[empty, ["orders", "cost"]] = None
+    data = write(table, tmp_path / "panel.parquet")
+    parted, whole = [
+        read(
+            forecast_partitions(
+                data, pretrained, tmp_path / str(size), partition_size=size, **NAMES
+            )
+        )
+        for size in (2, 4)
+    ]
+    assert set(parted["variate"]) == {"units", "orders", "cost"}
+    keys = ["variate", "series", "time"]
+    parted, whole = parted.set_index(keys), whole.set_index(keys).sort_index()
+    pd.testing.assert_frame_equal(parted.sort_index(), whole, rtol=1e-5)
+
+
+def test_a_file_without_numbers_has_no_targets(panel, model, tmp_path):
+    table = make_table().astype({"units": str})
+    data = write(table, tmp_path / "panel.parquet")
+    with pytest.raises(InputError, match="no column of a numeric type beside 'month'"):
+        forecast_partitions(data, model, tmp_path / "out", **NAMES)
+    tables = [
+        read(forecast_partitions(file, model, tmp_path / name, target="units", **NAMES))
+        for name, file in [("text", data), ("numbers", panel)]
+    ]
+    pd.testing.assert_frame_equal(*tables)
 
 
 def test_the_forecaster_is_loaded_once(panel, model, tmp_path, monkeypatch):
