@@ -251,9 +251,9 @@ def _begin(rows: ParquetRows, layout: Layout, run_is: dict[str, Any]) -> Manifes
 
 def _check_forecaster(forecaster: Any, manifest: Manifest) -> None:
     """Raise if the forecaster cannot forecast what a run asks for."""
-    check_transferable(forecaster)
+    check_transferable(forecaster, manifest.run["target"])
     if manifest.run["levels"]:
-        check_intervals(forecaster, len(manifest.run["target"]))
+        check_intervals(forecaster)
 
 
 def _forecast_missing(

@@ -318,10 +318,10 @@ def test_what_the_forecaster_cannot_do_is_said_before_anything_is_written(
             "only pretrained",
         ),
         (
-            FORECASTERS["calf"](calibration_fraction=0.2).fit(make_panel(n_columns=2)),
-            {"levels": [80]},
+            FORECASTERS["calf"](intervals=None).fit(make_panel(n_columns=2), fh=[1]),
+            {},
             InputError,
-            r"calibrated for 2 variate\(s\), but the data have 1",
+            r"fitted on 2 variate\(s\), but the data have 1: units; expected as many",
         ),
         (
             FORECASTERS["calf"](standardize=False).pretrain(y, fh=[1]),
