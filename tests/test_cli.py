@@ -810,11 +810,18 @@ def test_forecasts_by_partition(run, panel, sales):
     options = ["--no-plot", "--levels", "50", "--quiet"]
     assert run(*panel, *fast, *options, "--save", "model")[0] == 0
     frame = pd.read_csv(sales, parse_dates=["date"]).drop(columns="price")
-    frame.to_parquet("sales.parquet", row_group_size=30)
+    frame.loc[7, "units"] = np.nan
+    frame.assign(note="new").to_parquet("sales.parquet", row_group_size=30)
     command = ["forecast", "sales.parquet", *ENGINE, "--output", "out"]
     code, out, err = run(*command, "--levels", "50")
     assert (code, out) == (0, f"Written: out{os.sep}\n")
     assert "2/2" in err
+    for line in [
+        "sales.parquet: 80 rows, series: 2, partitions: 2\n  left out: note\n",
+        "sales.parquet: 40 rows of 1 series, 2015-01 to 2018-04, ",
+        "  targets: units\n  ids: store\n  missing, kept as NaN: 1 value\n",
+    ]:
+        assert line in err
     table = pd.read_parquet("out")
     assert table["series"].tolist() == ["north"] * 2 + ["east"] * 2
     assert table["time"].tolist() == ["2018-05", "2018-06"] * 2

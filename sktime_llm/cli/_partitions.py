@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from contextlib import ExitStack
+from functools import partial
 
 from tqdm import tqdm
 
@@ -41,6 +42,7 @@ def forecast_by_partition(options: argparse.Namespace) -> bool:
                 levels=options.levels or (),
                 engine=options.engine,
                 progress=_Bar(stack, show=not options.quiet),
+                report=partial(echo, file=sys.stderr),
                 **own,
             )
         except (SktimeLLMError, ImportError, OSError):

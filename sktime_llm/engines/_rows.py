@@ -69,6 +69,11 @@ class ParquetRows:
         """Number of rows in all files."""
         return self.bounds[-1]
 
+    @property
+    def names(self) -> list[str]:
+        """Names of all columns."""
+        return list(_open(self.files[0]).schema_arrow.names)
+
     def find(self, columns: Columns, role: str) -> list[str]:
         """Return the names of columns; raise an InputError if one is not there."""
         empty = _open(self.files[0]).schema_arrow.empty_table()

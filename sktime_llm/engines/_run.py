@@ -13,7 +13,7 @@ from sktime_llm._validation import LEVELS, check_parameters, integer, one_of
 from sktime_llm._version import __version__
 from sktime_llm.datasets._frequency import period_alias
 from sktime_llm.datasets._series import FILLS
-from sktime_llm.datasets._source import Columns
+from sktime_llm.datasets._source import Columns, listed
 from sktime_llm.engines._engines import check_engine, run
 from sktime_llm.engines._folder import (
     Manifest,
@@ -64,6 +64,7 @@ def forecast_partitions(
     scheduler: str | None = None,
     device: str | None = None,
     progress: Callable[[int, int], object] | None = None,
+    report: Callable[[str], None] | None = None,
 ) -> Path:
     """Forecast every series of a Parquet file that need not fit into memory.
 
@@ -119,6 +120,9 @@ def forecast_partitions(
     progress : callable, optional
         Called with the number of series that are done and the number of all, at first
         and after each partition.
+    report : callable, optional
+        Called with lines about what was found in the file and in the first partition,
+        when a run begins.
 
     Returns
     -------
@@ -190,7 +194,7 @@ def forecast_partitions(
     }
     manifest = read_manifest(folder, run_is)
     if manifest is None:
-        manifest = _begin(rows, layout, run_is)
+        manifest = _begin(rows, layout, run_is, report)
         _check_forecaster(loaded(checkpoint, digest, device), manifest)
         folder.mkdir(parents=True, exist_ok=True)
         manifest.write(folder)
@@ -234,13 +238,24 @@ def _find_columns(
     return Layout(times, tuple(ids), tuple(targets), None, date_format, missing)
 
 
-def _begin(rows: ParquetRows, layout: Layout, run_is: dict[str, Any]) -> Manifest:
+def _begin(
+    rows: ParquetRows,
+    layout: Layout,
+    run_is: dict[str, Any],
+    report: Callable[[str], None] | None,
+) -> Manifest:
     """Plan a run; the frequency of the first partition is that of all."""
     partitions = plan(rows, layout.id_columns, run_is["partition_size"])
     frequency = run_is["frequency"]
     alias = None if frequency is None else period_alias(frequency)
     first = rows.read(partitions[0].start, partitions[0].stop, layout.columns)
-    y = replace(layout, alias=alias).panel(first)
+    if report is not None:
+        n_series, n = sum(one.n_series for one in partitions), len(partitions)
+        report(f"{rows.name}: {rows.n_rows} rows, series: {n_series}, partitions: {n}")
+        if left_out := [name for name in rows.names if name not in layout.columns]:
+            report(f"  left out: {listed(left_out)}")
+        report("The first partition:")
+    y = replace(layout, alias=alias).panel(first, report)
     times = y.index.levels[-1]
     if isinstance(times, pd.PeriodIndex):
         alias = str(times.freqstr)

@@ -2,7 +2,7 @@
 
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -45,8 +45,10 @@ class Layout:
         """Columns to read."""
         return [*self.id_columns, self.time_column, *self.targets]
 
-    def panel(self, source: Source) -> pd.DataFrame:
-        """Return the series of some rows."""
+    def panel(
+        self, source: Source, report: Callable[[str], None] | None = None
+    ) -> pd.DataFrame:
+        """Return the series of some rows, and report them as `read_table` does."""
         return arrange(
             source,
             time_column=self.time_column,
@@ -55,6 +57,7 @@ class Layout:
             alias=self.alias,
             date_format=self.date_format,
             missing=self.missing,
+            report=report,
         )
 
 
