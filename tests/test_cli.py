@@ -769,6 +769,8 @@ COMPARE = "sktime-llm compare --dataset lynx --no-plot --quiet --forecasters nai
 def test_output_that_cannot_be_written_is_a_message(command, tmp_path):
     done = run_in_shell(command, cwd=tmp_path)
     assert done.returncode == 2
+    if "--help" not in command:  # no result is lost
+        assert (tmp_path / "compare_results" / "results.csv").exists()
     if "2>" not in command:
         assert done.stderr.startswith("sktime-llm: error: Cannot write to standard out")
         assert done.stderr.count("\n") == 1
@@ -786,6 +788,29 @@ def test_files_stay_whole_if_they_cannot_be_replaced():
     after = {path.name: path.read_bytes() for path in Path("out").iterdir()}
     assert set(after) == set(before) == {"results.csv", "errors.csv", "forecasts.csv"}
     assert after["forecasts.csv"] == before["forecasts.csv"]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("mine.csv", ["forecast", "--method", "naive", "--output", "mine.csv"]),
+        ("mine.csv", ["forecast", "--method", "naive", "--output", "link.csv"]),
+        ("mine.csv", ["forecast", "--method", "naive", "--output", "./x/../mine.csv"]),
+        ("results.csv", ["compare", *NAIVE, "--output", "."]),
+        ("forecasts.csv", ["compare", *NAIVE, "--output", "."]),
+        ("errors.csv", ["ablate", "--output", "."]),
+        ("effects.csv", ["ablate", "--output", "."]),
+    ],
+)
+def test_the_file_that_is_read_is_not_written_over(run, sales, name, arguments):
+    file = sales.rename(name)
+    Path("x").mkdir()
+    Path("link.csv").symlink_to(file)
+    before = file.read_bytes()
+    code, out, err = run(*arguments, file.name, *STORES, "--no-plot")
+    assert (code, out) == (2, "")
+    assert f"would be written over the FILE that is read, {name}" in err
+    assert file.read_bytes() == before
 
 
 @needs_full

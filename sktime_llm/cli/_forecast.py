@@ -13,6 +13,7 @@ from sktime_llm.cli._arguments import TABLE_OPTIONS
 from sktime_llm.cli._data import forecaster_maker, given_options, read_dataset
 from sktime_llm.cli._output import (
     Progress,
+    check_not_input,
     echo,
     echo_error,
     explained,
@@ -99,6 +100,7 @@ def _check(options: argparse.Namespace) -> None:
         )
     if not options.no_plot:
         require_matplotlib()
+    check_not_input(options.file, [options.output])
     make_folder(options.output.parent)
 
 

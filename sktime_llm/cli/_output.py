@@ -5,7 +5,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
@@ -105,6 +105,16 @@ def make_folder(folder: Path) -> None:
     with explained(f"to the folder {str(folder)!r}"):
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
+
+
+def check_not_input(file: Path | None, outputs: Iterable[Path]) -> None:
+    """Raise an InputError if one of the files to write is the one that is read."""
+    for output in outputs:
+        if file and file.exists() and output.exists() and output.samefile(file):
+            raise InputError(
+                f"{output} would be written over the FILE that is read, {file}. Name "
+                "another place with --output."
+            )
 
 
 @contextmanager
