@@ -748,8 +748,9 @@ def run_in_shell(command, **options):
     program = f"{sys.executable} -m sktime_llm.cli"
     # With unbuffered streams, argparse itself passes over what it cannot write.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+    environment |= options.pop("env", {})
     command = ["bash", "-c", command.replace("sktime-llm", program)]
-    options |= {"capture_output": True, "text": True, "env": environment}
+    options = {"capture_output": True, "text": True, "env": environment} | options
     return subprocess.run(command, **options)
 
 
@@ -774,6 +775,28 @@ def test_output_that_cannot_be_written_is_a_message(command, tmp_path):
     if "2>" not in command:
         assert done.stderr.startswith("sktime-llm: error: Cannot write to standard out")
         assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-8"])
+@pytest.mark.parametrize(
+    "command",
+    ["forecast FILE --method naive", "compare FILE --forecasters naive --horizon 3"],
+)
+def test_output_in_any_encoding(sales, command, encoding):
+    sales.write_text(sales.read_text().replace("units", "売上"), encoding="utf-8")
+    options = "--time-column date --id-column store --target 売上 --no-plot --output"
+    command = f"sktime-llm {command.replace('FILE', sales.name)} {options}"
+    env = {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "1"}
+    done = run_in_shell(f"{command} out.csv", env=env, encoding=encoding)
+    assert done.returncode == 0, done.stderr
+    file = "out.csv" if "--method" in command else "out.csv/forecasts.csv"
+    table = pd.read_csv(file)
+    assert set(table["variate"]) == {"売上"}
+    name = "売上".encode(encoding, "backslashreplace").decode(encoding)
+    assert name in done.stdout + done.stderr
+    if "--method" in command:
+        done = run_in_shell(f"{command} - --quiet", env=env, encoding="utf-8")
+        assert done.stdout == Path(file).read_text(encoding="utf-8")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs ulimit")

@@ -16,6 +16,7 @@ from sktime_llm.cli._output import (
     check_not_input,
     echo,
     echo_error,
+    echo_table,
     explained,
     make_folder,
     replacing,
@@ -190,7 +191,7 @@ def _write(
     """Write the table and the picture; return the names of the files."""
     named = as_written(table)
     if options.output == _STDOUT:
-        echo(named.to_csv(index=False), end="")
+        echo_table(named.to_csv(index=False))
         return []
     with replacing(options.output) as path:
         if options.output.suffix.lower() == ".parquet":
