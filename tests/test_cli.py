@@ -890,7 +890,10 @@ def test_forecasts_by_partition(run, panel, sales):
     [
         (["--engine", "local"], ["FILE, --load, --time-column, --id-column"]),
         (["--workers", "2", "x.parquet"], ["--workers, which goes with --engine"]),
-        (["x.parquet", *ENGINE], ["--output forecast.csv", "name of a folder"]),
+        (
+            ["x.parquet", *ENGINE],
+            ["folder with a Parquet file for each", "got forecast.csv. Name"],
+        ),
         (["x.parquet", *ENGINE, "--output=x"], ["There is no file 'x.parquet'"]),
         (["x.parquet", *ENGINE, "--max-epochs", "1"], ["--engine and --max-epochs"]),
         (["x.parquet", *ENGINE, "--decimal", ","], ["--engine and --decimal"]),

@@ -92,8 +92,8 @@ def _check(options: argparse.Namespace) -> None:
         )
     if options.output.suffix.lower() in (".csv", ".parquet"):
         raise InputError(
-            f"Got --engine and --output {options.output}, expected the name of a "
-            "folder, which gets a Parquet file for each partition."
+            f"--engine writes a folder with a Parquet file for each partition, got "
+            f"{options.output}. Name a folder with --output."
         )
 
 
