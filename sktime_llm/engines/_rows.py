@@ -2,8 +2,9 @@
 
 import hashlib
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +104,13 @@ class ParquetRows:
             )
         return found
 
+    def row(self, number: int) -> str:
+        """Name a row, numbered from 0: by its file, too, if there are several."""
+        if len(self.files) == 1:
+            return f"row {number + 1}"
+        file = bisect_right(self.bounds, number) - 1
+        return f"row {number - self.bounds[file] + 1} of {Path(self.files[file]).name}"
+
     def batches(
         self, start: int, stop: int, columns: Sequence[str] | None = None
     ) -> Iterator["pa.RecordBatch"]:
@@ -119,11 +127,21 @@ class ParquetRows:
         import pyarrow as pa
 
         table = pa.Table.from_batches(list(self.batches(start, stop, columns)))
-        return Source(to_frame(table), self.name, "row", start + 1)
+        return _Part(to_frame(table), self.name, "row", start + 1, rows=self)
 
     def digests(self) -> list[str]:
         """Return the SHA-256 of each file."""
         return [sha256(file) for file in self.files]
+
+
+@dataclass(frozen=True)
+class _Part(Source):
+    """Some rows of files, which are named by them."""
+
+    rows: ParquetRows = field(kw_only=True)
+
+    def row(self, position: int) -> str:
+        return self.rows.row(self.first_row - 1 + position)
 
 
 def to_frame(table: "pa.Table | pa.RecordBatch") -> pd.DataFrame:

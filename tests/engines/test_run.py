@@ -292,6 +292,29 @@ def test_rows_of_later_partitions_are_numbered_as_in_the_file(model, tmp_path):
     assert len(read(tmp_path / "out")) == 8 * HORIZON
 
 
+def test_rows_of_a_folder_are_numbered_as_in_their_file(pretrained, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    table = make_table()
+
+    def refused(message):
+        for name, rows in [
+            ("a", table[:100]),
+            ("b", table[100:200]),
+            ("c", table[200:]),
+        ]:
+            write(rows, data / f"{name}.parquet")
+        with pytest.raises(InputError, match=message):
+            forecast_partitions(data, pretrained, tmp_path / "out", **NAMES)
+
+    table.loc[250, "units"] = np.inf
+    refused(r"data, row 51 of c\.parquet, column 'units'")
+    table.loc[250, ["units", "shop"]] = [1.0, "shop 0"]
+    refused(r"begins at row 1 of a\.parquet and comes back at row 51 of c\.parquet")
+    table.loc[199, "shop"] = None
+    refused(r"data, row 100 of b\.parquet: an id of the columns \['shop'\] is missing")
+
+
 def test_warnings_are_told_once(model, tmp_path):
     table = make_table(n_rows=4)
     data = write(table, tmp_path / "panel.parquet")
