@@ -271,6 +271,12 @@ def test_a_folder_with_other_files_is_refused(panel, model, tmp_path):
         forecast_partitions(panel, model, tmp_path / "notes.txt", **NAMES)
 
 
+def test_files_of_the_system_are_passed_over(panel, model, tmp_path):
+    (tmp_path / ".DS_Store").write_text("of a file manager")
+    forecast_partitions(panel, model, tmp_path, **NAMES)
+    assert read(tmp_path)["series"].nunique() == N_SERIES
+
+
 def test_a_run_without_a_forecast_yet_may_begin_anew(model, tmp_path):
     table = make_table(2)
     table.loc[3, "units"] = np.inf
