@@ -781,8 +781,9 @@ def run_in_shell(command, **options):
     program = f"{sys.executable} -m sktime_llm.cli"
     # With unbuffered streams, argparse itself passes over what it cannot write.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+    environment |= options.pop("env", {})
     command = ["bash", "-c", command.replace("sktime-llm", program)]
-    options |= {"capture_output": True, "text": True, "env": environment}
+    options = {"capture_output": True, "text": True, "env": environment} | options
     return subprocess.run(command, **options)
 
 
@@ -802,9 +803,33 @@ COMPARE = "sktime-llm compare --dataset lynx --no-plot --quiet --forecasters nai
 def test_output_that_cannot_be_written_is_a_message(command, tmp_path):
     done = run_in_shell(command, cwd=tmp_path)
     assert done.returncode == 2
+    if "--help" not in command:  # no result is lost
+        assert (tmp_path / "compare_results" / "results.csv").exists()
     if "2>" not in command:
         assert done.stderr.startswith("sktime-llm: error: Cannot write to standard out")
         assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-8"])
+@pytest.mark.parametrize(
+    "command",
+    ["forecast FILE --method naive", "compare FILE --forecasters naive --horizon 3"],
+)
+def test_output_in_any_encoding(sales, command, encoding):
+    sales.write_text(sales.read_text().replace("units", "売上"), encoding="utf-8")
+    options = "--time-column date --id-column store --target 売上 --no-plot --output"
+    command = f"sktime-llm {command.replace('FILE', sales.name)} {options}"
+    env = {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "1"}
+    done = run_in_shell(f"{command} out.csv", env=env, encoding=encoding)
+    assert done.returncode == 0, done.stderr
+    file = "out.csv" if "--method" in command else "out.csv/forecasts.csv"
+    table = pd.read_csv(file)
+    assert set(table["variate"]) == {"売上"}
+    name = "売上".encode(encoding, "backslashreplace").decode(encoding)
+    assert name in done.stdout + done.stderr
+    if "--method" in command:
+        done = run_in_shell(f"{command} - --quiet", env=env, encoding="utf-8")
+        assert done.stdout == Path(file).read_text(encoding="utf-8")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs ulimit")
@@ -819,6 +844,29 @@ def test_files_stay_whole_if_they_cannot_be_replaced():
     after = {path.name: path.read_bytes() for path in Path("out").iterdir()}
     assert set(after) == set(before) == {"results.csv", "errors.csv", "forecasts.csv"}
     assert after["forecasts.csv"] == before["forecasts.csv"]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("mine.csv", ["forecast", "--method", "naive", "--output", "mine.csv"]),
+        ("mine.csv", ["forecast", "--method", "naive", "--output", "link.csv"]),
+        ("mine.csv", ["forecast", "--method", "naive", "--output", "./x/../mine.csv"]),
+        ("results.csv", ["compare", *NAIVE, "--output", "."]),
+        ("forecasts.csv", ["compare", *NAIVE, "--output", "."]),
+        ("errors.csv", ["ablate", "--output", "."]),
+        ("effects.csv", ["ablate", "--output", "."]),
+    ],
+)
+def test_the_file_that_is_read_is_not_written_over(run, sales, name, arguments):
+    file = sales.rename(name)
+    Path("x").mkdir()
+    Path("link.csv").symlink_to(file)
+    before = file.read_bytes()
+    code, out, err = run(*arguments, file.name, *STORES, "--no-plot")
+    assert (code, out) == (2, "")
+    assert f"would be written over the FILE that is read, {name}" in err
+    assert file.read_bytes() == before
 
 
 @needs_full
@@ -843,11 +891,18 @@ def test_forecasts_by_partition(run, panel, sales):
     options = ["--no-plot", "--levels", "50", "--quiet"]
     assert run(*panel, *fast, *options, "--save", "model")[0] == 0
     frame = pd.read_csv(sales, parse_dates=["date"]).drop(columns="price")
-    frame.to_parquet("sales.parquet", row_group_size=30)
+    frame.loc[7, "units"] = np.nan
+    frame.assign(note="new").to_parquet("sales.parquet", row_group_size=30)
     command = ["forecast", "sales.parquet", *ENGINE, "--output", "out"]
     code, out, err = run(*command, "--levels", "50")
     assert (code, out) == (0, f"Written: out{os.sep}\n")
     assert "2/2" in err
+    for line in [
+        "sales.parquet: 80 rows, series: 2, partitions: 2\n  left out: note\n",
+        "sales.parquet: 40 rows of 1 series, 2015-01 to 2018-04, ",
+        "  targets: units\n  ids: store\n  missing, kept as NaN: 1 value\n",
+    ]:
+        assert line in err
     table = pd.read_parquet("out")
     assert table["series"].tolist() == ["north"] * 2 + ["east"] * 2
     assert table["time"].tolist() == ["2018-05", "2018-06"] * 2
@@ -868,7 +923,10 @@ def test_forecasts_by_partition(run, panel, sales):
     [
         (["--engine", "local"], ["FILE, --load, --time-column, --id-column"]),
         (["--workers", "2", "x.parquet"], ["--workers, which goes with --engine"]),
-        (["x.parquet", *ENGINE], ["--output forecast.csv", "name of a folder"]),
+        (
+            ["x.parquet", *ENGINE],
+            ["folder with a Parquet file for each", "got forecast.csv. Name"],
+        ),
         (["x.parquet", *ENGINE, "--output=x"], ["There is no file 'x.parquet'"]),
         (["x.parquet", *ENGINE, "--max-epochs", "1"], ["--engine and --max-epochs"]),
         (["x.parquet", *ENGINE, "--decimal", ","], ["--engine and --decimal"]),

@@ -2,15 +2,21 @@
 
 import argparse
 
-import pandas as pd
-
 from sktime_llm import evaluation
 from sktime_llm.cli._data import check_no_file_options, forecaster_maker, read_dataset
-from sktime_llm.cli._output import echo, make_folder, replacing, shown_progress
+from sktime_llm.cli._output import (
+    check_not_input,
+    echo,
+    make_folder,
+    replacing,
+    shown_progress,
+)
 from sktime_llm.datasets import Dataset, load_dataset
 from sktime_llm.errors import InputError
 from sktime_llm.evaluation._ablation import NONE
 from sktime_llm.plotting import plot_ablation, require_matplotlib
+
+_TABLES = ("errors.csv", "effects.csv")
 
 
 def ablate(options: argparse.Namespace) -> bool:
@@ -22,6 +28,7 @@ def ablate(options: argparse.Namespace) -> bool:
             f"--method {options.method}, expected one of "
             f"{', '.join(evaluation.METHODS)}: others have no language model."
         )
+    check_not_input(options.file, [options.output / name for name in _TABLES])
     dataset = _load(options)
     (forecaster,) = forecaster_maker(options, [options.method])(1).values()
     parts = evaluation.parts_of(forecaster)
@@ -39,15 +46,16 @@ def ablate(options: argparse.Namespace) -> bool:
     effects, costs = ablation.effects(), ablation.costs
     mase = ablation.errors.groupby("variant")["MASE"].mean().rename("MASE")
     shown = costs.assign(MASE=mase)[["MASE", *costs.columns]].join(effects.iloc[:, 1:])
+    tables = [ablation.errors, shown.rename_axis("variant").reset_index()]
+    for name, table in zip(_TABLES, tables, strict=True):  # before printing may fail
+        with replacing(options.output / name) as path:
+            table.to_csv(path, index=False)
     echo(shown.rename_axis(None).round(3).to_string(na_rep=""), end="\n\n")
     for variant in ablation.variants[1:]:
         if variant == NONE or options.parts:
             echo(ablation.verdict(variant))
-    tables = {
-        "errors.csv": ablation.errors,
-        "effects.csv": shown.rename_axis("variant"),
-    }
-    _write(tables, ablation, options)
+    written = [*_TABLES, *_draw(ablation, options)]
+    echo(f"Written to {options.output}: {', '.join(written)}")
     return True
 
 
@@ -63,17 +71,9 @@ def _load(options: argparse.Namespace) -> Dataset:
     return Dataset(dataset.name, dataset.y, season, horizon)
 
 
-def _write(
-    tables: dict[str, pd.DataFrame],
-    ablation: evaluation.Ablation,
-    options: argparse.Namespace,
-) -> None:
-    for name, table in tables.items():
-        with replacing(options.output / name) as path:
-            table.to_csv(path, index=name == "effects.csv")
-    written = list(tables)
-    if not options.no_plot:
-        with replacing(options.output / "ablation.png") as path:
-            plot_ablation(ablation).savefig(path, format="png")
-        written.append("ablation.png")
-    echo(f"Written to {options.output}: {', '.join(written)}")
+def _draw(ablation: evaluation.Ablation, options: argparse.Namespace) -> list[str]:
+    if options.no_plot:
+        return []
+    with replacing(options.output / "ablation.png") as path:
+        plot_ablation(ablation).savefig(path, format="png")
+    return ["ablation.png"]

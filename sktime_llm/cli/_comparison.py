@@ -13,7 +13,13 @@ from sktime_llm.cli._data import (
     given_options,
     read_dataset,
 )
-from sktime_llm.cli._output import echo, make_folder, replacing, shown_progress
+from sktime_llm.cli._output import (
+    check_not_input,
+    echo,
+    make_folder,
+    replacing,
+    shown_progress,
+)
 from sktime_llm.datasets import Dataset, dataset_names, load_dataset
 from sktime_llm.datasets._frequency import format_times
 from sktime_llm.datasets._source import listed
@@ -21,6 +27,7 @@ from sktime_llm.errors import InputError
 from sktime_llm.evaluation import Comparison, Ranks
 from sktime_llm.plotting import plot_comparison, plot_ranks, require_matplotlib
 
+_TABLES = ("results.csv", "errors.csv", "forecasts.csv")
 _FORMATS = {
     "forecaster": ("forecaster", "{}"),
     "MASE": ("MASE", "{:.3f}"),
@@ -36,6 +43,7 @@ def compare(options: argparse.Namespace) -> bool:
     """Run the command; return whether all forecasters ran."""
     if not options.no_plot:
         require_matplotlib()
+    check_not_input(options.file, [options.output / name for name in _TABLES])
     make_forecasters = forecaster_maker(options, options.forecasters)
     with shown_progress(show=not options.quiet) as progress:
         datasets = _load(options, make_forecasters)
@@ -48,11 +56,13 @@ def compare(options: argparse.Namespace) -> bool:
             on_error="record",
             progress=progress,
         )
+    _write_tables(comparison, options)  # before printing may fail
     for dataset in comparison.datasets:
         _print_dataset(dataset, comparison)
     _print_means(comparison)
     ranks = _print_ranks(comparison)
-    _write(comparison, ranks, options)
+    written = [*_TABLES, *_draw(comparison, ranks, options)]
+    echo(f"Written to {options.output}: {', '.join(written)}")
     return bool((comparison.scores["error"] == "").all())
 
 
@@ -159,19 +169,21 @@ def _print_ranks(comparison: Comparison) -> Ranks | None:
     return ranks
 
 
-def _write(
-    comparison: Comparison, ranks: Ranks | None, options: argparse.Namespace
-) -> None:
-    """Write the tables and the pictures."""
+def _write_tables(comparison: Comparison, options: argparse.Namespace) -> None:
     forecasts = comparison.forecasts
     named = forecasts.assign(time=format_times(forecasts["time"]))
-    tables = {"results.csv": comparison.scores, "errors.csv": comparison.errors}
-    tables["forecasts.csv"] = named
-    for name, table in tables.items():
+    tables = [comparison.scores, comparison.errors, named]
+    for name, table in zip(_TABLES, tables, strict=True):
         with replacing(options.output / name) as path:
             table.to_csv(path, index=False)
-    written = list(tables)
-    if not options.no_plot and not forecasts.empty:
+
+
+def _draw(
+    comparison: Comparison, ranks: Ranks | None, options: argparse.Namespace
+) -> list[str]:
+    """Draw the pictures; return the names of the files."""
+    written = []
+    if not options.no_plot and not comparison.forecasts.empty:
         with replacing(options.output / "forecasts.png") as path:
             plot_comparison(comparison).savefig(path, format="png")
         written.append("forecasts.png")
@@ -179,4 +191,4 @@ def _write(
         with replacing(options.output / "ranks.png") as path:
             plot_ranks(ranks).savefig(path, format="png")
         written.append("ranks.png")
-    echo(f"Written to {options.output}: {', '.join(written)}")
+    return written

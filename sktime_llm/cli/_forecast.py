@@ -13,8 +13,10 @@ from sktime_llm.cli._arguments import TABLE_OPTIONS
 from sktime_llm.cli._data import forecaster_maker, given_options, read_dataset
 from sktime_llm.cli._output import (
     Progress,
+    check_not_input,
     echo,
     echo_error,
+    echo_table,
     explained,
     make_folder,
     replacing,
@@ -99,6 +101,7 @@ def _check(options: argparse.Namespace) -> None:
         )
     if not options.no_plot:
         require_matplotlib()
+    check_not_input(options.file, [options.output])
     make_folder(options.output.parent)
 
 
@@ -188,7 +191,7 @@ def _write(
     """Write the table and the picture; return the names of the files."""
     named = as_written(table)
     if options.output == _STDOUT:
-        echo(named.to_csv(index=False), end="")
+        echo_table(named.to_csv(index=False))
         return []
     with replacing(options.output) as path:
         if options.output.suffix.lower() == ".parquet":

@@ -5,8 +5,9 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
 
@@ -15,10 +16,15 @@ from sktime_llm.errors import InputError
 
 
 def echo(text: str = "", file: TextIO | None = None, end: str = "\n") -> None:
-    """Print at once, to standard output by default, or say why that is impossible."""
+    """Print at once, to standard output by default, or say why that is impossible.
+
+    Characters that the encoding of the stream lacks are written as in Python's code.
+    """
     stream = sys.stdout if file is None else file
+    encoding = stream.encoding or "utf-8"
+    shown = text.encode(encoding, "backslashreplace").decode(encoding)
     try:
-        print(text, file=stream, end=end, flush=True)
+        print(shown, file=stream, end=end, flush=True)
     except OSError as error:
         # What is left in the stream must go somewhere, lest Python fails at its exit.
         with suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:
@@ -27,6 +33,13 @@ def echo(text: str = "", file: TextIO | None = None, end: str = "\n") -> None:
         raise InputError(
             f"Cannot write to standard {name}: {error.strerror}."
         ) from error
+
+
+def echo_table(text: str) -> None:
+    """Print a table to standard output as it would be in a file: in UTF-8."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+    echo(text, end="")
 
 
 def echo_error(text: str) -> None:
@@ -105,6 +118,16 @@ def make_folder(folder: Path) -> None:
     with explained(f"to the folder {str(folder)!r}"):
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
+
+
+def check_not_input(file: Path | None, outputs: Iterable[Path]) -> None:
+    """Raise an InputError if one of the files to write is the one that is read."""
+    for output in outputs:
+        if file and file.exists() and output.exists() and output.samefile(file):
+            raise InputError(
+                f"{output} would be written over the FILE that is read, {file}. Name "
+                "another place with --output."
+            )
 
 
 @contextmanager

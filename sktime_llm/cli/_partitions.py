@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from contextlib import ExitStack
+from functools import partial
 
 from tqdm import tqdm
 
@@ -41,6 +42,7 @@ def forecast_by_partition(options: argparse.Namespace) -> bool:
                 levels=options.levels or (),
                 engine=options.engine,
                 progress=_Bar(stack, show=not options.quiet),
+                report=partial(echo, file=sys.stderr),
                 **own,
             )
         except (SktimeLLMError, ImportError, OSError):
@@ -90,8 +92,8 @@ def _check(options: argparse.Namespace) -> None:
         )
     if options.output.suffix.lower() in (".csv", ".parquet"):
         raise InputError(
-            f"Got --engine and --output {options.output}, expected the name of a "
-            "folder, which gets a Parquet file for each partition."
+            f"--engine writes a folder with a Parquet file for each partition, got "
+            f"{options.output}. Name a folder with --output."
         )
 
 

@@ -62,7 +62,7 @@ def read_manifest(folder: Path, run: Mapping[str, Any]) -> Manifest | None:
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file, expected a folder. Name another one.")
     found = sorted(folder.iterdir()) if folder.exists() else []
-    found = [one for one in found if not one.name.startswith(f".{MANIFEST}.")]
+    found = [one for one in found if not one.name.startswith(".")]
     if not found:
         return None
     manifest = _read(folder / MANIFEST)

@@ -67,7 +67,7 @@ def _runs(
         missing = ids.isna().any(axis=1).to_numpy()
         if missing.any():
             raise InputError(
-                f"{rows.name}, row {at + int(missing.argmax()) + 1}: an id of the "
+                f"{rows.name}, {rows.row(at + int(missing.argmax()))}: an id of the "
                 f"columns {list(id_columns)} is missing, expected one in every row. "
                 "Fill it in or remove the row."
             )
@@ -99,10 +99,10 @@ def _check_consecutive(
         ids = [_ids_at(rows, id_columns, row) for row in (begins, returns)]
         if ids[0] == ids[1]:  # and not only their hashes
             raise InputError(
-                f"{rows.name}: the series {' / '.join(ids[0])!r} begins at row "
-                f"{begins + 1} and comes back at row {returns + 1}, after other "
-                "series; expected the rows of a series one after the other. Sort the "
-                f"rows by {', '.join(map(repr, id_columns))}."
+                f"{rows.name}: the series {' / '.join(ids[0])!r} begins at "
+                f"{rows.row(begins)} and comes back at {rows.row(returns)}, after "
+                "other series; expected the rows of a series one after the other. Sort "
+                f"the rows by {', '.join(map(repr, id_columns))}."
             )
 
 

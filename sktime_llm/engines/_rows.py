@@ -1,8 +1,10 @@
 """Rows of Parquet files; only those that are asked for are read."""
 
 import hashlib
+import re
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 _BATCH_ROWS = 2**16
 _BUFFER_BYTES = 2**20
+_UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
+"""The name of a column that pandas makes of an index without a name."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +70,46 @@ class ParquetRows:
         """Number of rows in all files."""
         return self.bounds[-1]
 
+    @property
+    def names(self) -> list[str]:
+        """Names of all columns."""
+        return list(_open(self.files[0]).schema_arrow.names)
+
     def find(self, columns: Columns, role: str) -> list[str]:
         """Return the names of columns; raise an InputError if one is not there."""
         empty = _open(self.files[0]).schema_arrow.empty_table()
         source = Source(empty.to_pandas(ignore_metadata=True), self.name, "row", 1)
         return [str(name) for name in source.find(columns, role)]
+
+    def find_numbers(self, taken: Sequence[str]) -> list[str]:
+        """Return the other columns that have a name and a numeric type.
+
+        Types are those of all rows, whatever values there are in some of them.
+        """
+        from pyarrow import types
+
+        kinds = (types.is_integer, types.is_floating, types.is_decimal)
+        found = [
+            column.name
+            for column in _open(self.files[0]).schema_arrow
+            if column.name not in taken
+            and not _UNNAMED_INDEX.fullmatch(column.name)
+            and any(is_kind(column.type) for is_kind in kinds)
+        ]
+        if not found:
+            raise InputError(
+                f"{self.name} has no column of a numeric type beside "
+                f"{', '.join(map(repr, taken))}; expected at least one to forecast. "
+                "Name those that hold numbers as text as the target."
+            )
+        return found
+
+    def row(self, number: int) -> str:
+        """Name a row, numbered from 0: by its file, too, if there are several."""
+        if len(self.files) == 1:
+            return f"row {number + 1}"
+        file = bisect_right(self.bounds, number) - 1
+        return f"row {number - self.bounds[file] + 1} of {Path(self.files[file]).name}"
 
     def batches(
         self, start: int, stop: int, columns: Sequence[str] | None = None
@@ -88,11 +127,21 @@ class ParquetRows:
         import pyarrow as pa
 
         table = pa.Table.from_batches(list(self.batches(start, stop, columns)))
-        return Source(to_frame(table), self.name, "row", start + 1)
+        return _Part(to_frame(table), self.name, "row", start + 1, rows=self)
 
     def digests(self) -> list[str]:
         """Return the SHA-256 of each file."""
         return [sha256(file) for file in self.files]
+
+
+@dataclass(frozen=True)
+class _Part(Source):
+    """Some rows of files, which are named by them."""
+
+    rows: ParquetRows = field(kw_only=True)
+
+    def row(self, position: int) -> str:
+        return self.rows.row(self.first_row - 1 + position)
 
 
 def to_frame(table: "pa.Table | pa.RecordBatch") -> pd.DataFrame:

@@ -13,7 +13,7 @@ from sktime_llm._validation import LEVELS, check_parameters, integer, one_of
 from sktime_llm._version import __version__
 from sktime_llm.datasets._frequency import period_alias
 from sktime_llm.datasets._series import FILLS
-from sktime_llm.datasets._source import Columns
+from sktime_llm.datasets._source import Columns, listed
 from sktime_llm.engines._engines import check_engine, run
 from sktime_llm.engines._folder import (
     Manifest,
@@ -64,6 +64,7 @@ def forecast_partitions(
     scheduler: str | None = None,
     device: str | None = None,
     progress: Callable[[int, int], object] | None = None,
+    report: Callable[[str], None] | None = None,
 ) -> Path:
     """Forecast every series of a Parquet file that need not fit into memory.
 
@@ -93,7 +94,7 @@ def forecast_partitions(
     id_column : str or sequence of str
         Columns that name the series of a row.
     target : str or sequence of str, optional
-        Columns to forecast. Default: all other columns that hold numbers.
+        Columns to forecast. Default: all other named columns of a numeric type.
     frequency : str, optional
         Time between rows as a pandas alias. Default: that of the first partition.
     date_format : str, optional
@@ -119,6 +120,9 @@ def forecast_partitions(
     progress : callable, optional
         Called with the number of series that are done and the number of all, at first
         and after each partition.
+    report : callable, optional
+        Called with lines about what was found in the file and in the first partition,
+        when a run begins.
 
     Returns
     -------
@@ -182,7 +186,7 @@ def forecast_partitions(
         "levels": sorted({float(level) for level in levels}),
         "time_column": layout.time_column,
         "id_column": list(layout.id_columns),
-        "target": layout.targets and list(layout.targets),
+        "target": list(layout.targets),
         "frequency": frequency,
         "date_format": date_format,
         "missing": missing,
@@ -190,13 +194,13 @@ def forecast_partitions(
     }
     manifest = read_manifest(folder, run_is)
     if manifest is None:
-        manifest = _begin(rows, layout, run_is)
+        manifest = _begin(rows, layout, run_is, report)
         _check_forecaster(loaded(checkpoint, digest, device), manifest)
         folder.mkdir(parents=True, exist_ok=True)
         manifest.write(folder)
     job = Job(
         rows=rows,
-        layout=_with_found(layout, manifest.found),
+        layout=replace(layout, alias=manifest.found["frequency"]),
         checkpoint=checkpoint,
         digest=digest,
         device=device,
@@ -220,42 +224,51 @@ def _find_columns(
 ) -> Layout:
     (times,) = rows.find(time_column, "time column")
     ids = rows.find(id_column, "id column")
-    targets = None if target is None else rows.find(target, "target")
-    every = [times, *ids, *(targets or [])]
-    if not ids or targets == [] or len(set(every)) < len(every):
+    if target is None:
+        targets = rows.find_numbers([times, *ids])
+    else:
+        targets = rows.find(target, "target")
+    every = [times, *ids, *targets]
+    if not ids or not targets or len(set(every)) < len(every):
         raise InputError(
             f"Got the time column {times!r}, the id columns {ids} and the targets "
             f"{targets}; expected at least one id column and one target, and no column "
             "twice."
         )
-    found = None if targets is None else tuple(targets)
-    return Layout(times, tuple(ids), found, None, date_format, missing)
+    return Layout(times, tuple(ids), tuple(targets), None, date_format, missing)
 
 
-def _begin(rows: ParquetRows, layout: Layout, run_is: dict[str, Any]) -> Manifest:
-    """Plan a run; what the first partition has is what all should have."""
+def _begin(
+    rows: ParquetRows,
+    layout: Layout,
+    run_is: dict[str, Any],
+    report: Callable[[str], None] | None,
+) -> Manifest:
+    """Plan a run; the frequency of the first partition is that of all."""
     partitions = plan(rows, layout.id_columns, run_is["partition_size"])
     frequency = run_is["frequency"]
     alias = None if frequency is None else period_alias(frequency)
     first = rows.read(partitions[0].start, partitions[0].stop, layout.columns)
-    y = replace(layout, alias=alias).panel(first)
+    if report is not None:
+        n_series, n = sum(one.n_series for one in partitions), len(partitions)
+        report(f"{rows.name}: {rows.n_rows} rows, series: {n_series}, partitions: {n}")
+        if left_out := [name for name in rows.names if name not in layout.columns]:
+            report(f"  left out: {listed(left_out)}")
+        report("The first partition:")
+    y = replace(layout, alias=alias).panel(first, report)
     times = y.index.levels[-1]
     if isinstance(times, pd.PeriodIndex):
         alias = str(times.freqstr)
     elif isinstance(times, pd.DatetimeIndex):
         alias = "B"  # the only time stamps that a table becomes
-    return Manifest(run_is, {"target": list(y.columns), "frequency": alias}, partitions)
+    return Manifest(run_is, {"frequency": alias}, partitions)
 
 
 def _check_forecaster(forecaster: Any, manifest: Manifest) -> None:
     """Raise if the forecaster cannot forecast what a run asks for."""
-    check_transferable(forecaster)
+    check_transferable(forecaster, manifest.run["target"])
     if manifest.run["levels"]:
-        check_intervals(forecaster, len(manifest.found["target"]))
-
-
-def _with_found(layout: Layout, found: dict[str, Any]) -> Layout:
-    return replace(layout, targets=tuple(found["target"]), alias=found["frequency"])
+        check_intervals(forecaster)
 
 
 def _forecast_missing(

@@ -2,7 +2,7 @@
 
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -35,20 +35,20 @@ class Layout:
 
     time_column: str
     id_columns: tuple[str, ...]
-    targets: tuple[str, ...] | None
+    targets: tuple[str, ...]
     alias: str | None
     date_format: str | None
     missing: str
 
     @property
-    def columns(self) -> list[str] | None:
-        """Columns to read; None are all, among which are the targets."""
-        if self.targets is None:
-            return None
+    def columns(self) -> list[str]:
+        """Columns to read."""
         return [*self.id_columns, self.time_column, *self.targets]
 
-    def panel(self, source: Source) -> pd.DataFrame:
-        """Return the series of some rows."""
+    def panel(
+        self, source: Source, report: Callable[[str], None] | None = None
+    ) -> pd.DataFrame:
+        """Return the series of some rows, and report them as `read_table` does."""
         return arrange(
             source,
             time_column=self.time_column,
@@ -57,6 +57,7 @@ class Layout:
             alias=self.alias,
             date_format=self.date_format,
             missing=self.missing,
+            report=report,
         )
 
 

@@ -1,12 +1,12 @@
 """A forecaster that was fitted on some series, for other ones."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from sktime_llm.errors import InputError, NoIntervalsError
-from sktime_llm.forecasting._conformal import Calibration
 from sktime_llm.forecasting._scaling import Typical
 
 _UNTRAINED = {
@@ -53,29 +53,21 @@ def transferred(forecaster: Any, y: pd.DataFrame) -> Any:
     return one
 
 
-def check_intervals(forecaster: Any, n_variates: int) -> None:
-    """Raise an error unless a forecaster has intervals for so many variates."""
+def check_intervals(forecaster: Any) -> None:
+    """Raise an error unless a forecaster has intervals for other series."""
     forecaster._check_intervals("prediction intervals")
     if forecaster.intervals != "conformal" or forecaster._has_variance():
         return
-    calibration: Calibration | None = vars(forecaster).get("_calibration")
-    if calibration is None:
+    if vars(forecaster).get("_calibration") is None:
         raise NoIntervalsError(
             f"This {type(forecaster).__name__} is only pretrained, so that nothing "
             'calibrates its intervals. Fit it on a panel, or set intervals="quantiles" '
             "before it is pretrained."
         )
-    n_calibrated = calibration.errors.shape[2]
-    if n_calibrated != n_variates:
-        raise InputError(
-            f"The intervals are calibrated for {n_calibrated} variate(s), but the data "
-            f"have {n_variates}; expected as many. Name the targets, or ask for no "
-            "levels."
-        )
 
 
-def check_transferable(forecaster: Any) -> None:
-    """Raise an InputError if what a forecaster needs is not known of other series."""
+def check_transferable(forecaster: Any, targets: Sequence[str]) -> None:
+    """Raise an InputError if a forecaster cannot forecast these of other series."""
     name = type(forecaster).__name__
     known = vars(forecaster).get("_known")
     covariates = vars(forecaster).get("pretrained_covariates_")
@@ -89,4 +81,10 @@ def check_transferable(forecaster: Any) -> None:
             f"This {name} is only pretrained, with standardize=False: it has no scale "
             "that all series share. Fit it on a panel, or pretrain it with "
             "standardize=True."
+        )
+    if known is not None and (n_fitted := known.rows.shape[1]) != len(targets):
+        raise InputError(
+            f"This {name} was fitted on {n_fitted} variate(s), but the data have "
+            f"{len(targets)}: {', '.join(targets)}; expected as many. Name those that "
+            "it was fitted on as the target."
         )

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -114,6 +115,58 @@ def test_short_partitions_of_business_days_have_no_weekend(
     assert parted["time"].tolist()[-2:] == ahead.tolist()
 
 
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory):
+    """The folder of a forecaster that was only pretrained: any number of targets."""
+    forecaster = FORECASTERS["calf"](intervals=None).pretrain(make_panel(), fh=[1])
+    return forecaster.save_pretrained(tmp_path_factory.mktemp("pretrained") / "model")
+
+
+def test_an_index_without_a_name_is_no_target(panel, model, tmp_path):
+    table = make_table()
+    table.index %= 30  # as of tables that were put together, one for each shop
+    table.to_parquet(tmp_path / "panel.parquet")
+    tables = [
+        read(forecast_partitions(data, model, tmp_path / str(i), **NAMES))
+        for i, data in enumerate([panel, tmp_path / "panel.parquet"])
+    ]
+    pd.testing.assert_frame_equal(*tables)
+
+
+@pytest.mark.filterwarnings("ignore::sktime_llm.errors.EmptySeriesWarning")
+@pytest.mark.parametrize("empty", [slice(0, 59), slice(60, 119), slice(0, 0)])
+def test_targets_are_all_columns_of_a_numeric_type(pretrained, tmp_path, empty):
+    table = make_table(4).assign(orders=lambda one: one["units"].round(), note="5")
+    table["cost"] = table["units"].round(1).map(lambda x: Decimal(str(x)))
+    table["is_open"] = True
+    table.loc[empty, ["orders", "cost"]] = None
+    data = write(table, tmp_path / "panel.parquet")
+    parted, whole = [
+        read(
+            forecast_partitions(
+                data, pretrained, tmp_path / str(size), partition_size=size, **NAMES
+            )
+        )
+        for size in (2, 4)
+    ]
+    assert set(parted["variate"]) == {"units", "orders", "cost"}
+    keys = ["variate", "series", "time"]
+    parted, whole = parted.set_index(keys), whole.set_index(keys).sort_index()
+    pd.testing.assert_frame_equal(parted.sort_index(), whole, rtol=1e-5)
+
+
+def test_a_file_without_numbers_has_no_targets(panel, model, tmp_path):
+    table = make_table().astype({"units": str})
+    data = write(table, tmp_path / "panel.parquet")
+    with pytest.raises(InputError, match="no column of a numeric type beside 'month'"):
+        forecast_partitions(data, model, tmp_path / "out", **NAMES)
+    tables = [
+        read(forecast_partitions(file, model, tmp_path / name, target="units", **NAMES))
+        for name, file in [("text", data), ("numbers", panel)]
+    ]
+    pd.testing.assert_frame_equal(*tables)
+
+
 def test_the_forecaster_is_loaded_once(panel, model, tmp_path, monkeypatch):
     loads = []
     load = sktime_llm.forecasting.pretrained.load_pretrained
@@ -218,6 +271,12 @@ def test_a_folder_with_other_files_is_refused(panel, model, tmp_path):
         forecast_partitions(panel, model, tmp_path / "notes.txt", **NAMES)
 
 
+def test_files_of_the_system_are_passed_over(panel, model, tmp_path):
+    (tmp_path / ".DS_Store").write_text("of a file manager")
+    forecast_partitions(panel, model, tmp_path, **NAMES)
+    assert read(tmp_path)["series"].nunique() == N_SERIES
+
+
 def test_a_run_without_a_forecast_yet_may_begin_anew(model, tmp_path):
     table = make_table(2)
     table.loc[3, "units"] = np.inf
@@ -237,6 +296,29 @@ def test_rows_of_later_partitions_are_numbered_as_in_the_file(model, tmp_path):
     with pytest.raises(InputError, match="row 258, column 'units'"):
         forecast_partitions(data, model, tmp_path / "out", partition_size=2, **NAMES)
     assert len(read(tmp_path / "out")) == 8 * HORIZON
+
+
+def test_rows_of_a_folder_are_numbered_as_in_their_file(pretrained, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    table = make_table()
+
+    def refused(message):
+        for name, rows in [
+            ("a", table[:100]),
+            ("b", table[100:200]),
+            ("c", table[200:]),
+        ]:
+            write(rows, data / f"{name}.parquet")
+        with pytest.raises(InputError, match=message):
+            forecast_partitions(data, pretrained, tmp_path / "out", **NAMES)
+
+    table.loc[250, "units"] = np.inf
+    refused(r"data, row 51 of c\.parquet, column 'units'")
+    table.loc[250, ["units", "shop"]] = [1.0, "shop 0"]
+    refused(r"begins at row 1 of a\.parquet and comes back at row 51 of c\.parquet")
+    table.loc[199, "shop"] = None
+    refused(r"data, row 100 of b\.parquet: an id of the columns \['shop'\] is missing")
 
 
 def test_warnings_are_told_once(model, tmp_path):
@@ -265,10 +347,10 @@ def test_what_the_forecaster_cannot_do_is_said_before_anything_is_written(
             "only pretrained",
         ),
         (
-            FORECASTERS["calf"](calibration_fraction=0.2).fit(make_panel(n_columns=2)),
-            {"levels": [80]},
+            FORECASTERS["calf"](intervals=None).fit(make_panel(n_columns=2), fh=[1]),
+            {},
             InputError,
-            r"calibrated for 2 variate\(s\), but the data have 1",
+            r"fitted on 2 variate\(s\), but the data have 1: units; expected as many",
         ),
         (
             FORECASTERS["calf"](standardize=False).pretrain(y, fh=[1]),
