@@ -23,9 +23,9 @@ def infer_seasonal_period(y: pd.Series | pd.DataFrame) -> int:
     """Guess the seasonal period of a series from the frequency of its time index.
 
     Months have a season of 12 steps, quarters 4, weeks 52, days 7, business days 5,
-    hours 24, seconds 60. Steps of five minutes or more have a season of a day, shorter
-    ones of an hour. Steps of several units have fewer: two hours give 12. All others,
-    such as years and integers, have no season.
+    hours 24, seconds 60. Steps of five minutes or more have a season of a day, those of
+    one to four of an hour. Steps of several units have fewer: two hours give 12, ten
+    seconds 6. All others, such as years and integers, have no season.
 
     Parameters
     ----------
