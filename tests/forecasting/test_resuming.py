@@ -6,6 +6,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -138,6 +139,19 @@ def test_another_fit_is_refused_by_what_differs(make, tmp_path):
     for changed in (y[:-1], y * 1.5, make_panel()):
         with pytest.raises(ResumeError, match="digest of the series was"):
             make(resume=tmp_path).fit(changed)
+
+
+@each_forecaster
+@pytest.mark.parametrize("numbers", [(1, 2), (2, 1)])
+def test_another_number_of_processes_is_refused(make, numbers, tmp_path, monkeypatch):
+    before, now = numbers
+    counts = "sktime_llm.forecasting._resuming.connect"
+    monkeypatch.setattr(counts, lambda: SimpleNamespace(num_processes=before))
+    make(resume=tmp_path, max_epochs=1).fit(make_series())
+    monkeypatch.setattr(counts, lambda: SimpleNamespace(num_processes=now))
+    message = f"another training: number of processes was {before} and is {now}"
+    with pytest.raises(ResumeError, match=message):
+        make(resume=tmp_path, max_epochs=1).fit(make_series())
 
 
 @each_forecaster
