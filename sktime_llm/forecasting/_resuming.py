@@ -98,10 +98,9 @@ def _parts_of(split: SeriesSplit) -> Iterable[bytes]:
 
 
 def _digest_of_descriptions(registered: Registered) -> str | None:
-    texts = registered.descriptions
-    if texts is None:
+    if registered.texts is None:
         return None
-    return _digest(str(text).encode() for text in texts)
+    return _digest(str(text).encode() for text in registered.texts)
 
 
 def _digest_of_pretrained(forecaster: Any, network: ForecastNetwork) -> str | None:
