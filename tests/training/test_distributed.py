@@ -3,6 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from accelerate.state import AcceleratorState, PartialState
@@ -11,7 +12,7 @@ from sktime_llm.errors import ResumeError
 from sktime_llm.training.trainer import train
 
 from .toy import make_config, make_network, make_windows
-from .two_processes import train_calf
+from .two_processes import histories_with_missing, train_calf
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,6 +49,14 @@ def test_two_processes_give_the_result_of_one(processes):
         torch.testing.assert_close(result["weight"], network.linear.weight.detach())
         losses = [r["validation_loss"] for r in history]
         assert result["losses"] == pytest.approx(losses, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_losses_of_one_with_missing_values(processes):
+    for name, expected in histories_with_missing().items():
+        for result in processes:
+            found = result["missing"][name]
+            pd.testing.assert_frame_equal(found, expected, rtol=1e-4)
 
 
 @pytest.mark.slow

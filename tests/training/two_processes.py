@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate import PartialState
 from sktime.datasets import load_airline
@@ -13,6 +14,7 @@ from sktime_llm.errors import ResumeError, TrainingInterrupted
 from sktime_llm.training.processes import on_main_process
 from sktime_llm.training.resuming import Resume
 from sktime_llm.training.trainer import train
+from tests.forecasting.common import FORECASTERS, make_series
 from tests.training.toy import make_config, make_network, make_windows
 
 
@@ -90,6 +92,22 @@ def train_llm_ts_net():
     return forecaster.network_.state_dict(), forecaster.predict().to_numpy()
 
 
+def histories_with_missing():
+    """Losses on a series with many missing values, without dropout, by settings."""
+    y = make_series(200)
+    y.iloc[np.random.default_rng(0).choice(200, 120, replace=False)] = np.nan
+    settings = {
+        "plain": {},
+        "with quantiles": {"intervals": "quantiles"},
+        "with variances": {"uncertainty": True},
+    }
+    parts = {"text_fusion": False, "prompt_pool": False}
+    common = {**parts, "batch_size": 3, "dropout": 0.0}
+    make = FORECASTERS["llm-ts-net"]
+    fits = {name: make(**common, **own).fit(y) for name, own in settings.items()}
+    return {n: fit.history_.drop(columns="seconds") for n, fit in fits.items()}
+
+
 def fail_then_agree():
     """What the main process raises, and what it makes afterwards."""
     rank = PartialState().process_index
@@ -112,6 +130,7 @@ if __name__ == "__main__":
             "llm_ts_net": llm_ts_net,
             "agreed": fail_then_agree(),
             "resumed": train_resumed(folder),
+            "missing": histories_with_missing(),
             "refused": refused(folder / "of_one"),
         },
         folder / f"{rank}.pt",
