@@ -60,16 +60,19 @@ class Calibration:
         An interval is at the rank that covers its share even for few windows. Beyond
         the calibrated steps, errors grow by the square root of the step, as in a random
         walk. Where there are too few windows for a level, a warning says which coverage
-        the largest errors have. A channel without truth in any window has the mean of
-        the others', relative as all are to its own scale, and a warning.
+        the largest errors have. A step without truth in any window has the errors of
+        the nearest step of its channel that has some; a channel without truth the mean
+        of the others', relative as all are to its own scale. Warnings say so.
         """
         coverages = np.abs(2 * np.asarray(levels) - 1)
         sizes = np.sort(np.abs(self.errors), axis=0)  # NaN last
         n = np.isfinite(self.errors).sum(axis=0)
         has_truth = n.any(axis=0)
         _check_truth(has_truth)
-        _warn_of_few(int(n[:, has_truth].min()), float(coverages.max()))
+        _warn_of_steps(n[:, has_truth])
+        _warn_of_few(int(n[n > 0].min()), float(coverages.max()))
         known = np.stack([_covering(sizes, n, one) for one in coverages], axis=-1)
+        known = np.take_along_axis(known, _nearest(n > 0)[:, :, None], axis=0)
         known[:, ~has_truth] = known[:, has_truth].mean(axis=1, keepdims=True)
         steps = np.arange(1, n_steps + 1)
         growth = np.sqrt(np.maximum(steps / len(known), 1.0))
@@ -94,6 +97,34 @@ def _check_truth(has_truth: np.ndarray) -> None:
             FewWindowsWarning,
             stacklevel=2,
         )
+
+
+def _warn_of_steps(n: np.ndarray) -> None:
+    """Warn of steps without truth, given how much of it there is, (step, channel)."""
+    lacking = int((n == 0).sum())
+    if lacking:
+        n_steps, n_variates = n.shape
+        of = f" of {n_variates} variates" if n_variates > 1 else ""
+        warnings.warn(
+            f"{lacking} of {n_steps * n_variates} steps{of} have no value in the rows "
+            "that calibrate intervals. Their intervals are those of the nearest step "
+            "of the same variate that has one. Set a larger calibration_fraction.",
+            FewWindowsWarning,
+            stacklevel=3,
+        )
+
+
+def _nearest(has_truth: np.ndarray) -> np.ndarray:
+    """Return for each step and channel the nearest step with truth, of two the later.
+
+    Both (step, channel); a channel without truth has the first or the last step.
+    """
+    n = len(has_truth)
+    steps = np.arange(n)[:, None]
+    before = np.maximum.accumulate(np.where(has_truth, steps, -n))
+    after = np.minimum.accumulate(np.where(has_truth, steps, 2 * n)[::-1])[::-1]
+    nearest = np.where(steps - before < after - steps, before, after)
+    return np.clip(nearest, 0, n - 1)
 
 
 def _warn_of_few(n: int, coverage: float) -> None:

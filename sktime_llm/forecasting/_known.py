@@ -116,11 +116,12 @@ class Registered(NamedTuple):
 
     `numbers`, (time + 1,), are those by which the network knows a series where a
     context ends before a row of it, padded to the length of a window; `descriptions`
-    the latest ones of all variates, if there are any.
+    the latest ones of all variates, if there are any; `texts` all that were read now.
     """
 
     numbers: dict[Key, np.ndarray]
     descriptions: pd.Series | None = None
+    texts: pd.Series | None = None
 
     @property
     def last_numbers(self) -> dict[Key, int]:

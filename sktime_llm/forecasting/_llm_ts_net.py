@@ -280,8 +280,8 @@ def register_series(
 ) -> tuple[Registered, list[float] | None]:
     """Describe series, and let a network read the descriptions, in place.
 
-    Return the latest descriptions of all series, also of those known before, and the
-    losses of fine-tuning the language model, if it was fine-tuned now.
+    Return the latest descriptions of all series, also of those known before, what was
+    read now, and the losses of fine-tuning the language model, if it was fine-tuned.
     """
     embedded = network.descriptions
     old = None if known is None else known.descriptions
@@ -303,4 +303,5 @@ def register_series(
         embedded.freeze()
     latest = new.latest()
     descriptions = latest if old is None else pd.concat([old, latest])
-    return Registered(new.numbers(split, n_known), descriptions), losses
+    registered = Registered(new.numbers(split, n_known), descriptions, new.texts)
+    return registered, losses

@@ -17,6 +17,7 @@ from sktime_llm.forecasting._known import Registered
 from sktime_llm.forecasting._training import SeriesSplit
 from sktime_llm.forecasting.saving import device_of
 from sktime_llm.networks._interface import ForecastNetwork
+from sktime_llm.training.processes import connect
 from sktime_llm.training.resuming import Resume
 
 _FREE = {"callbacks", "device", "resume", "update_epochs", "verbose"}
@@ -58,6 +59,7 @@ def resume_of(
         "digest of the pretrained weights": _digest_of_pretrained(forecaster, network),
         **_backbone(network),
         "type of device": device_of(network).type,
+        "number of processes": connect().num_processes,
         "version of sktime-llm": __version__,
         **{f"version of {name}": number for name, number in versions.items()},
     }
@@ -96,10 +98,9 @@ def _parts_of(split: SeriesSplit) -> Iterable[bytes]:
 
 
 def _digest_of_descriptions(registered: Registered) -> str | None:
-    texts = registered.descriptions
-    if texts is None:
+    if registered.texts is None:
         return None
-    return _digest(str(text).encode() for text in texts)
+    return _digest(str(text).encode() for text in registered.texts)
 
 
 def _digest_of_pretrained(forecaster: Any, network: ForecastNetwork) -> str | None:

@@ -19,8 +19,9 @@ class ForecastOutput(NamedTuple):
     """Forecast and variance, (batch, prediction_length, channel), and losses.
 
     Losses are empty without a target. ``"loss"`` is what training minimizes, the others
-    are its parts, unweighted, for the records. A network may have no variance, and no
-    quantiles, (batch, prediction_length, channel, level), which are of `LEVELS`.
+    are its parts, unweighted, for the records. ``"task"`` and ``"pinball"``, which have
+    a weight of 1, are means over observed values. A network may have no variance, and
+    no quantiles, (batch, prediction_length, channel, level), which are of `LEVELS`.
     """
 
     forecast: Tensor

@@ -31,6 +31,7 @@ from sktime_llm.training.processes import (
 )
 from sktime_llm.training.resuming import Resume, go_on, state_of
 from sktime_llm.training.rollout import flops_of
+from sktime_llm.training.sharing import Share, part_of
 from sktime_llm.training.windows import Windows
 
 _log = logging.getLogger(__name__)
@@ -274,7 +275,7 @@ class _Run:
         sizes: list[int] = []
         for step, (indices, share) in enumerate(self._batches(), start=1):
             losses.append(self.train_step(indices, share))
-            sizes.append(len(indices) if share else 0)
+            sizes.append(len(indices) if share.of_windows else 0)
             if step % _CHECK_LOSS_EVERY == 0 or step == self.n_steps:
                 self._check_finite(losses, epoch)
             bar.update()
@@ -289,27 +290,21 @@ class _Run:
             "best": 0,
         }
 
-    def _batches(self) -> Iterator[tuple[Tensor, float]]:
-        """Yield this process's part of every batch, and its share in the gradient.
-
-        Gradients are averaged over processes, so parts of unequal size are weighted; a
-        process without a part computes one window that does not count.
-        """
+    def _batches(self) -> Iterator[tuple[Tensor, Share]]:
+        """Yield this process's part of every batch, and its share in the gradient."""
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         order = torch.randperm(len(self.training), generator=self.order)
         for batch in order.to(self.device).split(self.batch_size)[: self.n_steps]:
-            part = batch[rank::world]
-            share = len(part) * world / len(batch)
-            yield (part if len(part) else batch[:1]), share
+            yield part_of(batch, self.training, rank, world)
 
-    def train_step(self, indices: Tensor, share: float) -> dict[str, Tensor]:
+    def train_step(self, indices: Tensor, share: Share) -> dict[str, Tensor]:
         """Take one step; return the losses without waiting for the device."""
         context, target = self.training.gather(indices)
         with self.dropout.drawing(), autocast(self.config.precision, self.device):
             features = self.training.features(indices)
-            losses = self.model(context, target, features).losses
+            losses = share.weighed(self.model(context, target, features).losses)
         self.optimizer.zero_grad(set_to_none=True)
-        (losses["loss"] * share).backward()
+        (losses["loss"] * share.of_windows).backward()
         if self.config.gradient_clip is not None:
             clip_grad_norm_(self.trained.values(), self.config.gradient_clip)
         self.optimizer.step()

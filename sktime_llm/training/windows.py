@@ -69,6 +69,11 @@ class Windows:
         length = self.shape.context_length
         return windows[:, :length], windows[:, length:]
 
+    def n_observed(self, indices: Tensor) -> Tensor:
+        """Count the values of targets that are not missing, (batch,)."""
+        targets = self._views[:, :, self.shape.context_length :]
+        return targets[self.starts[indices]].isfinite().sum(dim=(1, 2))
+
     def compute_features(self, network: ForecastNetwork) -> None:
         """Compute the network's features of every window once."""
         wanted = type(network).window_features

@@ -86,6 +86,56 @@ def test_a_variate_without_truth_has_the_mean_of_the_others():
         Calibration(errors[:, :, 1:2]).quantiles([0.1, 0.9], 2)
 
 
+def test_a_step_without_truth_has_the_errors_of_the_nearest_step():
+    errors = np.random.default_rng(0).normal(size=(30, 6, 2))
+    errors[:, [0, 1, 3, 5], 0] = np.nan
+    with pytest.warns(
+        FewWindowsWarning, match=r"4 of 12 steps of 2 variates have no value"
+    ):
+        found = Calibration(errors).quantiles([0.1, 0.9], 8)
+    errors[:, :, 0] = errors[:, [2, 2, 2, 4, 4, 4], 0]
+    np.testing.assert_array_equal(found, Calibration(errors).quantiles([0.1, 0.9], 8))
+
+
+def test_steps_without_truth_are_not_in_the_mean_of_the_others():
+    errors = np.random.default_rng(0).normal(size=(30, 2, 3))
+    errors[:, :, 1] = np.nan
+    errors[:, 0, 0] = np.nan
+    with pytest.warns(FewWindowsWarning):
+        found = Calibration(errors).quantiles([0.1, 0.9], 2)
+    np.testing.assert_allclose(found[:, 1], found[:, [0, 2]].mean(axis=1))
+
+
+def test_steps_without_truth_are_not_said_to_have_too_few_windows():
+    errors = np.ones((9, 3, 1))
+    errors[:, 1] = np.nan
+    with pytest.warns(FewWindowsWarning) as told:
+        Calibration(errors).quantiles([0.05, 0.95], 1)
+    assert len(told) == 1
+    assert str(told[0].message).startswith("1 of 3 steps have no value in the rows")
+    with pytest.warns(FewWindowsWarning) as told:
+        Calibration(errors[1:]).quantiles([0.05, 0.95], 1)
+    assert "there are 8: the largest errors are taken" in str(told[1].message)
+
+
+def test_steps_whose_targets_are_all_missing_have_intervals():
+    y = pd.Series(np.sin(np.arange(120.0) / 3))
+    y.iloc[-16:-8] = np.nan
+    calf = FORECASTERS["calf"](
+        context_length=16,
+        prediction_length=12,
+        max_epochs=1,
+        missing="mask",
+        calibration_fraction=0.13,
+    ).fit(y, fh=range(1, 13))
+    with pytest.warns(FewWindowsWarning) as told:
+        intervals = calf.predict_interval(coverage=0.8)
+    assert str(told[0].message).startswith("4 of 12 steps have no value in the rows")
+    assert intervals.notna().all(axis=None)
+    with pytest.warns(FewWindowsWarning):
+        assert (calf.predict_var() > 0).all(axis=None)
+
+
 def test_scale_of_a_window_is_its_deviation_without_gaps():
     contexts = np.array([[1.0, 1.0, 1.0], [0.0, np.nan, 2.0]])[:, :, None]
     found = window_scale(contexts).ravel()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ import pytest
 
 from sktime_llm.backbone import loading
 from sktime_llm.errors import InputError, ResumeError, TrainingInterrupted
+from sktime_llm.text.describers import Describer
 from sktime_llm.training import trainer
 
 from .common import FORECASTERS, each_forecaster, make_panel, make_series
@@ -55,6 +57,18 @@ def same_history(one, other):
     pd.testing.assert_frame_equal(
         one.history_.drop(**drop), other.history_.drop(**drop), check_exact=True
     )
+
+
+class Dated(Describer):
+    """Tell how many values were described, and of one of these numbers another text."""
+
+    def __init__(self, other=None):
+        super().__init__()
+        self.other = other
+
+    def _describe(self, series):
+        rows = [len(each.values) for each in series]
+        return ["flat" if n == self.other else f"rise in {n} rows" for n in rows]
 
 
 @pytest.mark.slow
@@ -141,6 +155,19 @@ def test_another_fit_is_refused_by_what_differs(make, tmp_path):
 
 
 @each_forecaster
+@pytest.mark.parametrize("numbers", [(1, 2), (2, 1)])
+def test_another_number_of_processes_is_refused(make, numbers, tmp_path, monkeypatch):
+    before, now = numbers
+    counts = "sktime_llm.forecasting._resuming.connect"
+    monkeypatch.setattr(counts, lambda: SimpleNamespace(num_processes=before))
+    make(resume=tmp_path, max_epochs=1).fit(make_series())
+    monkeypatch.setattr(counts, lambda: SimpleNamespace(num_processes=now))
+    message = f"another training: number of processes was {before} and is {now}"
+    with pytest.raises(ResumeError, match=message):
+        make(resume=tmp_path, max_epochs=1).fit(make_series())
+
+
+@each_forecaster
 def test_a_backbone_that_changed_under_its_name_is_refused(make, tmp_path):
     from transformers import AutoModel, BertConfig
 
@@ -174,3 +201,12 @@ def test_other_past_covariates_are_another_fit(tmp_path):
     message = r"past_covariates was \['wind'\] and is \['sun'\]"
     with pytest.raises(ResumeError, match=message):
         calf(past_covariates=["sun"]).fit(y, X=X)
+
+
+@pytest.mark.parametrize("n_rows", [8, 34, 60])
+def test_a_text_that_changed_is_refused_at_whichever_time_it_is(n_rows, tmp_path):
+    net = partial(FORECASTERS["llm-ts-net"], n_descriptions=3, resume=tmp_path)
+    net(describer=Dated()).fit(make_series())
+    net(describer=Dated(other=9)).fit(make_series())  # of which there is no text
+    with pytest.raises(ResumeError, match="digest of the descriptions was"):
+        net(describer=Dated(other=n_rows)).fit(make_series())

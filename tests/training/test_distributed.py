@@ -3,21 +3,29 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from accelerate.state import AcceleratorState, PartialState
 
+from sktime_llm.errors import ResumeError
 from sktime_llm.training.trainer import train
 
 from .toy import make_config, make_network, make_windows
+from .two_processes import histories_with_missing, train_calf
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def processes(tmp_path_factory):
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("two_processes")
+
+
+@pytest.fixture(scope="module")
+def processes(folder):
     """What two processes under ``accelerate launch`` end with."""
-    out = tmp_path_factory.mktemp("two_processes")
+    train_calf(folder / "of_one")
     # what `accelerate launch` runs for several processes, less its need of MPI on CPU
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     launch += ["--nproc-per-node=2", "--module", "tests.training.two_processes"]
@@ -28,9 +36,9 @@ def processes(tmp_path_factory):
         "GLOO_SOCKET_IFNAME": "lo",
     }
     subprocess.run(
-        [*launch, str(out)], check=True, cwd=ROOT, env=environment, timeout=250
+        [*launch, str(folder)], check=True, cwd=ROOT, env=environment, timeout=250
     )
-    return [torch.load(out / f"{rank}.pt", weights_only=False) for rank in (0, 1)]
+    return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in (0, 1)]
 
 
 @pytest.mark.slow
@@ -41,6 +49,14 @@ def test_two_processes_give_the_result_of_one(processes):
         torch.testing.assert_close(result["weight"], network.linear.weight.detach())
         losses = [r["validation_loss"] for r in history]
         assert result["losses"] == pytest.approx(losses, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_losses_of_one_with_missing_values(processes):
+    for name, expected in histories_with_missing().items():
+        for result in processes:
+            found = result["missing"][name]
+            pd.testing.assert_frame_equal(found, expected, rtol=1e-4)
 
 
 @pytest.mark.slow
@@ -71,6 +87,14 @@ def test_two_processes_go_on_and_only_the_main_one_is_told(processes):
         expected, resumed, n_epochs = result["resumed"]
         assert torch.equal(resumed, expected)
         assert n_epochs == (0 if rank else 4)
+
+
+@pytest.mark.slow
+def test_the_state_of_another_number_of_processes_is_refused(processes, folder):
+    for result in processes:
+        assert "number of processes was 1 and is 2" in result["refused"]
+    with pytest.raises(ResumeError, match="number of processes was 2 and is 1"):
+        train_calf(folder / "of_two")
 
 
 def test_a_world_size_that_nobody_launched_is_passed_over(monkeypatch):

@@ -48,6 +48,16 @@ def test_gather_gives_what_slicing_gives():
     np.testing.assert_array_equal(torch.cat(all_of(training), dim=1), expected)
 
 
+def test_values_that_are_observed_in_targets_are_counted():
+    values = np.arange(20.0).reshape(10, 2)
+    values[[0, 5, 6, 6], [0, 1, 0, 1]] = NAN
+    windows, _ = split_windows([values], SHAPE, 0.0)
+    n = windows.n_observed(torch.arange(len(windows)))
+    assert n.tolist() == (~all_of(windows)[1].isnan()).sum((1, 2)).tolist()
+    assert n.tolist() == [4, 3, 1, 2, 4, 4]
+    assert windows.n_observed(torch.tensor([3, 1])).tolist() == [2, 3]
+
+
 @pytest.mark.parametrize("n", [1, 2, 7, 19, 20, 50])
 def test_validation_windows_are_evenly_spread(n):
     series = [np.arange(40.0)[:, None], 100 + np.arange(10.0)[:, None]]

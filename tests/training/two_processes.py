@@ -3,16 +3,18 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate import PartialState
 from sktime.datasets import load_airline
 
 from sktime_llm import CALFForecaster, LLMTSNetForecaster
 from sktime_llm.callbacks import Callback
-from sktime_llm.errors import TrainingInterrupted
+from sktime_llm.errors import ResumeError, TrainingInterrupted
 from sktime_llm.training.processes import on_main_process
 from sktime_llm.training.resuming import Resume
 from sktime_llm.training.trainer import train
+from tests.forecasting.common import FORECASTERS, make_series
 from tests.training.toy import make_config, make_network, make_windows
 
 
@@ -54,11 +56,24 @@ def train_resumed(folder):
     return weights[0], weights[2], callback.n_epochs
 
 
-def train_calf():
+def train_calf(resume):
     forecaster = CALFForecaster(
-        backbone="tiny-random", max_epochs=2, d_ff=16, random_state=0, device="cpu"
+        backbone="tiny-random",
+        max_epochs=2,
+        d_ff=16,
+        random_state=0,
+        device="cpu",
+        resume=str(resume),
     )
     return forecaster.fit(load_airline(), fh=[1, 2]).network_.state_dict()
+
+
+def refused(resume):
+    """How the state of a training by one process is refused."""
+    try:
+        train_calf(resume)
+    except ResumeError as error:
+        return str(error)
 
 
 def train_llm_ts_net():
@@ -77,6 +92,22 @@ def train_llm_ts_net():
     return forecaster.network_.state_dict(), forecaster.predict().to_numpy()
 
 
+def histories_with_missing():
+    """Losses on a series with many missing values, without dropout, by settings."""
+    y = make_series(200)
+    y.iloc[np.random.default_rng(0).choice(200, 120, replace=False)] = np.nan
+    settings = {
+        "plain": {},
+        "with quantiles": {"intervals": "quantiles"},
+        "with variances": {"uncertainty": True},
+    }
+    parts = {"text_fusion": False, "prompt_pool": False}
+    common = {**parts, "batch_size": 3, "dropout": 0.0}
+    make = FORECASTERS["llm-ts-net"]
+    fits = {name: make(**common, **own).fit(y) for name, own in settings.items()}
+    return {n: fit.history_.drop(columns="seconds") for n, fit in fits.items()}
+
+
 def fail_then_agree():
     """What the main process raises, and what it makes afterwards."""
     rank = PartialState().process_index
@@ -90,15 +121,17 @@ if __name__ == "__main__":
     # first, as nothing else has connected the processes then
     llm_ts_net = train_llm_ts_net()
     weight, losses = train_linear()
-    rank = PartialState().process_index
+    rank, folder = PartialState().process_index, Path(sys.argv[1])
     torch.save(
         {
             "weight": weight,
             "losses": losses,
-            "calf": train_calf(),
+            "calf": train_calf(folder / "of_two"),
             "llm_ts_net": llm_ts_net,
             "agreed": fail_then_agree(),
-            "resumed": train_resumed(Path(sys.argv[1])),
+            "resumed": train_resumed(folder),
+            "missing": histories_with_missing(),
+            "refused": refused(folder / "of_one"),
         },
-        Path(sys.argv[1]) / f"{rank}.pt",
+        folder / f"{rank}.pt",
     )
