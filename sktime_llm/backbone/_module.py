@@ -43,6 +43,8 @@ class Backbone(nn.Module):
     """Longest input, None if there is no limit."""
     is_causal: bool
     """Whether a token attends only to those before it."""
+    embedding_scale: float = 1.0
+    """Factor between the word embeddings and what the layers expect of words."""
     _uses_tokenizer = False
 
     @property
@@ -95,12 +97,17 @@ class Backbone(nn.Module):
         return load_tokenizer(self.choice.name, self.choice.revision)
 
     def word_embeddings(self, device: torch.device | str = "cpu") -> Tensor:
-        """Word embeddings, (vocabulary, hidden_size), frozen, one copy per device."""
+        """Word embeddings, (vocabulary, hidden_size), frozen, one copy per device.
+
+        Without `embedding_scale`, as they also turn states into words, where models do
+        not scale them.
+        """
         raise NotImplementedError
 
     def embed(self, token_ids: Tensor) -> Tensor:
-        """(..., token) of int to (..., token, hidden_size)."""
-        return F.embedding(token_ids.long(), self.word_embeddings(token_ids.device))
+        """(..., token) of int to (..., token, hidden_size), as the layers expect it."""
+        table = self.word_embeddings(token_ids.device)
+        return F.embedding(token_ids.long(), table) * self.embedding_scale
 
     def fingerprints(self) -> dict[str, str]:
         """SHA-256, by name, of what this object has used and does not pickle."""
@@ -153,6 +160,7 @@ class LanguageModelBackbone(Backbone):
         self.hidden_size = config.hidden_size
         self.n_heads = config.num_attention_heads
         self.n_layers = config.num_hidden_layers
+        self.embedding_scale = self._frozen.embedding_scale
         self.is_causal = type(config) not in MODEL_FOR_MASKED_LM_MAPPING
         self.max_tokens, self._first_position = _positions(self._frozen.model)
         self.eval()  # as the frozen model is

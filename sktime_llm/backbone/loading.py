@@ -68,10 +68,12 @@ class FrozenModel:
     """The first layers of a model on the CPU, frozen, and its word embeddings.
 
     The model runs on ``inputs_embeds`` only; the table is (vocabulary, hidden_size).
+    Its rows times `embedding_scale` are what the layers expect.
     """
 
     model: "PreTrainedModel"
     word_embeddings: Tensor
+    embedding_scale: float = 1.0
     _on_device: dict[torch.device, dict[str, Tensor]] = field(default_factory=dict)
     _words_on_device: dict[torch.device, Tensor] = field(default_factory=dict)
 
@@ -82,8 +84,9 @@ class FrozenModel:
 
     @cached_property
     def words_fingerprint(self) -> str:
-        """SHA-256 of the word embeddings."""
-        return _sha256([self.word_embeddings])
+        """SHA-256 of the word embeddings, and of their scale, if they have one."""
+        scale = [] if self.embedding_scale == 1 else [self.embedding_scale]
+        return _sha256([self.word_embeddings, *map(torch.tensor, scale)])
 
     def tensors_on(self, device: torch.device) -> dict[str, Tensor]:
         """Return the weights by name, on a device; one copy per device and process."""
@@ -361,7 +364,9 @@ def _truncate(model: "PreTrainedModel", n_layers: int) -> "PreTrainedModel":
 
 
 def _freeze(model: Any) -> FrozenModel:
-    table = model.get_input_embeddings().weight.detach()
+    words = model.get_input_embeddings()
+    table = words.weight.detach()
+    scale = float(getattr(words, "embed_scale", 1))  # as Gemma has and BioGPT
     if table.shape[1] != model.config.hidden_size:
         raise UnsupportedBackboneError(
             f"{type(model).__name__} has word embeddings of width {table.shape[1]} and "
@@ -371,4 +376,4 @@ def _freeze(model: Any) -> FrozenModel:
     model.config.use_cache = False  # no decoder generates here
     if getattr(model, "pooler", None) is not None:
         model.pooler = None
-    return FrozenModel(model.requires_grad_(False).eval(), table)
+    return FrozenModel(model.requires_grad_(False).eval(), table, scale)

@@ -42,7 +42,20 @@ CONFIGS = {
         "eos_token_id": 2,
     },
     "llama": {**COMMON, "num_key_value_heads": 2},
+    "qwen2": {**COMMON, "num_key_value_heads": 2},
     "qwen3": {**COMMON, "num_key_value_heads": 2, "head_dim": 4},
+    # those below scale their word embeddings
+    "gemma": {**COMMON, "num_key_value_heads": 2, "head_dim": 4},
+    "gemma2": {**COMMON, "num_key_value_heads": 2, "head_dim": 4},
+    "gemma3_text": {**COMMON, "num_key_value_heads": 2, "head_dim": 4},
+    "biogpt": COMMON,
+    "xglm": {
+        "vocab_size": 40,
+        "d_model": 16,
+        "num_layers": 3,
+        "attention_heads": 4,
+        "ffn_dim": 24,
+    },
 }
 
 
