@@ -1,8 +1,7 @@
 """The backbone as a network sees it."""
 
 import copy
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -48,9 +47,9 @@ class Backbone(nn.Module):
     _uses_tokenizer = False
 
     @property
-    def vocabulary_key(self) -> BackboneChoice:
-        """Equal for backbones with the same word embeddings."""
-        return replace(self.choice, n_layers=None, quantization=None)
+    def vocabulary_key(self) -> Hashable:
+        """Equal for backbones with the same word embeddings, and for no others."""
+        raise NotImplementedError
 
     def forward(
         self, inputs_embeds: Tensor, attention_mask: Tensor | None = None
@@ -190,6 +189,11 @@ class LanguageModelBackbone(Backbone):
             is_causal=self.is_causal,
             first_position=self._first_position,
         )
+
+    @property
+    def vocabulary_key(self) -> str:
+        """See `Backbone.vocabulary_key`; the files may change, so it is no choice."""
+        return self._frozen.words_fingerprint
 
     def word_embeddings(self, device: torch.device | str = "cpu") -> Tensor:
         """See `Backbone.word_embeddings`."""

@@ -2,7 +2,7 @@
 
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from sktime_llm.backbone._module import Backbone
-from sktime_llm.backbone.loading import BackboneChoice
 from sktime_llm.errors import InputError
 
 _ROWS_AT_ONCE = 8192
@@ -21,7 +20,7 @@ _LOCK = threading.Lock()
 class _Vocabulary:
     """Word embeddings, equal by their key; the cache does not keep them."""
 
-    key: BackboneChoice
+    key: Hashable
     table: Callable[[], Tensor | None] = field(compare=False)
 
 
