@@ -40,11 +40,14 @@ class Backbone(nn.Module):
     n_layers: int
     max_tokens: int | None
     """Longest input, None if there is no limit."""
-    is_causal: bool
-    """Whether a token attends only to those before it."""
     embedding_scale: float = 1.0
     """Factor between the word embeddings and what the layers expect of words."""
     _uses_tokenizer = False
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether a token attends only to those before it."""
+        raise NotImplementedError
 
     @property
     def vocabulary_key(self) -> Hashable:
@@ -143,8 +146,6 @@ class LanguageModelBackbone(Backbone):
     _uses_words = False
 
     def __init__(self, choice: BackboneChoice, tuning: AdapterConfig) -> None:
-        from transformers import MODEL_FOR_MASKED_LM_MAPPING
-
         super().__init__()
         self.choice = choice
         self.tuning = tuning
@@ -160,7 +161,6 @@ class LanguageModelBackbone(Backbone):
         self.n_heads = config.num_attention_heads
         self.n_layers = config.num_hidden_layers
         self.embedding_scale = self._frozen.embedding_scale
-        self.is_causal = type(config) not in MODEL_FOR_MASKED_LM_MAPPING
         self.max_tokens, self._first_position = _positions(self._frozen.model)
         self.eval()  # as the frozen model is
 
@@ -189,6 +189,11 @@ class LanguageModelBackbone(Backbone):
             is_causal=self.is_causal,
             first_position=self._first_position,
         )
+
+    @property
+    def is_causal(self) -> bool:
+        """See `Backbone.is_causal`; measured when it is first asked for."""
+        return self._frozen.is_causal
 
     @property
     def vocabulary_key(self) -> str:

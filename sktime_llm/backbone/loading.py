@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from sktime_llm._devices import own_random_numbers
 from sktime_llm._validation import integer
+from sktime_llm.backbone.causality import attends_only_back
 from sktime_llm.backbone.files import locate_backbone
 from sktime_llm.backbone.quantized import loading_options, use_own_layers
 from sktime_llm.errors import (
@@ -87,6 +88,11 @@ class FrozenModel:
         """SHA-256 of the word embeddings, and of their scale, if they have one."""
         scale = [] if self.embedding_scale == 1 else [self.embedding_scale]
         return _sha256([self.word_embeddings, *map(torch.tensor, scale)])
+
+    @cached_property
+    def is_causal(self) -> bool:
+        """Whether no token attends to later ones."""
+        return attends_only_back(self.model)
 
     def tensors_on(self, device: torch.device) -> dict[str, Tensor]:
         """Return the weights by name, on a device; one copy per device and process."""
@@ -219,6 +225,7 @@ def count_layers(config: "PreTrainedConfig", n_layers: int | None) -> int:
 
 
 @lru_cache(maxsize=_CACHE_SIZE)
+@torch.inference_mode(False)  # gradients may have to pass, now or later
 def _load(choice: BackboneChoice) -> FrozenModel:
     from transformers import AutoModel
 
