@@ -41,6 +41,13 @@ CONFIGS = {
         "bos_token_id": 1,
         "eos_token_id": 2,
     },
+    "openai-gpt": {
+        "vocab_size": 40,
+        "n_embd": 16,
+        "n_layer": 3,
+        "n_head": 4,
+        "n_positions": 12,
+    },
     "llama": {**COMMON, "num_key_value_heads": 2},
     "qwen2": {**COMMON, "num_key_value_heads": 2},
     "qwen3": {**COMMON, "num_key_value_heads": 2, "head_dim": 4},

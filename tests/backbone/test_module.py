@@ -176,7 +176,8 @@ def test_causality(kind, make):
 
 
 @pytest.mark.parametrize(
-    ("kind", "most"), [("bert", 12), ("gpt2", 12), ("roberta", 10)]
+    ("kind", "most"),
+    [("bert", 12), ("gpt2", 12), ("openai-gpt", 12), ("biogpt", 12), ("roberta", 10)],
 )
 def test_learned_positions_limit_the_tokens(make, kind, most):
     backbone = make(kind)
