@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sktime_llm._devices import own_random_numbers
 from sktime_llm._validation import integer
 from sktime_llm.backbone.causality import attends_only_back
-from sktime_llm.backbone.files import locate_backbone
+from sktime_llm.backbone.files import has_tokenizer, locate_backbone
 from sktime_llm.backbone.quantized import loading_options, use_own_layers
 from sktime_llm.errors import (
     BackboneCorruptedError,
@@ -34,7 +34,6 @@ PUBLISHED_LAYERS = 6
 
 _NEEDED = ("num_hidden_layers", "num_attention_heads", "hidden_size", "vocab_size")
 _PROBED_WORDS = 2000
-_VOCABULARY_FILES = ("tokenizer.json", "vocab.*", "*.model")
 
 
 class BackboneSizes(NamedTuple):
@@ -186,8 +185,8 @@ def load_tokenizer(name: str, revision: str | None = None) -> "PreTrainedTokeniz
         return make_tiny_tokenizer()
     from transformers import AutoTokenizer
 
-    folder = locate_backbone(name, revision=revision, weights=False)
-    if not any(next(folder.glob(pattern), None) for pattern in _VOCABULARY_FILES):
+    folder = locate_backbone(name, revision=revision, weights=False, tokenizer=True)
+    if not has_tokenizer(folder):
         raise BackboneNotFoundError(
             f"backbone={name!r} has no tokenizer in {folder}; expected a file such as "
             "tokenizer.json, as the tokenizer's save_pretrained() writes it."
