@@ -1,8 +1,7 @@
 """The backbone as a network sees it."""
 
 import copy
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -41,14 +40,19 @@ class Backbone(nn.Module):
     n_layers: int
     max_tokens: int | None
     """Longest input, None if there is no limit."""
-    is_causal: bool
-    """Whether a token attends only to those before it."""
+    embedding_scale: float = 1.0
+    """Factor between the word embeddings and what the layers expect of words."""
     _uses_tokenizer = False
 
     @property
-    def vocabulary_key(self) -> BackboneChoice:
-        """Equal for backbones with the same word embeddings."""
-        return replace(self.choice, n_layers=None, quantization=None)
+    def is_causal(self) -> bool:
+        """Whether a token attends only to those before it."""
+        raise NotImplementedError
+
+    @property
+    def vocabulary_key(self) -> Hashable:
+        """Equal for backbones with the same word embeddings, and for no others."""
+        raise NotImplementedError
 
     def forward(
         self, inputs_embeds: Tensor, attention_mask: Tensor | None = None
@@ -95,12 +99,17 @@ class Backbone(nn.Module):
         return load_tokenizer(self.choice.name, self.choice.revision)
 
     def word_embeddings(self, device: torch.device | str = "cpu") -> Tensor:
-        """Word embeddings, (vocabulary, hidden_size), frozen, one copy per device."""
+        """Word embeddings, (vocabulary, hidden_size), frozen, one copy per device.
+
+        Without `embedding_scale`, as they also turn states into words, where models do
+        not scale them.
+        """
         raise NotImplementedError
 
     def embed(self, token_ids: Tensor) -> Tensor:
-        """(..., token) of int to (..., token, hidden_size)."""
-        return F.embedding(token_ids.long(), self.word_embeddings(token_ids.device))
+        """(..., token) of int to (..., token, hidden_size), as the layers expect it."""
+        table = self.word_embeddings(token_ids.device)
+        return F.embedding(token_ids.long(), table) * self.embedding_scale
 
     def fingerprints(self) -> dict[str, str]:
         """SHA-256, by name, of what this object has used and does not pickle."""
@@ -137,8 +146,6 @@ class LanguageModelBackbone(Backbone):
     _uses_words = False
 
     def __init__(self, choice: BackboneChoice, tuning: AdapterConfig) -> None:
-        from transformers import MODEL_FOR_MASKED_LM_MAPPING
-
         super().__init__()
         self.choice = choice
         self.tuning = tuning
@@ -153,7 +160,7 @@ class LanguageModelBackbone(Backbone):
         self.hidden_size = config.hidden_size
         self.n_heads = config.num_attention_heads
         self.n_layers = config.num_hidden_layers
-        self.is_causal = type(config) not in MODEL_FOR_MASKED_LM_MAPPING
+        self.embedding_scale = self._frozen.embedding_scale
         self.max_tokens, self._first_position = _positions(self._frozen.model)
         self.eval()  # as the frozen model is
 
@@ -182,6 +189,16 @@ class LanguageModelBackbone(Backbone):
             is_causal=self.is_causal,
             first_position=self._first_position,
         )
+
+    @property
+    def is_causal(self) -> bool:
+        """See `Backbone.is_causal`; measured when it is first asked for."""
+        return self._frozen.is_causal
+
+    @property
+    def vocabulary_key(self) -> str:
+        """See `Backbone.vocabulary_key`; the files may change, so it is no choice."""
+        return self._frozen.words_fingerprint
 
     def word_embeddings(self, device: torch.device | str = "cpu") -> Tensor:
         """See `Backbone.word_embeddings`."""

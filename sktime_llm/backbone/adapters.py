@@ -21,9 +21,16 @@ _ATTENTION_PROJECTIONS = frozenset(
         "query_key_value",  # GPT-NeoX, Falcon, BLOOM
         "Wqkv",  # ModernBERT
         "q", "k", "v",  # MPNet
+        "query_proj", "key_proj", "value_proj",  # DeBERTa-v2
+        "q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj",  # DeepSeek
     }
 )  # fmt: skip
-_POSITION_EMBEDDINGS = ("position_embeddings", "wpe", "embed_positions")
+_POSITION_EMBEDDINGS = (
+    "position_embeddings",
+    "positions_embed",  # the first GPT
+    "wpe",
+    "embed_positions",
+)
 
 ADAPTER_CONSTRAINTS = {
     "lora_rank": integer(0),
@@ -115,11 +122,7 @@ def position_embedding_names(model: nn.Module) -> list[str]:
 
 def attention_projection_names(model: nn.Module) -> list[str]:
     """Names of the modules that project to queries, keys and values."""
-    layers = {
-        name: name.rpartition(".")[2]
-        for name, module in model.named_modules()
-        if hasattr(module, "weight")
-    }
+    layers = _weighted(model)
     names = [name for name, leaf in layers.items() if leaf in _ATTENTION_PROJECTIONS]
     if not names:
         raise UnsupportedBackboneError(
@@ -128,4 +131,32 @@ def attention_projection_names(model: nn.Module) -> list[str]:
             f"{sorted(_ATTENTION_PROJECTIONS)}. Choose another backbone, or "
             "lora_rank=0 to train without LoRA."
         )
+    _check_every_layer(model, names)
     return names
+
+
+def _weighted(model: nn.Module) -> dict[str, str]:
+    """Names of the modules with weights, and the last part of each."""
+    return {
+        name: name.rpartition(".")[2]
+        for name, module in model.named_modules()
+        if hasattr(module, "weight")
+    }
+
+
+def _check_every_layer(model: nn.Module, projections: list[str]) -> None:
+    """Raise an UnsupportedBackboneError if only some layers have projections."""
+    for stack_name, stack in model.named_modules():
+        if not isinstance(stack, nn.ModuleList):
+            continue
+        prefixes = [f"{stack_name}.{i}." for i in range(len(stack))]
+        has = [any(name.startswith(p) for name in projections) for p in prefixes]
+        if any(has) and not all(has):
+            lacks = has.index(False)
+            leaves = sorted(set(_weighted(stack[lacks]).values()))
+            raise UnsupportedBackboneError(
+                f"found query, key or value projections in only {sum(has)} of the "
+                f"{len(has)} layers of {type(model).__name__}; layer {lacks} has "
+                f"{leaves}, expected some of {sorted(_ATTENTION_PROJECTIONS)} in each. "
+                "Choose another backbone, or lora_rank=0 to train without LoRA."
+            )

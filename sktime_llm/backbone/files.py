@@ -26,6 +26,7 @@ _PACKAGED = {
 """Import name and SHA-256 of ``model.safetensors`` of models on the package index."""
 
 _CONFIGURATION_FILES = ["*.json", "tokenizer*", "vocab.*", "merges.txt", "*.model"]
+_VOCABULARY_FILES = ["tokenizer.json", "vocab.*", "*.model"]
 _WEIGHTS = "model.safetensors"
 _WEIGHT_FILES = [_WEIGHTS, "model-*.safetensors"]
 _CONNECT_SECONDS = 5
@@ -33,20 +34,31 @@ _MALFORMED = (AttributeError, LookupError, RecursionError, TypeError, ValueError
 
 
 def locate_backbone(
-    name: str, *, revision: str | None = None, weights: bool = True
+    name: str,
+    *,
+    revision: str | None = None,
+    weights: bool = True,
+    tokenizer: bool = False,
 ) -> Path:
     """Find or fetch the folder of a pretrained model, named by path or on the Hub.
 
     The order is: a local path; without a revision, the package of the extra
     ``embedded``, whose weights are verified; the local Hugging Face cache; the Hub.
-    Without `weights`, configuration and tokenizer suffice.
+    Without `weights`, the configuration suffices. With `tokenizer`, the cache counts
+    only if it has one; whether the folder does is for the caller to check.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
         return _checked_folder(folder, name, weights)
     if revision is None and (packaged := _packaged_folder(name, verify=weights)):
         return packaged
-    return _from_cache(name, revision, weights) or _from_hub(name, revision, weights)
+    cached = _from_cache(name, revision)
+    if cached and not (
+        (weights and not _has_weights(cached))
+        or (tokenizer and not has_tokenizer(cached))
+    ):
+        return cached
+    return _from_hub(name, revision, weights)
 
 
 def _checked_folder(folder: Path, name: str, weights: bool) -> Path:
@@ -63,6 +75,11 @@ def _checked_folder(folder: Path, name: str, weights: bool) -> Path:
             "save_pretrained(), which writes model.safetensors."
         )
     return folder
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a folder has the vocabulary of a tokenizer."""
+    return any(next(folder.glob(pattern), None) for pattern in _VOCABULARY_FILES)
 
 
 def _has_weights(folder: Path) -> bool:
@@ -114,7 +131,7 @@ def _sha256(file: Path) -> str:
     return digest.hexdigest()
 
 
-def _from_cache(name: str, revision: str | None, weights: bool) -> Path | None:
+def _from_cache(name: str, revision: str | None) -> Path | None:
     # Not snapshot_download(local_files_only=True): it also wants files never fetched
     try:
         config = huggingface_hub.try_to_load_from_cache(
@@ -122,10 +139,7 @@ def _from_cache(name: str, revision: str | None, weights: bool) -> Path | None:
         )
     except HFValidationError:  # not a name that the Hub could have
         return None
-    if not isinstance(config, str):
-        return None
-    folder = Path(config).parent
-    return folder if not weights or _has_weights(folder) else None
+    return Path(config).parent if isinstance(config, str) else None
 
 
 def _from_hub(name: str, revision: str | None, weights: bool) -> Path:
@@ -165,9 +179,9 @@ def _offline_message(name: str, error: Exception) -> str:
         else "use the default backbone with `pip install sktime-llm[embedded]`"
     )
     return (
-        f"backbone={name!r} is not on this machine and could not be fetched from the "
-        f"Hugging Face Hub ({type(error).__name__}: {error}). Three ways out: "
-        f"(1) {package}; (2) on a machine with a network run `hf download {name}` and "
-        "copy its cache here (HF_HOME says where it is); (3) pass backbone= the path "
-        "of a folder written by save_pretrained()."
+        f"backbone={name!r} is not on this machine, or not all of it, and could not "
+        f"be fetched from the Hugging Face Hub ({type(error).__name__}: {error}). "
+        f"Three ways out: (1) {package}; (2) on a machine with a network run "
+        f"`hf download {name}` and copy its cache here (HF_HOME says where it "
+        "is); (3) pass backbone= the path of a folder written by save_pretrained()."
     )

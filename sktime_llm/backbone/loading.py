@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from sktime_llm._devices import own_random_numbers
 from sktime_llm._threads import LOADING, one_at_a_time
 from sktime_llm._validation import integer
-from sktime_llm.backbone.files import locate_backbone
+from sktime_llm.backbone.causality import attends_only_back
+from sktime_llm.backbone.files import has_tokenizer, locate_backbone
 from sktime_llm.backbone.quantized import loading_options, use_own_layers
 from sktime_llm.errors import (
     BackboneCorruptedError,
@@ -33,7 +34,6 @@ PUBLISHED_LAYERS = 6
 
 _NEEDED = ("num_hidden_layers", "num_attention_heads", "hidden_size", "vocab_size")
 _PROBED_WORDS = 2000
-_VOCABULARY_FILES = ("tokenizer.json", "vocab.*", "*.model")
 
 
 class BackboneSizes(NamedTuple):
@@ -68,10 +68,12 @@ class FrozenModel:
     """The first layers of a model on the CPU, frozen, and its word embeddings.
 
     The model runs on ``inputs_embeds`` only; the table is (vocabulary, hidden_size).
+    Its rows times `embedding_scale` are what the layers expect.
     """
 
     model: "PreTrainedModel"
     word_embeddings: Tensor
+    embedding_scale: float = 1.0
     _on_device: dict[torch.device, dict[str, Tensor]] = field(default_factory=dict)
     _words_on_device: dict[torch.device, Tensor] = field(default_factory=dict)
 
@@ -82,8 +84,14 @@ class FrozenModel:
 
     @cached_property
     def words_fingerprint(self) -> str:
-        """SHA-256 of the word embeddings."""
-        return _sha256([self.word_embeddings])
+        """SHA-256 of the word embeddings, and of their scale, if they have one."""
+        scale = [] if self.embedding_scale == 1 else [self.embedding_scale]
+        return _sha256([self.word_embeddings, *map(torch.tensor, scale)])
+
+    @cached_property
+    def is_causal(self) -> bool:
+        """Whether no token attends to later ones."""
+        return attends_only_back(self.model)
 
     def tensors_on(self, device: torch.device) -> dict[str, Tensor]:
         """Return the weights by name, on a device; one copy per device and process."""
@@ -178,8 +186,8 @@ def load_tokenizer(name: str, revision: str | None = None) -> "PreTrainedTokeniz
         return make_tiny_tokenizer()
     from transformers import AutoTokenizer
 
-    folder = locate_backbone(name, revision=revision, weights=False)
-    if not any(next(folder.glob(pattern), None) for pattern in _VOCABULARY_FILES):
+    folder = locate_backbone(name, revision=revision, weights=False, tokenizer=True)
+    if not has_tokenizer(folder):
         raise BackboneNotFoundError(
             f"backbone={name!r} has no tokenizer in {folder}; expected a file such as "
             "tokenizer.json, as the tokenizer's save_pretrained() writes it."
@@ -217,6 +225,7 @@ def count_layers(config: "PreTrainedConfig", n_layers: int | None) -> int:
 
 
 @lru_cache(maxsize=_CACHE_SIZE)
+@torch.inference_mode(False)  # gradients may have to pass, now or later
 def _load(choice: BackboneChoice) -> FrozenModel:
     from transformers import AutoModel
 
@@ -362,7 +371,9 @@ def _truncate(model: "PreTrainedModel", n_layers: int) -> "PreTrainedModel":
 
 
 def _freeze(model: Any) -> FrozenModel:
-    table = model.get_input_embeddings().weight.detach()
+    words = model.get_input_embeddings()
+    table = words.weight.detach()
+    scale = float(getattr(words, "embed_scale", 1))  # as Gemma has and BioGPT
     if table.shape[1] != model.config.hidden_size:
         raise UnsupportedBackboneError(
             f"{type(model).__name__} has word embeddings of width {table.shape[1]} and "
@@ -372,4 +383,4 @@ def _freeze(model: Any) -> FrozenModel:
     model.config.use_cache = False  # no decoder generates here
     if getattr(model, "pooler", None) is not None:
         model.pooler = None
-    return FrozenModel(model.requires_grad_(False).eval(), table)
+    return FrozenModel(model.requires_grad_(False).eval(), table, scale)

@@ -104,6 +104,11 @@ class AblationBackbone(Backbone):
         """Sizes of the model in whose place this is."""
         return BackboneSizes(self.hidden_size, self.n_heads, self._table[0])
 
+    @property
+    def vocabulary_key(self) -> tuple[int, int, int]:
+        """See `Backbone.vocabulary_key`."""
+        return self._table
+
     def word_embeddings(self, device: torch.device | str = "cpu") -> Tensor:
         """See `Backbone.word_embeddings`; they are random."""
         return _random_table(*self._table, torch.device(device))

@@ -2,7 +2,7 @@
 
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from sktime_llm.backbone._module import Backbone
-from sktime_llm.backbone.loading import BackboneChoice
 from sktime_llm.errors import InputError
 
 _ROWS_AT_ONCE = 8192
@@ -21,7 +20,7 @@ _LOCK = threading.Lock()
 class _Vocabulary:
     """Word embeddings, equal by their key; the cache does not keep them."""
 
-    key: BackboneChoice
+    key: Hashable
     table: Callable[[], Tensor | None] = field(compare=False)
 
 
@@ -30,7 +29,8 @@ def principal_word_embeddings(backbone: Backbone, n_components: int) -> Tensor:
 
     As in CALF, arXiv 2403.07300, the samples of the PCA are the ``hidden_size``
     dimensions, the features are the words, and the centering is per word. It is exact,
-    and computed once per process and vocabulary.
+    and computed once per process and vocabulary. Layers read them, so they are scaled
+    as words are (`Backbone.embedding_scale`).
 
     Return (n_components, hidden_size), float32, on the CPU, sorted by the variance they
     explain. The sign of each makes the weight of its largest word positive.
@@ -44,7 +44,8 @@ def principal_word_embeddings(backbone: Backbone, n_components: int) -> Tensor:
     table = backbone.word_embeddings()
     vocabulary = _Vocabulary(backbone.vocabulary_key, weakref.ref(table))
     with _LOCK:
-        return _principal_components(vocabulary)[:n_components].clone()
+        components = _principal_components(vocabulary)
+    return components[:n_components] * backbone.embedding_scale
 
 
 @lru_cache(maxsize=8)

@@ -41,8 +41,28 @@ CONFIGS = {
         "bos_token_id": 1,
         "eos_token_id": 2,
     },
+    "openai-gpt": {
+        "vocab_size": 40,
+        "n_embd": 16,
+        "n_layer": 3,
+        "n_head": 4,
+        "n_positions": 12,
+    },
     "llama": {**COMMON, "num_key_value_heads": 2},
+    "qwen2": {**COMMON, "num_key_value_heads": 2},
     "qwen3": {**COMMON, "num_key_value_heads": 2, "head_dim": 4},
+    # those below scale their word embeddings
+    "gemma": {**COMMON, "num_key_value_heads": 2, "head_dim": 4},
+    "gemma2": {**COMMON, "num_key_value_heads": 2, "head_dim": 4},
+    "gemma3_text": {**COMMON, "num_key_value_heads": 2, "head_dim": 4},
+    "biogpt": COMMON,
+    "xglm": {
+        "vocab_size": 40,
+        "d_model": 16,
+        "num_layers": 3,
+        "attention_heads": 4,
+        "ffn_dim": 24,
+    },
 }
 
 

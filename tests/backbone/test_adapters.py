@@ -12,6 +12,7 @@ from sktime_llm.backbone.adapters import (
 from sktime_llm.backbone.loading import load_frozen
 from sktime_llm.backbone.make import BackboneChoice, make_backbone
 from sktime_llm.errors import InputError, UnsupportedBackboneError
+from tests.backbone.conftest import COMMON
 
 
 def weight_and_bias(*names):
@@ -103,6 +104,63 @@ def test_adapters_are_in_every_layer(save_model):
     names = trained_names(make_backbone(choice, AdapterConfig(lora_rank=1)))
     assert len(names) == 11 * 3 * 2
     assert sum(".layers.1." in f".{name}" for name in names) == 6
+
+
+MLA = {
+    **COMMON,
+    "kv_lora_rank": 8,
+    "qk_nope_head_dim": 4,
+    "qk_rope_head_dim": 4,
+    "v_head_dim": 4,
+    "first_k_dense_replace": 3,
+}
+LATENT = ["kv_a_proj_with_mqa", "kv_b_proj"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "leaves"),
+    [
+        ("deepseek_v2", {**MLA, "q_lora_rank": None}, ["q_proj", *LATENT]),
+        ("deepseek_v2", {**MLA, "q_lora_rank": 8}, ["q_a_proj", "q_b_proj", *LATENT]),
+        ("deepseek_v3", {**MLA, "q_lora_rank": 8}, ["q_a_proj", "q_b_proj", *LATENT]),
+        ("deberta-v2", COMMON, ["query_proj", "key_proj", "value_proj"]),
+    ],
+)
+def test_queries_keys_and_values_of_any_kind_are_adapted(
+    save_model, kind, options, leaves
+):
+    choice = BackboneChoice(save_model(kind, **options))
+    backbone = make_backbone(choice, AdapterConfig(lora_rank=2))
+    adapted = [name.split(".lora_")[0] for name in trained_names(backbone)]
+    assert {name.rpartition(".")[2] for name in adapted} == set(leaves)
+    assert len(adapted) == 2 * 3 * len(leaves)
+
+
+QWEN3_NEXT = {
+    **COMMON,
+    "num_key_value_heads": 2,
+    "head_dim": 4,
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 2,
+    "linear_key_head_dim": 4,
+    "linear_value_head_dim": 4,
+    "mlp_only_layers": [0, 1, 2],
+}
+
+
+@pytest.mark.parametrize("reduced_memory", [False, True])
+def test_layers_without_projections_are_refused(save_model, reduced_memory):
+    layer_types = ["full_attention", "linear_attention", "full_attention"]
+    folder = save_model("qwen3_next", **QWEN3_NEXT, layer_types=layer_types)
+    message = (
+        r"in only 2 of the 3 layers of Qwen3NextModel; layer 1 has .*'in_proj_qkvz'.*"
+        r"expected some of .*'q_proj'.* in each\. Choose .*lora_rank=0"
+    )
+    tuning = AdapterConfig(lora_rank=2, reduced_memory=reduced_memory)
+    with pytest.raises(UnsupportedBackboneError, match=message):
+        make_backbone(BackboneChoice(folder), tuning)
+    make_backbone(BackboneChoice(folder))
+    make_backbone(BackboneChoice(folder, n_layers=1), tuning)
 
 
 def test_unknown_projections(save_model):

@@ -206,6 +206,35 @@ def test_cache_is_passed_over_if_weights_are_missing(cache):
         locate_backbone("some/model")
 
 
+WITHOUT = {
+    "tokenizer": {k: v for k, v in MODEL.items() if k != "tokenizer.json"},
+    "weights": {k: v for k, v in MODEL.items() if k != "model.safetensors"},
+}
+
+
+@pytest.mark.parametrize("lacks", WITHOUT)
+@pytest.mark.parametrize("asked", WITHOUT)
+def test_what_is_not_in_the_cache_is_fetched(locate, hub, tmp_path, lacks, asked):
+    cache = tmp_path / "hf" / "hub"
+    folder = write_cache(cache, "some/model", WITHOUT[lacks], commit=hub.commit)
+    hub.models["some/model"] = MODEL
+    call = {"name": "some/model", "weights": False, asked: True}
+    answer = locate(call, HF_ENDPOINT=hub.url)
+    assert answer["folder"] == str(folder)
+    fetched = {file.name for file in folder.iterdir()}
+    assert fetched == set(MODEL if lacks == asked else WITHOUT[lacks])
+    assert bool(hub.asked) == (lacks == asked)
+
+
+@pytest.mark.parametrize("file", ["tokenizer.json", "vocab.txt", "spiece.model"])
+def test_cache_with_any_vocabulary_is_enough(locate, hub, tmp_path, file):
+    content = {"config.json": b"{}", file: b""}
+    folder = write_cache(tmp_path / "hf" / "hub", "some/model", content)
+    call = {"name": "some/model", "weights": False, "tokenizer": True}
+    assert locate(call, HF_ENDPOINT=hub.url)["folder"] == str(folder)
+    assert hub.asked == []
+
+
 def test_hub_is_fetched_once(locate, hub):
     extra = {"README.md": b"#", "pytorch_model.bin": b"", "onnx/model.onnx": b""}
     hub.models["some/model"] = {**MODEL, **extra}

@@ -25,6 +25,7 @@ from sktime_llm.backbone.loading import (
     tokenizer_fingerprint,
 )
 from sktime_llm.backbone.make import BACKBONE_MODES, make_backbone
+from sktime_llm.backbone.tiny import make_tiny_tokenizer
 from sktime_llm.errors import (
     BackboneCorruptedError,
     BackboneNotFoundError,
@@ -275,6 +276,18 @@ def test_code_of_a_model_is_never_run(copied, monkeypatch, answer):
         load_tokenizer(str(folder))
     assert not ran.exists()
     assert questions == []
+
+
+def test_tokenizer_is_looked_for_beyond_a_cache_without_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    cached = tmp_path / "models--some--model" / "snapshots" / ("c" * 40)
+    cached.mkdir(parents=True)
+    (cached / "config.json").write_text("{}")
+    fetched = tmp_path / "fetched"
+    make_tiny_tokenizer().save_pretrained(fetched)
+    monkeypatch.setattr(files, "_from_hub", lambda *arguments: fetched)
+    tokenizer = load_tokenizer("some/model", "c" * 40)
+    assert tokenizer.get_vocab() == make_tiny_tokenizer().get_vocab()
 
 
 @pytest.mark.parametrize("data", [b"", b"not safetensors", "cut off"])

@@ -17,9 +17,11 @@ from sktime_llm.backbone.adapters import AdapterConfig
 from sktime_llm.backbone.files import locate_backbone
 from sktime_llm.backbone.loading import clear_backbone_cache, load_frozen
 from sktime_llm.backbone.make import BackboneChoice, make_backbone
+from sktime_llm.backbone.word_embeddings import principal_word_embeddings
 from sktime_llm.errors import BackboneCorruptedError, InputError
 
 KINDS = ["bert", "gpt2", "llama", "qwen3"]
+OTHER_KINDS = ["biogpt", "gemma", "gemma2", "gemma3_text", "qwen2", "xglm"]
 FINAL_NORM = {"gpt2": "ln_f", "llama": "norm", "qwen3": "norm"}
 EVERYTHING = AdapterConfig(lora_rank=2, layer_norms=True, position_embeddings=True)
 
@@ -115,6 +117,20 @@ def test_words_go_in_as_their_embeddings(kind, make, full_model):
         torch.testing.assert_close(backbone(table[ids])[-1], expected)
 
 
+@pytest.mark.parametrize("kind", [*KINDS, *OTHER_KINDS])
+def test_embedded_words_are_read_as_the_words_themselves(kind, make, full_model):
+    backbone, full = make(kind), full_model(kind)
+    ids = torch.tensor([[5, 3, 39, 7]])
+    with torch.no_grad():
+        expected = full(input_ids=ids).last_hidden_state
+        torch.testing.assert_close(backbone(backbone.embed(ids))[-1], expected)
+        principal = principal_word_embeddings(backbone, 15)
+    # of the size of what goes into the layers
+    words = full.get_input_embeddings()(torch.arange(40)).detach()
+    words -= words.mean(dim=1, keepdim=True)
+    torch.testing.assert_close(principal.norm(), words.norm())
+
+
 def test_real_model(minilm):
     full = AutoModel.from_pretrained(locate_backbone(minilm)).eval()
     backbone = make_backbone(BackboneChoice(minilm, n_layers=4))
@@ -160,7 +176,8 @@ def test_causality(kind, make):
 
 
 @pytest.mark.parametrize(
-    ("kind", "most"), [("bert", 12), ("gpt2", 12), ("roberta", 10)]
+    ("kind", "most"),
+    [("bert", 12), ("gpt2", 12), ("openai-gpt", 12), ("biogpt", 12), ("roberta", 10)],
 )
 def test_learned_positions_limit_the_tokens(make, kind, most):
     backbone = make(kind)

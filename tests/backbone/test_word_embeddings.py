@@ -1,5 +1,6 @@
 """Principal word embeddings are those of scikit-learn's PCA, and computed once."""
 
+import shutil
 import threading
 import weakref
 
@@ -10,6 +11,7 @@ from sklearn.decomposition import PCA
 
 from sktime_llm.backbone import word_embeddings
 from sktime_llm.backbone._module import Backbone
+from sktime_llm.backbone.loading import clear_backbone_cache, load_frozen
 from sktime_llm.backbone.make import BackboneChoice, make_backbone
 from sktime_llm.backbone.word_embeddings import principal_word_embeddings
 from sktime_llm.errors import InputError
@@ -18,11 +20,13 @@ from sktime_llm.errors import InputError
 class Words(Backbone):
     """A backbone of nothing but words."""
 
+    vocabulary_key = None
+
     def __init__(self, table, key="words"):
         super().__init__()
         self.table = torch.as_tensor(table, dtype=torch.float32)
         self.hidden_size = self.table.shape[1]
-        self.choice = BackboneChoice(key)
+        self.vocabulary_key = key
 
     def word_embeddings(self):
         return self.table
@@ -116,6 +120,38 @@ def test_computed_once(computed):
     assert computed() == 1
     other = Words(random_table(40, 8, seed=1), "other words")
     assert not torch.equal(principal_word_embeddings(other, 7), many)
+
+
+@pytest.fixture(params=["cleared", "evicted"])
+def forget_models(request):
+    """Let go of the models in the cache."""
+
+    def forget():
+        if request.param == "cleared":
+            clear_backbone_cache()
+        for seed in range(4):
+            load_frozen(BackboneChoice("tiny-random", mode="random", random_seed=seed))
+
+    return forget
+
+
+def test_components_are_those_of_the_model_that_is_in_the_folder_now(
+    save_model, tmp_path, forget_models
+):
+    choice = BackboneChoice(str(tmp_path))
+    for kind in ("gpt2", "llama"):
+        shutil.copytree(save_model(kind), tmp_path, dirs_exist_ok=True)
+        backbone = make_backbone(choice)
+        expected = by_sklearn(backbone.word_embeddings(), 15)
+        assert_same(principal_word_embeddings(backbone, 15), expected)
+        forget_models()
+
+
+def test_first_layers_have_the_components_of_all(folders, computed):
+    for n_layers in (1, 2):
+        backbone = make_backbone(BackboneChoice(folders["gpt2"], n_layers=n_layers))
+        principal_word_embeddings(backbone, 3)
+    assert computed() == 1
 
 
 def test_result_is_the_callers_own():
