@@ -184,7 +184,8 @@ def format_time(stamp: object) -> str:
 
 def format_times(times: pd.Series) -> pd.Series:
     """Format times alike: time stamps are without midnight if all of them have it."""
-    texts, whole = times.map(format_time), times.map(str)
-    is_stamp = times.map(type) == pd.Timestamp
-    has_clock = bool((is_stamp & (texts == whole)).any())
-    return whole.where(is_stamp & has_clock, texts)
+    texts = {time: format_time(time) for time in times.drop_duplicates()}
+    whole = {time: str(time) for time in texts if isinstance(time, pd.Timestamp)}
+    if any(texts[time] == text for time, text in whole.items()):
+        texts |= whole
+    return times.map(texts)
