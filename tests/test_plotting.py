@@ -307,6 +307,16 @@ def test_alignment_of_a_fitted_forecaster(tmp_path):
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
+def test_pictures_have_at_least_one_panel():
+    y = months(5)
+    table = pd.DataFrame({"id": [""], "variate": "y", "forecast": 7.0})
+    table = table.assign(time=pd.Period("2000-06", "M"))
+    with pytest.raises(InputError, match="max_panels=0, expected an integer of at"):
+        plot_forecast(y, table, max_panels=0)
+    with pytest.raises(InputError, match="max_panels=0, expected an integer of at"):
+        plot_comparison(make_comparison({"sales": y}, calf=1.0), max_panels=0)
+
+
 def test_no_forecasts_is_an_error():
     with pytest.raises(InputError, match="nothing to plot"):
         plot({"sales": months()}, calf=np.nan)

@@ -1,6 +1,6 @@
 """A method without its language model, and without its other parts."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -53,9 +53,9 @@ _CONSTRAINTS = {
     "seeds": Constraint(
         "different integers from 0 to 2**32 - 1, at least one",
         lambda seeds: (
-            isinstance(seeds, Iterable)
+            isinstance(seeds, Collection)
             and all(map(integer(0, 2**32 - 1).accepts, seeds))
-            and 0 < len(list(seeds)) == len(set(seeds))
+            and 0 < len(seeds) == len(set(seeds))
         ),
     ),
     "progress": Constraint("a callable", callable) | None,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
+from sktime_llm._validation import integer
 from sktime_llm.errors import InputError
 from sktime_llm.plotting import _panels
 
@@ -55,7 +56,8 @@ def plot_comparison(
     Raises
     ------
     InputError
-        If all forecasters failed, so that there are no forecasts.
+        If all forecasters failed, so that there are no forecasts, or `max_panels` is
+        invalid.
     ImportError
         If matplotlib is not installed.
 
@@ -71,6 +73,7 @@ def plot_comparison(
     1
     """
     _panels.require_matplotlib()
+    integer(1).check("max_panels", max_panels)
     forecasts, scores = comparison.forecasts, comparison.scores
     known = set(forecasts["dataset"])
     datasets = [one for one in comparison.datasets if one.name in known]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from sktime_llm._validation import integer
 from sktime_llm.plotting import _panels
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def plot_forecast(
 
     Raises
     ------
+    InputError
+        If `max_panels` is invalid.
     ImportError
         If matplotlib is not installed.
 
@@ -54,6 +57,7 @@ def plot_forecast(
     'sales'
     """
     _panels.require_matplotlib()
+    integer(1).check("max_panels", max_panels)
     panels = _panels.split_series(y, max_panels)
     figure, grid = _panels.make_axes(len(panels))
     levels = [name[6:] for name in forecasts.columns if name.startswith("lower_")]
