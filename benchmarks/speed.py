@@ -43,6 +43,7 @@ import sktime_llm
 from sktime_llm.backbone.files import DEFAULT_BACKBONE, locate_backbone
 from sktime_llm.training.config import TrainingConfig
 from sktime_llm.training.rollout import roll_forward
+from sktime_llm.training.sharing import Share
 from sktime_llm.training.trainer import _Run
 from sktime_llm.training.windows import Windows, WindowShape
 
@@ -120,7 +121,7 @@ class Ours:
             run.training = self._windows(starts)
             run.training.compute_features(self.network)
             with self.network.training_context():
-                run.train_step(indices, 1.0)
+                run.train_step(indices, Share(1.0))
 
         return step
 

@@ -48,6 +48,9 @@ def _guard_getaddrinfo(getaddrinfo):
     return guarded
 
 
+_SLOW_CONTRACTS = ("test_predict_time_index", "test_update_predict_predicted_index")
+
+
 def pytest_configure():
     """Cut the run off from the network, doctests included; a fixture misses those."""
     socket.socket.connect = _guard_connect(socket.socket.connect)
@@ -61,8 +64,14 @@ def _network_for_marked_tests(request, monkeypatch):
     monkeypatch.setattr(_network, "allowed", allowed)
 
 
+@pytest.hookimpl(tryfirst=True)  # before the marked ones are chosen
 def pytest_collection_modifyitems(items):
-    """Skip the tests that need a CUDA device where there is none."""
+    """Mark the slowest of sktime's contract, and skip what needs a CUDA device."""
+    for item in items:
+        if item.name.startswith("test_sktime_contract") and any(
+            one in item.name for one in _SLOW_CONTRACTS
+        ):
+            item.add_marker(pytest.mark.slow)
     gpu_tests = [item for item in items if item.get_closest_marker("gpu")]
     if not gpu_tests:
         return

@@ -90,6 +90,7 @@ def test_pictures_are_drawn_of_these_records(load):
         assert pictures.fingerprint_of(pictures.IMAGES / name) == shown, "make report"
 
 
+@pytest.mark.slow
 def test_pictures_have_the_same_bytes_every_time(load, tmp_path):
     pictures = load("pictures")
     for folder in ("first", "second"):
@@ -99,6 +100,7 @@ def test_pictures_have_the_same_bytes_every_time(load, tmp_path):
         assert first.read_bytes() == second.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_picture_that_is_there_is_not_drawn_again(load, monkeypatch, tmp_path):
     pictures = load("pictures")
     pictures.draw_results(tmp_path)

@@ -237,6 +237,7 @@ assert Accelerator(mixed_precision="bf16").mixed_precision == "bf16"
 """
 
 
+@pytest.mark.slow
 def test_the_first_fits_of_a_process_may_be_in_threads_and_leave_accelerate_free():
     code = [sys.executable, "-W", "ignore", "-c", FIRST_FITS]
     subprocess.run(code, check=True, timeout=240)

@@ -47,7 +47,8 @@ def write_card(forecaster: Any, repo_id: str | None, *, keep_past: bool) -> str:
         facts = {"quantization": forecaster.quantization, **facts}
     facts = {"backbone mode": forecaster.backbone_mode, **facts}
     backbone, base_model = str(forecaster.backbone), ""
-    if os.path.isdir(backbone):  # the Hub knows no folder, nor should others
+    if os.path.isabs(backbone) or os.path.isdir(backbone):
+        # the Hub knows no folder, nor should others
         backbone = os.path.basename(os.path.abspath(backbone))
     elif backbone not in _TINY and forecaster.backbone_mode == "pretrained":
         base_model = f"base_model: {json.dumps(backbone)}\n"

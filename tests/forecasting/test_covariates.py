@@ -461,6 +461,7 @@ def test_intervals_use_covariates(make):
 # sktime's tools
 
 
+@pytest.mark.slow
 @with_X
 def test_evaluate_and_grid_search(make, data):
     y, X = data

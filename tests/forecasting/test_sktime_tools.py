@@ -63,6 +63,7 @@ def test_evaluate(make, strategy):
         assert list(predicted.index) == list(true.index)
 
 
+@pytest.mark.slow
 def test_evaluate_in_parallel_is_the_same(make):
     serial, parallel = (
         run_evaluation(make, backend=backend)["test_MeanAbsoluteError"]

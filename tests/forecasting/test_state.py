@@ -238,6 +238,7 @@ def test_copies_forecast_the_same(make, n_columns, tmp_path):
         pd.testing.assert_frame_equal(copied.update(y[50:]).predict(fh=FH), trained)
 
 
+@pytest.mark.slow
 def test_loky_workers_give_the_same(make):
     y = make_series()
     expected = make().fit(y, fh=FH).predict()
