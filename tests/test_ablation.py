@@ -37,6 +37,11 @@ def made_up(full, other, n_seeds=3, n_folds=3, n_series=20, noise=0.0, seed=0):
     return Ablation("data", pd.DataFrame(rows, columns=names), costs)
 
 
+def renamed(ablation, names):
+    errors = ablation.errors.replace({"variant": names})
+    return replace(ablation, errors=errors, costs=ablation.costs.rename(index=names))
+
+
 class TestIntervals:
     def test_what_was_not_observed_counts_in_neither_error(self):
         rng = np.random.default_rng(0)
@@ -166,9 +171,8 @@ class TestVerdict:
         ablation = made_up(0.9, 1.0)
         with pytest.raises(InputError, match="expected 'no language model'"):
             ablation.verdict("no text")
-        renamed = ablation.errors.replace("no language model", "no prompt pool")
-        costs = ablation.costs.rename({"no language model": "no prompt pool"})
-        verdict = Ablation("data", renamed, costs).verdict("no prompt pool")
+        parts = renamed(ablation, {"no language model": "no prompt pool"})
+        verdict = parts.verdict("no prompt pool")
         assert verdict.startswith("The prompt pool helps: ")
 
 
@@ -255,24 +259,14 @@ def test_picture():
 def test_picture_of_one_fit_of_variants_of_ones_own():
     pytest.importorskip("matplotlib")
     ablation = made_up(0.9, 1.0, n_seeds=1, n_folds=1, n_series=1)
-    names = {"no language model": "short"}
-    own = replace(
-        ablation,
-        errors=ablation.errors.replace({"variant": names}),
-        costs=ablation.costs.rename(index=names),
-    )
+    own = renamed(ablation, {"no language model": "short"})
     (axes,) = plot_ablation(own).axes
     assert "has no interval" in axes.get_title(loc="left").replace("\n", " ")
 
 
 def test_variants_of_ones_own_are_called_by_their_names():
     ablation = made_up(0.9, 1.0, noise=0.02)
-    names = {"pretrained": "long", "no language model": "short"}
-    own = replace(
-        ablation,
-        errors=ablation.errors.replace({"variant": names}),
-        costs=ablation.costs.rename(index=names),
-    )
+    own = renamed(ablation, {"pretrained": "long", "no language model": "short"})
     assert own.verdict("short").startswith('"long" helps: on data errors are')
     assert "language model" not in own.verdict("short")
     assert own.verdict() == own.verdict("short")
@@ -281,11 +275,7 @@ def test_variants_of_ones_own_are_called_by_their_names():
 def test_a_method_that_is_not_the_pretrained_one_is_called_by_its_name():
     ablation = made_up(0.9, 1.0, noise=0.02)
     names = {"pretrained": "no language model", "no language model": "pretrained"}
-    turned = replace(
-        ablation,
-        errors=ablation.errors.replace({"variant": names}),
-        costs=ablation.costs.rename(index=names),
-    )
+    turned = renamed(ablation, names)
     assert turned.verdict("pretrained").startswith('"no language model" helps: on data')
 
 

@@ -109,7 +109,8 @@ class Backbone(nn.Module):
     def embed(self, token_ids: Tensor) -> Tensor:
         """(..., token) of int to (..., token, hidden_size), as the layers expect it."""
         table = self.word_embeddings(token_ids.device)
-        return F.embedding(token_ids.long(), table) * self.embedding_scale
+        words = F.embedding(token_ids.long(), table)
+        return words if self.embedding_scale == 1 else words * self.embedding_scale
 
     def fingerprints(self) -> dict[str, str]:
         """SHA-256, by name, of what this object has used and does not pickle."""

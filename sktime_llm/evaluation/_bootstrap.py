@@ -44,11 +44,9 @@ def gain_of(error: np.ndarray, other: np.ndarray) -> Gain:
     teachers should know about the bootstrap, American Statistician 69.
     """
     observed = np.isfinite(other)
-    for axis in range(other.ndim):  # what was observed nowhere is nothing to draw
-        rest = tuple({0, 1, 2} - {axis})
-        kept = np.flatnonzero(observed.any(axis=rest))
-        error, other = error.take(kept, axis), other.take(kept, axis)
-        observed = observed.take(kept, axis)
+    # what was observed nowhere is nothing to draw
+    kept = np.ix_(*(observed.any(axis=rest) for rest in ((1, 2), (0, 2), (0, 1))))
+    error, other = error[kept], other[kept]
     # Zeros change both sums alike, and so not their ratio.
     error, other = np.nan_to_num(error), np.nan_to_num(other)
     if not other.any():
