@@ -3,8 +3,8 @@
 import importlib
 import numbers
 import warnings
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any, ClassVar
@@ -181,14 +181,27 @@ class SktimeForecaster(PretrainedFolders, BaseForecaster):
 
     def pretrain(self, y: Any, X: Any = None, fh: Any = None) -> "SktimeForecaster":
         """Pretrain as sktime does; see `fit`."""
-        return self._raising_interruption(super().pretrain(y=y, X=X, fh=fh))
+        with self._as_before_if_it_fails():
+            pretrained = super().pretrain(y=y, X=X, fh=fh)
+        return self._raising_interruption(pretrained)
 
     def update(
         self, y: Any, X: Any = None, update_params: bool = True
     ) -> "SktimeForecaster":
         """Update as sktime does; see `fit`."""
-        updated = super().update(y=y, X=X, update_params=update_params)
+        with self._as_before_if_it_fails():
+            updated = super().update(y=y, X=X, update_params=update_params)
         return self._raising_interruption(updated)
+
+    @contextmanager
+    def _as_before_if_it_fails(self) -> Iterator[None]:
+        # sktime keeps the columns and the format of data before they are checked here
+        state = vars(self) | {"_converter_store_y": {**self._converter_store_y}}
+        try:
+            yield
+        except BaseException:
+            self.__dict__ = state
+            raise
 
     def _raising_interruption(self, result: Any) -> Any:
         # sktime calls a forecaster fitted after its `_fit`: raised there, Ctrl-C would
@@ -262,12 +275,9 @@ class SktimeForecaster(PretrainedFolders, BaseForecaster):
         cutoff = self.cutoff
         if isinstance(cutoff, pd.DatetimeIndex) and cutoff.freq is None:
             with suppress(ValueError):  # of an irregular index, which _read explains
-                frequency = (
-                    self._known.frequency
-                    if self.is_fitted
-                    else frequency_of(Panel.of(y))
-                )
-                self._cutoff = pd.DatetimeIndex(cutoff, freq=frequency)
+                fitted = self.is_fitted
+                freq = self._known.frequency if fitted else frequency_of(Panel.of(y))
+                self._cutoff = pd.DatetimeIndex(cutoff, freq=freq)
 
     def _check_X_y(self, X: Any = None, y: Any = None, **kwargs: Any) -> Any:
         """Check what is given, before any training; then as sktime.

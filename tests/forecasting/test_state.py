@@ -408,3 +408,21 @@ def test_interrupted_before_an_epoch_it_is_not_fitted(make, moment, monkeypatch)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         forecaster.fit(make_series()).predict(fh=FH)
+
+
+@pytest.mark.parametrize(
+    ("change", "bad"),
+    [
+        ("update", make_series(60, 2)),
+        ("update", make_panel() * np.inf),
+        ("pretrain", make_panel() * np.inf),
+    ],
+)
+def test_what_fails_leaves_forecasts_as_they_were(make, change, bad):
+    forecaster = make(calibration_fraction=0.2).fit(make_series(60)["y0"], fh=FH)
+    before = forecaster.predict(), forecaster.predict_interval(coverage=0.5)
+    with pytest.raises(InputError):
+        getattr(forecaster, change)(bad)
+    pd.testing.assert_series_equal(forecaster.predict(), before[0])
+    interval = forecaster.predict_interval(coverage=0.5)
+    pd.testing.assert_frame_equal(interval, before[1])
