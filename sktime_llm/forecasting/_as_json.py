@@ -120,12 +120,12 @@ def _index_content(index: pd.Index, arrays: Arrays, at: str) -> dict[str, Any]:
         return {"of": "periods", "values": at, "freq": index.freqstr}
     if isinstance(index, pd.DatetimeIndex | pd.TimedeltaIndex):
         is_times = isinstance(index, pd.DatetimeIndex)
-        arrays[at] = index.asi8
+        arrays[at], freq = index.asi8, index.freq
         return {
             "of": "datetimes" if is_times else "durations",
             "values": at,
             "unit": index.unit,
-            "freq": None if index.freq is None else index.freqstr,
+            "freq": freq and _encode_offset(freq, arrays, f"{at}.freq")["text"],
             "tz": zone_text(index.tz, at) if is_times else None,
         }
     if isinstance(index.dtype, np.dtype) and index.dtype.kind in _NUMERIC:

@@ -46,8 +46,10 @@ def forecast_times(
     _check_frequency(fh, cutoff)
     fh = _on_steps_of(cutoff, fh)
     steps = steps_of(fh, cutoff)
-    if fh.is_relative and _is_zoned(cutoff) and isinstance(cutoff.freq, pd.offsets.Day):
-        return steps, _days_later(cutoff, steps)
+    if fh.is_relative and _has_offsets(cutoff):
+        first, last = min(0, int(steps.min())), max(0, int(steps.max()))
+        grid = _grid(cutoff, {"periods": 1 - first}, {"periods": 1 + last})
+        return steps, grid.take(steps - first)
     if _has_durations(fh):
         return steps, _later(cutoff, fh.to_pandas())
     return steps, fh.to_absolute_index(cutoff)
@@ -78,7 +80,7 @@ def _on_steps_of(cutoff: pd.Index, fh: ForecastingHorizon) -> ForecastingHorizon
 def steps_of(fh: ForecastingHorizon, cutoff: pd.Index | None) -> np.ndarray:
     """Count the steps of a horizon from a time that knows its frequency.
 
-    Raise an InputError if a duration is not a whole number of steps.
+    Raise an InputError if a duration or a time is not a whole number of steps.
     """
     if not _has_durations(fh):
         return _count_times(fh, cutoff)
@@ -98,14 +100,24 @@ def _has_durations(fh: ForecastingHorizon) -> bool:
     return fh.is_relative and isinstance(fh.to_pandas(), pd.TimedeltaIndex)
 
 
-def _count_times(fh: ForecastingHorizon, cutoff: pd.Index | None) -> np.ndarray:
+def _count_times(fh: ForecastingHorizon, cutoff: Any) -> np.ndarray:
     times = fh.to_pandas()
     if cutoff is not None and _is_zoned(times) and _is_clock(cutoff.freq):
         # sktime counts by the clock on the wall, which may be put forward or back
         steps = _whole(times - cutoff[0], cutoff.freq)
         if steps is not None:
             return steps
-    return np.asarray(fh.to_relative(cutoff).to_pandas(), dtype=np.int64)
+    if not fh.is_relative and _has_offsets(cutoff):
+        steps = _count_offsets(times, cutoff)
+        if steps is not None:
+            return steps
+    try:
+        return np.asarray(fh.to_relative(cutoff).to_pandas(), dtype=np.int64)
+    except ValueError as error:  # of pandas, which has no such periods
+        raise InputError(
+            f"fh has times such as {times[0]}, expected steps of {cutoff.freq} from "
+            f"{cutoff[0]} on. Give such times, or integers, such as fh=[1, 2, 3]."
+        ) from error
 
 
 def _count_durations(durations: pd.TimedeltaIndex, cutoff: Any) -> np.ndarray | None:
@@ -116,6 +128,8 @@ def _count_durations(durations: pd.TimedeltaIndex, cutoff: Any) -> np.ndarray | 
         return _whole(durations, pd.Timedelta(days=cutoff.freq.n))
     try:
         times = _later(cutoff, durations)
+        if _has_offsets(cutoff):
+            return _count_offsets(times, cutoff)
         absolute = ForecastingHorizon(times, is_relative=False, freq=cutoff.freq)
         steps = np.asarray(absolute.to_relative(cutoff).to_pandas(), dtype=np.int64)
     except (TypeError, ValueError):  # of pandas: a period and a fraction of one
@@ -141,12 +155,25 @@ def _whole(durations: pd.TimedeltaIndex, frequency: Any) -> np.ndarray | None:
     return np.asarray(durations // step, dtype=np.int64)
 
 
-def _days_later(cutoff: pd.DatetimeIndex, steps: np.ndarray) -> pd.DatetimeIndex:
-    """Return times at the same hour, which sktime shifts where clocks are changed."""
-    first, last = int(steps.min()), int(steps.max())
-    start = cutoff[0] + pd.DateOffset(days=cutoff.freq.n * first)
-    grid = pd.date_range(start, periods=last - first + 1, freq=cutoff.freq)
-    return grid.take(steps - first)
+def _has_offsets(cutoff: Any) -> bool:
+    """Whether steps are days or longer; sktime has periods of some of them only."""
+    is_known = isinstance(cutoff, pd.DatetimeIndex) and cutoff.freq is not None
+    return is_known and not _is_clock(cutoff.freq)
+
+
+def _grid(cutoff: Any, before: dict[str, Any], after: dict[str, Any]) -> pd.Index:
+    """Return all times from before a cutoff to after it, which is among them."""
+    earlier = pd.date_range(cutoff[0], freq=-1 * cutoff.freq, **before)
+    later = pd.date_range(cutoff[0], freq=cutoff.freq, **after)
+    return earlier[:0:-1].append(later)
+
+
+def _count_offsets(times: pd.DatetimeIndex, cutoff: Any) -> np.ndarray | None:
+    """Count steps; None if a time is not on one."""
+    first, last = min(times.min(), cutoff[0]), max(times.max(), cutoff[0])
+    grid = _grid(cutoff, {"end": first}, {"end": last})
+    at = grid.get_indexer(times)
+    return None if (at < 0).any() else at - grid.get_loc(cutoff[0])
 
 
 def _later(cutoff: Any, durations: pd.TimedeltaIndex) -> Any:

@@ -230,6 +230,21 @@ def test_a_time_zone_that_cannot_be_written(zone, tmp_path):
     assert not (tmp_path / "saved").exists()
 
 
+@pytest.mark.parametrize(
+    "freq",
+    [
+        pd.offsets.CustomBusinessDay(holidays=["2020-01-06"]),
+        pd.offsets.DateOffset(days=3),
+    ],
+)
+def test_a_frequency_that_cannot_be_written(freq, tmp_path):
+    times = pd.date_range("2020-01-01", periods=60, freq=freq)
+    forecaster = FORECASTERS["calf"](max_epochs=1).fit(make_series(index=times))
+    with pytest.raises(SavedForecasterError, match="does not tell all of it"):
+        forecaster.save_pretrained(tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()
+
+
 def test_a_time_zone_that_is_not_known_here(tmp_path):
     forecaster = FORECASTERS["calf"](max_epochs=1).fit(DATA["days"]())
     folder = forecaster.save_pretrained(tmp_path / "saved")

@@ -6,7 +6,7 @@ import pytest
 from sktime.datasets import load_airline, load_hierarchical_sales_toydata, load_longley
 from sktime.forecasting.base import ForecastingHorizon
 
-from sktime_llm.errors import ConstantSeriesWarning, ShortSeriesWarning
+from sktime_llm.errors import ConstantSeriesWarning, InputError, ShortSeriesWarning
 
 from .common import each_forecaster, make_panel, make_series
 
@@ -40,6 +40,32 @@ def test_every_index_type(make, index, n_columns):
     assert list(forecast.columns) == list(y.columns)
     assert (forecast.dtypes == np.float64).all()
     assert np.isfinite(forecast.to_numpy()).all()
+
+
+@pytest.mark.parametrize(
+    "freq",
+    [
+        pd.offsets.CustomBusinessDay(weekmask="Mon Wed Fri"),
+        pd.offsets.CustomBusinessDay(holidays=["2000-02-28", "2000-03-27"]),
+        pd.offsets.DateOffset(days=3),
+        *("SMS", "WOM-3FRI", "bh"),
+    ],
+)
+def test_frequencies_without_periods(make, freq):
+    times = pd.date_range("2000-01-03", periods=60, freq=freq, tz="Europe/Berlin")
+    y = make_series(index=times)
+    forecaster = make().fit(y.iloc[:50]).update(y.iloc[50:55])
+    forecast = forecaster.predict(fh=[-3, 0, 1, 5])
+    assert list(forecast.index) == list(y.index[[51, 54, 55, 59]])
+    at_times = forecaster.predict(fh=forecast.index)
+    pd.testing.assert_frame_equal(at_times, forecast, check_freq=False)
+
+
+def test_a_time_between_steps_without_periods(make):
+    index = pd.date_range("2000-01-01", periods=60, freq="SMS")
+    forecaster = make().fit(make_series(index=index))
+    with pytest.raises(InputError, match="expected steps of <SemiMonthBegin"):
+        forecaster.predict(fh=index[-1:] + pd.Timedelta("1D"))
 
 
 def test_forecasts_are_better_than_the_mean(make):
