@@ -631,6 +631,7 @@ def test_ablate(run):
     [
         (["--method", "theta", "--dataset", "airline"], "--method theta, expected one"),
         ([], "Name a FILE, or a data set"),
+        (["FILE", "--dataset", "airline"], "Got both a FILE and --dataset"),
     ],
 )
 def test_ablate_refuses(run, arguments, words):
@@ -742,6 +743,27 @@ def test_a_forecaster_that_would_be_pickled_is_not_saved(run, panel):
     assert not Path("forecast.csv").exists()
 
 
+def test_a_folder_of_other_files_is_refused_before_the_fit(run, panel):
+    Path("mine").mkdir()
+    Path("mine/notes.txt").write_text("keep")
+    code, out, err = run(*panel, "--save", "mine")
+    assert (code, out) == (2, "")
+    assert "files that are not of a checkpoint (notes.txt)" in err
+    assert "calf ... " not in err
+    assert os.listdir("mine") == ["notes.txt"]
+
+
+def test_levels_of_a_forecaster_that_was_saved_without(run):
+    forecaster = CALFForecaster(
+        backbone="tiny-random", max_epochs=1, intervals=None, verbose=0
+    )
+    forecaster.fit(pd.Series(VALUES), fh=[1]).save_pretrained("model")
+    code, out, err = run("forecast", "--load", "model", "--levels", "80")
+    assert (code, out) == (2, "")
+    assert "the forecaster in 'model' has no intervals" in err
+    assert "make it anew with --save and --levels" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -752,6 +774,7 @@ def test_a_forecaster_that_would_be_pickled_is_not_saved(run, panel):
         (["--load", "x"], ["no fitted forecaster in 'x'", "--save"]),
         (["--load", "broken"], ["Cannot load the forecaster in 'broken'", "--save"]),
         (["FILE"], ["--time-column"]),
+        (["FILE", "--save", "model", "--output", "model/a.csv"], ["folder of --save"]),
         (["FILE", "--output", "a.xlsx"], ["'.xlsx'", ".parquet, or -"]),
         (["FILE", "--time-column", "date", "--method", "x"], ["'x'", "auto-ets"]),
         (["STEPS", "--time-column", "step"], ["no season", "--horizon"]),
