@@ -388,6 +388,13 @@ def test_competitions_train_no_network_twice(call, load, monkeypatch, competitio
     assert len({tuple(errors.values()) for errors in both["of_each"]}) == 4
 
 
+def test_competitions_refuse_periods_that_they_lack(call, capsys):
+    with pytest.raises(SystemExit):
+        call("competitions", "--data-dir", "DATA", "--period", "yearly", "weekly")
+    error = capsys.readouterr().err
+    assert "--period of M3: got weekly, expected some of yearly, quarterly" in error
+
+
 def test_competitions_also_train_on_others(load, call, monkeypatch, competition):
     table = pd.read_csv(competition / "m3.csv.gz")
     new = table.assign(value=100 + table["t"] % 5, series="own " + table["series"])
