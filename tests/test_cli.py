@@ -16,6 +16,7 @@ import sktime_llm.evaluation
 from sktime_llm import CALFForecaster, __version__
 from sktime_llm.cli import main
 from sktime_llm.cli._arguments import TABLE_OPTIONS
+from sktime_llm.cli._output import shown_progress
 from sktime_llm.datasets import dataset_names, load_dataset
 from sktime_llm.errors import BackboneNotFoundError, ShortSeriesWarning
 from sktime_llm.evaluation import forecaster_names
@@ -800,6 +801,14 @@ def test_a_forecaster_that_fails_is_a_message(run, panel, with_calf):
     assert err.endswith(": the forecaster failed: ValueError: cannot do this\n")
 
 
+def test_warnings_of_libraries_to_developers_are_not_shown(capsys):
+    with shown_progress(show=False):
+        warnings.warn("is deprecated", DeprecationWarning, stacklevel=1)
+        warnings.warn("will change", FutureWarning, stacklevel=1)
+        warnings.warn("the series is short", ShortSeriesWarning, stacklevel=1)
+    assert capsys.readouterr().err == "warning: the series is short\n"
+
+
 def run_in_shell(command, **options):
     program = f"{sys.executable} -m sktime_llm.cli"
     # With unbuffered streams, argparse itself passes over what it cannot write.
@@ -953,6 +962,7 @@ def test_forecasts_by_partition(run, panel, sales):
         (["x.parquet", *ENGINE, "--output=x"], ["There is no file 'x.parquet'"]),
         (["x.parquet", *ENGINE, "--max-epochs", "1"], ["--engine and --max-epochs"]),
         (["x.parquet", *ENGINE, "--decimal", ","], ["--engine and --decimal"]),
+        (["x.parquet", *ENGINE, "--output", "-"], ["writes a folder", "got -."]),
     ],
 )
 def test_partitions_that_cannot_be_forecast(run, arguments, words):

@@ -12,6 +12,7 @@ import pandas as pd
 from sktime_llm.cli._arguments import TABLE_OPTIONS
 from sktime_llm.cli._data import forecaster_maker, given_options, read_dataset
 from sktime_llm.cli._output import (
+    STDOUT,
     Progress,
     check_not_input,
     echo,
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from sktime.forecasting.base import BaseForecaster
 
 _DEFAULT_METHOD, _DEFAULT_LEVELS = "calf", [80.0, 95.0]
-_STDOUT = Path("-")
 _N_RECENT = 200
 
 # Options of fitting, which cannot change a forecaster that is loaded.
@@ -68,7 +68,7 @@ def forecast(options: argparse.Namespace) -> bool:
         with explained(f"to the folder {str(options.save)!r}"):
             forecaster.save_pretrained(options.save)
         written.append(f"{options.save}{os.sep}")
-    if options.output != _STDOUT:
+    if options.output != STDOUT:
         echo(f"Written: {', '.join(written)}")
     return True
 
@@ -86,7 +86,7 @@ def _check(options: argparse.Namespace) -> None:
         raise InputError("Name a FILE to forecast, or a fitted forecaster with --load.")
     if options.save:
         make_folder(options.save)
-    if options.output == _STDOUT:
+    if options.output == STDOUT:
         return
     if options.save and options.save.resolve() == options.output.parent.resolve():
         raise InputError(
@@ -205,7 +205,7 @@ def _write(
 ) -> list[str]:
     """Write the table and the picture; return the names of the files."""
     named = as_written(table)
-    if options.output == _STDOUT:
+    if options.output == STDOUT:
         echo_table(named.to_csv(index=False))
         return []
     with replacing(options.output) as path:
