@@ -182,6 +182,7 @@ def choices(records: pd.DataFrame) -> str:
             "method": run["method"],
             "context, in horizons": run["horizons_of_context"],
             "epochs": run["epochs"],
+            "seed": ", ".join(map(str, run["seeds"])),
             "also": _also(run),
             "sMAPE": number(run["smape"], 2),
             "MASE": number(run["mase"]),

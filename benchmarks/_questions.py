@@ -97,7 +97,10 @@ def generated_descriptions(records: pd.DataFrame) -> str:
     titles |= {"numbers": "numbers"}
     rows = []
     for _, run in records.iterrows():
-        row = {"written from": run["describer"], "texts": f"{run['n_texts']:,}"}
+        model = run.get("language_model")
+        by = f", by {model}" if isinstance(model, str) else ""
+        row = {"written from": f"{run['describer']}{by}"}
+        row["texts"] = f"{run['n_texts']:,}"
         for claim, title in titles.items():
             true, claims = run[f"true_{claim}"], run[claim]
             share = f" ({100 * true / claims:.0f} %)" if claims else ""

@@ -37,6 +37,12 @@ def run_missing(
     """
     told = set()
     for settings in runs:
+        if Path(settings.get("backbone") or "").is_absolute():
+            raise SystemExit(
+                f"--backbone {settings['backbone']} is a path of this machine, and "
+                "would be in the record. Run this beside the folder, and give its "
+                "name alone."
+            )
         record = find(results, settings)
         if record is None:
             record = {**settings, **measure(settings)}

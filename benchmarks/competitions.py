@@ -378,7 +378,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--reference", type=Path, help="method,period,smape,mase of other methods"
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    periods = PERIODS[args.competition]
+    if unknown := [period for period in args.period or () if period not in periods]:
+        found = f"got {', '.join(unknown)}, expected some of {', '.join(periods)}"
+        parser.error(f"--period of {args.competition}: {found}")
+    return args
 
 
 if __name__ == "__main__":

@@ -53,6 +53,8 @@ EXTREMES = {  # and the sign of a peak, or of a trough
 }
 NO_TREND = 0.05  # as the template has it
 N_VALUES = 48  # as the prompt has them
+# Records that name no language model, as those made before one was named, are of this.
+USUAL = "SmolLM2-135M-Instruct"
 
 
 def score(text: str, values: np.ndarray, season: int) -> dict[str, int]:
@@ -172,9 +174,18 @@ def main() -> None:
     )
     args = parser.parse_args()
     common = {"n_series": args.n_series, "seed": args.seed}
+    own = args.language_model.resolve().name
     for record in run_missing(
         args.results,
-        [{"describer": describer, **common} for describer in args.describer],
+        [
+            {"describer": describer, **common}
+            | {
+                "language_model": None
+                if own == USUAL or describer == "template"
+                else own
+            }
+            for describer in args.describer
+        ],
         lambda settings: run(args, settings),
         lambda settings: settings["describer"],
     ):

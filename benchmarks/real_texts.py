@@ -219,6 +219,9 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--results", type=Path, default=RESULTS / "real_texts.jsonl")
     args = parser.parse_args()
+    periods = PERIODS[args.competition]
+    if unknown := set(args.period or ()) - set(periods):
+        parser.error(f"got --period {unknown}, {args.competition} has {periods}")
     kept = ("competition", "backbone", "epochs", "seeds", "data_seed")
     common = {name: getattr(args, name) for name in kept}
     runs = [

@@ -68,6 +68,12 @@ def test_commands_are_recorded_without_paths(load, monkeypatch, given, kept):
     assert command == " ".join(["python benchmarks/long_term.py", *kept])
 
 
+def test_no_record_has_a_backbone_of_this_machine(call, tmp_path):
+    options = ["--data-dir", tmp_path, "--results", tmp_path / "results.jsonl"]
+    with pytest.raises(SystemExit, match="give its name alone"):
+        call("calf_questions", *options, "--backbone", tmp_path / "model")
+
+
 def test_long_term_says_what_it_did_not_run(call, load, monkeypatch, tmp_path):
     counts = {"test_windows": 7, "best_epoch": 3, "epochs_run": 6}
     measured = {**counts, "mse": 0.5, "mae": 0.6, "fit_seconds": 8.0}
@@ -380,6 +386,13 @@ def test_competitions_train_no_network_twice(call, load, monkeypatch, competitio
     both, alone = map(json.loads, (competition / "r.jsonl").open())
     assert alone["of_each"] == both["of_each"][:2]
     assert len({tuple(errors.values()) for errors in both["of_each"]}) == 4
+
+
+def test_competitions_refuse_periods_that_they_lack(call, capsys):
+    with pytest.raises(SystemExit):
+        call("competitions", "--data-dir", "DATA", "--period", "yearly", "weekly")
+    error = capsys.readouterr().err
+    assert "--period of M3: got weekly, expected some of yearly, quarterly" in error
 
 
 def test_competitions_also_train_on_others(load, call, monkeypatch, competition):
@@ -709,12 +722,15 @@ def test_claims_of_descriptions_are_checked(load, call, competition):
     printed = call("generated_descriptions", *options)
     records = [json.loads(line) for line in (competition / "r.jsonl").open()]
     assert [record["describer"] for record in records] == list(script.DESCRIBERS)
-    template = records[0]
+    template, *generated = records
+    assert template["language_model"] is None
+    assert {one["language_model"] for one in generated} == {"tiny-random-decoder"}
     assert template["true_numbers"] == template["numbers"] > 0
     assert f"{template['numbers']} numbers" in printed
     tables = load("_questions")
     found = tables.generated_descriptions(load("_tables").from_records(records))
     assert "| template | 2 |" in found
+    assert "| numbers alone, by tiny-random-decoder | 2 |" in found
 
 
 def test_methods_are_ablated_and_the_sentences_kept(load, call, monkeypatch, tmp_path):

@@ -16,6 +16,7 @@ import sktime_llm.evaluation
 from sktime_llm import CALFForecaster, __version__
 from sktime_llm.cli import main
 from sktime_llm.cli._arguments import TABLE_OPTIONS
+from sktime_llm.cli._output import shown_progress
 from sktime_llm.datasets import dataset_names, load_dataset
 from sktime_llm.errors import BackboneNotFoundError, ShortSeriesWarning
 from sktime_llm.evaluation import forecaster_names
@@ -631,6 +632,7 @@ def test_ablate(run):
     [
         (["--method", "theta", "--dataset", "airline"], "--method theta, expected one"),
         ([], "Name a FILE, or a data set"),
+        (["FILE", "--dataset", "airline"], "Got both a FILE and --dataset"),
     ],
 )
 def test_ablate_refuses(run, arguments, words):
@@ -742,6 +744,27 @@ def test_a_forecaster_that_would_be_pickled_is_not_saved(run, panel):
     assert not Path("forecast.csv").exists()
 
 
+def test_a_folder_of_other_files_is_refused_before_the_fit(run, panel):
+    Path("mine").mkdir()
+    Path("mine/notes.txt").write_text("keep")
+    code, out, err = run(*panel, "--save", "mine")
+    assert (code, out) == (2, "")
+    assert "files that are not of a checkpoint (notes.txt)" in err
+    assert "calf ... " not in err
+    assert os.listdir("mine") == ["notes.txt"]
+
+
+def test_levels_of_a_forecaster_that_was_saved_without(run):
+    forecaster = CALFForecaster(
+        backbone="tiny-random", max_epochs=1, intervals=None, verbose=0
+    )
+    forecaster.fit(pd.Series(VALUES), fh=[1]).save_pretrained("model")
+    code, out, err = run("forecast", "--load", "model", "--levels", "80")
+    assert (code, out) == (2, "")
+    assert "the forecaster in 'model' has no intervals" in err
+    assert "make it anew with --save and --levels" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -752,6 +775,7 @@ def test_a_forecaster_that_would_be_pickled_is_not_saved(run, panel):
         (["--load", "x"], ["no fitted forecaster in 'x'", "--save"]),
         (["--load", "broken"], ["Cannot load the forecaster in 'broken'", "--save"]),
         (["FILE"], ["--time-column"]),
+        (["FILE", "--save", "model", "--output", "model/a.csv"], ["folder of --save"]),
         (["FILE", "--output", "a.xlsx"], ["'.xlsx'", ".parquet, or -"]),
         (["FILE", "--time-column", "date", "--method", "x"], ["'x'", "auto-ets"]),
         (["STEPS", "--time-column", "step"], ["no season", "--horizon"]),
@@ -775,6 +799,14 @@ def test_a_forecaster_that_fails_is_a_message(run, panel, with_calf):
     code, out, err = run(*panel)
     assert (code, out) == (1, "")
     assert err.endswith(": the forecaster failed: ValueError: cannot do this\n")
+
+
+def test_warnings_of_libraries_to_developers_are_not_shown(capsys):
+    with shown_progress(show=False):
+        warnings.warn("is deprecated", DeprecationWarning, stacklevel=1)
+        warnings.warn("will change", FutureWarning, stacklevel=1)
+        warnings.warn("the series is short", ShortSeriesWarning, stacklevel=1)
+    assert capsys.readouterr().err == "warning: the series is short\n"
 
 
 def run_in_shell(command, **options):
@@ -930,6 +962,7 @@ def test_forecasts_by_partition(run, panel, sales):
         (["x.parquet", *ENGINE, "--output=x"], ["There is no file 'x.parquet'"]),
         (["x.parquet", *ENGINE, "--max-epochs", "1"], ["--engine and --max-epochs"]),
         (["x.parquet", *ENGINE, "--decimal", ","], ["--engine and --decimal"]),
+        (["x.parquet", *ENGINE, "--output", "-"], ["writes a folder", "got -."]),
     ],
 )
 def test_partitions_that_cannot_be_forecast(run, arguments, words):

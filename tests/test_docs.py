@@ -56,3 +56,12 @@ def test_options_of_the_command_exist(page):
         r"^(?:\$ )?sktime-llm (.*)", "\n".join(blocks), re.MULTILINE
     ):
         make_parser().parse_args(shlex.split(line))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_each_pattern_of_a_download_has_its_option(page):
+    """Words without one are names of files, for which patterns are ignored."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    for line in re.findall(r"^\$ hf download (.*)", text, re.MULTILINE):
+        words = shlex.split(line)
+        assert all(option.startswith("--") for option in words[1::2]), line

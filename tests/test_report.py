@@ -292,6 +292,14 @@ def test_other_language_models_have_a_table_of_their_own(load, monkeypatch):
     ]
 
 
+def test_settings_that_were_tried_with_two_seeds_are_told_apart(load):
+    run = {"competition": "M1", "period": "yearly", "method": "CALF", "epochs": 10}
+    run |= {"part": "validation", "horizons_of_context": 2, "smape": 15.5, "mase": 2.5}
+    records = load("_tables").from_records([{**run, "seeds": [s]} for s in (0, 1)])
+    *_, first, second = load("_competitions").choices(records).splitlines()
+    assert first == second.replace("| 10 | 1 |", "| 10 | 0 |") != second
+
+
 def test_differences(load):
     tables = load("_tables")
     assert tables.percent(tables.difference(1.1, 1.0)) == "+10.0 %"

@@ -60,8 +60,10 @@ def ablate(options: argparse.Namespace) -> bool:
 
 
 def _load(options: argparse.Namespace) -> Dataset:
-    if (options.file is None) == (options.dataset is None):
+    if options.file is None and options.dataset is None:
         raise InputError("Name a FILE, or a data set with --dataset.")
+    if options.file is not None and options.dataset is not None:
+        raise InputError("Got both a FILE and --dataset; expected one of them.")
     if options.file is not None:
         return read_dataset(options, forecaster_maker(options, [options.method]))
     check_no_file_options(options)

@@ -12,6 +12,7 @@ import pandas as pd
 from sktime_llm.cli._arguments import TABLE_OPTIONS
 from sktime_llm.cli._data import forecaster_maker, given_options, read_dataset
 from sktime_llm.cli._output import (
+    STDOUT,
     Progress,
     check_not_input,
     echo,
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from sktime.forecasting.base import BaseForecaster
 
 _DEFAULT_METHOD, _DEFAULT_LEVELS = "calf", [80.0, 95.0]
-_STDOUT = Path("-")
 _N_RECENT = 200
 
 # Options of fitting, which cannot change a forecaster that is loaded.
@@ -68,7 +68,7 @@ def forecast(options: argparse.Namespace) -> bool:
         with explained(f"to the folder {str(options.save)!r}"):
             forecaster.save_pretrained(options.save)
         written.append(f"{options.save}{os.sep}")
-    if options.output != _STDOUT:
+    if options.output != STDOUT:
         echo(f"Written: {', '.join(written)}")
     return True
 
@@ -86,8 +86,13 @@ def _check(options: argparse.Namespace) -> None:
         raise InputError("Name a FILE to forecast, or a fitted forecaster with --load.")
     if options.save:
         make_folder(options.save)
-    if options.output == _STDOUT:
+    if options.output == STDOUT:
         return
+    if options.save and options.save.resolve() == options.output.parent.resolve():
+        raise InputError(
+            f"Got --output {options.output} in the folder of --save, which holds the "
+            "forecaster alone. Name another place for one of them."
+        )
     suffix = options.output.suffix.lower()
     if suffix not in (".csv", ".parquet"):
         raise InputError(
@@ -109,6 +114,8 @@ def _fit(
     options: argparse.Namespace, progress: Progress
 ) -> tuple["BaseForecaster", pd.Series | pd.DataFrame, str]:
     """Fit a forecaster on all rows; return it, the recent rows, and a title."""
+    from sktime_llm.forecasting._checkpoint import check_replaceable
+
     method = options.method or _DEFAULT_METHOD
     make = forecaster_maker(options, [method])
     dataset = read_dataset(options, make)
@@ -119,6 +126,8 @@ def _fit(
             "when it is loaded. Leave --save out, as it is quick to fit again, or "
             "choose calf, balm-tsf or llm-ts-net."
         )
+    if options.save:
+        check_replaceable(options.save)  # before a fit that would be lost
     _levels(forecaster, options)
     progress(0, 1, f"{dataset.name}: {method}")
     with library_warnings_off():
@@ -137,6 +146,12 @@ def _levels(forecaster: "BaseForecaster", options: argparse.Namespace) -> list[f
     """Return the levels of the intervals, in percent."""
     has_intervals = forecaster.get_tag("capability:pred_int")
     if options.levels and not has_intervals:
+        if options.load:
+            raise InputError(
+                f"Got --levels, but the forecaster in {str(options.load)!r} has no "
+                "intervals. Leave --levels out, or make it anew with --save and "
+                "--levels."
+            )
         raise InputError(
             f"Got --levels, but {type(forecaster).__name__} gives no intervals. Leave "
             f"--levels out, or choose another --method, such as calf or auto-ets."
@@ -190,7 +205,7 @@ def _write(
 ) -> list[str]:
     """Write the table and the picture; return the names of the files."""
     named = as_written(table)
-    if options.output == _STDOUT:
+    if options.output == STDOUT:
         echo_table(named.to_csv(index=False))
         return []
     with replacing(options.output) as path:

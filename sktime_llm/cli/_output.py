@@ -14,6 +14,8 @@ from typing import TextIO
 from sktime_llm import _files
 from sktime_llm.errors import InputError
 
+STDOUT = Path("-")
+
 
 def echo(text: str = "", file: TextIO | None = None, end: str = "\n") -> None:
     """Print at once, to standard output by default, or say why that is impossible.
@@ -94,6 +96,8 @@ def shown_progress(*, show: bool) -> Iterator[Progress]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("always")
+        for category in (DeprecationWarning, FutureWarning, PendingDeprecationWarning):
+            warnings.simplefilter("ignore", category)  # of libraries, for developers
         warnings.showwarning = show_warning
         try:
             yield progress

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from sktime_llm.cli._arguments import TABLE_OPTIONS
 from sktime_llm.cli._data import given_options
-from sktime_llm.cli._output import echo, echo_error, shown_progress
+from sktime_llm.cli._output import STDOUT, echo, echo_error, shown_progress
 from sktime_llm.engines import forecast_partitions
 from sktime_llm.errors import InputError, SktimeLLMError
 
@@ -90,7 +90,10 @@ def _check(options: argparse.Namespace) -> None:
             f"Got --engine and {_spelled(name)}; a saved forecaster is not fitted, and "
             "reads Parquet files as they are. Leave one of them out."
         )
-    if options.output.suffix.lower() in (".csv", ".parquet"):
+    if (
+        options.output.suffix.lower() in (".csv", ".parquet")
+        or options.output == STDOUT
+    ):
         raise InputError(
             f"--engine writes a folder with a Parquet file for each partition, got "
             f"{options.output}. Name a folder with --output."
