@@ -12,6 +12,11 @@ M3 has many of M1's, and one of these is airline. Data sets are scored as by
 `competitions.py` chose on M3's validation part. Networks are kept in the folder
 NETWORKS; one that is there is not pretrained again. A run that is already in the
 results file is not repeated.
+
+With ``--simulated`` networks learn from simulated series and from short pieces, too,
+see a longer context and take more steps; the data sets are then forecast by networks
+that know M3 as well. ``--part validation`` is what chooses between them: M3's last
+blocks of training parts, and the yearly sunspots since 1700.
 """
 
 import argparse
@@ -23,8 +28,19 @@ import numpy as np
 import pandas as pd
 from _questions import SINGLE
 from _records import RESULTS, provenance, run_missing
-from competitions import METHODS, SEASON, panel, point_errors, read, sharing_nothing
+from _simulated import piece, simulate
+from competitions import (
+    CALF_ALONE,
+    METHODS,
+    SEASON,
+    hold_out,
+    panel,
+    point_errors,
+    read,
+    sharing_nothing,
+)
 from single_series import FREQUENCIES, draw
+from sktime.forecasting.compose import EnsembleForecaster
 
 from sktime_llm._devices import resolve_device
 from sktime_llm.datasets import load_dataset
@@ -39,7 +55,7 @@ SETS = {
     "us_consumption": "quarterly",
 }
 OTHERS, M3 = ("M1", "Tourism"), ("M3",)
-FIVE = "five sets"
+FIVE, SUNSPOTS = "five sets", "sunspots"
 # what `single_series.py` draws by default
 DRAWN = {
     "competition": list(OTHERS),
@@ -49,19 +65,30 @@ DRAWN = {
 }
 # so that M3's monthly series, which have most windows, take minutes
 SHORT_EPOCHS = {"steps_per_epoch": 100, "max_validation_windows": 2000}
-TARGETS = (*(f"M3 {period}" for period in HORIZONS), FIVE, SINGLE)
-PRETRAINED = [name for name in METHODS if len(METHODS[name]) == 1]
+# with simulated series: how many, the context, and the training
+N_SIMULATED = {"yearly": 1000, "quarterly": 1000, "monthly": 2000}
+LONGER = {"yearly": 24, "quarterly": 24, "monthly": 48}
+LONG_EPOCHS = {"steps_per_epoch": 300, "max_validation_windows": 3000}
+# such a CALF has no second copy, which only its two other losses need
+TASK_ALONE = {"consistency_loss_weight": 0, "feature_loss_weight": 0}
+BY_PERIOD = tuple(f"M3 {period}" for period in HORIZONS)
+TARGETS = {"test": (*BY_PERIOD, FIVE, SINGLE), "validation": (*BY_PERIOD, SUNSPOTS)}
 QUICK = ["CALF without language model", "LLM-TS Net without text"]
+BOTH = {"both without language model": QUICK, "both": ["CALF", "LLM-TS Net"]}
+PRETRAINED = [*(name for name in METHODS if len(METHODS[name]) == 1), *BOTH]
 CLASSICAL = ("auto-arima", "auto-ets", "theta", "seasonal-naive")
 
 
 def make(args: argparse.Namespace, method: str, period: str, **own):
-    """Return a forecaster, untrained."""
+    """Return a forecaster of one network, untrained."""
     ((forecaster_class, its),) = METHODS[method]
-    horizon = HORIZONS[period]
+    horizon, context = HORIZONS[period], 2 * HORIZONS[period]
+    if args.simulated:
+        context = LONGER[period]
+        own |= TASK_ALONE if forecaster_class is CALF_ALONE[0] else {}
     return forecaster_class(
         backbone=args.backbone,
-        context_length=2 * horizon,
+        context_length=context,
         prediction_length=horizon,
         intervals=None,
         learning_rate=1e-3,
@@ -75,6 +102,23 @@ def make(args: argparse.Namespace, method: str, period: str, **own):
     )
 
 
+def started(
+    args: argparse.Namespace, settings: dict, period: str, learned: tuple[str, ...]
+) -> list:
+    """Return the forecasters of a method, which start from pretrained networks."""
+    method = settings["method"]
+    return [
+        make(
+            args,
+            name,
+            period,
+            checkpoint=pretrained(args, name, period, learned),
+            fine_tune_epochs=settings["fine_tune_epochs"],
+        )
+        for name in BOTH.get(method, [method])
+    ]
+
+
 def pretrained(
     args: argparse.Namespace, method: str, period: str, learned: tuple[str, ...]
 ) -> Path:
@@ -82,10 +126,14 @@ def pretrained(
     name = f"{method} {Path(args.backbone).name} {period} {args.epochs} {args.seed}"
     if learned != OTHERS:
         name = f"{' '.join(learned)} {name}"
+    if args.simulated:
+        name = f"{name} simulated"
     folder = args.networks / name.replace(" ", "-").lower()
     if not folder.exists():
         parts = pretraining_series(args.data_dir, period, learned)
         limits = SHORT_EPOCHS if learned == M3 else {}
+        if args.simulated:
+            parts, limits = with_simulated(parts, period, args.seed), LONG_EPOCHS
         forecaster = make(args, method, period, **limits)
         forecaster.pretrain(panel(parts)).save_pretrained(folder)
     return folder
@@ -95,11 +143,11 @@ def pretraining_series(
     data_dir: Path, period: str, learned: tuple[str, ...]
 ) -> dict[str, list[np.ndarray]]:
     """Return the series of competitions that share no part with what is forecast."""
+    targets = [[load_dataset(name).y.to_numpy()] for name in SETS]
     if learned == M3:
         targets = [parts for of, _, parts in drawn(data_dir) if of == period]
-    else:
-        targets = list(read(data_dir, "M3", period).values())
-        targets += [[load_dataset(name).y.to_numpy()] for name in SETS]
+    elif learned == OTHERS:
+        targets += list(read(data_dir, "M3", period).values())
     return {
         f"{competition} {name}": parts
         for competition in learned
@@ -109,38 +157,67 @@ def pretraining_series(
     }
 
 
+def with_simulated(
+    series: dict[str, list[np.ndarray]], period: str, seed: int
+) -> dict[str, list[np.ndarray]]:
+    """Return whole series, simulated ones, and a short piece of each of them."""
+    rng, season = np.random.default_rng(seed), SEASON[period]
+    whole = {name: np.concatenate(parts) for name, parts in series.items()}
+    for i in range(N_SIMULATED[period]):
+        whole[f"simulated {i}"] = simulate(season, rng)
+    lengths = LONGER[period], HORIZONS[period]
+    pieces = {
+        f"{name}, a piece": piece(values, *lengths, rng)
+        for name, values in whole.items()
+    }
+    return {name: [values, None] for name, values in {**whole, **pieces}.items()}
+
+
 def drawn(data_dir: Path) -> list[tuple[str, str, list[np.ndarray]]]:
     """Return the period, the name and the two parts of each of the single series."""
     return draw(argparse.Namespace(data_dir=data_dir, **DRAWN))
 
 
-def errors_on_m3(args: argparse.Namespace, settings: dict) -> dict:
-    """Forecast the test part of M3."""
-    method, period = settings["method"], settings["target"].split()[1]
-    folder = pretrained(args, method, period, OTHERS)
-    series = read(args.data_dir, "M3", period)
-    horizon, started = HORIZONS[period], time.perf_counter()
-    own = {"fine_tune_epochs": settings["fine_tune_epochs"], "checkpoint": folder}
-    forecaster = make(args, method, period, **own)
-    y_pred = forecaster.fit(panel(series)).predict(range(1, horizon + 1))["value"]
-    forecasts = np.stack([y_pred.loc[name].to_numpy() for name in series])
-    errors = point_errors(series, forecasts, SEASON[period])
-    return {**errors, "seconds": round(time.perf_counter() - started, 1)}
+def errors_on_panel(args: argparse.Namespace, settings: dict) -> dict:
+    """Forecast series of M3 of one period, or the sunspots of three centuries."""
+    if settings["target"] == SUNSPOTS:
+        period, series = "yearly", sunspots()
+    else:
+        period = settings["target"].split()[1]
+        series = read(args.data_dir, "M3", period)
+        series = hold_out(series) if args.part == "validation" else series
+    networks = started(args, settings, period, OTHERS)
+    begin, forecasts = time.perf_counter(), []
+    fh = range(1, 1 + len(next(iter(series.values()))[1]))
+    for network in networks:
+        y_pred = network.fit(panel(series)).predict(fh)["value"]
+        forecasts.append(np.stack([y_pred.loc[name].to_numpy() for name in series]))
+    errors = point_errors(series, np.mean(forecasts, axis=0), SEASON[period])
+    return {**errors, "seconds": round(time.perf_counter() - begin, 1)}
+
+
+def sunspots() -> dict[str, list[np.ndarray]]:
+    """Return the yearly sunspots up to the end of each decade, and the decade after."""
+    from statsmodels.datasets import sunspots
+
+    values = sunspots.load_pandas().data["SUNACTIVITY"].to_numpy()
+    ends = range(100, len(values) - 10, 10)
+    return {str(1700 + n): [values[:n], values[n : n + 10]] for n in ends}
 
 
 def errors_on_single(args: argparse.Namespace, settings: dict) -> dict:
     """Forecast single series of M1 and Tourism, each by itself."""
-    method, rows, seconds = settings["method"], [], 0.0
+    rows, seconds = [], 0.0
     for period, name, (train, test) in drawn(args.data_dir):
-        folder = pretrained(args, method, period, M3)
-        started = time.perf_counter()
-        own = {"fine_tune_epochs": settings["fine_tune_epochs"], "checkpoint": folder}
+        networks = started(args, settings, period, M3)
+        begin = time.perf_counter()
         index = pd.period_range("1950-01", periods=len(train), freq=FREQUENCIES[period])
-        fitted = make(args, method, period, **own).fit(pd.Series(train, index=index))
-        found = fitted.predict(range(1, len(test) + 1)).to_numpy()
-        errors = point_errors({name: [train, test]}, found[None], SEASON[period])
+        past, fh = pd.Series(train, index=index), range(1, len(test) + 1)
+        found = [network.fit(past).predict(fh).to_numpy() for network in networks]
+        mean = np.mean(found, axis=0)
+        errors = point_errors({name: [train, test]}, mean[None], SEASON[period])
         rows.append({"series": name, "period": period, **errors})
-        seconds += time.perf_counter() - started
+        seconds += time.perf_counter() - begin
     table = pd.DataFrame(rows)
     return {
         **table.drop(columns=["series", "period"]).mean().to_dict(),
@@ -153,15 +230,15 @@ def errors_on_single(args: argparse.Namespace, settings: dict) -> dict:
 def errors_on_sets(args: argparse.Namespace, settings: dict) -> dict:
     """Compare on the data sets that come with sktime."""
     method, mase, times = settings["method"], {}, []
+    learned = ("M1", "M3", "Tourism") if args.simulated else OTHERS
     for name, period in SETS.items():
         data = load_dataset(name)
         if method in CLASSICAL:
             forecasters = default_forecasters(data.seasonal_period, [method])
         else:
-            folder = pretrained(args, method, period, OTHERS)
-            own = {"fine_tune_epochs": settings["fine_tune_epochs"]}
-            own["checkpoint"] = folder
-            forecasters = {method: make(args, method, period, **own)}
+            networks = started(args, settings, period, learned)
+            mean = networks[0] if len(networks) == 1 else EnsembleForecaster(networks)
+            forecasters = {method: mean}
         comparison = compare_forecasters(data, forecasters)
         (scores,) = comparison.scores.to_dict(orient="records")
         mase[name] = scores["MASE"]
@@ -173,7 +250,7 @@ def errors_on_sets(args: argparse.Namespace, settings: dict) -> dict:
 def run(args: argparse.Namespace, settings: dict) -> dict:
     """Return the errors of a start on a target."""
     measures = {FIVE: errors_on_sets, SINGLE: errors_on_single}
-    measure = measures.get(settings["target"], errors_on_m3)
+    measure = measures.get(settings["target"], errors_on_panel)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = measure(args, settings)
@@ -188,9 +265,10 @@ def main() -> None:
     parser.add_argument(
         "--method", choices=PRETRAINED, nargs="+", default=QUICK, metavar="METHOD"
     )
-    parser.add_argument(
-        "--target", choices=TARGETS, nargs="+", default=TARGETS, metavar="TARGET"
-    )
+    every = dict.fromkeys(target for of in TARGETS.values() for target in of)
+    parser.add_argument("--target", choices=every, nargs="+", metavar="TARGET")
+    parser.add_argument("--part", choices=TARGETS, default="test")
+    parser.add_argument("--simulated", action="store_true")
     parser.add_argument("--fine-tune-epochs", type=int, nargs="+", default=[0, 3])
     parser.add_argument("--backbone", default="sentence-transformers/all-MiniLM-L6-v2")
     parser.add_argument("--epochs", type=int, default=10)
@@ -200,14 +278,20 @@ def main() -> None:
         "--results", type=Path, default=RESULTS / "pretrained_start.jsonl"
     )
     args = parser.parse_args()
+    targets = args.target or TARGETS[args.part]
+    if unknown := sorted(set(targets) - set(TARGETS[args.part])):
+        parser.error(f"the part {args.part} has no {', '.join(unknown)}")
     common = {name: getattr(args, name) for name in ("backbone", "epochs", "seed")}
+    # None, and so not in the records of before there was a choice
+    common["simulated"] = args.simulated or None
+    common["part"] = None if args.part == "test" else args.part
     runs = [
         {"target": target, "method": method, "fine_tune_epochs": epochs, **common}
-        for target in args.target
+        for target in targets
         for method in args.method
         for epochs in args.fine_tune_epochs
     ]
-    if FIVE in args.target:
+    if FIVE in targets:
         runs += [{"target": FIVE, "method": method} for method in CLASSICAL]
     for record in run_missing(
         args.results,
