@@ -627,6 +627,26 @@ def test_ablate(run):
     assert Path("out/ablation.png").stat().st_size > 10_000
 
 
+def test_ablate_takes_seeds_alone(capsys):
+    assert stop("ablate", "--dataset", "airline", "--random-state", "3") == 2
+    assert "unrecognized arguments: --random-state" in capsys.readouterr().err
+
+
+def test_pictures_of_an_earlier_comparison_are_removed(run):
+    arguments = [
+        "compare",
+        "--dataset",
+        "us_change",
+        *"--quiet --forecasters naive".split(),
+    ]
+    assert run(*arguments, "theta")[0] == 0
+    assert Path("compare_results/ranks.png").exists()
+    _, out, _ = run(*arguments)
+    assert not Path("compare_results/ranks.png").exists()
+    assert "forecasts.png" in out
+    assert "ranks.png" not in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -772,6 +792,7 @@ def test_levels_of_a_forecaster_that_was_saved_without(run):
         (["FILE", "--load", "x"], ["--load and FILE"]),
         (["--load", "x", "--target", "y"], ["--load and --target"]),
         (["--load", "x", "--max-epochs", "1"], ["--load and --max-epochs"]),
+        (["--load", "x", "--random-state", "0"], ["--load and --random-state"]),
         (["--load", "x"], ["no fitted forecaster in 'x'", "--save"]),
         (["--load", "broken"], ["Cannot load the forecaster in 'broken'", "--save"]),
         (["FILE"], ["--time-column"]),
@@ -961,6 +982,7 @@ def test_forecasts_by_partition(run, panel, sales):
         ),
         (["x.parquet", *ENGINE, "--output=x"], ["There is no file 'x.parquet'"]),
         (["x.parquet", *ENGINE, "--max-epochs", "1"], ["--engine and --max-epochs"]),
+        (["x.parquet", *ENGINE, "--random-state", "0"], ["--engine and --random-s"]),
         (["x.parquet", *ENGINE, "--decimal", ","], ["--engine and --decimal"]),
         (["x.parquet", *ENGINE, "--output", "-"], ["writes a folder", "got -."]),
     ],

@@ -207,6 +207,7 @@ def _add_forecast_arguments(parser: argparse.ArgumentParser) -> None:
         "--engine, forecast FILE by it",
     )
     _add_training_arguments(add)
+    _add_seed(add)
     _add_engine_arguments(parser)
     what = "CSV or Parquet file, or - for standard output; with --engine a folder"
     _add_output_arguments(parser, "forecast.csv", "FILE", what, "the picture")
@@ -264,6 +265,7 @@ def _add_compare_arguments(parser: argparse.ArgumentParser) -> None:
         "balm-tsf-no-llm, llm-ts-net-random-llm, llm-ts-net-no-llm",
     )
     _add_training_arguments(add)
+    _add_seed(add)
     what = "folder for results.csv, errors.csv, forecasts.csv and the pictures"
     pictures = "forecasts.png and ranks.png"
     _add_output_arguments(parser, "compare_results", "DIR", what, pictures)
@@ -284,7 +286,7 @@ def _add_ablate_arguments(parser: argparse.ArgumentParser) -> None:
     _add_training_arguments(add)
     what = "folder for errors.csv, effects.csv and ablation.png"
     _add_output_arguments(parser, "ablate_results", "DIR", what, "ablation.png")
-    parser.set_defaults(levels=None)
+    parser.set_defaults(levels=None, random_state=None)
 
 
 def _add_data_arguments(parser: argparse.ArgumentParser, horizon: str) -> Any:
@@ -308,8 +310,10 @@ def _add_training_arguments(add: Any) -> None:
     add("--backbone", metavar="NAME", help=backbone)
     add("--max-epochs", type=_positive, metavar="N", help="training epochs")
     add("--device", metavar="NAME", help="device, such as cpu or cuda")
-    seed = {"type": _seed, "default": 0, "metavar": "SEED"}
-    add("--random-state", **seed, help="seed (default: 0)")
+
+
+def _add_seed(add: Any) -> None:
+    add("--random-state", type=_seed, metavar="SEED", help="seed (default: 0)")
 
 
 def _add_output_arguments(

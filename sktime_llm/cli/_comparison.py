@@ -28,6 +28,7 @@ from sktime_llm.evaluation import Comparison, Ranks
 from sktime_llm.plotting import plot_comparison, plot_ranks, require_matplotlib
 
 _TABLES = ("results.csv", "errors.csv", "forecasts.csv")
+_PICTURES = ("forecasts.png", "ranks.png")
 _FORMATS = {
     "forecaster": ("forecaster", "{}"),
     "MASE": ("MASE", "{:.3f}"),
@@ -181,14 +182,19 @@ def _write_tables(comparison: Comparison, options: argparse.Namespace) -> None:
 def _draw(
     comparison: Comparison, ranks: Ranks | None, options: argparse.Namespace
 ) -> list[str]:
-    """Draw the pictures; return the names of the files."""
-    written = []
+    """Draw the pictures; return the names of the files.
+
+    A picture of an earlier run, which these results do not have, is removed.
+    """
+    drawn = {}
     if not options.no_plot and not comparison.forecasts.empty:
-        with replacing(options.output / "forecasts.png") as path:
-            plot_comparison(comparison).savefig(path, format="png")
-        written.append("forecasts.png")
+        drawn["forecasts.png"] = plot_comparison(comparison)
     if not options.no_plot and ranks is not None:
-        with replacing(options.output / "ranks.png") as path:
-            plot_ranks(ranks).savefig(path, format="png")
-        written.append("ranks.png")
-    return written
+        drawn["ranks.png"] = plot_ranks(ranks)
+    for name in _PICTURES:
+        if name in drawn:
+            with replacing(options.output / name) as path:
+                drawn[name].savefig(path, format="png")
+        else:
+            (options.output / name).unlink(missing_ok=True)
+    return list(drawn)

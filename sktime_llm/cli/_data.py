@@ -29,7 +29,7 @@ def forecaster_maker(
         names=names,
         backbone=options.backbone,
         max_epochs=options.max_epochs,
-        random_state=options.random_state,
+        random_state=options.random_state or 0,
         device=options.device,
         verbose=0 if options.quiet else None,
         calibration_fraction=CALIBRATION_FRACTION if options.levels else None,

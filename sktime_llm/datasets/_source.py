@@ -109,6 +109,11 @@ def open_source(
         )
     require_file(path)
     if suffix == ".parquet":
+        if separator != "," or skip_rows:
+            raise InputError(
+                f"{path.name} is a Parquet file; a separator and rows to skip are of "
+                "text files. Leave them out."
+            )
         source = _read_parquet(path)
     else:
         separator = separator.replace("\\t", "\t")

@@ -473,6 +473,12 @@ def test_parquet_keeps_periods_and_names(parquet):
     assert y.index.equals(days.to_period("D"))
 
 
+@pytest.mark.parametrize("option", [{"separator": ";"}, {"skip_rows": 1}])
+def test_parquet_has_no_options_of_text(parquet, option):
+    path = parquet(pd.DataFrame({"date": ["2020-01", "2020-02"], "y": 1.0}))
+    assert_fails(path, "Parquet file", "separator and rows to skip", **option)
+
+
 def test_parquet_columns_of_other_types(parquet):
     frame = pd.DataFrame({"date": pd.to_datetime(DAYS), "when": pd.to_datetime(DAYS)})
     frame = frame.assign(open=True, y=[1.0, None, 3.0, np.inf], empty=None)
