@@ -637,7 +637,7 @@ def test_pictures_of_an_earlier_comparison_are_removed(run):
         "compare",
         "--dataset",
         "us_change",
-        *"--quiet --forecasters naive".split(),
+        *["--quiet", "--forecasters", "naive"],
     ]
     assert run(*arguments, "theta")[0] == 0
     assert Path("compare_results/ranks.png").exists()
