@@ -19,7 +19,7 @@ tags:
 
 # {name}
 
-A time series forecaster around the language model `{backbone}`, of sktime-llm
+A time series forecaster {around}, of sktime-llm
 {version}. {what}
 
 | | |
@@ -47,15 +47,19 @@ def write_card(forecaster: Any, repo_id: str | None, *, keep_past: bool) -> str:
         facts = {"quantization": forecaster.quantization, **facts}
     facts = {"backbone mode": forecaster.backbone_mode, **facts}
     backbone, base_model = str(forecaster.backbone), ""
-    if os.path.isabs(backbone) or os.path.isdir(backbone):
-        # the Hub knows no folder, nor should others
+    is_folder = os.path.isabs(backbone) or os.path.isdir(backbone)
+    if is_folder:  # the Hub knows none, nor should others
         backbone = os.path.basename(os.path.abspath(backbone))
-    elif backbone not in _TINY and forecaster.backbone_mode == "pretrained":
+    has_text = getattr(forecaster, "text_fusion", True)
+    is_around = has_text and forecaster.backbone_mode == "pretrained"
+    if is_around and not is_folder and backbone not in _TINY:
         base_model = f"base_model: {json.dumps(backbone)}\n"
     return _CARD.format(
         base_model=base_model,
         name=type(forecaster).__name__,
-        backbone=backbone,
+        around=f"around the language model `{backbone}`"
+        if is_around
+        else "without a pretrained language model",
         version=__version__,
         what="It is fitted." if is_fitted else "It is pretrained, and fit goes on.",
         rows="\n".join(f"| {what} | {value} |" for what, value in facts.items()),

@@ -864,6 +864,14 @@ def test_the_model_card_has_no_path_of_this_machine(backbone, tmp_path):
     assert "base_model" not in text
 
 
+@pytest.mark.parametrize("off", [{"text_fusion": False}, {"backbone_mode": "random"}])
+def test_the_model_card_of_a_network_without_a_language_model(off, tmp_path):
+    forecaster = FORECASTERS["llm-ts-net"](**off).fit(make_series())
+    text = (forecaster.save_pretrained(tmp_path / "saved") / "README.md").read_text()
+    assert "forecaster without a pretrained language model, of sktime-llm" in text
+    assert "base_model" not in text
+
+
 @pytest.mark.parametrize("method", FORECASTERS)
 @pytest.mark.parametrize("version", ["v1"])
 def test_files_of_earlier_formats_are_read_for_ever(method, version):
