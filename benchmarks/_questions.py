@@ -58,6 +58,7 @@ def _with_gain(part: dict, text: str) -> str:
 
 def pretrained_start(records: pd.DataFrame) -> str:
     """MASE of networks pretrained on other series, and of classical methods."""
+    records = records[records["part"].isna()]
     sets = records[records["target"] == "five sets"]
     without = sets["mase_of_sets"].map(
         lambda mase: np.mean([error for name, error in mase.items() if name != "lynx"])
@@ -66,11 +67,17 @@ def pretrained_start(records: pd.DataFrame) -> str:
     single = records["target"] == SINGLE
     alone = fitted_to_each() if single.any() else None
     records = pd.concat([records[~single], four, records[single], alone])
-    named = records.assign(method=records["method"].map(lambda m: NAMES.get(m, m)))
+    named = records.assign(
+        method=records["method"].map(lambda m: NAMES.get(m, m)),
+        learned=[_learned(row) for _, row in records.iterrows()],
+    )
     tuned = sorted(named["fine_tune_epochs"].dropna().unique())
-    rows = []
-    for (target, method), found in named.groupby(["target", "method"], sort=False):
-        row = {"forecast": target, "method": method}
+    starts = named.loc[named["fine_tune_epochs"].notna(), "method"]
+    named["learned"] = named["learned"].where(named["method"].isin(starts), "")
+    rows, keys = [], ["target", "method", "learned"]
+    named = pd.concat([of for _, of in named.groupby("target", sort=False)])
+    for (target, method, learned), found in named.groupby(keys, sort=False):
+        row = {"forecast": target, "method": method, "learned from": learned}
         for epochs in tuned:
             of_epochs = found[found["fine_tune_epochs"] == epochs]
             title = f"after {epochs:.0f} epochs" if epochs else "without training"
@@ -78,6 +85,29 @@ def pretrained_start(records: pd.DataFrame) -> str:
         alone = found[found["fine_tune_epochs"].isna()]
         row["fitted to each"] = number(alone["mase"].mean())
         rows.append(row)
+    return markdown(rows)
+
+
+def _learned(record: pd.Series) -> str:
+    """Say what a network was pretrained on, and how long, where that is unusual."""
+    if record.get("simulated") is not True:
+        return "others"
+    longer = f", {record['epochs']:.0f} epochs" if record["epochs"] != 10 else ""
+    return f"others, simulated{longer}"
+
+
+def pretrained_choices(records: pd.DataFrame) -> str:
+    """MASE of such networks on what settings are chosen by."""
+    held_out = records[records["part"] == "validation"]
+    rows = [
+        {
+            "forecast": record["target"],
+            "method": record["method"],
+            "learned from": _learned(record),
+            "MASE": number(record["mase"]),
+        }
+        for _, record in held_out.sort_values("target", kind="stable").iterrows()
+    ]
     return markdown(rows)
 
 

@@ -150,6 +150,7 @@ def of_pretrained() -> Iterator[dict]:
     """MASE of the same series by networks that were pretrained on M3 alone."""
     found = read("pretrained_start.jsonl")
     untrained = (found["target"] == SINGLE) & (found["fine_tune_epochs"] == 0)
+    untrained &= found["simulated"].isna()
     own = found[untrained].set_index("method")
     others = fitted_to_each().set_index("method")["mase"].rename(NAMES)
     others = others[others.index.isin(CLASSICAL)]

@@ -85,7 +85,8 @@ def make(args: argparse.Namespace, method: str, period: str, **own):
     horizon, context = HORIZONS[period], 2 * HORIZONS[period]
     if args.simulated:
         context = LONGER[period]
-        own |= TASK_ALONE if forecaster_class is CALF_ALONE[0] else {}
+        if forecaster_class is CALF_ALONE[0] and not args.all_losses:
+            own |= TASK_ALONE
     return forecaster_class(
         backbone=args.backbone,
         context_length=context,
@@ -127,7 +128,7 @@ def pretrained(
     if learned != OTHERS:
         name = f"{' '.join(learned)} {name}"
     if args.simulated:
-        name = f"{name} simulated"
+        name = f"{name} simulated{' all losses' if args.all_losses else ''}"
     folder = args.networks / name.replace(" ", "-").lower()
     if not folder.exists():
         parts = pretraining_series(args.data_dir, period, learned)
@@ -237,7 +238,8 @@ def errors_on_sets(args: argparse.Namespace, settings: dict) -> dict:
             forecasters = default_forecasters(data.seasonal_period, [method])
         else:
             networks = started(args, settings, period, learned)
-            mean = networks[0] if len(networks) == 1 else EnsembleForecaster(networks)
+            named = [(str(i), network) for i, network in enumerate(networks)]
+            mean = EnsembleForecaster(named) if len(named) > 1 else networks[0]
             forecasters = {method: mean}
         comparison = compare_forecasters(data, forecasters)
         (scores,) = comparison.scores.to_dict(orient="records")
@@ -269,6 +271,7 @@ def main() -> None:
     parser.add_argument("--target", choices=every, nargs="+", metavar="TARGET")
     parser.add_argument("--part", choices=TARGETS, default="test")
     parser.add_argument("--simulated", action="store_true")
+    parser.add_argument("--all-losses", action="store_true")
     parser.add_argument("--fine-tune-epochs", type=int, nargs="+", default=[0, 3])
     parser.add_argument("--backbone", default="sentence-transformers/all-MiniLM-L6-v2")
     parser.add_argument("--epochs", type=int, default=10)
@@ -284,6 +287,7 @@ def main() -> None:
     common = {name: getattr(args, name) for name in ("backbone", "epochs", "seed")}
     # None, and so not in the records of before there was a choice
     common["simulated"] = args.simulated or None
+    common["all_losses"] = args.all_losses or None
     common["part"] = None if args.part == "test" else args.part
     runs = [
         {"target": target, "method": method, "fine_tune_epochs": epochs, **common}

@@ -59,6 +59,7 @@ TABLES: dict[str, tuple[str, Callable]] = {
     "averaged": ("competitions.jsonl", _competitions.averaged),
     "language-models": ("competitions.jsonl", _language_models.language_models),
     "pretrained-start": ("pretrained_start.jsonl", _questions.pretrained_start),
+    "pretrained-choices": ("pretrained_start.jsonl", _questions.pretrained_choices),
     "single-series": ("single_series.jsonl", _accuracy.single_series),
     "last-value": ("single_series.jsonl", _accuracy.last_value),
     "compare": ("compare.csv", _accuracy.compare),

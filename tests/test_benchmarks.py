@@ -682,7 +682,10 @@ def test_pretrained_networks_forecast_other_series(load, call, tmp_path):
     options += ["--results", tmp_path / "r.jsonl"]
     printed = call("pretrained_start", *options)
     records = [json.loads(line) for line in (tmp_path / "r.jsonl").open()]
-    assert [record["target"] for record in records] == [*script.TARGETS, "five sets"]
+    assert [record["target"] for record in records] == [
+        *script.TARGETS["test"],
+        "five sets",
+    ]
     assert len(list((tmp_path / "networks").iterdir())) == 6
     of_sets, single = records[-1], records[-2]
     assert f"five sets, naive: MASE {of_sets['mase']:.3f}" in printed
@@ -690,11 +693,38 @@ def test_pretrained_networks_forecast_other_series(load, call, tmp_path):
     assert np.mean(list(single["mase_by_period"].values())) == pytest.approx(
         single["mase"]
     )
-    found = load("_questions").pretrained_start(load("_tables").from_records(records))
-    assert f"| five sets | naive |  | {of_sets['mase']:.3f} |" in found
-    assert f"without text | {records[0]['mase']:.3f} |" in found
-    assert f"Tourism | LLM-TS Net without text | {single['mase']:.3f} | 2." in found
-    assert "Tourism | AutoETS |  | 1." in found  # from the records of single series
+    script.N_SIMULATED = dict.fromkeys(script.HORIZONS, 2)
+    held_out = ["--simulated", "--part", "validation"]
+    call("pretrained_start", *options, *held_out, "--target", "sunspots", "M3 yearly")
+    records = [json.loads(line) for line in (tmp_path / "r.jsonl").open()]
+    assert [record["part"] for record in records[-2:]] == ["validation"] * 2
+    assert len(list((tmp_path / "networks").iterdir())) == 7
+    questions, table = load("_questions"), load("_tables").from_records(records)
+    found = questions.pretrained_start(table)
+    assert f"| five sets | naive |  |  | {of_sets['mase']:.3f} |" in found
+    assert f"without text | others | {records[0]['mase']:.3f} |" in found
+    assert f"without text | others | {single['mase']:.3f} | 2." in found
+    assert "Tourism | AutoETS |  |  | 1." in found  # from the records of single series
+    assert "sunspots" not in found
+    chosen = questions.pretrained_choices(table)
+    assert f"simulated, 1 epochs | {records[-1]['mase']:.3f} |" in chosen
+    assert chosen.count("\n") == 3
+
+
+@pytest.mark.parametrize("season", [1, 4, 12])
+def test_simulated_series_are_of_any_kind(load, season):
+    script, rng = load("_simulated"), np.random.default_rng(0)
+    series = [script.simulate(season, rng) for _ in range(200)]
+    again = np.random.default_rng(0)
+    assert all(np.array_equal(one, script.simulate(season, again)) for one in series)
+    shortest, longest = script.LENGTHS[season]
+    assert all(shortest <= len(one) < longest for one in series)
+    assert all(np.isfinite(one).all() and np.ptp(one) > 0 for one in series)
+    assert 0.3 < np.mean([one.min() > 0 for one in series]) < 0.7  # exponentials
+    lags = [np.corrcoef(one[season:], one[:-season])[0, 1] for one in series]
+    assert np.mean(np.array(lags) > 0.5) > 0.3
+    pieces = [script.piece(one, 24, 6, rng) for one in series]
+    assert all(10 <= len(one) < 30 for one in pieces)
 
 
 def test_claims_of_descriptions_are_checked(load, call, competition):
