@@ -66,7 +66,7 @@ DRAWN = {
 # so that M3's monthly series, which have most windows, take minutes
 SHORT_EPOCHS = {"steps_per_epoch": 100, "max_validation_windows": 2000}
 # with simulated series: how many, the context, and the training
-N_SIMULATED = {"yearly": 1000, "quarterly": 1000, "monthly": 2000}
+N_SIMULATED = {"yearly": 1000, "quarterly": 1000, "monthly": 6000}
 LONGER = {"yearly": 24, "quarterly": 24, "monthly": 48}
 LONG_EPOCHS = {"steps_per_epoch": 300, "max_validation_windows": 3000}
 # such a CALF has no second copy, which only its two other losses need
