@@ -5,6 +5,7 @@ import pandas as pd
 from _tables import NAMES, markdown, number, percent, read
 
 NO_TEXT = "no text"
+FIVE = "five sets"
 SINGLE = "single series of M1 and Tourism"  # the first that `single_series.py` draws
 GROUPS = {  # as records call them, and what they mean
     "others": "longer two thirds",
@@ -59,7 +60,7 @@ def _with_gain(part: dict, text: str) -> str:
 def pretrained_start(records: pd.DataFrame) -> str:
     """MASE of networks pretrained on other series, and of classical methods."""
     records = records[records["part"].isna()]
-    sets = records[records["target"] == "five sets"]
+    sets = records[records["target"] == FIVE]
     without = sets["mase_of_sets"].map(
         lambda mase: np.mean([error for name, error in mase.items() if name != "lynx"])
     )

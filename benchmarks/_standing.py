@@ -18,7 +18,7 @@ from _competitions import (
     published_errors,
 )
 from _further import named
-from _questions import SINGLE, fitted_to_each
+from _questions import FIVE, SINGLE, fitted_to_each
 from _tables import NAMES, WITHOUT, markdown, number, of, percent, published, read
 
 COMPETITIONS = ("M1", "M3", "M4", "Tourism")
@@ -27,6 +27,7 @@ SIMPLE = ("last value", "historical average", "ridge per sensor", "ridge, all se
 NAIVE2 = pd.Series({"Naive2": 1.0})  # by the definition of the OWA
 LONG_TERM = ["dataset", "horizon", "method", "context_length"]
 PUBLISHED = "published"
+ONE_PASS = "a year, pretrained, untrained"
 
 
 def rows_of(
@@ -147,15 +148,20 @@ def of_single_series() -> Iterator[dict]:
 
 
 def of_pretrained() -> Iterator[dict]:
-    """MASE of the same series by networks that were pretrained on M3 alone."""
+    """MASE of networks that were pretrained on other series, and on no more."""
     found = read("pretrained_start.jsonl")
-    untrained = (found["target"] == SINGLE) & (found["fine_tune_epochs"] == 0)
-    untrained &= found["simulated"].isna()
-    own = found[untrained].set_index("method")
+    untrained = found[(found["fine_tune_epochs"] == 0) & found["part"].isna()]
+    plain = untrained[untrained["simulated"].isna()]
+    own = plain[plain["target"] == SINGLE].set_index("method")["mase"]
     others = fitted_to_each().set_index("method")["mase"].rename(NAMES)
     others = others[others.index.isin(CLASSICAL)]
     task = "one by one, pretrained on M3"
-    yield from rows_of("M1 and Tourism", task, "MASE", own["mase"], others)
+    yield from rows_of("M1 and Tourism", task, "MASE", own, others)
+    simulated = untrained[untrained["simulated"].notna()]
+    own = simulated[simulated["target"] == FIVE].set_index("method")["mase"]
+    alone = found[(found["target"] == FIVE) & found["fine_tune_epochs"].isna()]
+    others = alone.set_index("method")["mase"].rename(NAMES)
+    yield from rows_of("five small data sets", ONE_PASS, "MASE", own, others)
 
 
 SOURCES = (

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from _questions import SINGLE
+from _questions import FIVE, SINGLE
 from _records import RESULTS, provenance, run_missing
 from _simulated import piece, simulate
 from competitions import (
@@ -55,7 +55,7 @@ SETS = {
     "us_consumption": "quarterly",
 }
 OTHERS, M3 = ("M1", "Tourism"), ("M3",)
-FIVE, SUNSPOTS = "five sets", "sunspots"
+SUNSPOTS = "sunspots"
 # what `single_series.py` draws by default
 DRAWN = {
     "competition": list(OTHERS),
@@ -85,8 +85,7 @@ def make(args: argparse.Namespace, method: str, period: str, **own):
     horizon, context = HORIZONS[period], 2 * HORIZONS[period]
     if args.simulated:
         context = LONGER[period]
-        if forecaster_class is CALF_ALONE[0] and not args.all_losses:
-            own |= TASK_ALONE
+        own |= TASK_ALONE if forecaster_class is CALF_ALONE[0] else {}
     return forecaster_class(
         backbone=args.backbone,
         context_length=context,
@@ -128,7 +127,7 @@ def pretrained(
     if learned != OTHERS:
         name = f"{' '.join(learned)} {name}"
     if args.simulated:
-        name = f"{name} simulated{' all losses' if args.all_losses else ''}"
+        name = f"{name} simulated"
     folder = args.networks / name.replace(" ", "-").lower()
     if not folder.exists():
         parts = pretraining_series(args.data_dir, period, learned)
@@ -271,7 +270,6 @@ def main() -> None:
     parser.add_argument("--target", choices=every, nargs="+", metavar="TARGET")
     parser.add_argument("--part", choices=TARGETS, default="test")
     parser.add_argument("--simulated", action="store_true")
-    parser.add_argument("--all-losses", action="store_true")
     parser.add_argument("--fine-tune-epochs", type=int, nargs="+", default=[0, 3])
     parser.add_argument("--backbone", default="sentence-transformers/all-MiniLM-L6-v2")
     parser.add_argument("--epochs", type=int, default=10)
@@ -287,7 +285,6 @@ def main() -> None:
     common = {name: getattr(args, name) for name in ("backbone", "epochs", "seed")}
     # None, and so not in the records of before there was a choice
     common["simulated"] = args.simulated or None
-    common["all_losses"] = args.all_losses or None
     common["part"] = None if args.part == "test" else args.part
     runs = [
         {"target": target, "method": method, "fine_tune_epochs": epochs, **common}
