@@ -27,7 +27,7 @@ SIMPLE = ("last value", "historical average", "ridge per sensor", "ridge, all se
 NAIVE2 = pd.Series({"Naive2": 1.0})  # by the definition of the OWA
 LONG_TERM = ["dataset", "horizon", "method", "context_length"]
 PUBLISHED = "published"
-ONE_PASS = "a year, pretrained, untrained"
+ONE_PASS = "a year, pretrained on others"
 
 
 def rows_of(
