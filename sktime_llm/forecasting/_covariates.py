@@ -317,9 +317,11 @@ def _check_future(
     column = int(np.flatnonzero(unknown.any(axis=0))[0])
     name, missing = known.names[column], times[: len(values)][unknown[:, column]]
     shown = ", ".join(map(str, missing[:3])) + (", ..." if len(missing) > 3 else "")
+    numbered = " Times of an array begin at 0." if times.dtype.kind == "i" else ""
     raise InputError(
         f"X{of_series(key)} has no value of {name!r} at {len(missing)} of the "
         f"{len(values)} times up to the last one that is forecast: {shown}; expected "
-        "one at each. Give them, or forecasts of them by sktime's ForecastX; or, if "
-        f"only the past of {name!r} is known, name it in past_covariates and fit again."
+        f"one at each.{numbered} Give them, or forecasts of them by sktime's "
+        f"ForecastX; or, if only the past of {name!r} is known, name it in "
+        "past_covariates and fit again."
     )

@@ -289,6 +289,15 @@ def test_horizons_beyond_the_trained_one_move_the_covariates_on(make, data):
 
 
 @with_X
+def test_an_array_of_the_future_alone_is_explained(make, data):
+    y, X = (frame.to_numpy() for frame in data)
+    forecaster = make().fit(y[:N], X=X[:N], fh=FH)
+    with pytest.raises(InputError, match=r"50, 51, 52; .* an array begin at 0"):
+        forecaster.predict(X=X[N:])
+    assert len(forecaster.predict(X=X)) == len(FH)
+
+
+@with_X
 def test_only_steps_that_are_forecast_need_covariates(make, data):
     _, X = data
     forecaster = fitted(make, data)
