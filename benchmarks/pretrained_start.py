@@ -24,6 +24,7 @@ import time
 import warnings
 from pathlib import Path
 
+import competitions
 import numpy as np
 import pandas as pd
 from _questions import FIVE, SINGLE
@@ -31,7 +32,6 @@ from _records import RESULTS, provenance, run_missing
 from _simulated import piece, simulate
 from competitions import (
     CALF_ALONE,
-    METHODS,
     SEASON,
     hold_out,
     panel,
@@ -42,6 +42,7 @@ from competitions import (
 from single_series import FREQUENCIES, draw
 from sktime.forecasting.compose import EnsembleForecaster
 
+from sktime_llm import BALMTSFForecaster
 from sktime_llm._devices import resolve_device
 from sktime_llm.datasets import load_dataset
 from sktime_llm.evaluation import compare_forecasters, default_forecasters
@@ -75,7 +76,10 @@ BY_PERIOD = tuple(f"M3 {period}" for period in HORIZONS)
 TARGETS = {"test": (*BY_PERIOD, FIVE, SINGLE), "validation": (*BY_PERIOD, SUNSPOTS)}
 QUICK = ["CALF without language model", "LLM-TS Net without text"]
 BOTH = {"both without language model": QUICK, "both": ["CALF", "LLM-TS Net"]}
-PRETRAINED = [*(name for name in METHODS if len(METHODS[name]) == 1), *BOTH]
+METHODS = {name: of for name, of in competitions.METHODS.items() if len(of) == 1}
+METHODS["BALM-TSF without language model"] = [
+    (BALMTSFForecaster, {"backbone_mode": "none"})
+]
 CLASSICAL = ("auto-arima", "auto-ets", "theta", "seasonal-naive")
 
 
@@ -264,7 +268,11 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--networks", type=Path, required=True)
     parser.add_argument(
-        "--method", choices=PRETRAINED, nargs="+", default=QUICK, metavar="METHOD"
+        "--method",
+        choices=[*METHODS, *BOTH],
+        nargs="+",
+        default=QUICK,
+        metavar="METHOD",
     )
     every = dict.fromkeys(target for of in TARGETS.values() for target in of)
     parser.add_argument("--target", choices=every, nargs="+", metavar="TARGET")
