@@ -34,22 +34,27 @@ def test_two_workers_forecast_as_one_process(panel, model, expected, tmp_path, e
     pd.testing.assert_frame_equal(read(out), expected, rtol=1e-6)
 
 
-def probe(is_bad):
-    """Return how many threads PyTorch would take, or fail after the others."""
-    if is_bad:
+def probe(item):
+    """Return how many threads PyTorch would take, or fail after the two others."""
+    folder, name = item
+    if name == "bad":
+        for _ in range(600):  # on a busy machine a worker starts seconds later
+            if len(os.listdir(folder)) == 2:
+                break
+            time.sleep(0.1)
         time.sleep(2)
         raise InputError("row 7 is bad")
+    open(os.path.join(folder, name), "w").close()
     return os.environ.get("OMP_NUM_THREADS")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", PACKAGES)
-def test_workers_have_one_thread_and_tell_their_errors(engine, monkeypatch):
+def test_workers_have_one_thread_and_tell_their_errors(engine, monkeypatch, tmp_path):
     pytest.importorskip(PACKAGES[engine])
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    results = _engines.run(
-        engine, probe, [False, False, True], workers=2, scheduler=None
-    )
+    items = [(str(tmp_path), name) for name in ("one", "two", "bad")]
+    results = _engines.run(engine, probe, items, workers=2, scheduler=None)
     assert [next(results), next(results)] == ["1", "1"]
     with pytest.raises(InputError, match=r"^row 7 is bad$"):
         next(results)
