@@ -610,6 +610,7 @@ def test_simulated_texts_tell_the_direction_of_a_break(call, load, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:.*fewer than")
+@pytest.mark.slow
 def test_texts_of_real_series_are_compared(load, call, tmp_path):
     rng, rows, about = np.random.default_rng(0), [], []
     for i in range(6):
@@ -899,6 +900,7 @@ def test_speed_skips_a_gpu_that_is_not_there(load, monkeypatch, capsys):
     assert "skipped: --device cuda, but there is no CUDA GPU" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_scale_separates_arithmetic_from_all_else(load):
     record = load("scale").measure({"name": "CALFForecaster", "n_series": 30})
     assert record["arithmetic_seconds"] > 0

@@ -868,6 +868,7 @@ def test_output_that_cannot_be_written_is_a_message(command, tmp_path):
     "command",
     ["forecast FILE --method naive", "compare FILE --forecasters naive --horizon 3"],
 )
+@pytest.mark.slow
 def test_output_in_any_encoding(sales, command, encoding):
     sales.write_text(sales.read_text().replace("units", "売上"), encoding="utf-8")
     options = "--time-column date --id-column store --target 売上 --no-plot --output"

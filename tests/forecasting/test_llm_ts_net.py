@@ -95,6 +95,7 @@ def readings(monkeypatch):
 
 @pytest.mark.parametrize("kind", ["random", "blocks"])
 @pytest.mark.parametrize("share", [0.1, 0.4, 0.7])
+@pytest.mark.slow
 def test_missing_values(share, kind):
     clean = make_waves(320)
     y = with_gaps(clean, share, kind)
@@ -175,6 +176,7 @@ def test_quantities_agree(sure, kind):
         forecaster.predict_var(fh=fh, cov=True)
 
 
+@pytest.mark.slow
 def test_predicted_spread_is_that_of_its_errors():
     y = make_waves(1100, sd=1.0)
     forecaster = make(**LEARNS, uncertainty=True, max_epochs=10)
