@@ -113,7 +113,7 @@ def _count_times(fh: ForecastingHorizon, cutoff: Any) -> np.ndarray:
             return steps
     try:
         return np.asarray(fh.to_relative(cutoff).to_pandas(), dtype=np.int64)
-    except ValueError as error:  # of pandas, which has no such periods
+    except (AttributeError, ValueError) as error:  # of pandas: it has no such periods
         raise InputError(
             f"fh has times such as {times[0]}, expected steps of {cutoff.freq} from "
             f"{cutoff[0]} on. Give such times, or integers, such as fh=[1, 2, 3]."
