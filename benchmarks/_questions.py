@@ -59,7 +59,7 @@ def _with_gain(part: dict, text: str) -> str:
 
 def pretrained_start(records: pd.DataFrame) -> str:
     """MASE of networks pretrained on other series, and of classical methods."""
-    records = records[records["part"].isna()]
+    records = records[records["part"].isna() & ~_of_one_piece(records)]
     sets = records[records["target"] == FIVE]
     without = sets["mase_of_sets"].map(
         lambda mase: np.mean([error for name, error in mase.items() if name != "lynx"])
@@ -89,12 +89,18 @@ def pretrained_start(records: pd.DataFrame) -> str:
     return markdown(rows)
 
 
+def _of_one_piece(records: pd.DataFrame) -> pd.Series:
+    """Tell which networks learned from one piece of each series, as at first."""
+    return (records["simulated"] == True) & records["pieces"].isna()  # noqa: E712
+
+
 def _learned(record: pd.Series) -> str:
     """Say what a network was pretrained on, and how long, where that is unusual."""
     if record.get("simulated") is not True:
         return "others"
+    pieces = ", one piece" if pd.isna(record["pieces"]) else ""
     longer = f", {record['epochs']:.0f} epochs" if record["epochs"] != 10 else ""
-    return f"others, simulated{longer}"
+    return f"others, simulated{pieces}{longer}"
 
 
 def pretrained_choices(records: pd.DataFrame) -> str:
@@ -103,8 +109,8 @@ def pretrained_choices(records: pd.DataFrame) -> str:
     rows = [
         {
             "forecast": record["target"],
-            "method": record["method"],
-            "learned from": _learned(record),
+            "method": NAMES.get(record["method"], record["method"]),
+            "learned from": _learned(record) if record["fine_tune_epochs"] == 0 else "",
             "MASE": number(record["mase"]),
         }
         for _, record in held_out.sort_values("target", kind="stable").iterrows()

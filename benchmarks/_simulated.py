@@ -74,10 +74,10 @@ def noise(n: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def piece(
-    values: np.ndarray, context: int, horizon: int, rng: np.random.Generator
+    values: np.ndarray, season: int, context: int, horizon: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Return a piece of a series that is too short for a whole context."""
-    n = int(rng.integers(max(4, horizon // 2), context)) + horizon
+    """Return a piece of a series: a season or more, less than a context, a horizon."""
+    n = int(rng.integers(max(4, season), 5 * context // 6)) + horizon
     if len(values) <= n:
         return values
     start = rng.integers(len(values) - n)

@@ -157,7 +157,7 @@ def of_pretrained() -> Iterator[dict]:
     others = others[others.index.isin(CLASSICAL)]
     task = "one by one, pretrained on M3"
     yield from rows_of("M1 and Tourism", task, "MASE", own, others)
-    simulated = untrained[untrained["simulated"].notna()]
+    simulated = untrained[untrained["pieces"].notna()]
     own = simulated[simulated["target"] == FIVE].set_index("method")["mase"]
     alone = found[(found["target"] == FIVE) & found["fine_tune_epochs"].isna()]
     others = alone.set_index("method")["mase"].rename(NAMES)

@@ -16,7 +16,8 @@ results file is not repeated.
 With ``--simulated`` networks learn from simulated series and from short pieces, too,
 see a longer context and take more steps; the data sets are then forecast by networks
 that know M3 as well. ``--part validation`` is what chooses between them: M3's last
-blocks of training parts, and the yearly sunspots since 1700.
+blocks of training parts, and the yearly sunspots since 1700. Of some monthly series of
+M3 all methods see the last two or three years alone.
 """
 
 import argparse
@@ -66,16 +67,28 @@ DRAWN = {
 }
 # so that M3's monthly series, which have most windows, take minutes
 SHORT_EPOCHS = {"steps_per_epoch": 100, "max_validation_windows": 2000}
-# with simulated series: how many, the context, and the training
+# with simulated series: how many, pieces of each series, the context, and the training
 N_SIMULATED = {"yearly": 1000, "quarterly": 1000, "monthly": 6000}
+PIECES = 6
 LONGER = {"yearly": 24, "quarterly": 24, "monthly": 48}
 LONG_EPOCHS = {"steps_per_epoch": 300, "max_validation_windows": 3000}
 # such a CALF has no second copy, which only its two other losses need
 TASK_ALONE = {"consistency_loss_weight": 0, "feature_loss_weight": 0}
 BY_PERIOD = tuple(f"M3 {period}" for period in HORIZONS)
-TARGETS = {"test": (*BY_PERIOD, FIVE, SINGLE), "validation": (*BY_PERIOD, SUNSPOTS)}
+# of 300 of M3's monthly series, drawn once, only the last values are known
+SHORT = {f"M3 monthly, {n} values": n for n in (24, 36)}
+N_SHORT = 300
+TARGETS = {
+    "test": (*BY_PERIOD, *SHORT, FIVE, SINGLE),
+    "validation": (*BY_PERIOD, *SHORT, SUNSPOTS),
+}
 QUICK = ["CALF without language model", "LLM-TS Net without text"]
-BOTH = {"both without language model": QUICK, "both": ["CALF", "LLM-TS Net"]}
+MEANS = {
+    "both without language model": QUICK,
+    "both": ["CALF", "LLM-TS Net"],
+    "CALF without language model and AutoARIMA": [QUICK[0], "auto-arima"],
+    "CALF and AutoARIMA": ["CALF", "auto-arima"],
+}
 METHODS = {name: of for name, of in competitions.METHODS.items() if len(of) == 1}
 METHODS["BALM-TSF without language model"] = [
     (BALMTSFForecaster, {"backbone_mode": "none"})
@@ -107,20 +120,23 @@ def make(args: argparse.Namespace, method: str, period: str, **own):
 
 
 def started(
-    args: argparse.Namespace, settings: dict, period: str, learned: tuple[str, ...]
+    args: argparse.Namespace,
+    settings: dict,
+    period: str,
+    learned: tuple[str, ...],
+    season: int | None = None,
 ) -> list:
-    """Return the forecasters of a method, which start from pretrained networks."""
-    method = settings["method"]
-    return [
-        make(
-            args,
-            name,
-            period,
-            checkpoint=pretrained(args, name, period, learned),
-            fine_tune_epochs=settings["fine_tune_epochs"],
-        )
-        for name in BOTH.get(method, [method])
-    ]
+    """Return the forecasters of a method: classical, or pretrained networks."""
+    method, forecasters = settings["method"], []
+    for name in MEANS.get(method, [method]):
+        if name in CLASSICAL:
+            own = default_forecasters(season or SEASON[period], [name])
+            forecasters += own.values()
+            continue
+        start = {"checkpoint": pretrained(args, name, period, learned)}
+        start["fine_tune_epochs"] = settings["fine_tune_epochs"]
+        forecasters.append(make(args, name, period, **start))
+    return forecasters
 
 
 def pretrained(
@@ -164,14 +180,15 @@ def pretraining_series(
 def with_simulated(
     series: dict[str, list[np.ndarray]], period: str, seed: int
 ) -> dict[str, list[np.ndarray]]:
-    """Return whole series, simulated ones, and a short piece of each of them."""
+    """Return whole series, simulated ones, and short pieces of each of them."""
     rng, season = np.random.default_rng(seed), SEASON[period]
     whole = {name: np.concatenate(parts) for name, parts in series.items()}
     for i in range(N_SIMULATED[period]):
         whole[f"simulated {i}"] = simulate(season, rng)
-    lengths = LONGER[period], HORIZONS[period]
+    lengths = season, LONGER[period], HORIZONS[period]
     pieces = {
-        f"{name}, a piece": piece(values, *lengths, rng)
+        f"{name}, piece {i}": piece(values, *lengths, rng)
+        for i in range(PIECES)
         for name, values in whole.items()
     }
     return {name: [values, None] for name, values in {**whole, **pieces}.items()}
@@ -184,17 +201,23 @@ def drawn(data_dir: Path) -> list[tuple[str, str, list[np.ndarray]]]:
 
 def errors_on_panel(args: argparse.Namespace, settings: dict) -> dict:
     """Forecast series of M3 of one period, or the sunspots of three centuries."""
-    if settings["target"] == SUNSPOTS:
+    target = settings["target"]
+    if target == SUNSPOTS:
         period, series = "yearly", sunspots()
     else:
-        period = settings["target"].split()[1]
+        period = "monthly" if target in SHORT else target.split()[1]
         series = read(args.data_dir, "M3", period)
         series = hold_out(series) if args.part == "validation" else series
-    networks = started(args, settings, period, OTHERS)
+    known = series
+    if target in SHORT:
+        names = np.random.default_rng(0).permutation(sorted(series))[:N_SHORT]
+        series = {name: series[name] for name in names}
+        known = {name: [own[-SHORT[target] :], 0] for name, (own, _) in series.items()}
+    forecasters = started(args, settings, period, OTHERS)
     begin, forecasts = time.perf_counter(), []
     fh = range(1, 1 + len(next(iter(series.values()))[1]))
-    for network in networks:
-        y_pred = network.fit(panel(series)).predict(fh)["value"]
+    for forecaster in forecasters:
+        y_pred = forecaster.fit(panel(known)).predict(fh)["value"]
         forecasts.append(np.stack([y_pred.loc[name].to_numpy() for name in series]))
     errors = point_errors(series, np.mean(forecasts, axis=0), SEASON[period])
     return {**errors, "seconds": round(time.perf_counter() - begin, 1)}
@@ -237,14 +260,10 @@ def errors_on_sets(args: argparse.Namespace, settings: dict) -> dict:
     learned = ("M1", "M3", "Tourism") if args.simulated else OTHERS
     for name, period in SETS.items():
         data = load_dataset(name)
-        if method in CLASSICAL:
-            forecasters = default_forecasters(data.seasonal_period, [method])
-        else:
-            networks = started(args, settings, period, learned)
-            named = [(str(i), network) for i, network in enumerate(networks)]
-            mean = EnsembleForecaster(named) if len(named) > 1 else networks[0]
-            forecasters = {method: mean}
-        comparison = compare_forecasters(data, forecasters)
+        forecasters = started(args, settings, period, learned, data.seasonal_period)
+        named = [(str(i), forecaster) for i, forecaster in enumerate(forecasters)]
+        mean = EnsembleForecaster(named) if len(named) > 1 else forecasters[0]
+        comparison = compare_forecasters(data, {method: mean})
         (scores,) = comparison.scores.to_dict(orient="records")
         mase[name] = scores["MASE"]
         times.append(scores["fit_seconds"] + scores["predict_seconds"])
@@ -269,7 +288,7 @@ def main() -> None:
     parser.add_argument("--networks", type=Path, required=True)
     parser.add_argument(
         "--method",
-        choices=[*METHODS, *BOTH],
+        choices=[*METHODS, *MEANS],
         nargs="+",
         default=QUICK,
         metavar="METHOD",
@@ -293,6 +312,7 @@ def main() -> None:
     common = {name: getattr(args, name) for name in ("backbone", "epochs", "seed")}
     # None, and so not in the records of before there was a choice
     common["simulated"] = args.simulated or None
+    common["pieces"] = PIECES if args.simulated else None
     common["part"] = None if args.part == "test" else args.part
     runs = [
         {"target": target, "method": method, "fine_tune_epochs": epochs, **common}
@@ -300,8 +320,12 @@ def main() -> None:
         for method in args.method
         for epochs in args.fine_tune_epochs
     ]
-    if FIVE in targets:
-        runs += [{"target": FIVE, "method": method} for method in CLASSICAL]
+    runs += [
+        {"target": target, "method": method, "part": common["part"]}
+        for target in targets
+        if target in (FIVE, *SHORT)
+        for method in CLASSICAL
+    ]
     for record in run_missing(
         args.results,
         runs,

@@ -685,15 +685,26 @@ def test_pretrained_networks_forecast_other_series(load, call, tmp_path):
     records = [json.loads(line) for line in (tmp_path / "r.jsonl").open()]
     assert [record["target"] for record in records] == [
         *script.TARGETS["test"],
+        *script.SHORT,
         "five sets",
     ]
     assert len(list((tmp_path / "networks").iterdir())) == 6
-    of_sets, single = records[-1], records[-2]
+    of_sets, single = records[-1], records[-4]
     assert f"five sets, naive: MASE {of_sets['mase']:.3f}" in printed
     assert len(single["mase_of_each"]) == 18
     assert np.mean(list(single["mase_by_period"].values())) == pytest.approx(
         single["mase"]
     )
+    monthly = script.read(tmp_path, "M3", "monthly")
+    last = np.stack([np.full(18, known[-1]) for known, _ in monthly.values()])
+    errors = script.point_errors(monthly, last, 12)  # of the scale of all values
+    for found in records[-3:-1]:
+        assert found["mase"] == pytest.approx(errors["mase"])
+    script.MEANS = {"twice": ["naive", "naive"]}
+    of_mean = ["--method", "twice", "--target", "five sets"]
+    call("pretrained_start", *options, *of_mean)
+    records = [json.loads(line) for line in (tmp_path / "r.jsonl").open()]
+    assert records[-1]["mase_of_sets"] == of_sets["mase_of_sets"]
     script.N_SIMULATED = dict.fromkeys(script.HORIZONS, 2)
     held_out = ["--simulated", "--part", "validation"]
     call("pretrained_start", *options, *held_out, "--target", "sunspots", "M3 yearly")
@@ -724,8 +735,8 @@ def test_simulated_series_are_of_any_kind(load, season):
     assert 0.3 < np.mean([one.min() > 0 for one in series]) < 0.7  # exponentials
     lags = [np.corrcoef(one[season:], one[:-season])[0, 1] for one in series]
     assert np.mean(np.array(lags) > 0.5) > 0.3
-    pieces = [script.piece(one, 24, 6, rng) for one in series]
-    assert all(10 <= len(one) < 30 for one in pieces)
+    pieces = [script.piece(one, season, 24, 6, rng) for one in series]
+    assert all(6 + max(4, season) <= len(one) < 26 for one in pieces)
 
 
 def test_claims_of_descriptions_are_checked(load, call, competition):
