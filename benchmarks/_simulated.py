@@ -74,7 +74,11 @@ def noise(n: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def piece(
-    values: np.ndarray, season: int, context: int, horizon: int, rng: np.random.Generator
+    values: np.ndarray,
+    season: int,
+    context: int,
+    horizon: int,
+    rng: np.random.Generator,
 ) -> np.ndarray:
     """Return a piece of a series: a season or more, less than a context, a horizon."""
     n = int(rng.integers(max(4, season), 5 * context // 6)) + horizon
