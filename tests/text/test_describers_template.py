@@ -226,6 +226,10 @@ def test_hardly_a_jump_in_drifts():
             [3.0, np.nan, np.nan, 3.0],
             "4 steps. Constant at 3. 50% missing, longest gap 2 steps.",
         ),
+        (
+            [np.nan] * 299 + [3.0],
+            "300 steps. Constant at 3. 99% missing, longest gap 299 steps.",
+        ),
     ],
 )
 def test_nothing_to_tell(values, expected):
