@@ -68,7 +68,7 @@ def statistics_in_words(series: NamedSeries) -> str:
         sentences = [steps, *_behavior(facts, series.seasonal_period)]
     missing = facts.n_steps - facts.n_observed
     if missing:
-        share = max(1, round(100 * missing / facts.n_steps))
+        share = min(99, max(1, round(100 * missing / facts.n_steps)))
         gap = _steps(facts.longest_gap)
         sentences.append(f"{share}% missing, longest gap {gap}")
     return ". ".join(sentences) + "."

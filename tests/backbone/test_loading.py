@@ -351,6 +351,29 @@ def test_failed_loading_is_not_cached(copied):
     assert load_frozen(BackboneChoice(str(folder))).word_embeddings.shape == (40, 16)
 
 
+@pytest.mark.parametrize("mode", BACKBONE_MODES)
+def test_all_files_are_those_of_the_revision(folders, mode, monkeypatch):
+    asked = []
+
+    def locate(name, *, revision=None, **_):
+        asked.append(revision)
+        return Path(name)
+
+    monkeypatch.setattr(loading, "locate_backbone", locate)
+    backbone = make_backbone(BackboneChoice(folders["bert"], "v1.0", mode=mode))
+    with pytest.raises(BackboneNotFoundError, match="has no tokenizer"):
+        backbone.tokenizer()
+    # configuration, weights and tokenizer
+    assert asked == (3 if mode == "pretrained" else 2) * ["v1.0"]
+
+
+@pytest.mark.parametrize("mode", ["pretrained", "random"])
+def test_frozen_models_do_not_drop(folders, mode):
+    for name in ("tiny-random", folders["gpt2"]):
+        model = load_frozen(BackboneChoice(name, mode=mode)).model
+        assert not any(part.training for part in model.modules())
+
+
 def test_files_are_read_once(folders, minilm, count_calls):
     reads = count_calls(transformers.AutoModel, "from_pretrained")
     hashes = count_calls(files, "_sha256")
@@ -509,6 +532,15 @@ def test_fingerprint_of_a_tokenizer(minilm, tmp_path, file, old, new):
     (folder / file).write_text(content.replace(old, new), encoding="utf-8")
     clear_backbone_cache()
     assert tokenizer_fingerprint(str(folder)) != before
+
+
+def test_fingerprint_of_words_is_that_of_their_scale_too():
+    one = load_frozen(BackboneChoice("tiny-random"))
+    prints = {
+        replace(one, embedding_scale=scale).words_fingerprint for scale in (1, 2, 4)
+    }
+    assert one.words_fingerprint in prints
+    assert len(prints) == 3
 
 
 def test_fingerprint_does_not_depend_on_how_the_tokenizer_was_used():

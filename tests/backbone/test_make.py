@@ -90,6 +90,17 @@ def test_stand_ins(folders, mode, n_layers, n_parameters):
     assert all(p.requires_grad and p.grad is not None for p in parameters)
 
 
+def test_the_layer_of_an_ablation_has_the_heads_of_the_model_and_a_residual(folders):
+    backbone, inputs = make(folders["gpt2"], "attention"), tokens(2, 5, 16)
+    attention = backbone.layer.attention
+    assert attention.num_heads == backbone.n_heads == 4
+    transformer = make(folders["gpt2"], "transformer").layer
+    assert transformer.self_attn.num_heads == 4
+    torch.nn.init.zeros_(attention.out_proj.weight)
+    expected = torch.nn.functional.layer_norm(inputs, (16,))
+    torch.testing.assert_close(backbone(inputs)[-1], expected)
+
+
 @pytest.mark.parametrize("mode", [*WITHOUT_WEIGHTS, "pretrained"])
 def test_mask(folders, mode):
     backbone = make(folders["bert"], mode)
@@ -104,6 +115,17 @@ def test_mask(folders, mode):
     slow = backbone(inputs, mask)[-1][:, 2:].detach()
     torch.testing.assert_close(slow, fast.clone())
     assert (change.min() > 1e-3) == (mode != "none")
+
+
+@pytest.mark.parametrize("mode", STAND_INS)
+def test_tokens_of_a_stand_in_follow_a_text_without_its_padding(folders, mode):
+    backbone = make(folders["gpt2"], mode)
+    prefix, inputs = tokens(2, 3, 16), tokens(2, 4, 16, seed=1)
+    mask = torch.tensor([[1, 1, 1], [1, 0, 0]])
+    states = backbone.states_after(backbone.read(prefix, mask), mask, inputs)
+    for i, n in enumerate((3, 1)):
+        alone = backbone(torch.cat([prefix[[i], :n], inputs[[i]]], dim=1))[-1]
+        torch.testing.assert_close(states[[i]], alone[:, n:])
 
 
 @pytest.mark.parametrize("mode", STAND_INS)

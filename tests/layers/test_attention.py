@@ -8,7 +8,7 @@ from sktime_llm.layers.attention import (
     GroupedQueryAttention,
     TimeSpaceBlock,
 )
-from tests.layers.tools import assert_same, random, shaken
+from tests.layers.tools import assert_same, dropout_rates, random, shaken
 from tests.reference import llm_ts_net as reference
 
 BATCH, SERIES, TOKENS, KEYS, WIDTH, TEXT_WIDTH, HEADS = 3, 4, 4, 5, 8, 6, 4
@@ -102,6 +102,23 @@ def test_memory_of_a_block_is_linear_in_the_number_of_series():
     assert kept_bytes(200) < 1.1 * kept_bytes(100)
 
 
+@pytest.mark.parametrize(
+    ("intra_series", "inter_series"), [(True, True), (True, False), (False, True)]
+)
+def test_dropout_is_in_every_part_of_a_block(intra_series, inter_series):
+    parts = {"intra_series": intra_series, "inter_series": inter_series}
+    block = TimeSpaceBlock(WIDTH, HEADS, 2, 12, 0.37, **parts)
+    rates = dropout_rates(block, torch.randn(BATCH, SERIES, TOKENS, WIDTH))
+    # two in the feed-forward part
+    assert rates == (intra_series + inter_series + 2) * [0.37]
+
+
+def test_dropout_is_in_the_fusion():
+    layer = CrossModalFusion(WIDTH, TEXT_WIDTH, HEADS, dropout=0.37)
+    inputs = torch.randn(BATCH, SERIES, WIDTH), torch.randn(SERIES, TEXT_WIDTH)
+    assert dropout_rates(layer, *inputs) == [0.37]
+
+
 def make_fusion():
     torch.manual_seed(0)
     return shaken(CrossModalFusion(WIDTH, TEXT_WIDTH, HEADS, dropout=0.0))
@@ -116,6 +133,41 @@ def test_fusion_equals_the_reference(shared):
     expected = [reference.cross_modal_fusion(weights, *pair, HEADS) for pair in pairs]
     inputs = (states, text, *layer.parameters())
     assert_same(layer(states, text), torch.stack(expected), inputs)
+
+
+def inputs_of(attention, call):
+    """What attention is given in a call."""
+    given = []
+    attention.register_forward_pre_hook(lambda _, args: given.append(args))
+    call()
+    (inputs,) = given
+    return inputs
+
+
+@pytest.mark.parametrize("intra_series", [True, False])
+def test_weights_between_series_are_those_of_the_run_over_all_tokens(intra_series):
+    parts = {"intra_series": intra_series, "inter_series": True}
+    block = shaken(TimeSpaceBlock(WIDTH, HEADS, 2, 12, 0.0, **parts))
+    tokens = random(BATCH, SERIES, TOKENS + 1, WIDTH)
+    attention = block.inter_series.attention
+    each = attention.weights(*inputs_of(attention, lambda: block(tokens)))
+    expected = each.unflatten(0, (BATCH, TOKENS + 1)).mean(dim=1)
+    close(block.weights_between(tokens), expected)
+
+
+def test_weights_of_texts_are_those_of_the_run():
+    layer, states = make_fusion(), random(BATCH, SERIES, WIDTH)
+    text = random(SERIES, TEXT_WIDTH, seed=2)
+    inputs = inputs_of(layer.attention, lambda: layer(states, text))
+    close(layer.weights(states, text), layer.attention.weights(*inputs))
+
+
+def test_texts_change_nothing_before_training():
+    layer, states = (
+        CrossModalFusion(WIDTH, TEXT_WIDTH, HEADS, 0.0),
+        torch.randn(1, 2, 8),
+    )
+    assert torch.equal(layer(states, torch.randn(2, TEXT_WIDTH)), states)
 
 
 @pytest.mark.parametrize(

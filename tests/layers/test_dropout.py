@@ -26,6 +26,12 @@ def test_shares_and_mean(p):
     assert values.mean().item() == pytest.approx(1, abs=0.02)
 
 
+def test_what_is_kept_is_scaled_by_the_rounded_rate():
+    # at this rate one of 2**16 values is kept
+    values = drop(1 - 1.2 * 2**-16, 400_000)
+    assert values.unique().tolist() == [0, 2**16]
+
+
 @pytest.mark.parametrize("part", range(4))
 def test_every_part_of_a_drawn_word_drops_as_often(part):
     dropped = (drop(0.5, 100_000, 4)[:, part] == 0).double().mean().item()

@@ -3,8 +3,12 @@
 import pytest
 import torch
 
-from sktime_llm.layers.embedding import PatchEmbedding, count_patches
-from tests.layers.tools import assert_same, random
+from sktime_llm.layers.embedding import (
+    PatchEmbedding,
+    VariateEmbedding,
+    count_patches,
+)
+from tests.layers.tools import assert_same, dropout_rates, random
 from tests.reference import balm_tsf as reference
 
 D_MODEL, D_TOKEN = 5, 6
@@ -74,3 +78,11 @@ def test_patches_by_hand():
         # the first tap sees the patch before; before the first is the last
         layer.convolution.weight.zero_()[:, :, 0] = torch.eye(2)
         assert layer(series).tolist() == [[[4, 4], [1, 2], [3, 4]]]
+
+
+def test_dropout_is_in_both_embeddings():
+    patches = PatchEmbedding(4, 2, D_MODEL, D_TOKEN, dropout=0.37)
+    assert dropout_rates(patches, torch.randn(3, 21)) == [0.37]
+    variates = VariateEmbedding(21, 8, n_heads=2, d_ff=6, dropout=0.37)
+    assert dropout_rates(variates, torch.randn(3, 21, 2)) == 3 * [0.37]
+    assert variates.encoder.self_attn.dropout == 0.37

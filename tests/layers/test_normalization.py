@@ -86,6 +86,16 @@ def test_last_value_norm_by_hand():
     close(values, torch.tensor([[[-2.0, 4.0], [0.0, 0.0]]]) / scale)
 
 
+def test_last_value_norm_of_what_is_observed():
+    # differences -2, none, 0 and 4, 4, 0: mean square 36 / 5
+    window = torch.tensor([[[1.0, 9.0], [1.0, 9.0], [3.0, 5.0]]])
+    observed = all_observed(window)
+    observed[0, 1, 0] = False
+    _, loc, scale = last_value_norm(window, observed)
+    assert loc.flatten().tolist() == [3.0, 5.0]
+    close(scale, torch.full((1, 1, 2), (36 / 5 + 1e-5) ** 0.5))
+
+
 def test_without_any_value_the_forecast_of_a_network_hardly_moves():
     context = torch.zeros(2, 9, 3)
     values, _, scale = last_value_norm(context, ~all_observed(context))

@@ -1,6 +1,7 @@
 """Random inputs and the comparison of gradients, for the tests of layers."""
 
 import torch
+from torch import nn
 
 
 def random(*shape, seed=1):
@@ -28,3 +29,13 @@ def assert_same(ours, theirs, inputs):
         strict=True,
     ):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+
+
+def dropout_rates(layer, *inputs):
+    """Rates of all dropout that is drawn in a call, part by part."""
+    rates = []
+    for module in layer.modules():
+        if isinstance(module, nn.Dropout):
+            module.register_forward_hook(lambda m, *_: rates.append(m.p))
+    layer.train()(*inputs)
+    return rates

@@ -132,6 +132,11 @@ def test_sampling_follows_its_seed_and_leaves_the_global_state(decoder):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_a_temperature_of_next_to_nothing_draws_the_most_likely(decoder):
+    texts = make(decoder, temperature=1e-6).describe(SERIES, NAMES)
+    assert texts == make(decoder).describe(SERIES, NAMES)
+
+
 def test_own_settings_of_the_model_do_not_count(tmp_path, decoder):
     def draw(model):
         model.generation_config.do_sample = True
@@ -217,6 +222,13 @@ def test_default_prompt_tells_statistics_and_values(decoder, monkeypatch):
         describer.describe([np.arange(100.0)])
     assert "Statistics: 100 steps. Mean 49.5, " in seen[0][0]
     assert "Means of 4 equal parts, oldest first: 12, 37, 62, 87\n" in seen[0][0]
+
+
+def test_a_prompt_has_no_more_values_than_the_series(decoder, monkeypatch):
+    seen = spy(monkeypatch, "encode")
+    prompt = "{n_values} of {n_steps}: {values}"
+    make(decoder, prompt=prompt, n_values=4).describe([[1.0, 2.0]])
+    assert seen == [["2 of 2: 1, 2"]]
 
 
 def test_prompt_that_is_too_long_names_the_series(decoder):

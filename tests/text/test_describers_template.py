@@ -35,6 +35,8 @@ def test_level():
     assert (facts.mean, facts.minimum, facts.maximum) == (5.0, 2.0, 9.0)
     assert facts.deviation == pytest.approx(np.std([2, 4, 9]))
     assert (facts.trough, facts.peak) == (0.0, 1.0)
+    reverse = characterize(np.array([9.0, 4.0, np.nan, 2.0]))
+    assert (reverse.trough, reverse.peak) == (1.0, 0.0)
     text = text_of([2.0, np.nan, 4.0, 9.0])
     assert text.startswith("4 steps. Mean 5, standard deviation 2.94, from 2 to 9.")
     assert "Highest at 100%, lowest at 0% of the span" in text
@@ -153,6 +155,24 @@ def test_given_season_is_measured():
     assert correlation == pytest.approx(1.0, abs=1e-3)
     # one that is longer than half the span is not told
     assert "epeats" not in text_of(noise(), seasonal_period=N // 2 + 1)
+    # nor one of which hardly a pair of values is there
+    assert "epeats" not in text_of(noise(n=13), seasonal_period=6)
+    assert "epeats" in text_of(noise(n=14), seasonal_period=6)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        (0.3, "Hardly repeats every 2 steps."),
+        (0.55, "Repeats every 2 steps, weakly."),
+        (0.9, "Repeats every 2 steps, clearly."),
+    ],
+)
+def test_strength_of_a_given_season(size, expected):
+    values = noise() + size * np.resize([1.0, -1.0], N)
+    assert expected in text_of(values, seasonal_period=2)
+    correlation = characterize(values, 2).seasons[0].autocorrelation
+    assert correlation == pytest.approx(size**2 / (1 + size**2), abs=0.05)
 
 
 def test_autocorrelation_counts_observed_pairs_only():
@@ -183,13 +203,16 @@ def test_volatility(values, expected):
     assert expected in text_of(values)
 
 
-def test_jumps_there_and_back():
-    values = noise() + np.where((TIME >= 180) & (TIME < 360), 6.0, 0.0)
+@pytest.mark.parametrize("start", [180, 240])  # found last, and first
+def test_jumps_there_and_back(start):
+    values = noise()
+    values[start : start + 180] += 6.0
     first, second = characterize(values).shifts
-    assert (first.position, second.position) == pytest.approx((0.3, 0.6), abs=0.01)
+    places = start / N, (start + 180) / N
+    assert (first.position, second.position) == pytest.approx(places, abs=0.01)
     assert first.after == second.before == pytest.approx(6.0, abs=0.3)
     assert first.before == pytest.approx(0.0, abs=0.3)
-    levels = f"from {number(first.before)} to {number(first.after)} at 30%"
+    levels = f"from {number(first.before)} to {number(first.after)} at {places[0]:.0%}"
     assert f"Level jumps {levels}" in text_of(values)
 
 
@@ -225,6 +248,10 @@ def test_hardly_a_jump_in_drifts():
         (
             [3.0, np.nan, np.nan, 3.0],
             "4 steps. Constant at 3. 50% missing, longest gap 2 steps.",
+        ),
+        (
+            [np.nan] * 299 + [3.0],
+            "300 steps. Constant at 3. 99% missing, longest gap 299 steps.",
         ),
     ],
 )

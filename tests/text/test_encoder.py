@@ -15,8 +15,13 @@ from sktime_llm.backbone.adapters import AdapterConfig
 from sktime_llm.backbone.loading import load_frozen
 from sktime_llm.backbone.make import BackboneChoice, make_backbone
 from sktime_llm.errors import InputError, TrainingDivergedError
+from sktime_llm.layers.dropout import BlockDropout
 from sktime_llm.text import encoder as module
-from sktime_llm.text.encoder import DescriptionEmbeddings, DescriptionEncoder
+from sktime_llm.text.encoder import (
+    DescriptionEmbeddings,
+    DescriptionEncoder,
+    PackedEncoder,
+)
 
 TEXTS = ["traffic rises all day", "falls", "flat, with a peak at noon", "no trend"]
 TINY = ["tiny-random", "tiny-random-decoder"]
@@ -111,6 +116,10 @@ def test_texts_that_do_not_fit(name):
     with pytest.raises(InputError, match=message):
         encoder.read(["a" * 512, "b" * 513])
     assert encoder.read(["a" * 512]).states.shape[1] == 512
+    with pytest.raises(InputError, match="description of 'north' has 513 tokens"):
+        encoder.read(["b" * 513], names=["north"])
+    with pytest.raises(InputError, match="description of 'south' is '', in which"):
+        encoder.read(["a", ""], names=["north", "south"])
 
 
 def test_loss_of_a_decoder_is_of_the_next_token():
@@ -226,6 +235,22 @@ def test_the_seed_decides(name):
     assert one == same != other
 
 
+def test_tuning_drops_by_the_seed_and_in_blocks(name):
+    def dropped(seed):
+        encoder, masks = make(name), []
+        parts = [part for part in encoder.modules() if isinstance(part, nn.Dropout)]
+        for part in parts:
+            part.register_forward_hook(lambda *call: masks.append(call[-1] == 0))
+        encoder.tune(["all the same"] * 4, n_steps=1, seed=seed)
+        assert {type(part) for part in parts} == {BlockDropout}
+        return torch.cat([mask.flatten() for mask in masks])
+
+    one, same, other = map(dropped, (1, 1, 2))
+    assert 0.02 < one.float().mean() < 0.2
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
 def test_sixteen_texts_make_a_step(name, monkeypatch):
     encoder = make(name)
     batches = given_ids(encoder, monkeypatch)
@@ -240,6 +265,31 @@ def test_ablations_are_tuned_too(mode):
     losses = encoder.tune(TEXTS, n_steps=3, seed=0)
     assert all(math.isfinite(loss) for loss in losses)
     assert encoder.read(TEXTS).states.isfinite().all()
+
+
+def test_as_many_embeddings_are_kept_as_series_are_known(name):
+    descriptions = DescriptionEmbeddings(make(name))
+    descriptions.add(TEXTS, 2, n_known=0)
+    first = descriptions.embeddings[:1]
+    descriptions.add(["another", "one more"], 2, n_known=1)
+    assert descriptions.embeddings.shape == (2, 2, descriptions.width)
+    close(descriptions.embeddings[:1], first)
+
+
+def test_pooling_learns_again_where_nothing_is_known(name):
+    descriptions = DescriptionEmbeddings(make(name))
+    for n_known, learns in ((0, True), (2, False), (0, True)):
+        descriptions.add(TEXTS, 2, n_known=n_known)
+        assert descriptions.pooling.query.requires_grad == learns
+
+
+@pytest.mark.parametrize("mode", ["pretrained", "random", "attention"])
+def test_what_is_unpacked_reads_as_what_was_packed(name, mode):
+    encoder = make(name, mode)
+    encoder.tune(TEXTS, n_steps=3, seed=0)
+    unpacked = PackedEncoder.of(encoder).unpack()
+    assert torch.equal(unpacked.read(TEXTS).states, encoder.read(TEXTS).states)
+    assert not any(p.requires_grad for p in unpacked.parameters())
 
 
 def test_one_token_leaves_a_decoder_nothing_to_predict(monkeypatch):

@@ -57,6 +57,18 @@ def test_callbacks_hear_what_the_history_says():
     assert epochs[0][1]["best"] == 1  # so far
 
 
+def test_callbacks_hear_which_epochs_are_the_best_so_far():
+    recorder = Recorder()
+    losses = [
+        record["validation_loss"]
+        for record in run(recorder, learning_rate=0.5, max_epochs=9)
+    ]
+    expected = [int(loss == min(losses[: i + 1])) for i, loss in enumerate(losses)]
+    told = [record["best"] for _, record in recorder.told[1:-1]]
+    assert told == expected
+    assert 1 < sum(expected) < 9
+
+
 def test_a_callback_may_leave_hooks_out_and_change_what_it_is_told():
     class Forgetful(Callback):
         def on_epoch_end(self, record):

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from sktime_llm.networks._interface import ForecastOutput
-from sktime_llm.training.rollout import roll_forward
+from sktime_llm.training.rollout import flops_of, roll_forward
 
 from .toy import LinearNetwork, make_network
 
@@ -60,6 +60,56 @@ def test_variance_adds_up_where_forecasts_are_fed_back(n_steps):
             torch.testing.assert_close(out.variance[i, first : first + n], expected[:n])
 
 
+DISTANCES = torch.tensor([-1.0, 0.0, 2.0])
+
+
+class RangeNetwork(LinearNetwork):
+    """Knows quantiles, whose distances depend on the context."""
+
+    def forward(self, context, target=None, features=None):
+        forecast = super().forward(context).forecast
+        distances = context[:, -2:].abs().unsqueeze(-1) * DISTANCES
+        return ForecastOutput(forecast, {}, None, forecast.unsqueeze(-1) + distances)
+
+
+@pytest.mark.parametrize("n_steps", [1, 2, 3, 5])
+def test_squared_distances_of_quantiles_add_up_likewise(n_steps):
+    network, context = RangeNetwork().eval(), torch.randn(3, 4, 1)
+    out = roll_forward(network, context, n_steps, batch_size=2)
+    assert out.quantiles.shape == (3, n_steps, 1, len(DISTANCES))
+    known = torch.cat([context, out.mean], dim=1)
+    for i in range(3):
+        carried = 0.0
+        for first in range(0, n_steps, 2):
+            own = known[i, first + 2 : first + 4].abs()[..., None] * DISTANCES
+            squares = own * own.abs() + carried
+            carried = squares[-1]
+            found = (out.quantiles - out.mean[..., None])[i, first : first + 2]
+            expected = squares.sign() * squares.abs().sqrt()
+            torch.testing.assert_close(found, expected[: len(found)])
+
+
+class CovariateNetwork(LinearNetwork):
+    """Records the covariates."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def forward(self, context, target=None, features=None):
+        self.seen.append(features["covariates"])
+        return super().forward(context)
+
+
+def test_covariates_move_on_with_the_context():
+    network = CovariateNetwork().eval()
+    covariates = torch.arange(20.0).reshape(2, 10, 1)
+    context = torch.randn(2, 4, 1)
+    roll_forward(network, context, 5, batch_size=2, covariates=covariates)
+    for first, seen in zip((0, 2, 4), network.seen, strict=True):
+        assert torch.equal(seen, covariates[:, first : first + 6])
+
+
 def test_each_series_keeps_its_number_in_every_step():
     network = SureNetwork().eval()
     series = torch.tensor([5, 3, 4])
@@ -111,3 +161,16 @@ def test_operations_are_counted_only_to_choose_threads(n_threads, is_counted):
     finally:
         torch.set_num_threads(before)
     assert (network.flops is not None) == is_counted
+
+
+def test_operations_are_counted_without_dropout():
+    network, before, modes = make_network(), torch.get_num_threads(), []
+    network.flops = None
+    network.linear.register_forward_hook(lambda *_: modes.append(network.training))
+    torch.set_num_threads(2)
+    try:
+        assert flops_of(network, torch.zeros(1, 4, 1), {}) > 0
+    finally:
+        torch.set_num_threads(before)
+    assert modes == [False]
+    assert network.training  # as before

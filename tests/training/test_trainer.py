@@ -52,6 +52,17 @@ def test_validation_loss_is_the_error_without_dropout():
     assert best["validation_loss"] == pytest.approx(error.item(), rel=1e-5)
 
 
+def test_the_loss_of_an_epoch_is_a_mean_over_windows():
+    # the last batch has a single window; a rate of next to nothing changes no weight
+    network, windows = make_network(), make_windows()
+    config = make_config(learning_rate=1e-30, max_epochs=1, batch_size=7)
+    assert len(windows[0]) % 7 == 1
+    _, history = run(config, network=network, windows=windows)
+    expected = network(*windows[0].gather(torch.arange(len(windows[0])))).losses
+    for name, value in expected.items():
+        assert history[0][name] == pytest.approx(value.item(), rel=1e-5)
+
+
 def make_windows_with_gaps():
     """Validation targets half missing, one of them altogether but for one value."""
     rng = np.random.default_rng(0)
@@ -63,16 +74,26 @@ def make_windows_with_gaps():
 @pytest.mark.parametrize("batch_size", [1, 2, 100])
 @pytest.mark.parametrize(
     ("name", "error"),
-    [("mse", lambda f, t: (f - t) ** 2), ("mae", lambda f, t: abs(f - t))],
+    [
+        ("mse", lambda f, t: (f - t) ** 2),
+        ("mae", lambda f, t: abs(f - t)),
+        (
+            "gaussian_nll",  # of the variance below
+            lambda f, t: (math.log(1 + f**2) + (f - t) ** 2 / (1 + f**2)) / 2,
+        ),
+    ],
 )
 def test_missing_targets_do_not_count_in_validation(name, error, batch_size):
     network = make_network().eval()
     windows = make_windows_with_gaps()
     context, target = windows[1].gather(torch.arange(len(windows[1])))
-    # what the network knows of missing values is its own affair
-    network.forward = lambda context, target=None, features=None: LinearNetwork.forward(
-        network, context.nan_to_num(), target
-    )
+
+    def forward(context, target=None, features=None):
+        # what the network knows of missing values is its own affair
+        out = LinearNetwork.forward(network, context.nan_to_num(), target)
+        return out._replace(variance=1 + out.forecast.square())
+
+    network.forward = forward
     config = make_config(validation_loss=name, batch_size=batch_size)
     forecast = network(context).forecast
     pairs = zip(forecast.flatten().tolist(), target.flatten().tolist(), strict=True)
@@ -153,6 +174,12 @@ def test_patience_stops_training():
     assert len(history) == best + 3 < 50
 
 
+def test_an_epoch_that_is_only_as_good_is_not_better():
+    config = make_config(learning_rate=1e-30, max_epochs=9, patience=2)
+    _, history = run(config)
+    assert [r["best"] for r in history] == [1, 0, 0]
+
+
 def test_without_validation_the_last_epoch_counts():
     windows = make_windows(validation_fraction=0.0)
     _, history = run(make_config(max_epochs=4, patience=1), windows=windows)
@@ -178,13 +205,30 @@ def test_the_same_seed_gives_the_same_weights():
     assert not torch.equal(one.linear.weight, third.linear.weight)
 
 
-def gathered(**settings):
+def gathered(network=None, **settings):
     """Numbers of the training windows, as they are gathered step by step."""
     seen, windows = [], make_windows()
     gather = windows[0].gather
     windows[0].gather = lambda i: seen.append(i) or gather(i)
-    run(make_config(**settings), windows=windows)
+    run(make_config(**settings), network=network, windows=windows)
     return seen[1:]  # after the window whose FLOPs are counted
+
+
+def drawn(seed):
+    """The order of windows, and what dropout drops."""
+    network, kept = make_network(dropout=0.5), []
+    network.dropout.register_forward_hook(
+        lambda module, _, out: kept.append(out != 0) if module.training else None
+    )
+    order = gathered(network, seed=seed, max_epochs=1)
+    return torch.cat(order), torch.cat(kept)
+
+
+def test_the_seed_is_that_of_the_order_and_of_dropout():
+    one, same, other = map(drawn, (1, 1, 2))
+    for i in range(2):
+        assert torch.equal(one[i], same[i])
+        assert not torch.equal(one[i], other[i])
 
 
 def test_an_epoch_sees_every_window_once():
@@ -225,12 +269,38 @@ def test_projections_may_train_at_a_rate_of_their_own(lr_schedule):
     # Adam's steps are about the rate, whatever the gradient, while its sign stays
     start = make_network()
     start.projection_names = lambda: {"linear.bias"}
-    settings = {"max_epochs": 2, "steps_per_epoch": 1, "lr_schedule": lr_schedule}
+    settings = {"max_epochs": 4, "cosine_epochs": 4, "lr_schedule": lr_schedule}
+    settings |= {"learning_rate": 1e-3, "batch_size": 100}  # a step an epoch
     config = make_config(**settings, projection_learning_rate=1e-5)
-    network, _ = run(config, network=copy.deepcopy(start))
+    windows = make_windows(validation_fraction=0.0)
+    network, _ = run(config, network=copy.deepcopy(start), windows=windows)
     moved = (network.linear.bias - start.linear.bias).detach().abs()
-    assert 1e-5 < moved.max() < 5e-5
+    assert moved.max().item() == pytest.approx(4e-5, rel=0.1)
     assert (network.linear.weight - start.linear.weight).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("name", "optimizer"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)]
+)
+@pytest.mark.parametrize("clip", [None, 0.3])
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+def test_steps_are_those_of_the_optimizer(name, optimizer, clip, decay):
+    expected, windows = make_network(), make_windows(validation_fraction=0.0)
+    every = windows[0].gather(torch.arange(len(windows[0])))
+    parameters = list(expected.linear.parameters())
+    steps = optimizer(parameters, lr=0.1, weight_decay=decay)
+    for _ in range(8):
+        steps.zero_grad()
+        expected(*every).losses["loss"].backward()
+        if clip is not None:
+            torch.nn.utils.clip_grad_norm_(parameters, clip)
+        steps.step()
+    settings = {"optimizer": name, "weight_decay": decay, "gradient_clip": clip}
+    settings |= {"learning_rate": 0.1, "lr_schedule": "constant"}
+    config = make_config(**settings, max_epochs=8, batch_size=100)
+    network, _ = run(config, windows=windows)
+    torch.testing.assert_close(network.linear.weight, expected.linear.weight)
+    torch.testing.assert_close(network.linear.bias, expected.linear.bias)
 
 
 def test_gradient_clipping_bounds_the_step():
@@ -248,7 +318,14 @@ def test_a_patience_of_no_epochs():
         make_config(patience=0)
 
 
-def test_a_loss_that_is_not_finite_names_epoch_and_step():
+@pytest.mark.parametrize(
+    ("batch_size", "call", "message"),
+    [
+        (8, 6 + 3, "epoch 2, step 3 of 6"),
+        (1, 43 + 25, "epoch 2, step 25 of 43"),  # not among the first that are checked
+    ],
+)
+def test_a_loss_that_is_not_finite_names_epoch_and_step(batch_size, call, message):
     network = make_network()
     forward, calls = network.forward, []
 
@@ -256,13 +333,13 @@ def test_a_loss_that_is_not_finite_names_epoch_and_step():
         out = forward(context, target, features)
         if target is not None:
             calls.append(1)
-            if len(calls) == 9:  # 6 steps an epoch: the third of the second
+            if len(calls) == call:
                 out.losses["loss"] = out.losses["loss"] * float("nan")
         return out
 
     network.forward = broken
-    with pytest.raises(TrainingDivergedError, match="epoch 2, step 3 of 6"):
-        run(network=network)
+    with pytest.raises(TrainingDivergedError, match=message):
+        run(make_config(batch_size=batch_size), network=network)
 
 
 def test_weights_that_the_last_step_ruins_are_refused():
@@ -323,13 +400,21 @@ def test_progress_bar_is_shown_and_can_be_silenced(monkeypatch, capsys):
 
 def test_verbose_logs_every_epoch(caplog):
     with caplog.at_level(logging.INFO, logger="sktime_llm"):
+        run(make_config(verbose=1))
+        assert not caplog.records
         run(make_config(verbose=2, max_epochs=3))
     assert len(caplog.records) == 3
     assert "validation_loss" in caplog.text
 
 
 def test_bfloat16_trains_float32_weights():
-    network, history = run(make_config(precision="bfloat16", max_epochs=20))
+    network, kinds = make_network(), set()
+    network.linear.register_forward_hook(
+        lambda module, _, out: kinds.add((network.training, out.dtype))
+    )
+    config = make_config(precision="bfloat16", max_epochs=20)
+    _, history = run(config, network=network)
+    assert kinds == {(True, torch.bfloat16), (False, torch.bfloat16)}
     assert network.linear.weight.dtype == torch.float32
     assert history[-1]["validation_loss"] < history[0]["validation_loss"]
     exact, _ = run(make_config(max_epochs=20))

@@ -95,6 +95,8 @@ def test_no_window_reaches_into_the_next_series():
 def test_a_series_too_short_for_both_only_trains():
     assert n_training_rows(100, SHAPE, 0.001) == 98  # one whole target to validate
     assert n_training_rows(6, SHAPE, 0.2) == 6
+    assert n_training_rows(7, SHAPE, 0.2) == 5  # just enough
+    assert n_training_rows(15, SHAPE, 0.25) == 11  # 3.75 rows to validate
     training, validation = split_windows([np.zeros((6, 1))], SHAPE, 0.2)
     assert (len(training), len(validation)) == (2, 0)
 
@@ -234,6 +236,18 @@ def test_windows_tell_what_was_observed_last_before_them():
     assert windows.features(torch.tensor([4]))["last_observed"].tolist() == [[20.0]]
 
 
+def test_features_may_depend_on_what_was_before():
+    class Remembering(Describing):
+        def window_features(self, context, last_observed=None):
+            return {"before": last_observed}
+
+    values = np.array([[1.0], [2.0], [NAN], [4.0], [5.0], [6.0], [7.0]])
+    (windows,) = stack_windows([values], [[np.array([1, 2])]], SHAPE, CPU)
+    windows.compute_features(Remembering())
+    features = windows.features(torch.tensor([1, 0]))
+    assert features["before"].flatten().tolist() == [2.0, 1.0]
+
+
 @pytest.mark.parametrize("hidden", ["validation", "training"])
 def test_a_part_without_a_value_to_forecast(hidden):
     values = np.arange(40.0)[:, None]
@@ -257,4 +271,5 @@ def test_covariates_of_context_and_target_come_with_a_window():
     indices = torch.arange(3)
     rows = torch.cat(windows.gather(indices), dim=1)
     found = windows.features(indices)["covariates"]
+    assert found.dtype == torch.float32
     assert torch.equal(found, torch.cat([10 + rows, 20 + rows], dim=2))
