@@ -74,11 +74,13 @@ class QuantizedLinear(nn.Linear):
         if self._block is None:
             return functional.int8_vectorwise_dequant(self.weight, scale).to(dtype)
         size, kind = self._block
-        shape = torch.Size([self.out_features, self.in_features])
+        shape = self.out_features, self.in_features
+        # as one row: bitsandbytes scales blocks wrongly, with AVX-512, that end in one
+        row = torch.Size([1, shape[0] * shape[1]])
         state = functional.QuantState(
-            scale, shape, blocksize=size, quant_type=kind, dtype=torch.float32
+            scale, row, blocksize=size, quant_type=kind, dtype=torch.float32
         )
-        return functional.dequantize_4bit(self.weight, state).to(dtype)
+        return functional.dequantize_4bit(self.weight, state).reshape(shape).to(dtype)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(..., in) to (..., out), in the precision of autocast, if it is on."""

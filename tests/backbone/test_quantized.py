@@ -81,6 +81,22 @@ def test_a_layer_computes_as_that_of_bitsandbytes_in_training(layer):
     torch.testing.assert_close(outputs[0], F.linear(inputs[0], dense, ours.bias))
 
 
+@pytest.mark.parametrize("shape", [(16, 16), (16, 48), (48, 70), (5, 7), (96, 64)])
+def test_weights_of_four_bits_are_codes_in_the_scale_of_their_block(shape):
+    dense = nn.Linear(shape[1], shape[0])
+    theirs = bnb.nn.Linear4bit(
+        *shape[::-1], quant_type="nf4", compress_statistics=False
+    )
+    theirs.load_state_dict(dense.state_dict())
+    ours = QuantizedLinear(theirs.to("cpu"))
+    state, packed = theirs.weight.quant_state, theirs.weight.data.flatten()
+    codes = torch.stack([packed >> 4, packed & 15], dim=1).flatten().long()
+    scales = state.absmax.repeat_interleave(state.blocksize)
+    n_weights = shape[0] * shape[1]
+    expected = state.code[codes[:n_weights]] * scales[:n_weights]
+    assert torch.equal(ours.dequantized(torch.float32), expected.reshape(shape))
+
+
 def test_a_layer_keeps_no_dense_weights_for_the_gradient(layer):
     ours, kept = QuantizedLinear(layer[0]), []
 
