@@ -69,7 +69,7 @@ DRAWN = {
 SHORT_EPOCHS = {"steps_per_epoch": 100, "max_validation_windows": 2000}
 # with simulated series: how many, pieces of each series, the context, and the training
 N_SIMULATED = {"yearly": 1000, "quarterly": 1000, "monthly": 6000}
-PIECES = 6
+PIECES = {"yearly": 6, "quarterly": 1, "monthly": 6}
 LONGER = {"yearly": 24, "quarterly": 24, "monthly": 48}
 LONG_EPOCHS = {"steps_per_epoch": 300, "max_validation_windows": 3000}
 # such a CALF has no second copy, which only its two other losses need
@@ -188,7 +188,7 @@ def with_simulated(
     lengths = season, LONGER[period], HORIZONS[period]
     pieces = {
         f"{name}, piece {i}": piece(values, *lengths, rng)
-        for i in range(PIECES)
+        for i in range(PIECES[period])
         for name, values in whole.items()
     }
     return {name: [values, None] for name, values in {**whole, **pieces}.items()}
