@@ -64,7 +64,7 @@ def pretrained_start(records: pd.DataFrame) -> str:
     without = sets["mase_of_sets"].map(
         lambda mase: np.mean([error for name, error in mase.items() if name != "lynx"])
     )
-    four = sets.assign(target="the same without lynx", mase=without)
+    four = sets.assign(target="five sets without lynx", mase=without)
     single = records["target"] == SINGLE
     alone = fitted_to_each() if single.any() else None
     records = pd.concat([records[~single], four, records[single], alone])
@@ -79,6 +79,7 @@ def pretrained_start(records: pd.DataFrame) -> str:
     named = pd.concat([of for _, of in named.groupby("target", sort=False)])
     for (target, method, learned), found in named.groupby(keys, sort=False):
         row = {"forecast": target, "method": method, "learned from": learned}
+        row["seeds"] = number(found["seed"].nunique() or np.nan, 0)
         for epochs in tuned:
             of_epochs = found[found["fine_tune_epochs"] == epochs]
             title = f"after {epochs:.0f} epochs" if epochs else "without training"

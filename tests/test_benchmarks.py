@@ -713,10 +713,10 @@ def test_pretrained_networks_forecast_other_series(load, call, tmp_path):
     assert len(list((tmp_path / "networks").iterdir())) == 7
     questions, table = load("_questions"), load("_tables").from_records(records)
     found = questions.pretrained_start(table)
-    assert f"| five sets | naive |  |  | {of_sets['mase']:.3f} |" in found
-    assert f"without text | others | {records[0]['mase']:.3f} |" in found
-    assert f"without text | others | {single['mase']:.3f} | 2." in found
-    assert "Tourism | AutoETS |  |  | 1." in found  # from the records of single series
+    assert f"| five sets | naive |  |  |  | {of_sets['mase']:.3f} |" in found
+    assert f"without text | others | 1 | {records[0]['mase']:.3f} |" in found
+    assert f"without text | others | 1 | {single['mase']:.3f} | 2." in found
+    assert "Tourism | AutoETS |  |  |  | 1." in found  # from the records of single series
     assert "sunspots" not in found
     chosen = questions.pretrained_choices(table)
     assert f"simulated, 1 epochs | {records[-1]['mase']:.3f} |" in chosen
