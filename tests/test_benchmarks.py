@@ -716,7 +716,7 @@ def test_pretrained_networks_forecast_other_series(load, call, tmp_path):
     assert f"| five sets | naive |  |  |  | {of_sets['mase']:.3f} |" in found
     assert f"without text | others | 1 | {records[0]['mase']:.3f} |" in found
     assert f"without text | others | 1 | {single['mase']:.3f} | 2." in found
-    assert "Tourism | AutoETS |  |  |  | 1." in found  # from the records of single series
+    assert "Tourism | AutoETS |  |  |  | 1." in found  # of other records
     assert "sunspots" not in found
     chosen = questions.pretrained_choices(table)
     assert f"simulated, 1 epochs | {records[-1]['mase']:.3f} |" in chosen
