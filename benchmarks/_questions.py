@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from _simulated import PIECES
 from _tables import NAMES, markdown, number, percent, read
 
 NO_TEXT = "no text"
@@ -22,6 +23,7 @@ def real_texts(records: pd.DataFrame) -> str:
         groups = [
             (name, part) for by in run["by"].values() for name, part in by.items()
         ]
+        groups = [(group, part) for group, part in groups if part["n"] > 1]
         for group, part in [("all", run), *groups]:
             name = GROUPS.get(group.lower(), group.lower())
             row = {"data": data, "series": f"{name} ({part['n']:.0f})"}
@@ -59,7 +61,7 @@ def _with_gain(part: dict, text: str) -> str:
 
 def pretrained_start(records: pd.DataFrame) -> str:
     """MASE of networks pretrained on other series, and of classical methods."""
-    records = records[records["part"].isna() & ~_of_one_piece(records)]
+    records = records[records["part"].isna()]
     sets = records[records["target"] == FIVE]
     without = sets["mase_of_sets"].map(
         lambda mase: np.mean([error for name, error in mase.items() if name != "lynx"])
@@ -73,8 +75,6 @@ def pretrained_start(records: pd.DataFrame) -> str:
         learned=[_learned(row) for _, row in records.iterrows()],
     )
     tuned = sorted(named["fine_tune_epochs"].dropna().unique())
-    starts = named.loc[named["fine_tune_epochs"].notna(), "method"]
-    named["learned"] = named["learned"].where(named["method"].isin(starts), "")
     rows, keys = [], ["target", "method", "learned"]
     named = pd.concat([of for _, of in named.groupby("target", sort=False)])
     for (target, method, learned), found in named.groupby(keys, sort=False):
@@ -90,16 +90,17 @@ def pretrained_start(records: pd.DataFrame) -> str:
     return markdown(rows)
 
 
-def _of_one_piece(records: pd.DataFrame) -> pd.Series:
-    """Tell which networks learned from one piece of each series, as at first."""
-    return (records["simulated"] == True) & records["pieces"].isna()  # noqa: E712
-
-
 def _learned(record: pd.Series) -> str:
     """Say what a network was pretrained on, and how long, where that is unusual."""
+    if pd.isna(record["fine_tune_epochs"]):
+        return ""
     if record.get("simulated") is not True:
         return "others"
-    pieces = ", one piece" if pd.isna(record["pieces"]) else ""
+    pieces, given = "", record["pieces"]
+    if not isinstance(given, dict):
+        pieces = ", a longer piece"  # before there was a choice
+    elif given != PIECES:
+        pieces = f", pieces: {' or '.join(map(str, sorted(set(given.values()))))}"
     longer = f", {record['epochs']:.0f} epochs" if record["epochs"] != 10 else ""
     return f"others, simulated{pieces}{longer}"
 
@@ -111,7 +112,7 @@ def pretrained_choices(records: pd.DataFrame) -> str:
         {
             "forecast": record["target"],
             "method": NAMES.get(record["method"], record["method"]),
-            "learned from": _learned(record) if record["fine_tune_epochs"] == 0 else "",
+            "learned from": _learned(record),
             "MASE": number(record["mase"]),
         }
         for _, record in held_out.sort_values("target", kind="stable").iterrows()

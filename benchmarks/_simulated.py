@@ -6,6 +6,7 @@ from scipy.signal import lfilter
 # the fewest and the most values of a series; as in the competitions, by the season
 LENGTHS = {1: (30, 80), 4: (40, 120), 12: (60, 160)}
 BURN_IN = 200
+PIECES = {"yearly": 6, "quarterly": 1, "monthly": 6}  # of each series
 
 
 def simulate(season: int, rng: np.random.Generator) -> np.ndarray:
@@ -80,7 +81,7 @@ def piece(
     horizon: int,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Return a piece of a series: a season or more, less than a context, a horizon."""
+    """Return a past of a season or more, shorter than a context, and a horizon."""
     n = int(rng.integers(max(4, season), 5 * context // 6)) + horizon
     if len(values) <= n:
         return values

@@ -30,7 +30,7 @@ import numpy as np
 import pandas as pd
 from _questions import FIVE, SINGLE
 from _records import RESULTS, provenance, run_missing
-from _simulated import piece, simulate
+from _simulated import PIECES, piece, simulate
 from competitions import (
     CALF_ALONE,
     SEASON,
@@ -67,9 +67,8 @@ DRAWN = {
 }
 # so that M3's monthly series, which have most windows, take minutes
 SHORT_EPOCHS = {"steps_per_epoch": 100, "max_validation_windows": 2000}
-# with simulated series: how many, pieces of each series, the context, and the training
+# with simulated series: how many, the context, and the training
 N_SIMULATED = {"yearly": 1000, "quarterly": 1000, "monthly": 6000}
-PIECES = {"yearly": 6, "quarterly": 1, "monthly": 6}
 LONGER = {"yearly": 24, "quarterly": 24, "monthly": 48}
 LONG_EPOCHS = {"steps_per_epoch": 300, "max_validation_windows": 3000}
 # such a CALF has no second copy, which only its two other losses need
@@ -147,13 +146,14 @@ def pretrained(
     if learned != OTHERS:
         name = f"{' '.join(learned)} {name}"
     if args.simulated:
-        name = f"{name} simulated"
+        name = f"{name} simulated {args.pieces[period]} pieces"
     folder = args.networks / name.replace(" ", "-").lower()
     if not folder.exists():
         parts = pretraining_series(args.data_dir, period, learned)
         limits = SHORT_EPOCHS if learned == M3 else {}
         if args.simulated:
-            parts, limits = with_simulated(parts, period, args.seed), LONG_EPOCHS
+            limits, n_pieces = LONG_EPOCHS, args.pieces[period]
+            parts = with_simulated(parts, period, n_pieces, args.seed)
         forecaster = make(args, method, period, **limits)
         forecaster.pretrain(panel(parts)).save_pretrained(folder)
     return folder
@@ -178,7 +178,7 @@ def pretraining_series(
 
 
 def with_simulated(
-    series: dict[str, list[np.ndarray]], period: str, seed: int
+    series: dict[str, list[np.ndarray]], period: str, n_pieces: int, seed: int
 ) -> dict[str, list[np.ndarray]]:
     """Return whole series, simulated ones, and short pieces of each of them."""
     rng, season = np.random.default_rng(seed), SEASON[period]
@@ -188,7 +188,7 @@ def with_simulated(
     lengths = season, LONGER[period], HORIZONS[period]
     pieces = {
         f"{name}, piece {i}": piece(values, *lengths, rng)
-        for i in range(PIECES[period])
+        for i in range(n_pieces)
         for name, values in whole.items()
     }
     return {name: [values, None] for name, values in {**whole, **pieces}.items()}
@@ -236,11 +236,11 @@ def errors_on_single(args: argparse.Namespace, settings: dict) -> dict:
     """Forecast single series of M1 and Tourism, each by itself."""
     rows, seconds = [], 0.0
     for period, name, (train, test) in drawn(args.data_dir):
-        networks = started(args, settings, period, M3)
+        forecasters = started(args, settings, period, M3)
         begin = time.perf_counter()
         index = pd.period_range("1950-01", periods=len(train), freq=FREQUENCIES[period])
         past, fh = pd.Series(train, index=index), range(1, len(test) + 1)
-        found = [network.fit(past).predict(fh).to_numpy() for network in networks]
+        found = [each.fit(past).predict(fh).to_numpy() for each in forecasters]
         mean = np.mean(found, axis=0)
         errors = point_errors({name: [train, test]}, mean[None], SEASON[period])
         rows.append({"series": name, "period": period, **errors})
@@ -297,6 +297,9 @@ def main() -> None:
     parser.add_argument("--target", choices=every, nargs="+", metavar="TARGET")
     parser.add_argument("--part", choices=TARGETS, default="test")
     parser.add_argument("--simulated", action="store_true")
+    parser.add_argument(
+        "--pieces", type=int, help="pieces of each series, instead of those chosen"
+    )
     parser.add_argument("--fine-tune-epochs", type=int, nargs="+", default=[0, 3])
     parser.add_argument("--backbone", default="sentence-transformers/all-MiniLM-L6-v2")
     parser.add_argument("--epochs", type=int, default=10)
@@ -312,7 +315,10 @@ def main() -> None:
     common = {name: getattr(args, name) for name in ("backbone", "epochs", "seed")}
     # None, and so not in the records of before there was a choice
     common["simulated"] = args.simulated or None
-    common["pieces"] = PIECES if args.simulated else None
+    if args.pieces is not None:
+        args.pieces = dict.fromkeys(HORIZONS, args.pieces)
+    args.pieces = args.pieces or PIECES
+    common["pieces"] = args.pieces if args.simulated else None
     common["part"] = None if args.part == "test" else args.part
     runs = [
         {"target": target, "method": method, "fine_tune_epochs": epochs, **common}

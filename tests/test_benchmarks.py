@@ -681,7 +681,11 @@ def test_pretrained_networks_forecast_other_series(load, call, tmp_path):
     kept = script.pretraining_series(tmp_path, "yearly", script.M3)
     assert sorted(kept) == [f"M3 own yearly{i}" for i in range(3)]  # not M1's
     options += ["--results", tmp_path / "r.jsonl"]
+    seen, panel = [], script.panel
+    script.panel = lambda series: seen.append(series) or panel(series)
     printed = call("pretrained_start", *options)
+    known = [{len(own) for own, _ in series.values()} for series in seen]
+    assert known.count({24}) == known.count({36}) == 2
     records = [json.loads(line) for line in (tmp_path / "r.jsonl").open()]
     assert [record["target"] for record in records] == [
         *script.TARGETS["test"],
@@ -700,11 +704,15 @@ def test_pretrained_networks_forecast_other_series(load, call, tmp_path):
     errors = script.point_errors(monthly, last, 12)  # of the scale of all values
     for found in records[-3:-1]:
         assert found["mase"] == pytest.approx(errors["mase"])
-    script.MEANS = {"twice": ["naive", "naive"]}
-    of_mean = ["--method", "twice", "--target", "five sets"]
+    script.MEANS = {"mean": ["LLM-TS Net without text", "naive"]}
+    of_mean = ["--method", "mean", "--target", "five sets", "M3 monthly"]
     call("pretrained_start", *options, *of_mean)
     records = [json.loads(line) for line in (tmp_path / "r.jsonl").open()]
-    assert records[-1]["mase_of_sets"] == of_sets["mase_of_sets"]
+    of_network = next(each for each in records if each["target"] == "five sets")
+    for one in script.SETS:
+        each = [found["mase_of_sets"][one] for found in (of_network, of_sets)]
+        assert records[-2]["mase_of_sets"][one] <= np.mean(each) + 1e-9
+    assert records[-1]["mase"] < (records[2]["mase"] + errors["mase"]) / 2 + 1e-9
     script.N_SIMULATED = dict.fromkeys(script.HORIZONS, 2)
     held_out = ["--simulated", "--part", "validation"]
     call("pretrained_start", *options, *held_out, "--target", "sunspots", "M3 yearly")
@@ -715,7 +723,8 @@ def test_pretrained_networks_forecast_other_series(load, call, tmp_path):
     found = questions.pretrained_start(table)
     assert f"| five sets | naive |  |  |  | {of_sets['mase']:.3f} |" in found
     assert f"without text | others | 1 | {records[0]['mase']:.3f} |" in found
-    assert f"without text | others | 1 | {single['mase']:.3f} | 2." in found
+    assert f"without text | others | 1 | {single['mase']:.3f} |  |" in found
+    assert "Tourism | LLM-TS Net without text |  |  |  | 2." in found
     assert "Tourism | AutoETS |  |  |  | 1." in found  # of other records
     assert "sunspots" not in found
     chosen = questions.pretrained_choices(table)

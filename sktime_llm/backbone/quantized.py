@@ -75,10 +75,15 @@ class QuantizedLinear(nn.Linear):
             return functional.int8_vectorwise_dequant(self.weight, scale).to(dtype)
         size, kind = self._block
         shape = self.out_features, self.in_features
-        # as one row: bitsandbytes scales blocks wrongly, with AVX-512, that end in one
-        row = torch.Size([1, shape[0] * shape[1]])
+        n_weights = shape[0] * shape[1]
+        # with AVX-512, bitsandbytes takes wrong scales for blocks that span two rows
+        rows = (n_weights // size, size) if n_weights % size == 0 else (1, n_weights)
         state = functional.QuantState(
-            scale, row, blocksize=size, quant_type=kind, dtype=torch.float32
+            scale,
+            torch.Size(rows),
+            blocksize=size,
+            quant_type=kind,
+            dtype=torch.float32,
         )
         return functional.dequantize_4bit(self.weight, state).reshape(shape).to(dtype)
 

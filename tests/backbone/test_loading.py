@@ -353,6 +353,7 @@ def test_failed_loading_is_not_cached(copied):
 
 @pytest.mark.parametrize("mode", BACKBONE_MODES)
 def test_all_files_are_those_of_the_revision(folders, mode, monkeypatch):
+    clear_backbone_cache()
     asked = []
 
     def locate(name, *, revision=None, **_):

@@ -163,10 +163,8 @@ def test_weights_of_texts_are_those_of_the_run():
 
 
 def test_texts_change_nothing_before_training():
-    layer, states = (
-        CrossModalFusion(WIDTH, TEXT_WIDTH, HEADS, 0.0),
-        torch.randn(1, 2, 8),
-    )
+    layer = CrossModalFusion(WIDTH, TEXT_WIDTH, HEADS, 0.0)
+    states = torch.randn(1, 2, WIDTH)
     assert torch.equal(layer(states, torch.randn(2, TEXT_WIDTH)), states)
 
 
