@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from sktime_llm._validation import BOOLEAN, check_parameters, integer, real
+from sktime_llm.backbone.quantized import without_kernel_warning
 from sktime_llm.errors import InputError, UnsupportedBackboneError
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ def inject_lora(model: "PreTrainedModel", tuning: AdapterConfig) -> None:
         )
     if tuning.lora_rank == 0:
         return
-    from peft import LoraConfig, inject_adapter_in_model  # takes half a second
+    with without_kernel_warning():
+        from peft import LoraConfig, inject_adapter_in_model  # takes half a second
 
     config_class: type[LoraConfig] = LoraConfig
     if tuning.reduced_memory:  # imported here, as it adds a method to peft's tables

@@ -1,5 +1,8 @@
 """Frozen linear layers whose weights have 8 or 4 bits, by bitsandbytes."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -9,6 +12,24 @@ from torch import Tensor, nn
 from sktime_llm.errors import MissingPackageError
 
 QUANTIZATIONS = ("8bit", "4bit")
+_KERNELS = logging.getLogger("bitsandbytes.backends.cpu.ops")
+
+
+@contextmanager
+def without_kernel_warning() -> Iterator[None]:
+    """Import bitsandbytes inside, which may lack a CPU kernel that is not used here.
+
+    It would say so on many CPUs; and peft imports it wherever it is installed.
+    """
+
+    def is_of_use(record: logging.LogRecord) -> bool:
+        return "gemm_4bit" not in record.getMessage()
+
+    _KERNELS.addFilter(is_of_use)
+    try:
+        yield
+    finally:
+        _KERNELS.removeFilter(is_of_use)
 
 
 def loading_options(quantization: str | None) -> dict[str, Any]:
@@ -24,6 +45,8 @@ def loading_options(quantization: str | None) -> dict[str, Any]:
             "too old. Install it with `pip install 'sktime-llm[quantized]'`, or leave "
             "out quantization."
         )
+    with without_kernel_warning():
+        import bitsandbytes  # noqa: F401
     config = BitsAndBytesConfig(
         load_in_8bit=quantization == "8bit",
         load_in_4bit=quantization == "4bit",

@@ -1,6 +1,7 @@
 """Frozen weights of 8 and 4 bits, by the real bitsandbytes, on the CPU."""
 
 import copy
+import logging
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from sktime_llm.backbone.quantized import (
     QUANTIZATIONS,
     QuantizedLinear,
     loading_options,
+    without_kernel_warning,
 )
 from sktime_llm.errors import BackboneCorruptedError, MissingPackageError
 
@@ -95,6 +97,18 @@ def test_weights_of_four_bits_are_codes_in_the_scale_of_their_block(shape):
     n_weights = shape[0] * shape[1]
     expected = state.code[codes[:n_weights]] * scales[:n_weights]
     assert torch.equal(ours.dequantized(torch.float32), expected.reshape(shape))
+
+
+def test_only_what_is_said_of_a_kernel_is_left_out(caplog):
+    logger = logging.getLogger("bitsandbytes.backends.cpu.ops")
+    with without_kernel_warning():
+        logger.warning("Failed to load CPU gemm_4bit_forward: %s", "no kernels")
+        logger.warning("this CPU computes wrong results")
+    logger.warning("no gemm_4bit, outside")
+    assert caplog.messages == [
+        "this CPU computes wrong results",
+        "no gemm_4bit, outside",
+    ]
 
 
 def test_a_layer_keeps_no_dense_weights_for_the_gradient(layer):
