@@ -29,6 +29,11 @@ NAIVE2 = pd.Series({"Naive2": 1.0})  # by the definition of the OWA
 LONG_TERM = ["dataset", "horizon", "method", "context_length"]
 PUBLISHED = "published"
 ONE_PASS = "a year, pretrained on others"
+PRETRAINED = {
+    FIVE: ("five small data sets", ONE_PASS),
+    "M3 monthly, 24 values": ("M3 monthly", "from two years, pretrained on others"),
+    "M3 monthly, 36 values": ("M3 monthly", "from three years, pretrained on others"),
+}
 
 
 def rows_of(
@@ -159,10 +164,11 @@ def of_pretrained() -> Iterator[dict]:
     task = "one by one, pretrained on M3"
     yield from rows_of("M1 and Tourism", task, "MASE", own, others)
     simulated = untrained[untrained["pieces"].map(lambda pieces: pieces == PIECES)]
-    own = simulated[simulated["target"] == FIVE].groupby("method")["mase"].mean()
-    alone = found[(found["target"] == FIVE) & found["fine_tune_epochs"].isna()]
-    others = alone.set_index("method")["mase"].rename(NAMES)
-    yield from rows_of("five small data sets", ONE_PASS, "MASE", own, others)
+    alone = found[found["fine_tune_epochs"].isna() & found["part"].isna()]
+    for target, (data, task) in PRETRAINED.items():
+        own = simulated[simulated["target"] == target].groupby("method")["mase"].mean()
+        others = alone[alone["target"] == target].set_index("method")["mase"]
+        yield from rows_of(data, task, "MASE", own, others.rename(NAMES))
 
 
 SOURCES = (
