@@ -131,6 +131,26 @@ def ridge_all_sensors(task: Task) -> np.ndarray:
     return changes + contexts[:, -1:]
 
 
+def ridge_time_of_day(task: Task) -> np.ndarray:
+    """Change since the last reading, linear in all contexts and in a wave a day."""
+    past, future = training_windows(task)
+    contexts = task.contexts(task.filled)
+
+    def known(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
+        times = 1000 * waves(starts)  # so large that the penalty hardly counts
+        return np.hstack([flat(values), times])
+
+    model = fit_ridge(known(past, np.arange(len(past))), flat(future - past[:, -1:]))
+    changes = model.predict(known(contexts, task.starts))
+    return changes.reshape(len(contexts), *future.shape[1:]) + contexts[:, -1:]
+
+
+def waves(rows: np.ndarray) -> np.ndarray:
+    """Return a wave a day, its sine and cosine, at rows from midnight on."""
+    angles = 2 * np.pi * rows / STEPS_PER_DAY
+    return np.stack([np.sin(angles), np.cos(angles)], axis=-1)
+
+
 def training_windows(task: Task) -> tuple[np.ndarray, np.ndarray]:
     """All pasts and futures in the training part, (window, time, sensor)."""
     train = task.filled[: task.n_train]
@@ -179,31 +199,43 @@ NETWORK = {
 class NetworkMethod:
     """LLM-TS Net with some parameters; trained once for all horizons."""
 
-    def __init__(self, **parameters) -> None:
-        self.parameters = parameters
+    def __init__(self, *, time_of_day: bool = False, **parameters) -> None:
+        self.time_of_day, self.parameters = time_of_day, parameters
         self._trained: dict[tuple[int, float], LLMTSNetForecaster] = {}
 
     def __call__(self, task: Task) -> np.ndarray:
         key = (task.seed, task.missing)
         if key not in self._trained:
+            y, X = task.observed.iloc[: task.n_train], None
+            if self.time_of_day:
+                X = pd.DataFrame(waves(np.arange(len(y))), y.index, ["sine", "cosine"])
             self._trained[key] = LLMTSNetForecaster(
                 **{**NETWORK, **self.parameters},
                 intervals=None,
                 random_state=task.seed,
                 device=str(task.device),
-            ).fit(task.observed.iloc[: task.n_train])
-        contexts = task.contexts(task.observed.to_numpy()).astype(np.float32)
-        forecaster = self._trained[key]
-        context = torch.from_numpy(contexts).to(task.device)
-        latest = forecaster._known.numbers[None]
+            ).fit(y, X=X)
+        known = self._trained[key]._known
+        (scaling,) = known.scalings.values()
+        contexts, covariates = scaling.apply(task.observed.to_numpy()), None
+        if self.time_of_day:
+            (of_waves,) = known.covariates.scalings.values()
+            rows = task.starts[:, None] + np.arange(CONTEXT_LENGTH + MAX_STEPS)
+            covariates = tensor(of_waves.apply(waves(rows)), task)
         forecast = roll_forward(
-            forecaster.network_,
-            context,
+            self._trained[key].network_,
+            tensor(task.contexts(contexts), task),
             MAX_STEPS,
             batch_size=64,
-            series=torch.full((len(context),), latest, device=task.device),
+            series=tensor(np.full(len(task.starts), known.numbers[None]), task).long(),
+            covariates=covariates,
         ).mean
-        return forecast[:, : task.horizon].cpu().numpy()
+        return scaling.undo(forecast.cpu().numpy())[:, : task.horizon]
+
+
+def tensor(values: np.ndarray, task: Task) -> torch.Tensor:
+    """Return values on the device of a task, in float32."""
+    return torch.from_numpy(values.astype(np.float32)).to(task.device)
 
 
 @dataclass(frozen=True)
@@ -222,6 +254,7 @@ METHODS = {
     "historical average": Method(historical_average),
     "ridge per sensor": Method(ridge_per_sensor),
     "ridge, all sensors": Method(ridge_all_sensors),
+    "ridge, all sensors, time of day": Method(ridge_time_of_day),
     "LLM-TS Net": Method(NetworkMethod(), is_network=True),
     "with uncertainty": Method(NetworkMethod(uncertainty=True), is_network=True),
     "with squared error": Method(NetworkMethod(task_loss="mse"), is_network=True),
@@ -230,6 +263,20 @@ METHODS = {
     "without inter-series": Method(
         NetworkMethod(inter_series_attention=False), is_network=True
     ),
+}
+# tokens that know the level, the time of the day, or both
+FURTHER = {
+    "level": {"level_input": True},
+    "time of day": {"time_of_day": True},
+    "level and time of day": {"level_input": True, "time_of_day": True},
+}
+METHODS |= {
+    f"with {', '.join([*squared, name, *without])}": Method(
+        NetworkMethod(**own, **squared_error, **without_text), is_network=True
+    )
+    for squared, squared_error in (([], {}), (["squared error"], {"task_loss": "mse"}))
+    for name, own in FURTHER.items()
+    for without, without_text in (([], {}), (["without text"], {"text_fusion": False}))
 }
 
 

@@ -87,6 +87,10 @@ class LLMTSNetForecaster(LLMTSNetMethod):
         Prompts selected for each variate.
     selection_loss_weight : float, default=0.1
         Weight of a loss that keeps the whole pool in use.
+    level_input : bool, default=False
+        Whether tokens also get the level of their window: its last value, on the scale
+        of `fit`. Windows are relative to it, so that without it a network cannot tell
+        a jam from a free road. Not published: LEVELEFFECT.
     patch_length : int, optional
         Time steps per token. None makes at most 12 tokens of a context.
     d_model : int, default=64
@@ -270,6 +274,7 @@ class LLMTSNetForecaster(LLMTSNetMethod):
         prompt_length: int = 1,
         n_selected_prompts: int = 2,
         selection_loss_weight: float = 0.1,
+        level_input: bool = False,
         patch_length: int | None = None,
         d_model: int = 64,
         n_heads: int = 4,
@@ -327,6 +332,7 @@ class LLMTSNetForecaster(LLMTSNetMethod):
         self.prompt_length = prompt_length
         self.n_selected_prompts = n_selected_prompts
         self.selection_loss_weight = selection_loss_weight
+        self.level_input = level_input
         self.patch_length = patch_length
         self.d_model = d_model
         self.n_heads = n_heads

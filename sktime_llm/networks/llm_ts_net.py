@@ -58,8 +58,10 @@ class LLMTSNetwork(ForecastNetwork):
     """The network of LLM-TS Net, arXiv 2408.14387.
 
     Windows may have any number of variates, and their patches are tokens. There is no
-    text without `descriptions` and no prompt pool if `n_prompts` is 0. `uncertainty`
-    forecasts a Gaussian, trained by its negative log-likelihood instead of `task_loss`.
+    text without `descriptions` and no prompt pool if `n_prompts` is 0. With
+    `level_input` patches know the last value, which windows relative to it do not show.
+    `uncertainty` forecasts a Gaussian, trained by its negative log-likelihood instead
+    of `task_loss`.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class LLMTSNetwork(ForecastNetwork):
         n_prompts: int,
         prompt_length: int,
         n_selected: int,
+        level_input: bool,
         intra_series: bool,
         inter_series: bool,
         dropout: float,
@@ -94,6 +97,7 @@ class LLMTSNetwork(ForecastNetwork):
         n_tokens = n_patches = -(-context_length // patch_length)
         self.embedding = nn.Linear(2 * patch_length, d_model)
         self.positions = nn.Parameter(0.02 * torch.randn(n_patches, d_model))
+        self.level = nn.Linear(1, d_model, bias=False) if level_input else None
         self.pool: PromptPool | None = None
         if n_prompts:
             n_tokens += n_selected * prompt_length
@@ -189,6 +193,8 @@ class LLMTSNetwork(ForecastNetwork):
         """Return prompts and patches, (batch, series, token, d_model), as tokens."""
         window, steps = self._normalize(context, features)
         tokens = self.embedding(self._patches(steps)) + self.positions
+        if self.level is not None:
+            tokens = tokens + self.level(window.loc.transpose(1, 2)).unsqueeze(2)
         selection = None
         if self.pool is not None:
             selection = self.pool(self.query(steps.flatten(2)))

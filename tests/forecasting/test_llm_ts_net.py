@@ -252,6 +252,22 @@ def test_a_part_can_be_removed(parameter, part):
     assert not forecast.equals(whole.predict(fh=FH))
 
 
+def test_turns_at_a_level_are_learned_with_the_level():
+    wave = 1000 + 50 * np.abs(np.arange(400) % 40 - 20.0)  # 50 a step, up and down
+    losses = []
+    for level_input in (False, True):
+        forecaster = make(
+            **{**LEARNS, "context_length": 6, "prediction_length": 6},
+            level_input=level_input,
+            text_fusion=False,
+            task_loss="mse",
+            max_epochs=10,
+            validation_fraction=0.25,
+        ).fit(pd.Series(wave))
+        losses.append(forecaster.history_["validation_loss"].min())
+    assert losses[1] < losses[0] / 4
+
+
 def test_without_text_no_backbone_is_loaded():
     forecaster = make(text_fusion=False, backbone="no/such-model").fit(make_series())
     assert not hasattr(forecaster, "descriptions_")

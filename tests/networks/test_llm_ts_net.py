@@ -26,6 +26,7 @@ SIZES = {
     "n_prompts": 4,
     "prompt_length": 2,
     "n_selected": 2,
+    "level_input": False,
     "intra_series": True,
     "inter_series": True,
     "dropout": 0.1,
@@ -39,6 +40,7 @@ NAN = float("nan")
 BLIND = {"intra_series": False, "inter_series": False}
 PARTS = {
     "all": {},
+    "and the level": {"level_input": True},
     "no text": {"text": False},
     "no pool": {"n_prompts": 0},
     "no intra-series": {"intra_series": False},
@@ -369,6 +371,14 @@ def test_a_removed_part_has_no_parameters(removed, prefixes):
 
     assert names_of(build())
     assert not names_of(build(**PARTS[removed]))
+
+
+def test_windows_at_another_level_differ_only_with_the_level():
+    context, _ = make_data(gaps=False)
+    for level_input in (False, True):
+        network = build(level_input=level_input)
+        here, there = (run(network, x).forecast for x in (context, context + 5))
+        assert torch.allclose(here + 5, there) != level_input
 
 
 def test_of_many_series_only_those_of_a_batch_are_pooled():

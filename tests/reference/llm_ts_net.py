@@ -205,16 +205,18 @@ def forward(w, context, text, settings, covariates=None, past_only=()):
 
     Each covariate, (time, covariate), is one more series, whose tokens are all alike.
 
-    `w` may lack the pool, attentions and the fusion; a variance is given if there is a
-    head for it.
+    `w` may lack the pool, attentions, the fusion and the level; a variance is given if
+    there is a head for it.
     """
     filled, flags = zip(*(fill_gaps(series) for series in context.T), strict=True)
     values, last, scale = last_value_norm(
         torch.stack(filled, dim=1), torch.stack(flags, dim=1)
     )
     tokens, selections = [], []
-    for series, there in zip(values.T, flags, strict=True):
+    for series, there, level in zip(values.T, flags, last, strict=True):
         of_series = tokens_of(w, series, there, settings.patch_length)
+        if "level.weight" in w:
+            of_series = of_series + w["level.weight"][:, 0] * level
         if part(w, "pool"):
             query = query_of(w, series, there)
             chosen = prompt_pool(part(w, "pool"), query, settings.n_selected)
