@@ -163,7 +163,8 @@ def of_pretrained() -> Iterator[dict]:
     others = others[others.index.isin(CLASSICAL)]
     task = "one by one, pretrained on M3"
     yield from rows_of("M1 and Tourism", task, "MASE", own, others)
-    simulated = untrained[untrained["pieces"].map(lambda pieces: pieces == PIECES)]
+    its_own = untrained["pieces"].map(lambda pieces: pieces == PIECES)
+    simulated = untrained[its_own & untrained["arima"].notna()]
     alone = found[found["fine_tune_epochs"].isna() & found["part"].isna()]
     for target, (data, task) in PRETRAINED.items():
         own = simulated[simulated["target"] == target].groupby("method")["mase"].mean()
