@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from _accuracy import TRAFFIC, long_term_errors, traffic_errors
+from _accuracy import BOTH, TRAFFIC, long_term_errors, traffic_errors
 from _competitions import (
     ERRORS,
     LEADING,
@@ -24,7 +24,15 @@ from _tables import NAMES, WITHOUT, markdown, number, of, percent, published, re
 
 COMPETITIONS = ("M1", "M3", "M4", "Tourism")
 CLASSICAL = ("AutoETS", "AutoARIMA", "Theta", "seasonal naive", "naive")
-SIMPLE = ("last value", "historical average", "ridge per sensor", "ridge, all sensors")
+SIMPLE = (
+    "last value",
+    "historical average",
+    "ridge per sensor",
+    "ridge, all sensors",
+    "ridge, all sensors, time of day",
+)
+METHOD = "LLM-TS Net"
+ALONE = WITHOUT[METHOD]
 NAIVE2 = pd.Series({"Naive2": 1.0})  # by the definition of the OWA
 LONG_TERM = ["dataset", "horizon", "method", "context_length"]
 PUBLISHED = "published"
@@ -100,10 +108,15 @@ def of_traffic() -> Iterator[dict]:
     """MAE with nothing hidden, beside the best of the simple methods."""
     table = traffic_errors(read("traffic.jsonl")).query("missing == 0")
     for (data, horizon), own in table.groupby(["dataset", "horizon"], sort=False):
-        errors = own.set_index("method")["mae"].rename(TRAFFIC)
+        own = own.set_index("method")["mae"]
         is_detail = horizon < table["horizon"].max()
-        task = f"{horizon} steps"
+        task, pair = f"{horizon} steps", {BOTH: METHOD, f"{BOTH}, without text": ALONE}
+        errors = own.rename(TRAFFIC)
         yield from rows_of(data, task, "MAE", errors, is_detail=is_detail)
+        if BOTH in own:
+            errors = own.drop(["LLM-TS Net", "without text"]).rename(pair)
+            task = f"{task}, {BOTH}"
+            yield from rows_of(data, task, "MAE", errors, is_detail=is_detail)
 
 
 def of_covariates() -> Iterator[dict]:
