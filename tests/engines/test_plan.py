@@ -38,22 +38,58 @@ def test_a_folder_is_one_table(tmp_path):
     pd.testing.assert_frame_equal(read, table.iloc[90:180].reset_index(drop=True))
 
 
-def test_only_row_groups_that_are_needed_are_read(panel, monkeypatch):
-    rows = ParquetRows.of(panel)
-    asked = []
+@pytest.mark.parametrize(
+    ("start", "stop", "groups", "n_batches"),
+    [
+        (150, 180, [2], 4),
+        (140, 210, [2], 7),
+        (139, 141, [1, 2], 8),
+        (209, 211, [2, 3], 8),
+        (0, 10, [0], 1),
+        (290, 300, [4], 2),
+    ],
+)
+def test_only_what_is_needed_is_read(
+    panel, monkeypatch, start, stop, groups, n_batches
+):
+    monkeypatch.setattr(_rows, "_BATCH_ROWS", 10)
+    rows = ParquetRows.of(panel)  # in row groups of 70
+    asked, taken = [], []
     opened = _rows._open
 
     def watched(file):
         parquet = opened(file)
         read = parquet.iter_batches
-        parquet.iter_batches = lambda *args, **how: (
-            asked.append(how["row_groups"]) or read(*args, **how)
-        )
+
+        def iter_batches(*args, **how):
+            asked.append(how["row_groups"])
+            for batch in read(*args, **how):
+                taken.append(batch)
+                yield batch
+
+        parquet.iter_batches = iter_batches
         return parquet
 
     monkeypatch.setattr(_rows, "_open", watched)
-    assert len(rows.read(150, 180).frame) == 30
-    assert asked == [[2]]  # rows 140 to 209
+    assert len(rows.read(start, stop).frame) == stop - start
+    assert asked == [groups]
+    assert len(taken) == n_batches
+
+
+def test_every_file_has_its_digest(tmp_path):
+    table = make_table(2)
+    for name in "abc":
+        write(table, tmp_path / f"{name}.parquet")
+    before = ParquetRows.of(tmp_path).digests()
+    assert len(before) == 3
+    assert len(set(before)) == 1
+    for i, name in enumerate("abc"):
+        write(table.assign(units=float(i)), tmp_path / f"{name}.parquet")
+        after = ParquetRows.of(tmp_path).digests()
+        assert [one != other for one, other in zip(before, after, strict=True)] == [
+            j == i for j in range(3)
+        ]
+        before = after
 
 
 @pytest.mark.parametrize("batch", [16, 2**16])
