@@ -36,6 +36,11 @@ def test_a_folder_is_one_table(tmp_path):
     assert [one.start for one in partitions] == [0, 90, 180, 270]
     read = rows.read(90, 180).frame
     pd.testing.assert_frame_equal(read, table.iloc[90:180].reset_index(drop=True))
+    names = {0: "1 of a", 99: "100 of a", 100: "1 of b", 101: "1 of c", 299: "199 of c"}
+    assert {i: rows.row(i) for i in names} == {
+        i: f"row {name}.parquet" for i, name in names.items()
+    }
+    assert rows.read(99, 102).row(1) == "row 1 of b.parquet"
 
 
 @pytest.mark.parametrize(
