@@ -108,6 +108,13 @@ def test_what_stands_still_has_the_scale_that_others_typically_have(unit):
     np.testing.assert_allclose(completed.loc, [35 * unit, 5 * unit])
 
 
+def test_typical_is_what_half_of_the_channels_exceed():
+    deviations, levels = np.array([1.0, 2.0, 900.0]), np.array([10.0, 10.0, 1000.0])
+    each = [Scaling.of(np.stack([levels - deviations, levels + deviations]))]
+    each += [Scaling.of(np.full((2, 4), 5.0))]  # which do not vary
+    assert Typical.of(each) == pytest.approx((0.2, 2.0))
+
+
 def test_typical_is_a_share_of_at_most_the_level():
     around_zero = Scaling.of(np.array([[-1.0], [1.0]]))
     assert Typical.of([around_zero]) == (1.0, 1.0)
