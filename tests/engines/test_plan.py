@@ -81,6 +81,16 @@ def test_only_what_is_needed_is_read(
     assert len(taken) == n_batches
 
 
+def test_an_index_that_pandas_wrote_is_columns(tmp_path):
+    table = make_table()
+    table.set_index(["shop", "month"]).to_parquet(tmp_path / "panel.parquet")
+    rows = ParquetRows.of(tmp_path / "panel.parquet")
+    assert sum(one.n_series for one in plan(rows, ["shop"], 3)) == N_SERIES
+    read = rows.read(30, 60).frame
+    expected = table.iloc[30:60].reset_index(drop=True)
+    pd.testing.assert_frame_equal(read[list(table)], expected)
+
+
 def test_every_file_has_its_digest(tmp_path):
     table = make_table(2)
     for name in "abc":
