@@ -6,13 +6,21 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from sktime.forecasting.naive import NaiveForecaster
 
 from sktime_llm import BALMTSFForecaster, CALFForecaster, LLMTSNetForecaster
 from sktime_llm.datasets import Dataset
-from sktime_llm.errors import InputError
+from sktime_llm.errors import InputError, UndefinedScoreWarning
 from sktime_llm.evaluation import LANGUAGE_MODELS, Ablation, ablate, parts_of
-from sktime_llm.evaluation._bootstrap import draws_that_would_tell, gain_of
+from sktime_llm.evaluation._bootstrap import (
+    FACTORS,
+    Gain,
+    draws_that_would_tell,
+    gain_of,
+)
+from sktime_llm.evaluation._data import find_scalable
+from sktime_llm.evaluation._folds import fold_errors
 from sktime_llm.plotting import plot_ablation
 
 SMALL = {"backbone": "tiny-random", "max_epochs": 1, "intervals": None, "verbose": 0}
@@ -80,6 +88,12 @@ class TestIntervals:
         gain = gain_of(error, other)
         assert gain.lower < gain.mean < gain.upper
 
+    def test_draws_in_which_the_other_has_no_error_are_left_out(self):
+        error, other = np.array([0.5, 0.5, 0.9]), np.array([0.0, 1.0, 1.0])
+        gain = gain_of(error.reshape(1, 3, 1), other.reshape(1, 3, 1))
+        assert np.isfinite(gain[:3]).all()
+        assert 0 < gain.deviation < np.inf
+
     def test_there_is_no_gain_over_no_error(self):
         assert np.isnan(gain_of(np.ones((1, 2, 2)), np.zeros((1, 2, 2))).mean)
 
@@ -112,6 +126,59 @@ class TestIntervals:
             for n in (2, 12)
         ]
         assert widths[0] > 2 * widths[1]
+
+    @pytest.mark.parametrize("n", [3, 4, 6, 10])
+    @pytest.mark.parametrize("axis", [0, 1, 2])
+    def test_an_interval_over_one_factor_is_that_of_a_mean(self, n, axis):
+        values = 20 + 10 * np.linspace(-1, 1, n)
+        shape = [n if i == axis else 1 for i in range(3)]
+        error = 1 - values.reshape(shape) / 100
+        gain = gain_of(error, np.ones(shape))
+        half = stats.t.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n)
+        assert gain.mean == pytest.approx(20)
+        assert (gain.upper - gain.lower) / 2 == pytest.approx(half, rel=0.1)
+        expected = np.zeros(3)
+        expected[axis] = values.std() / np.sqrt(n)
+        assert list(gain.deviations) == list(FACTORS)
+        found = list(gain.deviations.values())
+        np.testing.assert_allclose(found, expected, rtol=0.1, atol=1e-9)
+
+    def test_deviations_of_factors_add_up_by_their_squares(self):
+        gain = Gain(0.0, -1.0, 1.0, {"seeds": 2.0, "folds": 3.0, "series": 6.0})
+        assert gain.deviation == 7.0
+
+    @pytest.mark.parametrize(
+        ("mean", "deviations", "shape"),
+        [
+            (3.0, (2.0, 0.0, 0.0), (6, 1, 1)),
+            (3.0, (0.5, 1.0, 2.0), (4, 3, 10)),
+            (-3.0, (0.2, 2.0, 0.1), (3, 3, 20)),
+            (1.0, (0.0, 0.0, 4.0), (1, 1, 8)),
+            (9.0, (0.1, 0.1, 0.2), (3, 3, 20)),  # asymmetric: the interval has a 0
+            (1.0, (0.3, 0.4, 9.0), (3, 3, 20)),  # what others vary by is too much
+        ],
+    )
+    def test_the_least_size_that_would_tell(self, mean, deviations, shape):
+        gain = Gain(mean, -1.0, 1.0, dict(zip(FACTORS, deviations, strict=True)))
+        squares = {
+            factor: deviation**2 * n / max(n - 1, 1)
+            for (factor, deviation), n in zip(
+                gain.deviations.items(), shape, strict=True
+            )
+        }
+        sizes = dict(zip(FACTORS, shape, strict=True))
+        wide = {
+            factor: square * stats.t.ppf(0.975, max(sizes[factor] - 1, 1)) ** 2
+            for factor, square in squares.items()
+        }
+        most = max(wide, key=wide.get)
+        rest = sum(square for factor, square in wide.items() if factor != most)
+        n = sizes[most]
+        more = np.arange(n + 1, 100 * n + 1)
+        spread = stats.t.ppf(0.975, more - 1) ** 2 * squares[most] * n / more
+        enough = more[spread < mean**2 - rest]
+        expected = int(enough[0]) if len(enough) else None
+        assert draws_that_would_tell(gain, shape) == (most, n, expected)
 
     def test_as_many_draws_as_it_says_would_tell(self):
         rng = np.random.default_rng(1)
@@ -222,6 +289,21 @@ def test_errors_are_of_every_series_fold_and_seed():
     row = effects.loc["no language model"]
     assert row["gain"] == pytest.approx(100 * (1 - full / row["MASE"]))
     assert row["lower"] <= row["gain"] <= row["upper"]
+
+
+def test_errors_of_folds_are_of_series_with_a_scale_and_the_last_fit_is_kept():
+    varies = months(seed=0)
+    y = pd.concat({"a": varies, "b": 0 * varies, "c": varies + 1}, names=["id", "t"])
+    data = Dataset("small", y.to_frame("y"), seasonal_period=1, horizon=3)
+    with pytest.warns(UndefinedScoreWarning, match="1 of 3"):
+        scalable = find_scalable(data, 2)
+    errors, seconds, fitted = fold_errors(data, NaiveForecaster(), 2, scalable)
+    places = list(zip(errors["fold"], errors["series"], strict=True))
+    assert places == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert errors["MASE"].notna().all()
+    np.testing.assert_allclose(errors["MASE"][::2], errors["MASE"][1::2])
+    assert fitted.cutoff[0] == varies.index[-4]
+    assert list(seconds) == ["fit_seconds", "predict_seconds"]
 
 
 @pytest.mark.parametrize(

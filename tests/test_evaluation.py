@@ -111,6 +111,14 @@ def test_scores_are_those_of_hand(small):
     assert scores.loc[0, "sMAPE"] == pytest.approx(smape.mean())
 
 
+def test_a_zero_that_is_forecast_has_no_error():
+    values = walk()
+    values[-3:] = [0.0, 4.0, 0.0]
+    options = {"horizon": 3, "seasonal_period": 1, "n_folds": 1}
+    scores, _ = compare_naive(months(values), Repeat(0.0), **options)
+    assert scores.loc[0, "sMAPE"] == pytest.approx(2 / 3)
+
+
 @pytest.mark.parametrize("name", [None, "", 0, "sales"])
 def test_a_series_has_its_scores_whatever_its_name(small, name):
     data = replace(small, y=small.y.rename(name))

@@ -104,6 +104,53 @@ def test_so_few_series_that_nothing_could_be_told(n_forecasters, needed):
     assert enough[0, 1] < 0.05
 
 
+def test_the_best_is_first_whatever_the_names_and_the_order():
+    errors = errors_of(30)
+    expected = rank_forecasters(errors)
+    names = dict(zip(FACTORS, "zyba", strict=True))
+    for order in (list("zyba"), list("abyz"), list("yzab")):
+        ranks = rank_forecasters(errors.rename(columns=names)[order])
+        assert list(ranks.mean_ranks.index) == list("zyba")
+        assert list(ranks.p_values) == list(ranks.p_values.index) == list("zyba")
+        np.testing.assert_array_equal(ranks.mean_ranks, expected.mean_ranks)
+        np.testing.assert_array_equal(ranks.p_values, expected.p_values)
+        assert ranks.groups == [("z", "y"), ("b", "a")]
+
+
+def test_a_p_value_at_the_level_tells_nothing_apart():
+    errors = pd.DataFrame({"a": np.arange(5.0), "b": np.arange(5.0) + 1})
+    ranks = rank_forecasters(errors, alpha=1 / 16)
+    assert ranks.friedman == ranks.p_values.loc["a", "b"] == 1 / 16
+    assert ranks.groups == [("a", "b")]
+    assert ranks.n_series_needed == 6
+    three = pd.DataFrame(np.full((3, 3), 1 / 16), list("abc"), list("abc"))
+    means = pd.Series([1.0, 2.0, 3.0], list("abc"))
+    of_pairs = Ranks(means, 9, three, friedman=0.001, alpha=1 / 16)
+    assert of_pairs.groups == [("a", "b", "c")]
+    of_all = Ranks(means, 9, three / 100, friedman=1 / 16, alpha=1 / 16)
+    assert of_all.groups == [("a", "b", "c")]
+    assert Ranks(means, 9, three / 100, friedman=0.001, alpha=1 / 16).groups == []
+
+
+def test_the_level_is_the_one_that_is_given():
+    errors = errors_of(30)
+    pair = rank_forecasters(errors).p_values.loc["best", "worst"]
+    strict = rank_forecasters(errors, alpha=pair / 2)
+    assert ("best", "worst") in [group[:: len(group) - 1] for group in strict.groups]
+    assert f"({100 * pair / 2:g} % level)" in strict.verdict()
+    assert strict.n_series_needed > rank_forecasters(errors).n_series_needed
+
+
+def test_series_of_equal_errors_make_a_difference_less_clear():
+    clear = pd.DataFrame({"a": np.zeros(8), "b": np.arange(1.0, 9)})
+    equal = pd.DataFrame({"a": np.zeros(8), "b": np.zeros(8)})
+    both = pd.concat([clear, equal], ignore_index=True)
+    p, with_equal = (rank_forecasters(e).p_values.loc["a", "b"] for e in (clear, both))
+    zeros = stats.wilcoxon(both["a"] - both["b"], zero_method="zsplit").pvalue
+    assert with_equal == pytest.approx(zeros)
+    assert with_equal > 1.1 * p
+
+
 def test_what_has_no_error_is_left_out():
     errors = errors_of(20)
     expected = rank_forecasters(errors.iloc[:18].drop(columns="good"))

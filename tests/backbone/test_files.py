@@ -251,6 +251,22 @@ def test_hub_is_fetched_once(locate, hub):
     assert hub.asked == []
 
 
+def test_all_that_a_model_is_made_of_is_fetched_and_nothing_else(locate, hub):
+    parts = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
+    configuration = ["config.json", "generation_config.json", "tokenizer.json"]
+    configuration += ["tokenizer_config.json", "tokenizer.model", "vocab.txt"]
+    configuration += ["vocab.json", "merges.txt", "spiece.model"]
+    content = {**dict.fromkeys(configuration, b"{}"), **shards(*parts)}
+    others = ["adapter.safetensors", "model.fp16.safetensors", "model.onnx"]
+    others += ["pytorch_model.bin", "tf_model.h5", "README.md", "modeling.py"]
+    hub.models["some/model"] = content | dict.fromkeys([*parts, *others], b"w")
+    config = locate({"name": "some/model", "weights": False}, HF_ENDPOINT=hub.url)
+    assert hub.fetched() == set(content)
+    weights = locate({"name": "some/model"}, HF_ENDPOINT=hub.url)
+    assert weights["folder"] == config["folder"]
+    assert hub.fetched() == {*content, *parts}
+
+
 def test_weights_are_not_fetched_unasked(locate, hub):
     hub.models["some/model"] = MODEL
     locate({"name": "some/model", "weights": False}, HF_ENDPOINT=hub.url)

@@ -83,6 +83,23 @@ def test_a_layer_computes_as_that_of_bitsandbytes_in_training(layer):
     torch.testing.assert_close(outputs[0], F.linear(inputs[0], dense, ours.bias))
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_gradients_are_in_the_precision_of_the_layer(layer, dtype):
+    ours, inputs = QuantizedLinear(layer[0]), tokens(width=70).to(dtype)
+    inputs.requires_grad_()
+    exact = inputs.detach().float().requires_grad_()
+    ours(exact).sum().backward()
+    ours(inputs).sum().backward()
+    assert inputs.grad.dtype == dtype
+    close = {"rtol": 0.1, "atol": 0.1} if dtype == torch.bfloat16 else {}
+    torch.testing.assert_close(inputs.grad.float(), exact.grad, **close)
+    of_autocast = inputs.detach().float().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        ours(of_autocast).sum().backward()
+    close = {"rtol": 0.1, "atol": 0.1}
+    torch.testing.assert_close(of_autocast.grad, exact.grad, **close)
+
+
 @pytest.mark.parametrize("shape", [(16, 16), (16, 48), (48, 70), (5, 7), (96, 64)])
 def test_weights_of_four_bits_are_codes_in_the_scale_of_their_block(shape):
     dense = nn.Linear(shape[1], shape[0])

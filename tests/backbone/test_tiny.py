@@ -50,6 +50,19 @@ def test_every_character_is_a_token(name):
     assert max(ids) < len(tokenizer) == load_config(name).vocab_size
 
 
+@pytest.mark.parametrize("name", TINY_NAMES)
+def test_special_tokens_are_those_of_the_vocabulary(name):
+    tokenizer, config = load_tokenizer(name), load_config(name)
+    ids = [tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.cls_token_id]
+    ids += [tokenizer.sep_token_id, tokenizer.mask_token_id]
+    assert ids == [0, 1, 2, 3, 4]
+    assert sorted(tokenizer.all_special_ids) == ids
+    assert tokenizer.model_max_length == config.max_position_embeddings
+    if name == "tiny-random-decoder":
+        of_config = config.pad_token_id, config.bos_token_id, config.eos_token_id
+        assert of_config == (0, tokenizer.cls_token_id, tokenizer.sep_token_id)
+
+
 def test_other_characters_are_unknown():
     tokenizer = load_tokenizer("tiny-random")
     ids = tokenizer("aÄ\n")["input_ids"]

@@ -36,6 +36,29 @@ def test_a_wide_frame_comes_out_wide():
     assert found["x"].tolist() == [29.0] * 3
 
 
+@pytest.mark.parametrize("id_column", ["unique_id", None])
+def test_times_may_be_periods(id_column):
+    frame = long_frame("a")
+    frame["ds"] = frame["ds"].dt.to_period("D")
+    found = forecast_frame(NaiveForecaster(), frame, 2, id_column=id_column)
+    assert found["ds"].tolist() == list(pd.period_range("2024-03-01", periods=2))
+    assert found["y"].tolist() == [59.0, 59.0]
+
+
+def test_bounds_are_of_their_levels_and_targets():
+    frame = long_frame().assign(z=lambda one: -2 * one["y"])
+    levels = [99.5, 99, 50]
+    found = forecast_frame(
+        NaiveForecaster(), frame, 2, target=["y", "z"], levels=levels
+    )
+    bounds = [f"{n}-{s}-{p:g}" for n in "yz" for p in levels for s in ("lo", "hi")]
+    assert list(found) == ["unique_id", "ds", "y", "z", *bounds]
+    for name in "yz":
+        order = [*(f"{name}-lo-{p:g}" for p in levels), name]
+        order += [f"{name}-hi-{p:g}" for p in levels[::-1]]
+        assert (np.diff(found[order], axis=1) > 0).all()
+
+
 def test_our_forecasters_stay_fitted():
     forecaster = CALFForecaster(
         backbone="tiny-random",

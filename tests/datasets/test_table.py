@@ -11,7 +11,7 @@ import pytest
 from sktime.forecasting.naive import NaiveForecaster
 
 from sktime_llm.datasets import format_time, infer_seasonal_period, read_table
-from sktime_llm.datasets._frequency import period_alias
+from sktime_llm.datasets._frequency import format_times, period_alias
 from sktime_llm.errors import InputError
 
 
@@ -137,6 +137,13 @@ def test_local_dates_are_the_labels(zoned, zone, step, alias):
 def test_hours_with_offsets_over_a_change_of_the_clock_are_utc(zoned):
     times = pd.date_range("2020-03-28", periods=48, freq="h", tz="Europe/Berlin")
     assert read(zoned(times))[0].index.equals(times.tz_convert(None).to_period("h"))
+
+
+@pytest.mark.parametrize("frequency", [None, "12h"])
+def test_half_days_with_offsets_are_utc(zoned, frequency):
+    times = pd.date_range("2020-01-01", periods=20, freq="12h", tz="Europe/Berlin")
+    index = read(zoned(times), frequency=frequency)[0].index
+    assert index.equals(times.tz_convert(None).to_period("12h"))
 
 
 def test_an_offset_may_end_the_date_format(csv):
@@ -326,6 +333,31 @@ def test_the_first_time_off_the_usual_step_is_named(csv, freq, at, odd, missing)
     lines += [f"c,{stamp},1" for stamp in stamps]
     words[1] = words[1].replace(f"line {at + 2}", f"line {at + 6}")
     assert_fails(csv("id,date,y", *lines), *words, missing=missing, id_column="id")
+
+
+def test_no_step_is_usual_that_hardly_more_than_half_of_the_rows_have(csv):
+    steps = pd.to_timedelta([1, 1, 1, 1, 1.5, 2.25, 1, 1, 3.5, 2.75], "D")
+    times = pd.Timestamp("2020-01-01") + steps.to_series().cumsum()
+    stamps = times.dt.strftime(SECONDS).tolist()
+    with pytest.raises(
+        InputError, match="no frequency found in the times 2020"
+    ) as told:
+        read_table(csv(*dated(stamps)), time_column="date")
+    assert "follows" not in str(told.value)
+
+
+def test_one_row_of_each_series_suggests_no_frequency(csv):
+    path = csv("id,date,y", "a,2020-01-01,1", "b,2021-03-05,2", "c,2020-07-09,3")
+    assert_fails(
+        path, "no frequency", "Give --frequency, such as D or M", id_column="id"
+    )
+
+
+def test_times_are_formatted_alike():
+    days = pd.Series(pd.to_datetime(["2020-01-01", "2020-01-02"]))
+    assert format_times(days).tolist() == ["2020-01-01", "2020-01-02"]
+    noon = days + pd.to_timedelta([0, 12], "h")
+    assert format_times(noon).tolist() == ["2020-01-01 00:00:00", "2020-01-02 12:00:00"]
 
 
 def test_rows_of_several_units_have_to_be_that_far_apart(csv):
@@ -574,7 +606,23 @@ def test_no_column_of_numbers(csv):
     assert_fails(path, "no column of numbers", *words)
 
 
-@pytest.mark.parametrize("cell", ["", " ", "NA", "-", "nan"])
+def test_a_column_that_mostly_holds_numbers_is_a_target(csv):
+    for cells, is_target in (("1 x 2 y", False), ("1 x 2 3", True), ("1 x - -", False)):
+        lines = [f"{day},{c},0" for day, c in zip(DAYS, cells.split(), strict=True)]
+        path = csv("date,sales,other", *lines)
+        if is_target:
+            assert_fails(path, "line 3, column 'sales'", "'x'", "finite number")
+        else:
+            y, report = read(path)
+            assert y.name == "other"
+            assert "left out: sales (line 3: 'x' is not a number" in report
+
+
+NO_VALUES = ["", " ", "-", "NA", "na", "nan", "NaN", "n/a", "N/A", "#N/A", "#n/a"]
+NO_VALUES += ["<NA>", "<na>", "None", "none", "NULL", "null", "NaT", "nat"]
+
+
+@pytest.mark.parametrize("cell", NO_VALUES)
 def test_missing_values(csv, cell):
     path = csv(*dated(DAYS, [1, cell, 3, cell]))
     words = [f"line 3, column 'y': missing value ({cell!r})", "--missing keep"]

@@ -36,24 +36,75 @@ def test_a_folder_is_one_table(tmp_path):
     assert [one.start for one in partitions] == [0, 90, 180, 270]
     read = rows.read(90, 180).frame
     pd.testing.assert_frame_equal(read, table.iloc[90:180].reset_index(drop=True))
+    names = {0: "1 of a", 99: "100 of a", 100: "1 of b", 101: "1 of c", 299: "199 of c"}
+    assert {i: rows.row(i) for i in names} == {
+        i: f"row {name}.parquet" for i, name in names.items()
+    }
+    assert rows.read(99, 102).row(1) == "row 1 of b.parquet"
 
 
-def test_only_row_groups_that_are_needed_are_read(panel, monkeypatch):
-    rows = ParquetRows.of(panel)
-    asked = []
+@pytest.mark.parametrize(
+    ("start", "stop", "groups", "n_batches"),
+    [
+        (150, 180, [2], 4),
+        (140, 210, [2], 7),
+        (139, 141, [1, 2], 8),
+        (209, 211, [2, 3], 8),
+        (0, 10, [0], 1),
+        (290, 300, [4], 2),
+    ],
+)
+def test_only_what_is_needed_is_read(
+    panel, monkeypatch, start, stop, groups, n_batches
+):
+    monkeypatch.setattr(_rows, "_BATCH_ROWS", 10)
+    rows = ParquetRows.of(panel)  # in row groups of 70
+    asked, taken = [], []
     opened = _rows._open
 
     def watched(file):
         parquet = opened(file)
         read = parquet.iter_batches
-        parquet.iter_batches = lambda *args, **how: (
-            asked.append(how["row_groups"]) or read(*args, **how)
-        )
+
+        def iter_batches(*args, **how):
+            asked.append(how["row_groups"])
+            for batch in read(*args, **how):
+                taken.append(batch)
+                yield batch
+
+        parquet.iter_batches = iter_batches
         return parquet
 
     monkeypatch.setattr(_rows, "_open", watched)
-    assert len(rows.read(150, 180).frame) == 30
-    assert asked == [[2]]  # rows 140 to 209
+    assert len(rows.read(start, stop).frame) == stop - start
+    assert asked == [groups]
+    assert len(taken) == n_batches
+
+
+def test_an_index_that_pandas_wrote_is_columns(tmp_path):
+    table = make_table()
+    table.set_index(["shop", "month"]).to_parquet(tmp_path / "panel.parquet")
+    rows = ParquetRows.of(tmp_path / "panel.parquet")
+    assert sum(one.n_series for one in plan(rows, ["shop"], 3)) == N_SERIES
+    read = rows.read(30, 60).frame
+    expected = table.iloc[30:60].reset_index(drop=True)
+    pd.testing.assert_frame_equal(read[list(table)], expected)
+
+
+def test_every_file_has_its_digest(tmp_path):
+    table = make_table(2)
+    for name in "abc":
+        write(table, tmp_path / f"{name}.parquet")
+    before = ParquetRows.of(tmp_path).digests()
+    assert len(before) == 3
+    assert len(set(before)) == 1
+    for i, name in enumerate("abc"):
+        write(table.assign(units=float(i)), tmp_path / f"{name}.parquet")
+        after = ParquetRows.of(tmp_path).digests()
+        assert [one != other for one, other in zip(before, after, strict=True)] == [
+            j == i for j in range(3)
+        ]
+        before = after
 
 
 @pytest.mark.parametrize("batch", [16, 2**16])

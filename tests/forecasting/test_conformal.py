@@ -59,6 +59,17 @@ def test_as_many_windows_as_a_level_needs():
         Calibration(errors[1:]).quantiles([0.05, 0.95], 1)
 
 
+@pytest.mark.parametrize("place", [(0, 0), (1, 2), (2, 1)])
+def test_the_step_of_the_fewest_windows_has_as_many_as_a_level_needs(place):
+    errors = np.ones((30, 3, 3))
+    errors[(slice(9, None), *place)] = np.nan
+    levels = [0.05, 0.25, 0.75, 0.95]
+    Calibration(errors).quantiles(levels, 3)
+    errors[(8, *place)] = np.nan
+    with pytest.warns(FewWindowsWarning, match=r"of 0\.9 needs 9 .* are 8: "):
+        Calibration(errors).quantiles(levels, 3)
+
+
 def test_newer_errors_replace_the_oldest():
     calibration = Calibration(np.arange(5.0)[:, None, None])
     newer = calibration.with_errors(np.array([7.0, 8.0])[:, None, None])
@@ -137,9 +148,9 @@ def test_steps_whose_targets_are_all_missing_have_intervals():
 
 
 def test_scale_of_a_window_is_its_deviation_without_gaps():
-    contexts = np.array([[1.0, 1.0, 1.0], [0.0, np.nan, 2.0]])[:, :, None]
-    found = window_scale(contexts).ravel()
-    np.testing.assert_allclose(found, [FLOOR, np.sqrt(1 + FLOOR**2)])
+    rows = [[1.0, 1.0, 1.0], [0.0, np.nan, 2.0], [np.nan, 5.0, np.nan], [np.nan] * 3]
+    found = window_scale(np.array(rows)[:, :, None]).ravel()
+    np.testing.assert_allclose(found, [FLOOR, np.sqrt(1 + FLOOR**2), FLOOR, FLOOR])
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,23 @@ def test_what_was_not_observed_completes_nothing():
     assert scaling.completed(np.full((4, 1), NAN)) is scaling
 
 
+@pytest.mark.parametrize("n_train", [None, 2, 3, 9])
+def test_each_of_many_series_has_the_scaling_that_it_has_alone(n_train):
+    rng = np.random.default_rng(0)
+    series = [rng.normal(size=(n, 3)) for n in (5, 3, 5, 2, 5, 5, 3)]
+    series[0][:2, 0] = 7.0  # stands still at first, as a whole, or was not observed
+    series[2][:, 1] = -4.0
+    series[4][:3, 2] = NAN
+    series[5][:, 0] = NAN
+    series[6][:2] = 0.0
+    ends = None if n_train is None else [min(n_train, len(y)) for y in series]
+    each = Scaling.of_each(series, ends)
+    assert len(each) == len(series)
+    for found, values in zip(each, series, strict=True):
+        for part, expected in zip(found, Scaling.of(values, n_train), strict=True):
+            np.testing.assert_array_equal(part, expected)
+
+
 @pytest.mark.parametrize("keep_level", [True, False])
 def test_one_scale_for_all(keep_level):
     parts = [
@@ -89,6 +106,13 @@ def test_what_stands_still_has_the_scale_that_others_typically_have(unit):
     completed = filled.completed(stands_still + 5 * unit)
     assert completed.scale.tolist() == filled.scale.tolist()
     np.testing.assert_allclose(completed.loc, [35 * unit, 5 * unit])
+
+
+def test_typical_is_what_half_of_the_channels_exceed():
+    deviations, levels = np.array([1.0, 2.0, 900.0]), np.array([10.0, 10.0, 1000.0])
+    each = [Scaling.of(np.stack([levels - deviations, levels + deviations]))]
+    each += [Scaling.of(np.full((2, 4), 5.0))]  # which do not vary
+    assert Typical.of(each) == pytest.approx((0.2, 2.0))
 
 
 def test_typical_is_a_share_of_at_most_the_level():
