@@ -186,6 +186,29 @@ def test_traffic_reads_the_published_files(call, tmp_path, dataset):
     assert (record["rmse"] < 100) == (dataset == "METR-LA")
 
 
+@pytest.mark.parametrize("time_of_day", [False, True])
+def test_networks_of_traffic_forecast_as_forecasters_do(load, time_of_day):
+    traffic = load("traffic")
+    speeds = np.random.default_rng(0).uniform(20, 70, (120, 2))
+    task = traffic.Task(
+        observed=pd.DataFrame(speeds, columns=["here", "there"]),
+        n_train=100,
+        starts=np.array([100 - traffic.CONTEXT_LENGTH]),
+        horizon=traffic.MAX_STEPS,
+        missing=0.0,
+        seed=0,
+        device=torch.device("cpu"),
+    )
+    known = {"time_of_day": time_of_day, "level_input": True}
+    method = traffic.NetworkMethod(**known, text_fusion=False, max_epochs=1)
+    (found,) = method(task)
+    (forecaster,) = method._trained.values()
+    ahead = np.arange(100, 112)
+    X = pd.DataFrame(traffic.waves(ahead), ahead, ["sine", "cosine"])
+    y_pred = forecaster.predict(range(1, 13), X=X if time_of_day else None)
+    np.testing.assert_allclose(found, y_pred, rtol=1e-5)
+
+
 def test_updates_say_what_they_did_not_run(call, load, monkeypatch, tmp_path):
     script = load("updates")
     errors = {"blocks": 3, "update_seconds": 0.1, "mse": 0.25, "mae": 0.375}
@@ -744,6 +767,10 @@ def test_simulated_series_are_of_any_kind(load, season):
     assert 0.3 < np.mean([one.min() > 0 for one in series]) < 0.7  # exponentials
     lags = [np.corrcoef(one[season:], one[:-season])[0, 1] for one in series]
     assert np.mean(np.array(lags) > 0.5) > 0.3
+    processes = [script.arima(60, season, rng) for _ in range(100)]
+    assert all(0.5 <= one.std() <= 2 and len(one) == 60 for one in processes)
+    steps = [np.diff(one).std() / one.std() for one in processes]
+    assert np.quantile(steps, 0.1) < 0.3 < 1.2 < np.quantile(steps, 0.9)
     pieces = [script.piece(one, season, 24, 6, rng) for one in series]
     assert all(6 + max(4, season) <= len(one) < 26 for one in pieces)
 

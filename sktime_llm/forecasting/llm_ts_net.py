@@ -89,9 +89,10 @@ class LLMTSNetForecaster(LLMTSNetMethod):
         Weight of a loss that keeps the whole pool in use.
     level_input : bool, default=False
         Whether tokens also get the level of their window, its last value on the scale
-        of `fit`. Windows are relative to it, so that a network cannot tell a jam from
-        a free road. Not published; for many related series that stay in a range. With
-        the time of day as covariates, an hour's MAE of road traffic fell by 7 %.
+        of `fit`; relative to it, a jam looks like a free road. Not published. With the
+        time of day as covariates it lowered the MAE of road traffic, an hour ahead, by
+        7 %. Only for series that stay in a range: on M3, where series trend, the sMAPE
+        of held-out blocks was 27 to 70 % higher.
     patch_length : int, optional
         Time steps per token. None makes at most 12 tokens of a context.
     d_model : int, default=64
