@@ -238,14 +238,14 @@ TRAFFIC = {
 }
 # of methods that know more, as ``traffic.py`` names them
 BOTH = "with level and time of day"
-FURTHER = (BOTH, "with level", "with time of day")
+_KNOWN = (BOTH, "with level", "with time of day")
 TRAFFIC |= {
     f"with {error}{name.removeprefix('with ')}{text}": f"LLM-TS Net {title}{name}{text}"
     for error, title in (
         ("", ""),
         ("squared error, ", "trained on squared errors, "),
     )
-    for name in FURTHER
+    for name in _KNOWN
     for text in ("", ", without text")
 }
 

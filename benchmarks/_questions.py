@@ -101,8 +101,6 @@ def _learned(record: pd.Series) -> str:
         pieces = ", a longer piece"  # before there was a choice
     elif given != PIECES:
         pieces = f", pieces: {' or '.join(map(str, sorted(set(given.values()))))}"
-    if not isinstance(record.get("arima"), list):
-        pieces += ", no ARIMA"
     longer = f", {record['epochs']:.0f} epochs" if record["epochs"] != 10 else ""
     return f"others, simulated{pieces}{longer}"
 

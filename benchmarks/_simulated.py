@@ -7,24 +7,14 @@ from scipy.signal import lfilter
 LENGTHS = {1: (30, 80), 4: (40, 120), 12: (60, 160)}
 BURN_IN = 200
 PIECES = {"yearly": 6, "quarterly": 1, "monthly": 6}  # of each series
-ARIMA = {1: 0.5, 4: 0.5, 12: 0.0}  # share of the processes, by the season
 
 
 def simulate(season: int, rng: np.random.Generator) -> np.ndarray:
-    """Return a series: an ARIMA process, or a sum of what may be in one.
+    """Return a series: a trend, a season, a cycle, a break, each in some, and noise.
 
-    Half of them are exponentials of such values, which are positive and skewed.
+    Half of them are exponentials of such sums, which makes them positive and skewed.
     """
     n = int(rng.integers(*LENGTHS[season]))
-    make = arima if rng.random() < ARIMA[season] else components
-    values = make(n, season, rng)
-    if rng.random() < 0.5:
-        values = np.exp(values * rng.uniform(0.1, 0.9))
-    return values
-
-
-def components(n: int, season: int, rng: np.random.Generator) -> np.ndarray:
-    """Return a trend, a season, a cycle, a break, each in some series, and noise."""
     values = trend(n, rng) + noise(n, rng)
     if season > 1 and rng.random() < 0.8:
         values += seasons(n, season, rng)
@@ -32,50 +22,9 @@ def components(n: int, season: int, rng: np.random.Generator) -> np.ndarray:
         values += cycles(n, season, rng)
     if rng.random() < 0.1:
         values[rng.integers(n) :] += rng.normal(scale=1.5)
+    if rng.random() < 0.5:
+        values = np.exp(values * rng.uniform(0.1, 0.9))
     return values
-
-
-def arima(n: int, season: int, rng: np.random.Generator) -> np.ndarray:
-    """Return a process of random orders and weights, in most with a season.
-
-    Of each pair of roots of the autoregression that are complex, a cycle is made. A
-    season is one of weights, or of differences, which wander from a random pattern.
-    """
-    ar = np.real(np.poly(_roots(rng)))
-    ma = np.poly(rng.uniform(-0.9, 0.9, int(rng.integers(3))))
-    has_season = season > 1 and rng.random() < 0.8
-    if has_season and rng.random() < 0.5:
-        ar = np.convolve(ar, _seasonal(season, rng.uniform(0, 0.95)))
-    if has_season and rng.random() < 0.7:
-        ma = np.convolve(ma, _seasonal(season, rng.uniform(0, 0.9)))
-    values = lfilter(ma, ar, rng.normal(size=n + BURN_IN))
-    n_sums = rng.choice(3, p=[0.3, 0.55, 0.15])
-    if has_season and rng.random() < 0.7:
-        pattern = rng.normal(size=season) * values.std() * rng.uniform(0.5, 8)
-        steps = np.concatenate([pattern - pattern.mean(), values[BURN_IN:]])
-        values, n_sums = lfilter([1], _seasonal(season, 1), steps), min(n_sums, 1)
-    values = values[-n:]
-    for _ in range(n_sums):
-        drift = rng.normal() * values.std() * rng.choice([0, 0.3, 1])
-        values = np.cumsum(values + drift)
-    return _scaled(values - values.mean(), rng.uniform(0.5, 2))
-
-
-def _roots(rng: np.random.Generator) -> np.ndarray:
-    """Return no root, one, or two, real or of a cycle."""
-    kind = rng.random()
-    if kind < 0.6:
-        return rng.uniform(-0.95, 0.95, 1 if kind < 0.35 else 2)
-    if kind < 0.85:
-        angle = 2j * np.pi / rng.uniform(3, 16)
-        root = rng.uniform(0.5, 0.99) * np.exp(angle)
-        return np.array([root, root.conjugate()])
-    return np.array([])
-
-
-def _seasonal(season: int, weight: float) -> np.ndarray:
-    """Return the polynomial 1 - weight * B ** season."""
-    return np.concatenate([[1], np.zeros(season - 1), [-weight]])
 
 
 def trend(n: int, rng: np.random.Generator) -> np.ndarray:

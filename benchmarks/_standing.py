@@ -29,6 +29,7 @@ SIMPLE = (
     "historical average",
     "ridge per sensor",
     "ridge, all sensors",
+    "ridge per sensor, time of day",
     "ridge, all sensors, time of day",
 )
 METHOD = "LLM-TS Net"
@@ -113,10 +114,9 @@ def of_traffic() -> Iterator[dict]:
         task, pair = f"{horizon} steps", {BOTH: METHOD, f"{BOTH}, without text": ALONE}
         errors = own.rename(TRAFFIC)
         yield from rows_of(data, task, "MAE", errors, is_detail=is_detail)
-        if BOTH in own:
-            errors = own.drop(["LLM-TS Net", "without text"]).rename(pair)
-            task = f"{task}, {BOTH}"
-            yield from rows_of(data, task, "MAE", errors, is_detail=is_detail)
+        if not is_detail and not own.index.intersection(list(pair)).empty:
+            errors = own.drop(["LLM-TS Net", "without text"], errors="ignore")
+            yield from rows_of(data, f"{task}, {BOTH}", "MAE", errors.rename(pair))
 
 
 def of_covariates() -> Iterator[dict]:
@@ -176,8 +176,7 @@ def of_pretrained() -> Iterator[dict]:
     others = others[others.index.isin(CLASSICAL)]
     task = "one by one, pretrained on M3"
     yield from rows_of("M1 and Tourism", task, "MASE", own, others)
-    its_own = untrained["pieces"].map(lambda pieces: pieces == PIECES)
-    simulated = untrained[its_own & untrained["arima"].notna()]
+    simulated = untrained[untrained["pieces"].map(lambda pieces: pieces == PIECES)]
     alone = found[found["fine_tune_epochs"].isna() & found["part"].isna()]
     for target, (data, task) in PRETRAINED.items():
         own = simulated[simulated["target"] == target].groupby("method")["mase"].mean()

@@ -30,7 +30,7 @@ import numpy as np
 import pandas as pd
 from _questions import FIVE, SINGLE
 from _records import RESULTS, provenance, run_missing
-from _simulated import ARIMA, PIECES, piece, simulate
+from _simulated import PIECES, piece, simulate
 from competitions import (
     CALF_ALONE,
     SEASON,
@@ -68,12 +68,11 @@ DRAWN = {
 # so that M3's monthly series, which have most windows, take minutes
 SHORT_EPOCHS = {"steps_per_epoch": 100, "max_validation_windows": 2000}
 # with simulated series: how many, the context, and the training
-N_SIMULATED = {"yearly": 2000, "quarterly": 2000, "monthly": 6000}
+N_SIMULATED = {"yearly": 1000, "quarterly": 1000, "monthly": 6000}
 LONGER = {"yearly": 24, "quarterly": 24, "monthly": 48}
 LONG_EPOCHS = {"steps_per_epoch": 300, "max_validation_windows": 3000}
 # such a CALF has no second copy, which only its two other losses need
 TASK_ALONE = {"consistency_loss_weight": 0, "feature_loss_weight": 0}
-SUBTRACT_LAST = {"yearly": True, "quarterly": False, "monthly": True}
 BY_PERIOD = tuple(f"M3 {period}" for period in HORIZONS)
 # of 300 of M3's monthly series, drawn once, only the last values are known
 SHORT = {f"M3 monthly, {n} values": n for n in (24, 36)}
@@ -102,8 +101,7 @@ def make(args: argparse.Namespace, method: str, period: str, **own):
     horizon, context = HORIZONS[period], 2 * HORIZONS[period]
     if args.simulated:
         context = LONGER[period]
-        if forecaster_class is CALF_ALONE[0]:
-            own |= TASK_ALONE | {"subtract_last": SUBTRACT_LAST[period]}
+        own |= TASK_ALONE if forecaster_class is CALF_ALONE[0] else {}
     return forecaster_class(
         backbone=args.backbone,
         context_length=context,
@@ -148,7 +146,7 @@ def pretrained(
     if learned != OTHERS:
         name = f"{' '.join(learned)} {name}"
     if args.simulated:
-        name = f"{name} simulated arima {args.pieces[period]} pieces"
+        name = f"{name} simulated {args.pieces[period]} pieces"
     folder = args.networks / name.replace(" ", "-").lower()
     if not folder.exists():
         parts = pretraining_series(args.data_dir, period, learned)
@@ -321,8 +319,6 @@ def main() -> None:
         args.pieces = dict.fromkeys(HORIZONS, args.pieces)
     args.pieces = args.pieces or PIECES
     common["pieces"] = args.pieces if args.simulated else None
-    common["arima"] = list(ARIMA.values()) if args.simulated else None
-    common["subtract_last"] = SUBTRACT_LAST if args.simulated else None
     common["part"] = None if args.part == "test" else args.part
     runs = [
         {"target": target, "method": method, "fine_tune_epochs": epochs, **common}

@@ -8,10 +8,11 @@ up to the horizon that has a reading.
     python benchmarks/traffic.py --data-dir DATA --missing 0 0.1 0.4
     python benchmarks/traffic.py --data-dir DATA --dataset PeMS08
 
-The files keep their published names: los_speed.csv, PEMS08.npz, metr-la.h5. With
-`--missing`, that share of the readings is hidden at random, in the training part and
-in the contexts; the forecasts are held against the true readings. A run that is already
-in the results file, with the same settings, is not repeated.
+Some networks know more: the time of the day, as covariates, or the level of a window
+(``level_input``). The files keep their published names: los_speed.csv, PEMS08.npz,
+metr-la.h5. With `--missing`, that share of the readings is hidden at random, in the
+training part and in the contexts; the forecasts are held against the true readings. A
+run that is already in the results file, with the same settings, is not repeated.
 """
 
 import argparse
@@ -145,6 +146,23 @@ def ridge_time_of_day(task: Task) -> np.ndarray:
     return changes.reshape(len(contexts), *future.shape[1:]) + contexts[:, -1:]
 
 
+def ridge_per_sensor_time_of_day(task: Task) -> np.ndarray:
+    """Change linear in the context, in a wave a day, and in it times the last value."""
+    past, future = training_windows(task)
+    changes, contexts = future - past[:, -1:], task.contexts(task.filled)
+
+    def known(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
+        times = waves(starts)
+        return np.hstack([values, 100 * times, values[:, -1:] * times])
+
+    forecasts = []
+    for i in range(past.shape[2]):
+        own = known(past[..., i], np.arange(len(past)))
+        model = fit_ridge(own, changes[..., i])
+        forecasts.append(model.predict(known(contexts[..., i], task.starts)))
+    return np.stack(forecasts, axis=2) + contexts[:, -1:]
+
+
 def waves(rows: np.ndarray) -> np.ndarray:
     """Return a wave a day, its sine and cosine, at rows from midnight on."""
     angles = 2 * np.pi * rows / STEPS_PER_DAY
@@ -254,6 +272,7 @@ METHODS = {
     "historical average": Method(historical_average),
     "ridge per sensor": Method(ridge_per_sensor),
     "ridge, all sensors": Method(ridge_all_sensors),
+    "ridge per sensor, time of day": Method(ridge_per_sensor_time_of_day),
     "ridge, all sensors, time of day": Method(ridge_time_of_day),
     "LLM-TS Net": Method(NetworkMethod(), is_network=True),
     "with uncertainty": Method(NetworkMethod(uncertainty=True), is_network=True),
@@ -264,7 +283,7 @@ METHODS = {
         NetworkMethod(inter_series_attention=False), is_network=True
     ),
 }
-# tokens that know the level, the time of the day, or both
+# networks that know the level, the time of the day, or both
 FURTHER = {
     "level": {"level_input": True},
     "time of day": {"time_of_day": True},
@@ -324,7 +343,7 @@ def report(records: list[dict], dataset: str, horizons: list[int]) -> None:
         unit = "vehicles" if dataset.startswith("PeMS") else "mph"
         hidden = f"{missing:.0%} of the readings hidden"
         print(f"\n{dataset}, {hidden}, RMSE / MAE in {unit}")
-        print(" " * 20 + "".join(f"{f'H={h}':>26}" for h in horizons))
+        print(" " * 68 + "".join(f"{f'H={h}':>26}" for h in horizons))
         for method, runs in part.groupby("method", sort=False):
             print_row(method, [cell(runs[runs["horizon"] == h]) for h in horizons])
         if not missing:
@@ -345,7 +364,7 @@ def published_rows(dataset: str, horizons: list[int]) -> dict[str, list[str]]:
 
 def print_row(name: str, cells: list[str]) -> None:
     """Print one line of the table."""
-    print(f"{name:<20}" + "".join(f"{text:>26}" for text in cells))
+    print(f"{name:<68}" + "".join(f"{text:>26}" for text in cells))
 
 
 def cell(runs: pd.DataFrame) -> str:
