@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from _accuracy import BOTH
 from _competitions import (
     ERRORS,
     competition_errors,
@@ -26,6 +27,11 @@ LINES = {
     "ETTh1, 96 hours ahead": ("ETTh1", "96 steps", ("CALF", "BALM-TSF")),
     "Exchange, 96 days ahead": ("Exchange", "96 steps", ("BALM-TSF",)),
     "Los-loop, an hour ahead": ("Los-loop", "12 steps", ("LLM-TS Net",)),
+    "the same, where level and time of day are known": (
+        "Los-loop",
+        f"12 steps, {BOTH}",
+        ("LLM-TS Net",),
+    ),
     "GEFCom2012, a day ahead": ("GEFCom2012", "a day", ("CALF", "LLM-TS Net")),
     "NN5, 56 days ahead": ("NN5", "2 % missing", ("LLM-TS Net", "CALF")),
     "five small data sets": ("five small data sets", "a year", ("LLM-TS Net", "CALF")),

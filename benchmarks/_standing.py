@@ -24,14 +24,9 @@ from _tables import NAMES, WITHOUT, markdown, number, of, percent, published, re
 
 COMPETITIONS = ("M1", "M3", "M4", "Tourism")
 CLASSICAL = ("AutoETS", "AutoARIMA", "Theta", "seasonal naive", "naive")
-SIMPLE = (
-    "last value",
-    "historical average",
-    "ridge per sensor",
-    "ridge, all sensors",
-    "ridge per sensor, time of day",
-    "ridge, all sensors, time of day",
-)
+TIMED = ["ridge per sensor, time of day", "ridge, all sensors, time of day"]
+SIMPLE = ("last value", "historical average", "ridge per sensor", "ridge, all sensors")
+SIMPLE += tuple(TIMED)
 METHOD = "LLM-TS Net"
 ALONE = WITHOUT[METHOD]
 NAIVE2 = pd.Series({"Naive2": 1.0})  # by the definition of the OWA
@@ -112,7 +107,7 @@ def of_traffic() -> Iterator[dict]:
         own = own.set_index("method")["mae"]
         is_detail = horizon < table["horizon"].max()
         task, pair = f"{horizon} steps", {BOTH: METHOD, f"{BOTH}, without text": ALONE}
-        errors = own.rename(TRAFFIC)
+        errors = own.rename(TRAFFIC).drop(TIMED, errors="ignore")
         yield from rows_of(data, task, "MAE", errors, is_detail=is_detail)
         if not is_detail and not own.index.intersection(list(pair)).empty:
             errors = own.drop(["LLM-TS Net", "without text"], errors="ignore")
