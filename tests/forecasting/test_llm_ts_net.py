@@ -268,6 +268,24 @@ def test_turns_at_a_level_are_learned_with_the_level():
     assert losses[1] < losses[0] / 4
 
 
+@pytest.mark.parametrize("standardize", [True, False])
+def test_the_level_is_relative_to_the_rows_of_each_fit(standardize):
+    parameters = {"level_input": True, "standardize": standardize}
+    y, forecasts = make_series(n_columns=2), []
+    for a, b in [(1, 0), (3, 1000)]:
+        forecaster = make(**parameters, text_fusion=False).fit(a * y[:-10] + b)
+        forecaster.update(a * y[-10:] + b, update_params=False)
+        forecasts.append((forecaster.predict(fh=FH) - b) / a)
+    np.testing.assert_allclose(*forecasts, rtol=1e-4)
+    if standardize:  # else a pretrained network has no scale for further series
+        start = make(**parameters, text_fusion=False).pretrain(make_panel(), fh=FH)
+        of_new = [
+            (start.clone().fit(a * y.iloc[:, :1] + b).predict(fh=FH) - b) / a
+            for a, b in [(1, 0), (3, 1000)]
+        ]
+        np.testing.assert_allclose(*of_new, rtol=1e-4)
+
+
 def test_without_text_no_backbone_is_loaded():
     forecaster = make(text_fusion=False, backbone="no/such-model").fit(make_series())
     assert not hasattr(forecaster, "descriptions_")
