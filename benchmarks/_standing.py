@@ -24,9 +24,9 @@ from _tables import NAMES, WITHOUT, markdown, number, of, percent, published, re
 
 COMPETITIONS = ("M1", "M3", "M4", "Tourism")
 CLASSICAL = ("AutoETS", "AutoARIMA", "Theta", "seasonal naive", "naive")
-TIMED = ["ridge per sensor, time of day", "ridge, all sensors, time of day"]
+TIMED = "ridge per sensor, time of day"
 SIMPLE = ("last value", "historical average", "ridge per sensor", "ridge, all sensors")
-SIMPLE += tuple(TIMED)
+SIMPLE += (TIMED,)
 METHOD = "LLM-TS Net"
 ALONE = WITHOUT[METHOD]
 NAIVE2 = pd.Series({"Naive2": 1.0})  # by the definition of the OWA

@@ -133,20 +133,6 @@ def ridge_all_sensors(task: Task) -> np.ndarray:
 
 
 def ridge_time_of_day(task: Task) -> np.ndarray:
-    """Change since the last reading, linear in all contexts and in a wave a day."""
-    past, future = training_windows(task)
-    contexts = task.contexts(task.filled)
-
-    def known(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
-        times = 1000 * waves(starts)  # so large that the penalty hardly counts
-        return np.hstack([flat(values), times])
-
-    model = fit_ridge(known(past, np.arange(len(past))), flat(future - past[:, -1:]))
-    changes = model.predict(known(contexts, task.starts))
-    return changes.reshape(len(contexts), *future.shape[1:]) + contexts[:, -1:]
-
-
-def ridge_per_sensor_time_of_day(task: Task) -> np.ndarray:
     """Change linear in the context, in a wave a day, and in it times the last value."""
     past, future = training_windows(task)
     changes, contexts = future - past[:, -1:], task.contexts(task.filled)
@@ -272,8 +258,7 @@ METHODS = {
     "historical average": Method(historical_average),
     "ridge per sensor": Method(ridge_per_sensor),
     "ridge, all sensors": Method(ridge_all_sensors),
-    "ridge per sensor, time of day": Method(ridge_per_sensor_time_of_day),
-    "ridge, all sensors, time of day": Method(ridge_time_of_day),
+    "ridge per sensor, time of day": Method(ridge_time_of_day),
     "LLM-TS Net": Method(NetworkMethod(), is_network=True),
     "with uncertainty": Method(NetworkMethod(uncertainty=True), is_network=True),
     "with squared error": Method(NetworkMethod(task_loss="mse"), is_network=True),
