@@ -27,8 +27,6 @@ CLASSICAL = ("AutoETS", "AutoARIMA", "Theta", "seasonal naive", "naive")
 TIMED = "ridge per sensor, time of day"
 SIMPLE = ("last value", "historical average", "ridge per sensor", "ridge, all sensors")
 SIMPLE += (TIMED,)
-METHOD = "LLM-TS Net"
-ALONE = WITHOUT[METHOD]
 NAIVE2 = pd.Series({"Naive2": 1.0})  # by the definition of the OWA
 LONG_TERM = ["dataset", "horizon", "method", "context_length"]
 PUBLISHED = "published"
@@ -104,14 +102,16 @@ def of_traffic() -> Iterator[dict]:
     """MAE with nothing hidden, beside the best of the simple methods."""
     table = traffic_errors(read("traffic.jsonl")).query("missing == 0")
     for (data, horizon), own in table.groupby(["dataset", "horizon"], sort=False):
-        own = own.set_index("method")["mae"]
+        errors = own.set_index("method")["mae"].rename(TRAFFIC)
         is_detail = horizon < table["horizon"].max()
-        task, pair = f"{horizon} steps", {BOTH: METHOD, f"{BOTH}, without text": ALONE}
-        errors = own.rename(TRAFFIC).drop(TIMED, errors="ignore")
-        yield from rows_of(data, task, "MAE", errors, is_detail=is_detail)
-        if not is_detail and not own.index.intersection(list(pair)).empty:
-            errors = own.drop(["LLM-TS Net", "without text"], errors="ignore")
-            yield from rows_of(data, f"{task}, {BOTH}", "MAE", errors.rename(pair))
+        task, alone = f"{horizon} steps", errors.drop(TIMED, errors="ignore")
+        yield from rows_of(data, task, "MAE", alone, is_detail=is_detail)
+        if not is_detail:
+            method, without = "LLM-TS Net", WITHOUT["LLM-TS Net"]
+            knowing = {f"{method} {BOTH}": method}
+            knowing[f"{method} {BOTH}, without text"] = without
+            errors = errors.drop([method, without], errors="ignore").rename(knowing)
+            yield from rows_of(data, f"{task}, {BOTH}", "MAE", errors)
 
 
 def of_covariates() -> Iterator[dict]:

@@ -222,16 +222,16 @@ class NetworkMethod:
         known = self._trained[key]._known
         (scaling,) = known.scalings.values()
         contexts, covariates = scaling.apply(task.observed.to_numpy()), None
+        rows = task.starts[:, None] + np.arange(CONTEXT_LENGTH + MAX_STEPS)
         if self.time_of_day:
             (of_waves,) = known.covariates.scalings.values()
-            rows = task.starts[:, None] + np.arange(CONTEXT_LENGTH + MAX_STEPS)
             covariates = tensor(of_waves.apply(waves(rows)), task)
         forecast = roll_forward(
             self._trained[key].network_,
             tensor(task.contexts(contexts), task),
             MAX_STEPS,
             batch_size=64,
-            series=tensor(np.full(len(task.starts), known.numbers[None]), task).long(),
+            series=torch.full((len(rows),), known.numbers[None], device=task.device),
             covariates=covariates,
         ).mean
         return scaling.undo(forecast.cpu().numpy())[:, : task.horizon]
