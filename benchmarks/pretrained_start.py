@@ -61,7 +61,6 @@ SUNSPOTS = "sunspots"
 # what `single_series.py` draws by default
 DRAWN = {
     "competition": list(OTHERS),
-    "part": "test",
     "n_series": 100,
     "draw_seed": 0,
 }
@@ -79,7 +78,7 @@ SHORT = {f"M3 monthly, {n} values": n for n in (24, 36)}
 N_SHORT = 300
 TARGETS = {
     "test": (*BY_PERIOD, *SHORT, FIVE, SINGLE),
-    "validation": (*BY_PERIOD, *SHORT, SUNSPOTS),
+    "validation": (*BY_PERIOD, *SHORT, SUNSPOTS, SINGLE),
 }
 QUICK = ["CALF without language model", "LLM-TS Net without text"]
 MEANS = {
@@ -87,12 +86,19 @@ MEANS = {
     "both": ["CALF", "LLM-TS Net"],
     "CALF without language model and AutoARIMA": [QUICK[0], "auto-arima"],
     "CALF and AutoARIMA": ["CALF", "auto-arima"],
+    # LLM-TS Net is trained on each series, with its defaults
+    "CALF without language model and LLM-TS Net": [QUICK[0], "llm-ts-net"],
+    "CALF without language model and LLM-TS Net without text": [
+        QUICK[0],
+        "llm-ts-net-no-llm",
+    ],
 }
 METHODS = {name: of for name, of in competitions.METHODS.items() if len(of) == 1}
 METHODS["BALM-TSF without language model"] = [
     (BALMTSFForecaster, {"backbone_mode": "none"})
 ]
 CLASSICAL = ("auto-arima", "auto-ets", "theta", "seasonal-naive")
+OURS = ("llm-ts-net", "llm-ts-net-no-llm")
 
 
 def make(args: argparse.Namespace, method: str, period: str, **own):
@@ -125,12 +131,13 @@ def started(
     learned: tuple[str, ...],
     season: int | None = None,
 ) -> list:
-    """Return the forecasters of a method: classical, or pretrained networks."""
+    """Return the forecasters of a method: fitted to each, or pretrained networks."""
     method, forecasters = settings["method"], []
+    own = {"random_state": args.seed, "device": args.device, "verbose": 0}
     for name in MEANS.get(method, [method]):
-        if name in CLASSICAL:
-            own = default_forecasters(season or SEASON[period], [name])
-            forecasters += own.values()
+        if name in (*CLASSICAL, *OURS):
+            made = default_forecasters(season or SEASON[period], [name], **own)
+            forecasters += made.values()
             continue
         start = {"checkpoint": pretrained(args, name, period, learned)}
         start["fine_tune_epochs"] = settings["fine_tune_epochs"]
@@ -147,9 +154,13 @@ def pretrained(
         name = f"{' '.join(learned)} {name}"
     if args.simulated:
         name = f"{name} simulated {args.pieces[period]} pieces"
+    # others are drawn, and what they share with M3 is left out
+    part = args.part if learned == M3 else "test"
+    if part != "test":
+        name = f"{name} {part}"
     folder = args.networks / name.replace(" ", "-").lower()
     if not folder.exists():
-        parts = pretraining_series(args.data_dir, period, learned)
+        parts = pretraining_series(args.data_dir, period, learned, part)
         limits = SHORT_EPOCHS if learned == M3 else {}
         if args.simulated:
             limits, n_pieces = LONG_EPOCHS, args.pieces[period]
@@ -160,12 +171,12 @@ def pretrained(
 
 
 def pretraining_series(
-    data_dir: Path, period: str, learned: tuple[str, ...]
+    data_dir: Path, period: str, learned: tuple[str, ...], part: str
 ) -> dict[str, list[np.ndarray]]:
     """Return the series of competitions that share no part with what is forecast."""
     targets = [[load_dataset(name).y.to_numpy()] for name in SETS]
     if learned == M3:
-        targets = [parts for of, _, parts in drawn(data_dir) if of == period]
+        targets = [parts for of, _, parts in drawn(data_dir, part) if of == period]
     elif learned == OTHERS:
         targets += list(read(data_dir, "M3", period).values())
     return {
@@ -194,9 +205,9 @@ def with_simulated(
     return {name: [values, None] for name, values in {**whole, **pieces}.items()}
 
 
-def drawn(data_dir: Path) -> list[tuple[str, str, list[np.ndarray]]]:
+def drawn(data_dir: Path, part: str) -> list[tuple[str, str, list[np.ndarray]]]:
     """Return the period, the name and the two parts of each of the single series."""
-    return draw(argparse.Namespace(data_dir=data_dir, **DRAWN))
+    return draw(argparse.Namespace(data_dir=data_dir, part=part, **DRAWN))
 
 
 def errors_on_panel(args: argparse.Namespace, settings: dict) -> dict:
@@ -235,12 +246,12 @@ def sunspots() -> dict[str, list[np.ndarray]]:
 def errors_on_single(args: argparse.Namespace, settings: dict) -> dict:
     """Forecast single series of M1 and Tourism, each by itself."""
     rows, seconds = [], 0.0
-    for period, name, (train, test) in drawn(args.data_dir):
+    for period, name, (train, test) in drawn(args.data_dir, args.part):
         forecasters = started(args, settings, period, M3)
         begin = time.perf_counter()
         index = pd.period_range("1950-01", periods=len(train), freq=FREQUENCIES[period])
         past, fh = pd.Series(train, index=index), range(1, len(test) + 1)
-        found = [each.fit(past).predict(fh).to_numpy() for each in forecasters]
+        found = [each.fit(past, fh=fh).predict().to_numpy() for each in forecasters]
         mean = np.mean(found, axis=0)
         errors = point_errors({name: [train, test]}, mean[None], SEASON[period])
         rows.append({"series": name, "period": period, **errors})
@@ -312,6 +323,10 @@ def main() -> None:
     targets = args.target or TARGETS[args.part]
     if unknown := sorted(set(targets) - set(TARGETS[args.part])):
         parser.error(f"the part {args.part} has no {', '.join(unknown)}")
+    fitted = [name for name in args.method if set(OURS) & set(MEANS.get(name, []))]
+    if fitted and (panels := sorted(set(targets) - {FIVE, SINGLE})):
+        # a network that is trained on all their series would know what is to come
+        parser.error(f"{fitted[0]} is not for {', '.join(panels)}")
     common = {name: getattr(args, name) for name in ("backbone", "epochs", "seed")}
     # None, and so not in the records of before there was a choice
     common["simulated"] = args.simulated or None
