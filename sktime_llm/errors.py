@@ -67,6 +67,10 @@ class SeriesTooShortError(InputError):
     """Not one training window fits into the data."""
 
 
+class DataFormatError(InputError, TypeError):
+    """Data that are not in a format that sktime takes, or whose rows are not sorted."""
+
+
 class ColumnTypeError(InputError, TypeError):
     """A column that does not hold numbers."""
 

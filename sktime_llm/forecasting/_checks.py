@@ -1,17 +1,14 @@
-"""What is wrong, or odd, with data: as it was given, and as series are read."""
+"""What is wrong, or odd, with data as series are read."""
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from itertools import compress
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from torch import Tensor
 
 from sktime_llm.errors import (
-    ColumnTypeError,
     ConstantSeriesWarning,
     DivergingForecastWarning,
     EmptySeriesWarning,
@@ -19,7 +16,6 @@ from sktime_llm.errors import (
     InputError,
     OutlierWarning,
     ShortSeriesWarning,
-    UnusedCovariatesWarning,
 )
 from sktime_llm.forecasting._panel import Key, Panel, in_stacks
 from sktime_llm.forecasting._regular import of_series
@@ -28,133 +24,12 @@ from sktime_llm.forecasting._series import times_of
 from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.training.windows import WindowShape
 
-_TIME_NAMES = ("ds", "date", "time", "timestamp")
 _OUTLIER = 1e4
 """Distance from the median, in interquartile ranges."""
 _PEAK = 3.5
 """Minimum of an outlier's distance from the mean, in standard deviations."""
 _DIVERGED = 1e3
 """Ratio of forecasts to the values that they are made from."""
-
-# data as a user gives it, before sktime looks at it
-
-
-@contextmanager
-def naming_text_columns(y: Any) -> Iterator[None]:
-    """Name the columns that are not numeric where sktime refuses them."""
-    try:
-        yield
-    except TypeError as error:
-        frame = _as_frame(y)
-        types = {} if frame is None else frame.dtypes.to_dict()
-        is_numeric = pd.api.types.is_numeric_dtype
-        text = {name: str(t) for name, t in types.items() if not is_numeric(t)}
-        if frame is None or not text:
-            raise
-        raise ColumnTypeError(
-            f"{error} These columns of y, with their types, are not numbers: {text}. "
-            f"{_what_to_do(frame, list(text))}"
-        ) from error
-
-
-def _as_frame(y: Any) -> pd.DataFrame | None:
-    frame = y.to_frame() if isinstance(y, pd.Series) else y
-    return frame if isinstance(frame, pd.DataFrame) else None
-
-
-def _what_to_do(frame: pd.DataFrame, columns: list[Any]) -> str:
-    """Suggest an index if the columns look like those of a long table."""
-    times = [
-        name
-        for name in columns
-        if name in _TIME_NAMES or pd.api.types.is_datetime64_any_dtype(frame[name])
-    ]
-    if not times or isinstance(frame.index, pd.MultiIndex):
-        return "Convert them, for example by y.astype(float), or leave them out."
-    ids = [name for name in columns if name not in times]
-    return (
-        "If they are the series and the time of each row, make them the index: "
-        f"y.set_index({[*ids, times[0]]!r}), times converted by pandas.to_datetime."
-    )
-
-
-def check_ids(y: Any) -> None:
-    """Raise if a row of a panel has no id: pandas would leave its series out."""
-    index = getattr(y, "index", None)
-    if not isinstance(index, pd.MultiIndex):
-        return
-    for level, codes in enumerate(index.codes[:-1]):
-        if (codes == -1).any():
-            row = int(np.argmax(codes == -1))
-            raise InputError(
-                f"y has no id (NaN) in the index level {index.names[level]!r} of row "
-                f"{row}, {index[row]}; expected one in each row. Name the series, or "
-                "leave its rows out."
-            )
-
-
-def with_plain_ids(y: Any) -> Any:
-    """Turn categorical ids into their values: unused categories are not series."""
-    index = getattr(y, "index", None)
-    if not isinstance(index, pd.MultiIndex) or not any(
-        isinstance(level, pd.CategoricalIndex) for level in index.levels
-    ):
-        return y
-    ids = [index.get_level_values(i) for i in range(index.nlevels)]
-    plain = [
-        each.astype(each.categories.dtype)
-        if isinstance(each, pd.CategoricalIndex)
-        else each
-        for each in ids
-    ]
-    return y.set_axis(pd.MultiIndex.from_arrays(plain, names=index.names))
-
-
-def check_numeric(X: Any) -> None:
-    """Raise if covariates are not numbers, and say how to make them numbers."""
-    frame = _as_frame(X)
-    types = {} if frame is None else frame.dtypes.to_dict()
-    is_numeric = pd.api.types.is_numeric_dtype
-    other = {name: str(t) for name, t in types.items() if not is_numeric(t)}
-    if other:
-        raise ColumnTypeError(
-            f"these columns of X, with their types, are not numbers: {other}. Expected "
-            "numbers. Encode categories one-hot, by pd.get_dummies(X, columns="
-            f"{list(other)}); take calendar features from times by sktime's "
-            "DateTimeFeatures; or leave the columns out."
-        )
-
-
-def check_unused_covariates(
-    X: Any, seen: list[Any] | None, owner: str, *, is_fitted: bool
-) -> None:
-    """Warn in fit that X is not used; raise if X of predict has columns of its own."""
-    columns = columns_of(X)
-    if not is_fitted and X is not None:
-        warnings.warn(
-            f"{owner} does not use X; its columns {columns} change nothing: it "
-            "forecasts each variate from its own past. Leave X out, or choose "
-            "CALFForecaster or LLMTSNetForecaster, which use covariates.",
-            UnusedCovariatesWarning,
-            stacklevel=2,
-        )
-    if is_fitted and columns is not None and seen is not None:
-        unseen = [name for name in columns if name not in seen]
-        if unseen:
-            raise InputError(
-                f"X has the column(s) {unseen} in predict, which fit did not see; "
-                f"expected {seen}. (X is not used by {owner}.)"
-            )
-
-
-def columns_of(X: Any) -> list[Any] | None:
-    """Return the names of the columns; None if they have no names."""
-    if X is None:
-        return []
-    if isinstance(X, pd.Series):
-        return None if X.name is None else [X.name]
-    return list(X.columns) if isinstance(X, pd.DataFrame) else None
-
 
 # rows of an update, compared with those of fit
 

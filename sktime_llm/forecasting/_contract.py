@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,15 +20,16 @@ from sktime_llm.errors import (
     NoIntervalsError,
     PretrainingLostWarning,
 )
-from sktime_llm.forecasting._checks import (
+from sktime_llm.forecasting._conformal import Calibration
+from sktime_llm.forecasting._given import (
     check_ids,
     check_numeric,
+    check_shares,
     check_unused_covariates,
     columns_of,
-    naming_text_columns,
+    explaining,
     with_plain_ids,
 )
-from sktime_llm.forecasting._conformal import Calibration
 from sktime_llm.forecasting._horizon import check_kind
 from sktime_llm.forecasting._known import KnownSeries
 from sktime_llm.forecasting._panel import Panel
@@ -193,6 +193,12 @@ class SktimeForecaster(PretrainedFolders, BaseForecaster):
             updated = super().update(y=y, X=X, update_params=update_params)
         return self._raising_interruption(updated)
 
+    def update_predict_single(  # type: ignore[no-untyped-def]
+        self, y: Any = None, fh: Any = None, X: Any = None, update_params: bool = True
+    ):
+        """Update and predict as sktime does, in the format of `y`."""
+        return self.update(y=y, X=X, update_params=update_params).predict(fh=fh, X=X)
+
     @contextmanager
     def _as_before_if_it_fails(self) -> Iterator[None]:
         # sktime keeps the columns and the format of data before they are checked here
@@ -293,7 +299,7 @@ class SktimeForecaster(PretrainedFolders, BaseForecaster):
         check_seeded(self)
         if not (self.is_fitted or hasattr(self, "pretrained_network_")):
             autocast(self.precision, resolve_device(self.device))  # if they exist here
-        with naming_text_columns(y):
+        with explaining(y, X):
             return super()._check_X_y(
                 X=with_plain_ids(X), y=with_plain_ids(y), **kwargs
             )
@@ -317,11 +323,13 @@ class SktimeForecaster(PretrainedFolders, BaseForecaster):
     def predict_interval(self, fh: Any = None, X: Any = None, coverage: Any = 0.90):  # type: ignore[no-untyped-def]
         """Forecast intervals as sktime does."""
         self._check_intervals("prediction intervals")
+        check_shares("coverage", coverage)
         return super().predict_interval(fh=fh, X=X, coverage=coverage)
 
     def predict_quantiles(self, fh: Any = None, X: Any = None, alpha: Any = None):  # type: ignore[no-untyped-def]
         """Forecast quantiles as sktime does."""
         self._check_intervals("quantile predictions")
+        check_shares("alpha", alpha)
         return super().predict_quantiles(fh=fh, X=X, alpha=alpha)
 
     def predict_var(self, fh: Any = None, X: Any = None, cov: bool = False):  # type: ignore[no-untyped-def]
@@ -381,8 +389,7 @@ class SktimeForecaster(PretrainedFolders, BaseForecaster):
     ) -> pd.DataFrame:
         forecasts = self._forecast(fh, X)
         if self._has_variance():
-            mean, variance = forecasts.point_forecasts(), forecasts.variances()
-            parts = _gaussian_quantiles(mean, variance, alpha)
+            parts = forecasts.gaussian_quantiles(alpha)
         elif self.intervals == "quantiles":
             parts = forecasts.network_quantiles(alpha)
         else:
@@ -391,10 +398,3 @@ class SktimeForecaster(PretrainedFolders, BaseForecaster):
         values = np.stack([part.to_numpy() for part in parts], axis=-1)
         index = parts[0].index
         return pd.DataFrame(values.reshape(len(index), -1), index, columns)
-
-
-def _gaussian_quantiles(
-    mean: pd.DataFrame, variance: pd.DataFrame, levels: list[float]
-) -> list[pd.DataFrame]:
-    deviation = np.sqrt(variance)
-    return [mean + deviation * NormalDist().inv_cdf(level) for level in levels]

@@ -102,57 +102,58 @@ def _has_durations(fh: ForecastingHorizon) -> bool:
 
 def _count_times(fh: ForecastingHorizon, cutoff: Any) -> np.ndarray:
     times = fh.to_pandas()
-    if cutoff is not None and _is_zoned(times) and _is_clock(cutoff.freq):
-        # sktime counts by the clock on the wall, which may be put forward or back
-        steps = _whole(times - cutoff[0], cutoff.freq)
-        if steps is not None:
-            return steps
-    if not fh.is_relative and _has_offsets(cutoff):
-        steps = _count_offsets(times, cutoff)
-        if steps is not None:
-            return steps
-    try:
+    frequency = getattr(cutoff, "freq", None)
+    is_dates = isinstance(times, pd.DatetimeIndex)
+    if fh.is_relative or not is_dates or frequency is None:
         return np.asarray(fh.to_relative(cutoff).to_pandas(), dtype=np.int64)
-    except (AttributeError, ValueError) as error:  # of pandas: it has no such periods
+    # not by sktime: it counts by the clock on the wall, and by periods, where a
+    # Saturday is a business day
+    if _is_clock(frequency):
+        steps, is_whole = _divide(times - cutoff[0], frequency)
+    else:
+        steps, is_whole = _count_offsets(times, cutoff)
+    if not is_whole.all():
         raise InputError(
-            f"fh has times such as {times[0]}, expected steps of {cutoff.freq} from "
-            f"{cutoff[0]} on. Give such times, or integers, such as fh=[1, 2, 3]."
-        ) from error
+            f"fh has the time {times[~is_whole][0]}, expected steps of "
+            f"{frequency.freqstr!r} from {cutoff[0]} on. Give such times, or integers, "
+            "such as fh=[1, 2, 3]."
+        )
+    return steps
 
 
 def _count_durations(durations: pd.TimedeltaIndex, cutoff: Any) -> np.ndarray | None:
     """Count steps; None if one is not whole."""
-    if _is_clock(cutoff.freq):
-        return _whole(durations, cutoff.freq)
     if isinstance(cutoff.freq, pd.offsets.Day):
-        return _whole(durations, pd.Timedelta(days=cutoff.freq.n))
-    try:
-        times = _later(cutoff, durations)
-        if _has_offsets(cutoff):
-            return _count_offsets(times, cutoff)
-        absolute = ForecastingHorizon(times, is_relative=False, freq=cutoff.freq)
-        steps = np.asarray(absolute.to_relative(cutoff).to_pandas(), dtype=np.int64)
-    except (TypeError, ValueError):  # of pandas: a period and a fraction of one
-        return None
-    there = ForecastingHorizon(steps, is_relative=True).to_absolute_index(cutoff)
-    return steps if (there == times).all() else None
+        steps, is_whole = _divide(durations, pd.Timedelta(days=cutoff.freq.n))
+    elif _is_clock(cutoff.freq):
+        steps, is_whole = _divide(durations, cutoff.freq)
+    elif _has_offsets(cutoff):
+        steps, is_whole = _count_offsets(_later(cutoff, durations), cutoff)
+    else:
+        try:
+            times = _later(cutoff, durations)
+            absolute = ForecastingHorizon(times, is_relative=False, freq=cutoff.freq)
+            steps = np.asarray(absolute.to_relative(cutoff).to_pandas(), dtype=np.int64)
+        except (TypeError, ValueError):  # of pandas: a period and a fraction of one
+            return None
+        there = ForecastingHorizon(steps, is_relative=True).to_absolute_index(cutoff)
+        is_whole = there == times
+    return steps if is_whole.all() else None
 
 
-def _is_zoned(times: pd.Index) -> bool:
-    return isinstance(times, pd.DatetimeIndex) and times.tz is not None
+def _divide(
+    durations: pd.TimedeltaIndex, frequency: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the steps in durations, and whether they are whole."""
+    step = pd.Timedelta(frequency)
+    steps = np.asarray(durations // step, dtype=np.int64)
+    return steps, np.asarray(durations % step == pd.Timedelta(0))
 
 
 def _is_clock(frequency: pd.offsets.BaseOffset | None) -> bool:
     """Whether steps are hours or shorter, and so of one length wherever they are."""
     is_tick = isinstance(frequency, pd.tseries.offsets.Tick)
     return is_tick and not isinstance(frequency, pd.offsets.Day)
-
-
-def _whole(durations: pd.TimedeltaIndex, frequency: Any) -> np.ndarray | None:
-    step = pd.Timedelta(frequency)
-    if (durations % step).any():
-        return None
-    return np.asarray(durations // step, dtype=np.int64)
 
 
 def _has_offsets(cutoff: Any) -> bool:
@@ -168,12 +169,14 @@ def _grid(cutoff: Any, before: dict[str, Any], after: dict[str, Any]) -> pd.Inde
     return earlier[:0:-1].append(later)
 
 
-def _count_offsets(times: pd.DatetimeIndex, cutoff: Any) -> np.ndarray | None:
-    """Count steps; None if a time is not on one."""
+def _count_offsets(
+    times: pd.DatetimeIndex, cutoff: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the steps to times, and whether they are whole."""
     first, last = min(times.min(), cutoff[0]), max(times.max(), cutoff[0])
     grid = _grid(cutoff, {"end": first}, {"end": last})
     at = grid.get_indexer(times)
-    return None if (at < 0).any() else at - grid.get_loc(cutoff[0])
+    return at - grid.get_loc(cutoff[0]), at >= 0
 
 
 def _later(cutoff: Any, durations: pd.TimedeltaIndex) -> Any:

@@ -74,6 +74,13 @@ class SeriesForecasts(NamedTuple):
             for error in np.moveaxis(errors, -1, 0)
         ]
 
+    def gaussian_quantiles(self, levels: Sequence[float]) -> list[pd.DataFrame]:
+        """Return quantiles by the network's own variances, a table for each level."""
+        mean, variance = self.point_forecasts(), self.variances()
+        assert variance is not None
+        deviation = np.sqrt(variance)
+        return [mean + deviation * NormalDist().inv_cdf(level) for level in levels]
+
     def network_quantiles(self, levels: Sequence[float]) -> list[pd.DataFrame]:
         """Return the network's own quantiles, a table for each level.
 

@@ -9,6 +9,7 @@ from sktime_llm.errors import InputError
 from sktime_llm.forecasting._panel import Key, Panel
 
 _PERIODS = ("M", "Q", "Y", "W")
+_SHORTEST_MONTH = pd.Timedelta(days=28)
 
 
 def of_series(key: Key) -> str:
@@ -156,7 +157,15 @@ def _frequency_of_one(index: pd.DatetimeIndex) -> pd.offsets.BaseOffset | None:
 def _infer_frequency(index: pd.DatetimeIndex, key: Key = None) -> pd.offsets.BaseOffset:
     """Infer the frequency of at least two datetimes that do not carry it."""
     if len(index) == 2:
-        return pd.tseries.frequencies.to_offset(index[1] - index[0])
+        step = index[1] - index[0]
+        if step >= _SHORTEST_MONTH:
+            raise InputError(
+                f"y{of_series(key)} has two rows, {step.days} days apart, which may be "
+                "so many days, or months, quarters or years; expected times whose "
+                'frequency is known. Set it, as by y.asfreq("MS") for first days of '
+                'months, or use periods: y.to_period("M").'
+            )
+        return pd.tseries.frequencies.to_offset(step)
     frequency = _freq_or_inferred(index)
     if frequency is not None:
         return frequency

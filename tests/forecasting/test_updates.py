@@ -143,6 +143,20 @@ def test_absolute_horizon_with_gaps_of_a_datetime_panel(make, freq):
     )
 
 
+@each_forecaster
+@pytest.mark.parametrize("of_series", [True, False])
+def test_update_predict_single_keeps_the_format(make, of_series):
+    y = make_series()["y0"] if of_series else make_panel()
+    new = y[50:] if of_series else y.groupby(level=0).tail(3)
+    old = y.drop(new.index)
+    expected = make(max_epochs=1).fit(old, fh=FH).update(new).predict()
+    forecast = make(max_epochs=1).fit(old, fh=FH).update_predict_single(new)
+    assert type(forecast) is type(y)
+    testing = pd.testing
+    same = testing.assert_series_equal if of_series else testing.assert_frame_equal
+    same(forecast, expected)
+
+
 @each_index
 def test_steps_left_out_are_missing_values(index):
     y = make_series(index=index.rename("t"))
