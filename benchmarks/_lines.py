@@ -9,6 +9,7 @@ from _competitions import (
     joint_errors,
     published_errors,
 )
+from _questions import FIVE
 from _standing import ONE_PASS, digits_of
 from _tables import AVERAGES, WITHOUT, difference, number, read
 
@@ -18,6 +19,7 @@ SHORT = {
     "LLM-TS Net without text": "without text",
 }
 HALF_ETS = AVERAGES["four and AutoETS"]
+FITTED_MEAN = "CALF without language model and LLM-TS Net"
 # Data, task and methods of each line, and what to say of the task.
 LINES = {
     "M3, 3,003 series": ("M3", "all", ("LLM-TS Net", "CALF")),
@@ -61,6 +63,9 @@ def lines(table: pd.DataFrame) -> str:
             )
         if data == "M3" and (mean := mean_of_four()):
             texts.append(f"- **The mean of CALF and LLM-TS Net on M3**, sMAPE: {mean}.")
+        if task == ONE_PASS and (mean := mean_of_pretrained()):
+            name = "The mean of such a CALF and of LLM-TS Net, fitted to each"
+            texts.append(f"- **{name}**, MASE: {mean}.")
     if half := half_of_ets():
         texts.append(f"- **The mean of such networks and AutoETS**: {half}.")
     return "\n".join([*texts, f"- **What it costs**: {cost()}"])
@@ -84,6 +89,19 @@ def mean_of_four() -> str:
         f"{ours:.2f} where each forecasts values and deseasonalized values, {beside}, "
         f"without language models {without}"
     )
+
+
+def mean_of_pretrained() -> str:
+    """Say how good a pretrained CALF and a fitted LLM-TS Net are on the five sets."""
+    found = read("pretrained_start.jsonl")
+    found = found[(found["target"] == FIVE) & found["part"].isna()]
+    errors = found.groupby("method")["mase"].mean()
+    ours, best = errors.get(FITTED_MEAN, np.nan), errors.get("auto-arima", np.nan)
+    if np.isnan(ours) or np.isnan(best):
+        return ""
+    beside = more_or_less(difference(ours, best), f"AutoARIMA ({best:.3f})")
+    without = number(errors.get(f"{FITTED_MEAN} without text"), 3) or "(not recorded)"
+    return f"{ours:.3f}, {beside}, without text {without}"
 
 
 def half_of_ets() -> str:
