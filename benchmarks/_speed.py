@@ -8,11 +8,21 @@ METHODS = {
     "BALMTSFForecaster": "BALM-TSF",
     "LLMTSNetForecaster": "LLM-TS Net",
 }
+SHAPES = ["airline", "ETTh1-96", "ETTh1-512", "ETTh1-720", "sensors", "traffic"]
 BACKBONES = {"minilm": "MiniLM", "gpt2-random": "GPT-2, random"}
 
 
 def speed(records: pd.DataFrame) -> str:
     """Windows a second beside plain programs and the floor."""
+    order = {
+        "method": list(METHODS.values()),
+        "backbone": list(BACKBONES),
+        "shape": SHAPES,
+        "precision": ["float32", "bfloat16"],
+    }
+    records = records.sort_values(
+        list(order), key=lambda column: column.map(order[column.name].index)
+    )
     return markdown([_row(run) for _, run in records.iterrows()])
 
 

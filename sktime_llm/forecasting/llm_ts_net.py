@@ -222,7 +222,7 @@ class LLMTSNetForecaster(LLMTSNetMethod):
         In fit, if the folder `resume` has the state of another fit.
     KeyboardInterrupt
         In fit, pretrain and update, by Ctrl-C. The best epoch so far is kept; before
-        the first is complete, the forecaster is as it was.
+        the first is complete, nothing is: fit leaves the forecaster unfitted.
     DescriptionError
         In fit, if a series could not be described.
 

@@ -28,7 +28,8 @@ _OWN_FIELDS = ("messages", "model", "stream")
 class EndpointDescriber(Describer):
     """Ask a language model behind an OpenAI-compatible HTTP endpoint.
 
-    Each series is one request to ``{base_url}/chat/completions``. Statistics and
+    Each description is one request to ``{base_url}/chat/completions``; LLM-TS Net asks
+    for up to `n_descriptions` of every variate. Statistics and
     averages of the data go to the host of `base_url` and to no other: redirects are not
     followed. The key is read from the environment for each request. It is not kept and
     not part of an error, a log, a pickle or the cache; a text that quotes it is an

@@ -64,7 +64,7 @@ def test_frequencies_without_periods(make, freq):
 def test_a_time_between_steps_without_periods(make):
     index = pd.date_range("2000-01-01", periods=60, freq="SMS")
     forecaster = make().fit(make_series(index=index))
-    with pytest.raises(InputError, match="expected steps of .SMS"):
+    with pytest.raises(InputError, match="expected steps of 'SMS"):
         forecaster.predict(fh=index[-1:] + pd.Timedelta("1D"))
 
 
