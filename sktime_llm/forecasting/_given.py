@@ -39,7 +39,7 @@ def _what_is_wrong(name: str, data: Any) -> str | None:
     """Describe the first thing that sktime does not take, and say what to do."""
     if isinstance(data, list | tuple | dict):
         return (
-            f"{name} is a {type(data).__name__}, expected a pandas Series or "
+            f"{name} is of type {type(data).__name__}, expected a pandas Series or "
             f"DataFrame, such as pd.Series({name})."
         )
     frame = _as_frame(data)

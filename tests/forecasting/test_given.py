@@ -73,8 +73,8 @@ def test_covariates(spoil, message):
         (PANEL.swaplevel(), r"last level .* 's0', .*reorder_levels"),
         (PANEL.swaplevel().sort_index(), r"last level .* 's0', .*reorder_levels"),
         (pd.concat([PANEL, PANEL]), r"the row \('s0', .* more than once"),
-        ([1.0, 2.0, 3.0], r"y is a list, expected a pandas"),
-        ({"a": [1.0, 2.0]}, r"y is a dict, expected a pandas"),
+        ([1.0, 2.0, 3.0], r"y is of type list, expected a pandas"),
+        ({"a": [1.0, 2.0]}, r"y is of type dict, expected a pandas"),
     ],
 )
 def test_other_formats(y, message):
