@@ -141,6 +141,8 @@ def test_help_imports_nothing_heavy():
         ["predict"],
         ["forecast", "--levels", "100"],
         ["forecast", "--levels", "0.0"],
+        ["forecast", "--levels", "80", "0.95"],
+        ["compare", "--levels", "0.8"],
         ["compare", "--folds", "0"],
         ["compare", "--horizon", "-3"],
         ["compare", "--max-epochs", "many"],
