@@ -13,6 +13,7 @@ from sktime_llm.datasets._frequency import (
     from_ordinals,
     step_of,
     to_ordinals,
+    with_weekday,
 )
 from sktime_llm.datasets._source import Source
 from sktime_llm.errors import InputError
@@ -76,6 +77,8 @@ def sort_rows(
     alias: str | None,
 ) -> Rows:
     """Sort rows by series and time, and number their periods."""
+    if alias is not None and times.dtype.kind != "i":
+        alias = with_weekday(alias, times)
     if isinstance(times.dtype, pd.PeriodDtype):
         if alias is None:
             alias = times.array.freqstr

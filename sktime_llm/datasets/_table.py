@@ -66,7 +66,8 @@ def read_table(
     frequency : str, optional
         Time between rows as a pandas alias, such as ``"D"``, ``"M"`` or ``"15min"``;
         each row is then put into its day, month or minute, and has to be a multiple of
-        the frequency after the row before. Default: inferred by pandas.
+        the frequency after the row before. Weeks, ``"W"``, end on the weekday that all
+        times have, else on Sundays. Default: inferred by pandas.
     date_format : str, optional
         Notation of the times as strftime takes it, such as ``"%d.%m.%Y"``.
     decimal, thousands : str, default="." and None

@@ -114,6 +114,47 @@ def test_a_time_is_written_as_it_was_read(csv, freq, notation):
     assert f"{stamps[0]} to {stamps[-1]}" in report
 
 
+@pytest.mark.parametrize("day", ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"])
+@pytest.mark.parametrize("n", ["", "1", "2"])
+def test_weeks_end_on_the_weekday_of_all_times(csv, day, n):
+    stamps = written("2020-01-01", 9, f"{n}W-{day}")
+    del stamps[3]
+    y, report = read(csv(*dated(stamps)), frequency=f"{n}W", missing="keep")
+    assert [format_time(time) for time in y.dropna().index] == stamps
+    assert f"frequency {n.strip('1')}W-{day}\n" in report
+    lines = [f"{key},{stamp},1" for key in "ab" for stamp in stamps]
+    path = csv("id,date,y", *lines)
+    y, _ = read(path, id_column="id", frequency=f"{n}W", missing="keep")
+    assert y.index.levels[-1].freqstr == f"{n.strip('1')}W-{day}"
+
+
+@pytest.mark.parametrize(
+    ("stamps", "frequency", "expected"),
+    [
+        (written("2020-01-01", 6, "W-WED"), "W-SUN", "W-SUN"),
+        (written("2020-01-01", 6, "W-WED"), "W-FRI", "W-FRI"),
+        (["2020-01-01", "2020-01-09", "2020-01-15"], "W", "W-SUN"),
+        (["2020-W01", "2020-W02", "2020-W03"], "W", "W-SUN"),
+        (["2019-12-26/2020-01-01", "2020-01-02/2020-01-08"], "W", "W-WED"),
+    ],
+)
+def test_weeks_that_end_on_a_given_weekday(csv, stamps, frequency, expected):
+    y, _ = read(csv(*dated(stamps)), frequency=frequency)
+    assert y.index.freqstr == expected
+
+
+@pytest.mark.parametrize("n", range(12))
+@pytest.mark.parametrize("kind", ["QE", "QS", "YE", "YS"])
+def test_quarters_and_years_have_the_same_names_given_or_inferred(csv, kind, n):
+    months = pd.date_range("2020-01-01", periods=9 * 12, freq=f"M{kind[1]}")
+    stamps = months[n :: 3 if kind[0] == "Q" else 12][:8].strftime("%Y-%m-%d")
+    path = csv(*dated(stamps))
+    given, inferred = (read(path, frequency=one)[0] for one in (kind[0], None))
+    names = [format_time(time) for time in given.index]
+    assert names == [format_time(time) for time in inferred.index]
+    assert [name[:4] for name in names] == [stamp[:4] for stamp in stamps]
+
+
 @pytest.mark.parametrize("alias", ["W-SUN", "W-WED", "Q-DEC", "M", "D", "h"])
 def test_periods_that_pandas_writes_are_read_back(csv, alias):
     periods = pd.period_range("2020-01-01", periods=6, freq=alias, name="date")
