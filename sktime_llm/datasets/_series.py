@@ -6,6 +6,7 @@ from typing import NoReturn
 import numpy as np
 import pandas as pd
 
+from sktime_llm._frequency import advice_on_clocks
 from sktime_llm.datasets._cells import integer_format
 from sktime_llm.datasets._frequency import (
     find_alias,
@@ -109,10 +110,13 @@ def _check_distinct(rows: Rows) -> None:
     if repeated.any():
         i = int(repeated.argmax()) + 1
         period = f" in the same period ({rows.frequency})" * bool(rows.alias)
+        advice = "Remove one of the rows, or tell several series apart with --id-column"
+        if rows.alias is None:
+            advice += advice_on_clocks(pd.Index(rows.times))
         rows.fail(
             i,
             f"{period}, expected one row for each time",
-            "Remove one of the rows, or tell several series apart with --id-column",
+            advice,
             verb="follows" if rows.alias else "repeats",
         )
 

@@ -754,6 +754,21 @@ def test_repeated_times(csv):
     assert_fails(csv(*dated(DAYS)), *words, frequency="M")
 
 
+@pytest.mark.parametrize("step", ["h", "15min"])
+@pytest.mark.parametrize("frequency", [None, "h"])
+def test_hours_that_clocks_repeat_are_named(csv, parquet, step, frequency):
+    times = pd.date_range("2020-10-24", "2020-10-26", freq=step, tz="Europe/Berlin")
+    words = ["repeats 2020-10-25 02:00", "--id-column. If clocks were set back there"]
+    for local in (times.tz_localize(None), times.tz_localize(None).to_period(step)):
+        table = pd.DataFrame({"date": local, "y": 1.0})
+        for path in (csv(*dated(local)), parquet(table)):
+            assert_fails(path, *words, "offset from UTC.", frequency=frequency)
+    assert read(csv(*dated(times)))[0].index.freqstr == step
+    days = csv(*dated(["2020-01-01", "2020-01-02", "2020-01-02"]))
+    with pytest.raises(InputError, match=r"with --id-column\.$"):
+        read_table(days, time_column="date")
+
+
 @pytest.mark.parametrize("column", ["date", "id"])
 def test_times_and_ids_may_not_be_empty(csv, column):
     lines = [f"a,{day},1" for day in DAYS]
