@@ -100,6 +100,12 @@ def read_table(
     ImportError
         If the file is Parquet and pyarrow is not installed.
 
+    Warns
+    -----
+    AmbiguousNumbersWarning
+        If numbers such as ``1.000``, beside whole ones such as ``990``, may be
+        thousands. They are read by `decimal` and `thousands`.
+
     Examples
     --------
     >>> from tempfile import TemporaryDirectory

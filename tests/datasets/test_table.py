@@ -12,7 +12,7 @@ from sktime.forecasting.naive import NaiveForecaster
 
 from sktime_llm.datasets import format_time, infer_seasonal_period, read_table
 from sktime_llm.datasets._frequency import format_times, period_alias
-from sktime_llm.errors import InputError
+from sktime_llm.errors import AmbiguousNumbersWarning, InputError
 
 
 @pytest.fixture
@@ -520,6 +520,43 @@ def test_only_notations_that_fit_all_cells_are_suggested(csv, cells, advice):
 def test_a_cell_that_is_no_number_in_a_column_of_numbers(csv, cell, options):
     path = csv("date;y", f"{DAYS[0]};1", f"{DAYS[1]};2", f"{DAYS[2]};{cell}")
     assert_fails(path, "line 4", repr(cell), "finite number", separator=";", **options)
+
+
+@pytest.mark.parametrize("name", ["sales.csv", "sales.parquet"])
+@pytest.mark.parametrize(
+    "cells",
+    ["990 1.000 1.010 980", "12.500 -1.100 -990 NA", "0 1.000 999 123.456", "5 1.000"],
+)
+def test_thousands_that_are_read_as_decimals_are_a_warning(csv, parquet, name, cells):
+    rows = list(zip(DAYS, cells.split(), strict=False))
+    if name == "sales.csv":
+        path = csv("date;y", *map(";".join, rows))
+    else:
+        path = parquet(pd.DataFrame(rows, columns=["date", "y"]))
+    how = {"separator": ";"} if name == "sales.csv" else {}
+    how |= {"missing": "values", "frequency": "D"}
+    first = next(cell for cell in cells.split() if "." in cell)
+    with pytest.warns(AmbiguousNumbersWarning) as caught:
+        read(path, **how)
+    message = str(caught[0].message)
+    assert f"column 'y': '{first}' is read as {float(first):g}, but" in message
+    assert message.endswith("give `--decimal , --thousands .`.")
+    thousands, _ = read(path, decimal=",", thousands=".", **how)
+    expected = [float(cell.replace(".", "")) for cell in cells.split() if cell != "NA"]
+    assert thousands.dropna().tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        *("1.000 1.010 2.345 9.875", "0.990 1.000 2 3", "990 1.00 1.010 5"),
+        *("1990 1.000 1.010 5", "1 2 3 4", "NA 1.000 1.010 -", "1e3 1.000 5 6"),
+        *("1000.125 1.500 3 4", "01.000 1.010 7 8"),
+    ],
+)
+def test_three_decimals_alone_are_no_warning(csv, cells):
+    lines = [f"{day},{cell}" for day, cell in zip(DAYS, cells.split(), strict=True)]
+    read(csv("date,y", *lines), missing="values")
 
 
 def test_an_unnamed_column_of_row_numbers_is_left_out(csv, parquet):
