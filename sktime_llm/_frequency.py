@@ -1,4 +1,4 @@
-"""The frequency of time stamps, some of which may be missing."""
+"""The frequency of time stamps, some of which may be missing or repeated."""
 
 from collections import Counter
 
@@ -22,6 +22,22 @@ def infer_frequency(stamps: pd.DatetimeIndex) -> str | None:
                 return alias
         width = 3 if width in (4, 5) else width // 2
     return None
+
+
+def advice_on_clocks(times: pd.Index) -> str:
+    """Return a sentence to add on times that repeat: clocks repeat an hour in autumn.
+
+    It is empty where clocks do not matter: of days, integers, or with a time zone.
+    """
+    if isinstance(times, pd.PeriodIndex):
+        times = times.to_timestamp()
+    is_local = isinstance(times, pd.DatetimeIndex) and times.tz is None
+    if not is_local or (times - times.normalize()).nunique() < 2:
+        return ""
+    return (
+        ". If clocks were set back there, give the times in UTC, or with their offset "
+        "from UTC"
+    )
 
 
 def is_on_grid(stamps: pd.DatetimeIndex, alias: str) -> bool:

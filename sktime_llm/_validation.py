@@ -134,5 +134,6 @@ def sequence_of(constraint: Constraint, expected: str) -> Constraint:
 
 
 LEVELS = sequence_of(
-    real(above=0, below=100), "a sequence of levels above 0 and below 100 percent"
+    real(1, below=100),
+    "a sequence of levels in percent, of at least 1 and below 100: 80, not 0.8",
 )

@@ -39,6 +39,10 @@ class OutlierWarning(SktimeLLMWarning):
     """One value dwarfs all others of its series."""
 
 
+class AmbiguousNumbersWarning(SktimeLLMWarning):
+    """Numbers with three decimals in a table may be thousands."""
+
+
 class LaterRowsDroppedWarning(SktimeLLMWarning):
     """An update ended before the last rows that were known, which are dropped."""
 

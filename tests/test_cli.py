@@ -68,6 +68,11 @@ class Failing(NaiveForecaster):
         raise ValueError("cannot do this")
 
 
+class FailingToPredict(NaiveForecaster):
+    def _predict(self, fh, X):
+        raise ValueError("cannot do this")
+
+
 class Loud(NaiveForecaster):
     def _fit(self, y, X, fh):
         warnings.warn("rather short", ShortSeriesWarning, stacklevel=2)
@@ -141,6 +146,8 @@ def test_help_imports_nothing_heavy():
         ["predict"],
         ["forecast", "--levels", "100"],
         ["forecast", "--levels", "0.0"],
+        ["forecast", "--levels", "80", "0.95"],
+        ["compare", "--levels", "0.8"],
         ["compare", "--folds", "0"],
         ["compare", "--horizon", "-3"],
         ["compare", "--max-epochs", "many"],
@@ -815,11 +822,90 @@ def test_forecasts_that_cannot_be_made(run, sales, steps, tmp_path, arguments, w
     assert not Path("forecast.csv").exists()
 
 
-def test_a_forecaster_that_fails_is_a_message(run, panel, with_calf):
-    with_calf(Failing)
+@pytest.mark.parametrize("make", [Failing, FailingToPredict])
+def test_a_forecaster_that_fails_is_a_message(run, panel, with_calf, make):
+    with_calf(make)
     code, out, err = run(*panel)
     assert (code, out) == (1, "")
-    assert err.endswith(": the forecaster failed: ValueError: cannot do this\n")
+    assert "sktime-llm: the forecaster failed: ValueError: cannot do this" in err
+
+
+@pytest.mark.parametrize(
+    ("stores", "words"),
+    [
+        (["east"], "the series has 40 rows"),
+        (["north", "east"], "the shortest of 2 series, 'east', has 5 rows"),
+    ],
+)
+def test_a_fit_that_fails_says_how_short_the_series_are(
+    run, sales, with_calf, stores, words
+):
+    with_calf(Failing)
+    frame = pd.read_csv(sales).query("store in @stores")
+    if len(stores) > 1:
+        frame = frame[(frame["store"] == "north") | (frame["date"] < "2015-06")]
+    frame.to_csv(sales, index=False)
+    arguments = STORES if len(stores) > 1 else [*STORES[:2], *STORES[-2:]]
+    code, _, err = run("forecast", sales, *arguments)
+    assert code == 1
+    assert err.endswith(f" failed: ValueError: cannot do this ({words})\n")
+
+
+@pytest.fixture
+def seasons(sales):
+    """Return a function that gives two shops rows, and arguments to forecast them."""
+
+    def cut(north, east, *variates):
+        frame = pd.read_csv(sales)
+        groups = frame.groupby("store")
+        kept = groups.cumcount() < frame["store"].map({"north": north, "east": east})
+        frame[kept].to_csv(sales, index=False)
+        naive = ["--method", "seasonal-naive", "--quiet", "--horizon", "2"]
+        return ["forecast", sales, *STORES, *variates, *naive]
+
+    return cut
+
+
+@pytest.mark.parametrize(
+    ("rows", "variates", "words"),
+    [
+        ((40, 5), [], "1 of 2 series: east / units (5 values)"),
+        ((11, 5), [], "2 of 2 series: east / units (5 values), north / units (11 val"),
+        ((40, 5), ["price"], "2 of 4 series: east / units (5 values), east / price (5"),
+        ((0, 5), [], "1 of 1 series: east / units (5 values)"),
+    ],
+)
+def test_missing_forecasts_are_not_written(run, seasons, rows, variates, words):
+    code, out, err = run(*seasons(*rows, *variates), "--no-plot")
+    assert (code, out) == (2, "")
+    assert f"error: Forecasts are missing for {words}" in err
+    assert "--min-length" in err
+    assert not Path("forecast.csv").exists()
+
+
+def test_missing_bounds_are_a_warning(run, seasons):
+    arguments = seasons(40, 12)
+    code, out, err = run(*arguments)
+    assert (code, out) == (0, "Written: forecast.csv, forecast.png\n")
+    words = (
+        "Bounds of intervals are missing for 1 of 2 series: east / units (12 values)"
+    )
+    assert f"warning: {words}. Their cells are empty." in err
+    table = pd.read_csv("forecast.csv").set_index("series")
+    assert table["forecast"].notna().all()
+    assert table.loc["east"].filter(like="_").isna().all(axis=None)
+    assert table.loc["north"].notna().all(axis=None)
+    assert "missing" not in run(*arguments, "--levels")[2]
+
+
+def test_five_months_are_too_few_for_auto_ets(run, tmp_path):
+    pytest.importorskip("statsforecast")
+    lines = [f"2024-0{month},{10 + month % 3}" for month in range(1, 6)]
+    (tmp_path / "m.csv").write_text("\n".join(["date,y", *lines]))
+    options = ["--time-column", "date", "--horizon", "2", "--method", "auto-ets"]
+    code, _, err = run("forecast", "m.csv", *options)
+    assert code == 1
+    assert err.endswith("tiny datasets (the series has 5 rows)\n")
 
 
 def test_warnings_of_libraries_to_developers_are_not_shown(capsys):

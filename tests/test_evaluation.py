@@ -333,6 +333,15 @@ def test_repeated_and_unsorted_times_are_refused():
                 mase_of(pd.concat({"a": y.iloc[rows].to_frame()}))
 
 
+@pytest.mark.parametrize("is_panel", [False, True])
+def test_hours_that_clocks_repeat_are_named(is_panel):
+    hours = pd.date_range("2020-10-24", periods=60, freq="h", tz="Europe/Berlin")
+    y = pd.Series(walk(60), hours.tz_localize(None))
+    y = pd.concat({"a": y.to_frame()}) if is_panel else y
+    with pytest.raises(InputError, match=r"2020-10-25 .*If clocks were .* UTC\."):
+        compare_naive(y, horizon=5, seasonal_period=1)
+
+
 def test_missing_values_of_training_are_left_out_of_the_scale():
     values = walk(40)
     values[[5, 20]] = np.nan

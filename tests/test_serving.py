@@ -54,6 +54,13 @@ def rows_of(y):
     return [{"time": str(t), "value": v} for t, v in y.items()]
 
 
+def earlier(time, n):
+    """Return the time that is n steps before."""
+    if time.isdecimal():
+        return str(int(time) - n)
+    return str(pd.Period(time[:7], "M") - n)
+
+
 def test_it_forecasts_after_the_saved_rows(client, folder):
     answer = client.post("/forecast", json={"horizon": 3}).json()
     forecaster = load_pretrained(folder)
@@ -110,6 +117,35 @@ def test_rows_may_come_in_any_order(any_client):
     assert [answer.status_code for answer in answers] == [200] * 3
     assert answers[0].json() == answers[1].json() == answers[2].json()
     assert answers[0].json()[0]["time"] > rows[-1]["time"]
+
+
+@pytest.mark.filterwarnings("ignore::sktime_llm.errors.LaterRowsDroppedWarning")
+@pytest.mark.parametrize("n", [2, 10, 56, 57, 100])
+def test_rows_that_end_before_the_last_known_one_are_refused(any_client, n):
+    client, rows = any_client
+    stale = {"time": earlier(rows[0]["time"], n), "value": 1.0}
+    answer = client.post("/forecast", json={"rows": [stale], "horizon": 1})
+    assert answer.status_code == 422
+    assert f"the last row is of {stale['time']}" in answer.json()["detail"]
+    assert "expected one of that time or later" in answer.json()["detail"]
+
+
+def test_the_last_known_row_may_be_sent_again(any_client):
+    client, rows = any_client
+    last = {"time": earlier(rows[0]["time"], 1), "value": 1.0}
+    for each in ([last], [last, *rows]):
+        answer = client.post("/forecast", json={"rows": each, "horizon": 1})
+        assert answer.status_code == 200
+        assert answer.json()[0]["time"] > each[-1]["time"]
+
+
+@pytest.mark.parametrize("n", [57, 100])
+def test_rows_before_the_first_known_one_are_refused(any_client, n):
+    client, rows = any_client
+    first = {"time": earlier(rows[0]["time"], n), "value": 1.0}
+    answer = client.post("/forecast", json={"rows": [first, *rows], "horizon": 1})
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["detail"]
 
 
 @pytest.mark.parametrize(

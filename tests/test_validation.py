@@ -159,10 +159,10 @@ def test_allowed(constraint, allowed):
             (
                 LEVELS,
                 value,
-                f"n={value!r}, expected a sequence of levels above 0 and "
-                "below 100 percent.",
+                f"n={value!r}, expected a sequence of levels in percent, of at least 1 "
+                "and below 100: 80, not 0.8.",
             )
-            for value in ("80", 80, ["80"], [0], [100], [True])
+            for value in ("80", 80, ["80"], [0], [0.8], [80, 0.95], [100], [True])
         ],
     ],
 )

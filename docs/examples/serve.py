@@ -50,6 +50,7 @@ def make_app() -> FastAPI:
         try:
             if question.rows:
                 forecaster.update(as_series(question.rows, saved), update_params=False)
+                check_latest(forecaster.cutoff[0], saved.cutoff[0])
             fh = range(1, question.horizon + 1)
             values = forecaster.predict(fh)
             bounds = forecaster.predict_interval(fh, coverage=question.coverage)
@@ -64,6 +65,15 @@ def make_app() -> FastAPI:
         ]
 
     return app
+
+
+def check_latest(end, known_end) -> None:
+    """Refuse rows before the last known one: forecasts would begin after them."""
+    if end < known_end:
+        raise ValueError(
+            f"the last row is of {end}, but rows up to {known_end} are known; expected "
+            "one of that time or later. Send the latest rows, or none."
+        )
 
 
 def as_series(rows: list[Row], forecaster) -> pd.Series:

@@ -346,8 +346,9 @@ def _percent(text: str) -> float:
         level = float(text)
     except ValueError:
         level = 0.0
-    if not 0 < level < 100:
+    if not 1 <= level < 100:
         raise argparse.ArgumentTypeError(
-            f"expected a percentage between 0 and 100, got {text!r}"
+            "expected a percentage of at least 1 and below 100, such as 80 (not 0.8), "
+            f"got {text!r}"
         )
     return level

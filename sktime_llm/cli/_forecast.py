@@ -3,10 +3,12 @@
 import argparse
 import os
 import sys
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from sktime_llm.cli._arguments import TABLE_OPTIONS
@@ -24,13 +26,17 @@ from sktime_llm.cli._output import (
     shown_progress,
 )
 from sktime_llm.cli._partitions import check_no_engine, forecast_by_partition
-from sktime_llm.datasets._long import as_written, forecast_table
+from sktime_llm.datasets._long import as_written, forecast_table, long_table
+from sktime_llm.datasets._source import listed
 from sktime_llm.errors import (
+    ForecasterFailedError,
     InputError,
     NoIntervalsError,
     SavedForecasterError,
     SktimeLLMError,
+    SktimeLLMWarning,
 )
+from sktime_llm.evaluation._data import as_frame, join_ids
 from sktime_llm.evaluation._folds import library_warnings_off
 from sktime_llm.plotting import plot_forecast, require_matplotlib
 
@@ -54,16 +60,20 @@ def forecast(options: argparse.Namespace) -> bool:
     try:
         with shown_progress(show=not options.quiet) as progress:
             if options.load:
-                forecaster, recent, name = _load(options.load)
+                forecaster, y, name = _load(options.load)
             else:
-                forecaster, recent, name = _fit(options, progress)
-            table = _predict(forecaster, recent, options)
+                forecaster, y, name = _fit(options, progress)
+            table = _predict(forecaster, y, options)
+            _check_no_gaps(table, y)
+    except ForecasterFailedError as error:
+        echo_error(f"the forecaster failed: {error}")
+        return False
     except (SktimeLLMError, ImportError):
         raise
     except Exception as error:
         echo_error(f"the forecaster failed: {type(error).__name__}: {error}")
         return False
-    written = _write(table, recent, name, options)
+    written = _write(table, y, name, options)
     if options.save:
         with explained(f"to the folder {str(options.save)!r}"):
             forecaster.save_pretrained(options.save)
@@ -113,7 +123,7 @@ def _check(options: argparse.Namespace) -> None:
 def _fit(
     options: argparse.Namespace, progress: Progress
 ) -> tuple["BaseForecaster", pd.Series | pd.DataFrame, str]:
-    """Fit a forecaster on all rows; return it, the recent rows, and a title."""
+    """Fit a forecaster on all rows; return it, the rows, and a title."""
     from sktime_llm.forecasting._checkpoint import check_replaceable
 
     method = options.method or _DEFAULT_METHOD
@@ -130,10 +140,26 @@ def _fit(
         check_replaceable(options.save)  # before a fit that would be lost
     _levels(forecaster, options)
     progress(0, 1, f"{dataset.name}: {method}")
-    with library_warnings_off():
-        forecaster.fit(dataset.y, fh=range(1, dataset.horizon + 1))
+    try:
+        with library_warnings_off():
+            forecaster.fit(dataset.y, fh=range(1, dataset.horizon + 1))
+    except (SktimeLLMError, ImportError):
+        raise
+    except Exception as error:
+        raise ForecasterFailedError(
+            f"{type(error).__name__}: {error} ({_shortest(dataset.y)})"
+        ) from error
     progress(1, 1, "done")
-    return forecaster, _recent(dataset.y), dataset.name
+    return forecaster, dataset.y, dataset.name
+
+
+def _shortest(y: pd.Series | pd.DataFrame) -> str:
+    """Say how many rows there are, of several series in the shortest."""
+    if y.index.nlevels == 1:
+        return f"the series has {len(y)} rows"
+    lengths = y.index.droplevel(-1).value_counts()
+    name = join_ids(lengths.idxmin())
+    return f"the shortest of {len(lengths)} series, {name!r}, has {lengths.min()} rows"
 
 
 def _recent(y: pd.Series | pd.DataFrame) -> pd.Series | pd.DataFrame:
@@ -175,15 +201,53 @@ def _is_calibrated(forecaster: Any) -> bool:
 
 def _predict(
     forecaster: "BaseForecaster",
-    recent: pd.Series | pd.DataFrame,
+    y: pd.Series | pd.DataFrame,
     options: argparse.Namespace,
 ) -> pd.DataFrame:
     """Return the forecasts, one row per value, with the bounds of the intervals."""
     levels = _levels(forecaster, options)
     fh = _horizon(forecaster, options)
     with library_warnings_off():
-        name = recent.name if recent.ndim == 1 else None
+        name = y.name if y.ndim == 1 else None
         return forecast_table(forecaster, fh, levels, name)
+
+
+def _check_no_gaps(table: pd.DataFrame, y: pd.Series | pd.DataFrame) -> None:
+    """Raise if forecasts are missing; warn if it is only bounds of intervals.
+
+    Some baselines forecast NaN if a series is shorter than a season.
+    """
+    if without := _with_gaps(table, ["forecast"], y):
+        raise InputError(
+            f"Forecasts are missing for {without}. Give these more rows, leave them "
+            "out with --min-length, or choose another --method or a shorter "
+            "--seasonal-period."
+        )
+    bounds = [name for name in table if name.startswith(("lower_", "upper_"))]
+    if without := _with_gaps(table, bounds, y):
+        message = (
+            f"Bounds of intervals are missing for {without}. Their cells are empty. "
+            "Give these series more rows, or choose another --method or a shorter "
+            "--seasonal-period."
+        )
+        warnings.warn(message, SktimeLLMWarning, stacklevel=2)
+
+
+def _with_gaps(
+    table: pd.DataFrame, columns: list[str], y: pd.Series | pd.DataFrame
+) -> str:
+    """Name the series that lack values in some columns, and how long these are."""
+    gaps = ~np.isfinite(table[columns]).all(axis=1)
+    if not gaps.any():
+        return ""
+    keys = ["id", "variate"]
+    series, lacking = (one[keys].drop_duplicates() for one in (table, table[gaps]))
+    known = long_table({"n": as_frame(y)}).groupby(keys, as_index=False)["n"].count()
+    names = [
+        f"{' / '.join(filter(None, key))} ({n} values)"
+        for *key, n in lacking.merge(known).itertuples(index=False)
+    ]
+    return f"{len(names)} of {len(series)} series: {listed(names)}"
 
 
 def _horizon(forecaster: "BaseForecaster", options: argparse.Namespace) -> Any:
@@ -199,7 +263,7 @@ def _horizon(forecaster: "BaseForecaster", options: argparse.Namespace) -> Any:
 
 def _write(
     table: pd.DataFrame,
-    recent: pd.Series | pd.DataFrame,
+    y: pd.Series | pd.DataFrame,
     title: str,
     options: argparse.Namespace,
 ) -> list[str]:
@@ -217,12 +281,12 @@ def _write(
         return [str(options.output)]
     picture = options.output.with_suffix(".png")
     with replacing(picture) as path:
-        plot_forecast(recent, table, title=title).savefig(path, format="png")
+        plot_forecast(_recent(y), table, title=title).savefig(path, format="png")
     return [str(options.output), str(picture)]
 
 
 def _load(folder: Path) -> tuple["BaseForecaster", pd.Series | pd.DataFrame, str]:
-    """Load what --save wrote, and the rows that the forecaster keeps."""
+    """Load what --save wrote; return it, the rows that it keeps, and a title."""
     from sktime_llm.forecasting.pretrained import (
         answer_in_frames,
         load_pretrained,
@@ -246,4 +310,4 @@ def _load(folder: Path) -> tuple["BaseForecaster", pd.Series | pd.DataFrame, str
             "in Python, or make one with --save."
         )
     answer_in_frames(forecaster)
-    return forecaster, _recent(rows_of(forecaster)), folder.resolve().name
+    return forecaster, rows_of(forecaster), folder.resolve().name

@@ -11,7 +11,7 @@ from pandas.tseries.api import guess_datetime_format
 
 from sktime_llm.datasets._frequency import has_dates
 from sktime_llm.datasets._source import Source
-from sktime_llm.errors import InputError
+from sktime_llm.errors import AmbiguousNumbersWarning, InputError
 
 _MISSING = ("", "-", "na", "nan", "n/a", "#n/a", "<na>", "none", "null", "nat")
 
@@ -65,6 +65,8 @@ def read_targets(
             source.fail(name, position, problem)
         else:
             columns[name] = numbers
+            if (decimal, thousands) == (".", None):
+                _warn_of_thousands(source, name, numbers)
     if target is not None:
         left_out = {name: "not a target" for name in others if name not in target}
     if not columns:
@@ -101,6 +103,28 @@ def _parse_numbers(
     numbers = pd.to_numeric(plain.mask(missing), errors="coerce").astype("float64")
     bad = ~missing & ~np.isfinite(numbers)
     return numbers.mask(bad), bad
+
+
+def _warn_of_thousands(source: Source, name: object, numbers: pd.Series) -> None:
+    """Warn where '1.000' may be a thousand, since '990' beside it has no decimals.
+
+    If all have three decimals, or some have fewer, the dot is a decimal point.
+    """
+    cells = source.frame[name]
+    if pd.api.types.is_numeric_dtype(cells):
+        return
+    texts = cells.astype("object").map(str).str.strip()
+    grouped = texts.str.fullmatch(_grouped(",", "."))
+    plain = texts.str.fullmatch(r"[+-]?\d{1,3}")
+    if grouped.any() and plain.any() and (grouped | plain | numbers.isna()).all():
+        i, beside = int(grouped.argmax()), texts[plain].iloc[0]
+        warnings.warn(
+            f"{source.name}, {source.row(i)}, column {name!r}: {texts.iloc[i]!r} is "
+            f"read as {numbers.iloc[i]:g}, but there is {beside!r} without decimals, "
+            "too. If the dots separate thousands, give `--decimal , --thousands .`.",
+            AmbiguousNumbersWarning,
+            stacklevel=2,
+        )
 
 
 def _grouped(decimal: str, thousands: str) -> str:

@@ -11,6 +11,9 @@ from sktime_llm.errors import InputError
 if TYPE_CHECKING:
     from sktime.forecasting.base import BaseForecaster
 
+# Methods by which others, such as polars and a Series, become frames of pandas.
+_WAYS_TO_FRAMES = ("to_pandas", "reset_index")
+
 
 def forecast_frame(
     forecaster: "BaseForecaster",
@@ -51,8 +54,8 @@ def forecast_frame(
     Raises
     ------
     InputError
-        If a column is not there or named twice, there are no rows, times are text, an
-        id is missing, or a parameter is invalid.
+        If it is no frame of pandas, a column is not there or named twice, there are no
+        rows, times are text, an id is missing, or a parameter is invalid.
 
     Examples
     --------
@@ -85,6 +88,14 @@ def forecast_frame(
 
 
 def _indexed(frame: pd.DataFrame, keys: list[str], targets: list[Any]) -> Any:
+    if not isinstance(frame, pd.DataFrame):
+        kind = type(frame)
+        ways = [f"frame.{way}()" for way in _WAYS_TO_FRAMES if hasattr(frame, way)]
+        raise InputError(
+            f"frame is a {kind.__name__} of {kind.__module__.partition('.')[0]}, "
+            "expected a pandas.DataFrame with a column of times and one of values. "
+            f"Make it first, for example by {[*ways, 'pandas.DataFrame(frame)'][0]}."
+        )
     missing = [name for name in [*keys, *targets] if name not in frame]
     if missing:
         raise InputError(

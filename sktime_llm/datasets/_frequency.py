@@ -70,7 +70,8 @@ def split_alias(alias: str) -> tuple[int, str]:
 def period_alias(alias: str) -> str:
     """Return the alias of periods: 'M' for 'MS', 'ME' and 'M'.
 
-    Business days stay 'B', as pandas deprecates periods of them.
+    Business days stay 'B', as pandas deprecates periods of them, and weeks that end on
+    no day in particular 'W'.
     """
     if alias == "B":
         return alias
@@ -79,7 +80,8 @@ def period_alias(alias: str) -> str:
     number = str(count) if count != 1 else ""
     if unit != "B":
         with contextlib.suppress(ValueError, AttributeError):
-            return pd.PeriodIndex([], freq=number + unit).freqstr
+            found = pd.PeriodIndex([], freq=number + unit).freqstr
+            return found.removesuffix("-SUN") if unit == "W" else found
         with contextlib.suppress(ValueError, AttributeError):
             period = pd.date_range("2000", periods=1, freq=unit).to_period()
             return pd.PeriodIndex([], freq=number + period.freqstr).freqstr
@@ -87,6 +89,15 @@ def period_alias(alias: str) -> str:
         f"The frequency {alias!r} is not supported; expected an alias of pandas such "
         f"as Y, Q, M, W, D, B, h, 15min or s."
     )
+
+
+def with_weekday(alias: str, times: pd.Series) -> str:
+    """Let weeks ('W') end on the weekday of all times or periods, else on Sundays."""
+    if split_alias(alias)[1] != "W":
+        return alias
+    ends = times.dt.end_time if isinstance(times.dtype, pd.PeriodDtype) else times
+    days = ends.dt.day_name().unique()
+    return f"{alias}-{days[0][:3].upper() if len(days) == 1 else 'SUN'}"
 
 
 def step_of(alias: str | None) -> int:

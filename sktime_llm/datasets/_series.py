@@ -6,6 +6,7 @@ from typing import NoReturn
 import numpy as np
 import pandas as pd
 
+from sktime_llm._frequency import advice_on_clocks
 from sktime_llm.datasets._cells import integer_format
 from sktime_llm.datasets._frequency import (
     find_alias,
@@ -13,6 +14,7 @@ from sktime_llm.datasets._frequency import (
     from_ordinals,
     step_of,
     to_ordinals,
+    with_weekday,
 )
 from sktime_llm.datasets._source import Source
 from sktime_llm.errors import InputError
@@ -76,6 +78,8 @@ def sort_rows(
     alias: str | None,
 ) -> Rows:
     """Sort rows by series and time, and number their periods."""
+    if alias is not None and times.dtype.kind != "i":
+        alias = with_weekday(alias, times)
     if isinstance(times.dtype, pd.PeriodDtype):
         if alias is None:
             alias = times.array.freqstr
@@ -106,10 +110,13 @@ def _check_distinct(rows: Rows) -> None:
     if repeated.any():
         i = int(repeated.argmax()) + 1
         period = f" in the same period ({rows.frequency})" * bool(rows.alias)
+        advice = "Remove one of the rows, or tell several series apart with --id-column"
+        if rows.alias is None:
+            advice += advice_on_clocks(pd.Index(rows.times))
         rows.fail(
             i,
             f"{period}, expected one row for each time",
-            "Remove one of the rows, or tell several series apart with --id-column",
+            advice,
             verb="follows" if rows.alias else "repeats",
         )
 

@@ -66,7 +66,8 @@ def read_table(
     frequency : str, optional
         Time between rows as a pandas alias, such as ``"D"``, ``"M"`` or ``"15min"``;
         each row is then put into its day, month or minute, and has to be a multiple of
-        the frequency after the row before. Default: inferred by pandas.
+        the frequency after the row before. Weeks, ``"W"``, end on the weekday that all
+        times have, else on Sundays. Default: inferred by pandas.
     date_format : str, optional
         Notation of the times as strftime takes it, such as ``"%d.%m.%Y"``.
     decimal, thousands : str, default="." and None
@@ -98,6 +99,12 @@ def read_table(
         If the file or one of its columns, times or values cannot be used.
     ImportError
         If the file is Parquet and pyarrow is not installed.
+
+    Warns
+    -----
+    AmbiguousNumbersWarning
+        If numbers such as ``1.000``, beside whole ones such as ``990``, may be
+        thousands. They are read by `decimal` and `thousands`.
 
     Examples
     --------

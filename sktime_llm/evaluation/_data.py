@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sktime_llm._frequency import advice_on_clocks
 from sktime_llm._validation import check_parameters, instance_of, integer
 from sktime_llm.datasets import Dataset, infer_seasonal_period
 from sktime_llm.datasets._source import listed
@@ -50,6 +51,7 @@ def as_datasets(
 def _check_index(dataset: Dataset) -> None:
     """Raise if times are repeated, or those of a single series are not in order."""
     index, got = dataset.y.index, ""
+    times = index.get_level_values(-1)
     if index.has_duplicates:
         got = f"has {index[index.duplicated()][0]} more than once"
     elif index.nlevels == 1 and not index.is_monotonic_increasing:
@@ -57,7 +59,8 @@ def _check_index(dataset: Dataset) -> None:
     if got:
         raise InputError(
             f"The index of the data set {dataset.name!r} {got}; expected each time "
-            "once, in order. Remove or aggregate repeated rows, and sort all."
+            "once, in order. Remove or aggregate repeated rows, and sort all"
+            f"{advice_on_clocks(times) if index.has_duplicates else ''}."
         )
 
 

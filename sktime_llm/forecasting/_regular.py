@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from sktime_llm._frequency import advice_on_clocks
 from sktime_llm.errors import InputError
 from sktime_llm.forecasting._panel import Key, Panel
 
@@ -48,7 +49,8 @@ def check_regular(index: pd.Index, key: Key) -> None:
         twice = index[index.duplicated()][0]
         raise InputError(
             f"the time index of y{of_series(key)} has {twice} more than once; expected "
-            "every time once. Aggregate the rows of one time first."
+            "every time once. Aggregate the rows of one time first"
+            f"{advice_on_clocks(index)}."
         )
     if isinstance(index, pd.DatetimeIndex):
         if index.freq is None and len(index) >= 3:

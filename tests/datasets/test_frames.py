@@ -87,6 +87,7 @@ def test_our_forecasters_stay_fitted():
         ({"frame": long_frame().iloc[:0], "id_column": None}, "frame has no rows"),
         ({"horizon": 0}, "horizon=0"),
         ({"levels": [100]}, r"levels=\[100\]"),
+        ({"levels": [0.8]}, r"levels=\[0.8\], expected .* percent.*: 80, not 0.8"),
         ({"levels": ["80"]}, r"levels=\['80'\], expected a sequence of levels"),
     ],
 )
@@ -95,6 +96,37 @@ def test_what_cannot_be_forecast(change, message):
         forecast_frame(
             NaiveForecaster(), **{"frame": long_frame(), "horizon": 2, **change}
         )
+
+
+def polars_frame():
+    return pytest.importorskip("polars").DataFrame({"ds": [1, 2, 3], "y": [1.0, 2, 3]})
+
+
+def arrow_table():
+    arrow = pytest.importorskip("pyarrow")
+    return arrow.table({"ds": [1, 2, 3], "y": [1.0, 2, 3]})
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (polars_frame, "DataFrame of polars"),
+        (arrow_table, "Table of pyarrow"),
+        (lambda: pd.Series([1.0, 2, 3], [1, 2, 3], name="y"), "Series of pandas"),
+        (lambda: {"ds": [1, 2, 3], "y": [1.0, 2, 3]}, "dict of builtins"),
+    ],
+)
+def test_what_is_no_frame_of_pandas_says_how_to_make_one(make, kind):
+    given = make()
+    how = {"id_column": None}
+    message = f"frame is a {kind}, expected a pandas.DataFrame"
+    with pytest.raises(InputError, match=message) as caught:
+        forecast_frame(NaiveForecaster(), given, 2, **how)
+    advice = str(caught.value).partition("for example by ")[2].removesuffix(".")
+    frame = eval(advice, {"pandas": pd, "frame": given})
+    if kind == "Series of pandas":
+        how["time_column"] = "index"
+    assert forecast_frame(NaiveForecaster(), frame, 2, **how)["y"].tolist() == [3, 3]
 
 
 def test_a_row_without_an_id_is_named():

@@ -12,7 +12,7 @@ from sktime.forecasting.naive import NaiveForecaster
 
 from sktime_llm.datasets import format_time, infer_seasonal_period, read_table
 from sktime_llm.datasets._frequency import format_times, period_alias
-from sktime_llm.errors import InputError
+from sktime_llm.errors import AmbiguousNumbersWarning, InputError
 
 
 @pytest.fixture
@@ -112,6 +112,47 @@ def test_a_time_is_written_as_it_was_read(csv, freq, notation):
     y, report = read(path, frequency=period_alias(freq))
     assert [format_time(time) for time in y.index] == stamps
     assert f"{stamps[0]} to {stamps[-1]}" in report
+
+
+@pytest.mark.parametrize("day", ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"])
+@pytest.mark.parametrize("n", ["", "1", "2"])
+def test_weeks_end_on_the_weekday_of_all_times(csv, day, n):
+    stamps = written("2020-01-01", 9, f"{n}W-{day}")
+    del stamps[3]
+    y, report = read(csv(*dated(stamps)), frequency=f"{n}W", missing="keep")
+    assert [format_time(time) for time in y.dropna().index] == stamps
+    assert f"frequency {n.strip('1')}W-{day}\n" in report
+    lines = [f"{key},{stamp},1" for key in "ab" for stamp in stamps]
+    path = csv("id,date,y", *lines)
+    y, _ = read(path, id_column="id", frequency=f"{n}W", missing="keep")
+    assert y.index.levels[-1].freqstr == f"{n.strip('1')}W-{day}"
+
+
+@pytest.mark.parametrize(
+    ("stamps", "frequency", "expected"),
+    [
+        (written("2020-01-01", 6, "W-WED"), "W-SUN", "W-SUN"),
+        (written("2020-01-01", 6, "W-WED"), "W-FRI", "W-FRI"),
+        (["2020-01-01", "2020-01-09", "2020-01-15"], "W", "W-SUN"),
+        (["2020-W01", "2020-W02", "2020-W03"], "W", "W-SUN"),
+        (["2019-12-26/2020-01-01", "2020-01-02/2020-01-08"], "W", "W-WED"),
+    ],
+)
+def test_weeks_that_end_on_a_given_weekday(csv, stamps, frequency, expected):
+    y, _ = read(csv(*dated(stamps)), frequency=frequency)
+    assert y.index.freqstr == expected
+
+
+@pytest.mark.parametrize("n", range(12))
+@pytest.mark.parametrize("kind", ["QE", "QS", "YE", "YS"])
+def test_quarters_and_years_have_the_same_names_given_or_inferred(csv, kind, n):
+    months = pd.date_range("2020-01-01", periods=9 * 12, freq=f"M{kind[1]}")
+    stamps = months[n :: 3 if kind[0] == "Q" else 12][:8].strftime("%Y-%m-%d")
+    path = csv(*dated(stamps))
+    given, inferred = (read(path, frequency=one)[0] for one in (kind[0], None))
+    names = [format_time(time) for time in given.index]
+    assert names == [format_time(time) for time in inferred.index]
+    assert [name[:4] for name in names] == [stamp[:4] for stamp in stamps]
 
 
 @pytest.mark.parametrize("alias", ["W-SUN", "W-WED", "Q-DEC", "M", "D", "h"])
@@ -481,6 +522,43 @@ def test_a_cell_that_is_no_number_in_a_column_of_numbers(csv, cell, options):
     assert_fails(path, "line 4", repr(cell), "finite number", separator=";", **options)
 
 
+@pytest.mark.parametrize("name", ["sales.csv", "sales.parquet"])
+@pytest.mark.parametrize(
+    "cells",
+    ["990 1.000 1.010 980", "12.500 -1.100 -990 NA", "0 1.000 999 123.456", "5 1.000"],
+)
+def test_thousands_that_are_read_as_decimals_are_a_warning(csv, parquet, name, cells):
+    rows = list(zip(DAYS, cells.split(), strict=False))
+    if name == "sales.csv":
+        path = csv("date;y", *map(";".join, rows))
+    else:
+        path = parquet(pd.DataFrame(rows, columns=["date", "y"]))
+    how = {"separator": ";"} if name == "sales.csv" else {}
+    how |= {"missing": "values", "frequency": "D"}
+    first = next(cell for cell in cells.split() if "." in cell)
+    with pytest.warns(AmbiguousNumbersWarning) as caught:
+        read(path, **how)
+    message = str(caught[0].message)
+    assert f"column 'y': '{first}' is read as {float(first):g}, but" in message
+    assert message.endswith("give `--decimal , --thousands .`.")
+    thousands, _ = read(path, decimal=",", thousands=".", **how)
+    expected = [float(cell.replace(".", "")) for cell in cells.split() if cell != "NA"]
+    assert thousands.dropna().tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        *("1.000 1.010 2.345 9.875", "0.990 1.000 2 3", "990 1.00 1.010 5"),
+        *("1990 1.000 1.010 5", "1 2 3 4", "NA 1.000 1.010 -", "1e3 1.000 5 6"),
+        *("1000.125 1.500 3 4", "01.000 1.010 7 8"),
+    ],
+)
+def test_three_decimals_alone_are_no_warning(csv, cells):
+    lines = [f"{day},{cell}" for day, cell in zip(DAYS, cells.split(), strict=True)]
+    read(csv("date,y", *lines), missing="values")
+
+
 def test_an_unnamed_column_of_row_numbers_is_left_out(csv, parquet):
     path = csv(",date,sales", *(f"{i},{day},{i + 5}" for i, day in enumerate(DAYS)))
     y, report = read(path)
@@ -711,6 +789,21 @@ def test_repeated_times(csv):
     assert_fails(path, "line 10: 2020-01-01 of 'b' repeats", id_column="id")
     words = ["line 3: 2020-01-02 follows", "same period (frequency M)"]
     assert_fails(csv(*dated(DAYS)), *words, frequency="M")
+
+
+@pytest.mark.parametrize("step", ["h", "15min"])
+@pytest.mark.parametrize("frequency", [None, "h"])
+def test_hours_that_clocks_repeat_are_named(csv, parquet, step, frequency):
+    times = pd.date_range("2020-10-24", "2020-10-26", freq=step, tz="Europe/Berlin")
+    words = ["repeats 2020-10-25 02:00", "--id-column. If clocks were set back there"]
+    for local in (times.tz_localize(None), times.tz_localize(None).to_period(step)):
+        table = pd.DataFrame({"date": local, "y": 1.0})
+        for path in (csv(*dated(local)), parquet(table)):
+            assert_fails(path, *words, "offset from UTC.", frequency=frequency)
+    assert read(csv(*dated(times)))[0].index.freqstr == step
+    days = csv(*dated(["2020-01-01", "2020-01-02", "2020-01-02"]))
+    with pytest.raises(InputError, match=r"with --id-column\.$"):
+        read_table(days, time_column="date")
 
 
 @pytest.mark.parametrize("column", ["date", "id"])

@@ -81,6 +81,17 @@ def test_any_name_of_the_frequency(panel, model, done, tmp_path, frequency):
     pd.testing.assert_frame_equal(read(out), read(done))
 
 
+@pytest.mark.parametrize("size", [1, 4])
+def test_weeks_end_on_the_weekday_of_the_data(model, tmp_path, size):
+    weeks = pd.date_range("2020-01-01", periods=N_ROWS + 2, freq="W-WED")
+    table = make_table(4)
+    table["month"] = np.tile(weeks[:N_ROWS], 4)
+    data = write(table, tmp_path / "weeks.parquet")
+    how = {**NAMES, "horizon": 2, "frequency": "W", "partition_size": size}
+    out = read(forecast_partitions(data, model, tmp_path / "out", **how))
+    assert out["time"].tolist() == list(weeks[N_ROWS:].strftime("%Y-%m-%d")) * 4
+
+
 def test_times_in_a_format_of_their_own(model, done, tmp_path):
     table = make_table()
     table["month"] = table["month"].dt.strftime("%d/%m/%y")

@@ -385,6 +385,7 @@ def test_a_forecaster_that_is_replaced_during_a_run_is_an_error(panel, model, tm
         ({"horizon": 0}, "horizon=0, expected an integer of at least 1"),
         ({"engine": "spark"}, "engine='spark', expected one of"),
         ({"levels": [100]}, r"levels=\[100\], expected a sequence of levels"),
+        ({"levels": [0.8]}, r"levels=\[0.8\], expected a sequence of levels"),
         ({"target": "month"}, "no column twice"),
         ({"id_column": []}, "at least one id column"),
         ({"id_column": "store"}, "has no column 'store'"),

@@ -48,6 +48,8 @@ def each_month(day, start):
 
 
 HOURS = pd.date_range("2000-01-01", periods=60, freq="h")
+AUTUMN = pd.date_range("2000-10-28", periods=60, freq="h", tz="Europe/Berlin")
+AUTUMN = AUTUMN.tz_localize(None)  # as clocks show it: an hour comes twice
 LATE = HOURS[:40].append(HOURS[40:41] + pd.Timedelta("1min")).append(HOURS[41:])
 NOT_REGULAR = r"not regular: .* follows .* \(rows 19 and 20\)"
 INDEXES = [
@@ -56,6 +58,9 @@ INDEXES = [
     (pd.Index(np.arange(61)).delete(20), NOT_REGULAR),
     (LATE, r"\(rows (39 and 40|40 and 41)\)"),
     (repeated(make_series().index), "more than once|monoton"),
+    (AUTUMN, r"2000-10-29 02:00:00 more than once.* If clocks .* offset from UTC\."),
+    (AUTUMN.to_period("h"), r"2000-10-29 02:00 more than once.* If clocks were set"),
+    (HOURS[:59].append(HOURS[58:59]).tz_localize("UTC"), r"once. Agg.* first\.$"),
     (each_month(15, "2001-01"), r"use y\.to_period\('M'\)"),
     (each_month(29, "2001-03"), r"use y\.to_period\('M'\)"),
     (each_month(29, "2001-01"), r"use y\.to_period\('M'\)"),
