@@ -1,9 +1,15 @@
 """The command ``ablate``."""
 
 import argparse
+from dataclasses import replace
 
 from sktime_llm import evaluation
-from sktime_llm.cli._data import check_no_file_options, forecaster_maker, read_dataset
+from sktime_llm.cli._data import (
+    check_no_file_options,
+    forecaster_maker,
+    given_options,
+    read_dataset,
+)
 from sktime_llm.cli._output import (
     check_not_input,
     echo,
@@ -67,10 +73,8 @@ def _load(options: argparse.Namespace) -> Dataset:
     if options.file is not None:
         return read_dataset(options, forecaster_maker(options, [options.method]))
     check_no_file_options(options)
-    dataset = load_dataset(options.dataset)
-    horizon = options.horizon or dataset.horizon
-    season = options.seasonal_period or dataset.seasonal_period
-    return Dataset(dataset.name, dataset.y, season, horizon)
+    given = given_options(options, ["horizon", "seasonal_period"])
+    return replace(load_dataset(options.dataset), **given)
 
 
 def _draw(ablation: evaluation.Ablation, options: argparse.Namespace) -> list[str]:

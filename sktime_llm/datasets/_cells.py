@@ -164,7 +164,8 @@ def read_times(
             return cells
         local = cells.dt.tz_localize(None)
         return local if has_dates(local, alias) else cells.dt.tz_convert(None)
-    plain, offsets = _split_offsets(source, column, texts)
+    fits = date_format is not None and _read_format(texts, date_format).notna().all()
+    plain, offsets = (texts, None) if fits else _split_offsets(source, column, texts)
     if date_format is not None:
         times = _read_format(plain, date_format)
         problem = f"expected a time in the date format {date_format!r}"
@@ -241,9 +242,9 @@ def _read_notation(texts: pd.Series) -> pd.Series | None:
     if pattern == _ISO:
         return _parse_times(texts, "ISO8601")
     if pattern == _WEEK:
-        return _parse_times(texts.str.replace("-", "") + "1", "%GW%V%u").dt.to_period(
-            "W"
-        )
+        texts = texts.str.replace("-", "")
+        days = _parse_times(texts + "1", "%GW%V%u")  # week 53 of a year without is next
+        return days.mask(days.dt.strftime("%GW%V") != texts).dt.to_period("W")
     if pattern == _SPAN:
         ends = _parse_times(texts.str[11:], "%Y-%m-%d")
         weeks = ends.dt.to_period(f"W-{ends.dt.day_name()[0][:3].upper()}")

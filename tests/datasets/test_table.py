@@ -304,6 +304,22 @@ def test_one_time_that_cannot_be_read(csv, bad):
     assert_fails(path, "line 4, column 'date'", repr(bad), "as in other rows")
 
 
+@pytest.mark.parametrize("week", ["2021-W53", "2021W53", "2020-W54", "2021-W00"])
+def test_a_week_that_the_year_does_not_have(csv, week):
+    path = csv(*dated(["2021-W52", week, "2022-W02"]))
+    assert_fails(path, "line 3, column 'date'", repr(week), "as in other rows")
+
+
+@pytest.mark.parametrize(
+    "date_format", ["%Y-%m-%d %H-%M", "%a %d-%m-%y", "%A, %d %m-%y", "%j-%Y T%H-%M"]
+)
+def test_a_date_format_whose_end_looks_like_an_offset(csv, date_format):
+    times = pd.date_range("2019-02-01 09:00", periods=5, freq="D")
+    path = csv("date;y", *(f"{t.strftime(date_format)};1" for t in times))
+    y, _ = read(path, date_format=date_format, separator=";")
+    assert list(y.index.to_timestamp().normalize()) == list(times.normalize())
+
+
 @pytest.mark.parametrize("year", ["0500", "1677", "2262", "3020"])
 @pytest.mark.parametrize(
     "rest",
