@@ -26,7 +26,7 @@ each of several expanding windows and forecasts the steps that follow it.
 MASE divides by the change of a series over one season. It leaves out series without
 such a change in the first training rows, with a warning; if no series has one, the
 comparison does not start. Over five or more series, forecasters are also ranked, and a
-sentence says which cannot be told apart.
+sentence says which cannot be told apart; to tell eight apart takes eleven or more.
 """
 
 _COMPARE_EXAMPLES = """\
@@ -41,7 +41,8 @@ examples:
 _FORECAST = """\
 Forecast the steps after the end of your own data.
 
-The forecaster is fitted on all rows of FILE. The output has one row per value, with
+The forecaster is fitted on FILE. Of long data ours take a tenth of the rows to choose
+the epoch, and --levels a fifth to calibrate. The output has one row per value, with
 the columns series, time, variate and forecast, and lower_80, upper_80 and so on for
 methods that give intervals. A picture of the recent history and the forecasts is
 written beside it, with the suffix .png.
