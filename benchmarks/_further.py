@@ -33,7 +33,7 @@ def intervals(records: pd.DataFrame) -> str:
                 row[f"{coverage} %"] = number(100 * share, 1)
             row["80 % by origin"] = _by_origin(found[found["method"] == method])
             row |= {"Winkler": number(of(found, "winkler_95", method=method), 2)}
-            row |= {"CRPS": number(of(found, "crps", method=method))}
+            row |= {"pinball": number(of(found, "crps", method=method))}
             rows.append(row | {"values": number(found["values"].max(), 0)})
     return markdown(rows)
 

@@ -137,10 +137,10 @@ def of_missing() -> Iterator[dict]:
 
 
 def of_intervals() -> Iterator[dict]:
-    """CRPS beside the better of AutoETS and the seasonal naive method."""
+    """Pinball loss beside the better of AutoETS and the seasonal naive method."""
     for data, own in named(read("intervals.jsonl")).groupby("dataset", sort=False):
         errors = own.set_index("method")["crps"]
-        yield from rows_of(data, "intervals", "CRPS", errors)
+        yield from rows_of(data, "intervals", "pinball loss", errors)
 
 
 def of_small_data() -> Iterator[dict]:

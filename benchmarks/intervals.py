@@ -10,10 +10,10 @@ from four origins in the last eight weeks; and the months of M3, of which each s
 has three origins, at the end of its training part, and 18 and 36 months before: series
 of one economy move together, and one origin says little. Those that are too short for
 this are left out. Coverage of 50, 80, 90 and 95 % intervals, for panels that of 80 %
-at each origin, the interval score of 95 % (Winkler) and the continuous ranked
-probability score (twice the mean pinball loss over the quantiles); scores are divided
-by the mean absolute seasonal change of each series' past. A run that is already in
-the results file is not repeated.
+at each origin, the interval score of 95 % (Winkler) and twice the mean pinball loss
+over the nine quantiles, which records call "crps", though it is none: their levels are
+close together in the tails. Scores are divided by the mean absolute seasonal change of
+each series' past. A run that is already in the results file is not repeated.
 """
 
 import argparse

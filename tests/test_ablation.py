@@ -109,6 +109,34 @@ class TestIntervals:
             covered.append(gain.lower <= 5.0 <= gain.upper)
         assert np.mean(covered) >= 0.9
 
+    @pytest.mark.parametrize(
+        ("shape", "of_series", "of_fits", "expected"),
+        [
+            ((3, 3, 20), 0.1, 0.0, 1.1),
+            ((3, 3, 20), 0.1, 0.1, 1.6),
+            ((3, 3, 20), 0.0, 0.1, 4.2),
+            ((5, 5, 50), 0.1, 0.0, 1.0),
+            ((5, 5, 50), 0.1, 0.1, 1.2),
+            ((5, 5, 50), 0.0, 0.1, 3.2),
+        ],
+    )
+    def test_it_is_as_conservative_as_the_docs_say(
+        self, shape, of_series, of_fits, expected
+    ):
+        rng = np.random.default_rng(1)
+        halves, covered = [], []
+        for _ in range(40):
+            noise = of_series * rng.normal(size=shape[2]) + of_fits * rng.normal(
+                size=shape
+            )
+            gain = gain_of(1 + noise, np.ones(shape))
+            halves.append((gain.upper - gain.lower) / 2)
+            covered.append(gain.lower <= 0 <= gain.upper)
+        deviation = np.sqrt(of_series**2 / shape[2] + of_fits**2 / np.prod(shape))
+        width = np.mean(halves) / (1.96 * 100 * deviation)
+        assert width == pytest.approx(expected, rel=0.1)
+        assert np.mean(covered) >= 0.9
+
     def test_what_all_folds_of_a_series_share_counts_once(self):
         of_series = np.random.default_rng(0).normal(0.9, 0.2, size=(1, 1, 30))
         once = gain_of(of_series, np.ones_like(of_series))

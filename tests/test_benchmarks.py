@@ -699,9 +699,9 @@ def test_pretrained_networks_forecast_other_series(load, call, tmp_path):
     script = load("pretrained_start")
     script.CLASSICAL, script.SETS = ("naive",), {"lynx": "yearly", "pbs": "monthly"}
     script.SETS["us_consumption"] = "quarterly"
-    kept = script.pretraining_series(tmp_path, "yearly", script.OTHERS)
+    kept = script.pretraining_series(tmp_path, "yearly", script.OTHERS, "test")
     assert sorted(kept) == [f"Tourism yearly{i}" for i in range(3)]  # not M3's own
-    kept = script.pretraining_series(tmp_path, "yearly", script.M3)
+    kept = script.pretraining_series(tmp_path, "yearly", script.M3, "test")
     assert sorted(kept) == [f"M3 own yearly{i}" for i in range(3)]  # not M1's
     options += ["--results", tmp_path / "r.jsonl"]
     seen, panel = [], script.panel
@@ -738,10 +738,16 @@ def test_pretrained_networks_forecast_other_series(load, call, tmp_path):
     assert records[-1]["mase"] < (records[2]["mase"] + errors["mase"]) / 2 + 1e-9
     script.N_SIMULATED = dict.fromkeys(script.HORIZONS, 2)
     held_out = ["--simulated", "--part", "validation"]
+    of_mean = ["--method", "CALF without language model and LLM-TS Net"]
+    with pytest.raises(SystemExit):  # LLM-TS Net would learn what is to come
+        call("pretrained_start", *options, *held_out, *of_mean, "--target", "sunspots")
+    call("pretrained_start", *options, *held_out, "--target", script.SINGLE)
+    names = [folder.name for folder in (tmp_path / "networks").iterdir()]
+    assert sum(name.endswith("validation") for name in names) == 3
     call("pretrained_start", *options, *held_out, "--target", "sunspots", "M3 yearly")
     records = [json.loads(line) for line in (tmp_path / "r.jsonl").open()]
-    assert [record["part"] for record in records[-2:]] == ["validation"] * 2
-    assert len(list((tmp_path / "networks").iterdir())) == 7
+    assert [record["part"] for record in records[-3:]] == ["validation"] * 3
+    assert len(list((tmp_path / "networks").iterdir())) == 10
     questions, table = load("_questions"), load("_tables").from_records(records)
     found = questions.pretrained_start(table)
     assert f"| five sets | naive |  |  |  | {of_sets['mase']:.3f} |" in found
@@ -752,7 +758,7 @@ def test_pretrained_networks_forecast_other_series(load, call, tmp_path):
     assert "sunspots" not in found
     chosen = questions.pretrained_choices(table)
     assert f"simulated, 1 epochs | {records[-1]['mase']:.3f} |" in chosen
-    assert chosen.count("\n") == 3
+    assert chosen.count("\n") == 4
 
 
 @pytest.mark.parametrize("season", [1, 4, 12])

@@ -19,6 +19,7 @@ from sktime_llm.evaluation import (
     compare_forecasters,
     default_forecasters,
 )
+from sktime_llm.evaluation._data import instances_of, mean_change, seasonal_changes
 
 STATISTICAL = ["naive", "seasonal-naive", "auto-ets", "auto-arima", "theta"]
 EMPTY = pd.DataFrame()
@@ -328,9 +329,24 @@ def test_repeated_and_unsorted_times_are_refused():
     ):
         with pytest.raises(InputError, match=words):
             mase_of(y.iloc[rows])
-        if "once" in words:
-            with pytest.raises(InputError, match=r"has \('a', .*more than once"):
-                mase_of(pd.concat({"a": y.iloc[rows].to_frame()}))
+        ordered = y.to_frame()
+        several = pd.concat({"b": ordered, "a": y.iloc[rows].to_frame()})
+        with pytest.raises(InputError, match=rf"has \('a', .*{words[-12:]}"):
+            mase_of(several)
+
+
+def test_series_of_a_panel_may_come_in_any_order():
+    y = panel(b=walk(seed=0), a=walk(seed=1))
+    options = {"horizon": 3, "seasonal_period": 1}
+    expected = compare_naive(y.sort_index(), **options)[0].loc[0, "MASE"]
+    for each in (y, y.sort_index(level=1, sort_remaining=False)):
+        found = compare_naive(each, **options)[0].loc[0, "MASE"]
+        assert found == pytest.approx(expected)
+
+
+def test_a_level_that_is_given_twice_is_scored_once():
+    scores, _ = compare_naive(months(walk()), horizon=3, levels=(80, 80.0, 95))
+    assert list(scores)[-5:-1] == ["coverage_80", "MSIS_80", "coverage_95", "MSIS_95"]
 
 
 @pytest.mark.parametrize("is_panel", [False, True])
@@ -350,6 +366,61 @@ def test_missing_values_of_training_are_left_out_of_the_scale():
     options = {"horizon": 3, "seasonal_period": 2, "n_folds": 1}
     scores, _ = compare_naive(months(values), Repeat(1.0), **options)
     assert scores.loc[0, "MASE"] == pytest.approx(expected)
+
+
+GRIDS = {
+    "months": pd.period_range("2000-01", periods=60, freq="M"),
+    "two months": pd.period_range("2000-01", periods=60, freq="2M"),
+    "days": pd.date_range("2000-01-01", periods=60),
+    "business days": pd.bdate_range("2000-01-03", periods=60),
+    "month starts": pd.date_range("2000-01-01", periods=60, freq="MS"),
+    "integers": pd.RangeIndex(60),
+}
+
+
+@pytest.mark.parametrize("kind", ["series", "columns", "panel"])
+@pytest.mark.parametrize("grid", GRIDS)
+def test_missing_rows_are_as_rows_of_nan_to_the_scale(grid, kind):
+    rng, at = np.random.default_rng(0), np.arange(60)
+    values = 100 * np.sin(at[:, None] * np.pi / 6) + rng.normal(size=(60, 2))
+    y = pd.DataFrame(values, GRIDS[grid], ["a", "b"])
+    gaps = [y.index[[17, 18, 35, 41]], y.index[[20]]]
+    if kind == "series":
+        y, gaps = y[["a"]], gaps[:1]
+    if kind == "panel":
+        parts = {key: y[[key]].set_axis(["y"], axis=1) for key in y}
+        y = pd.concat(parts, names=["id", "time"])
+        gaps = [
+            pd.MultiIndex.from_product([[key], gap])
+            for key, gap in zip(parts, gaps, strict=True)
+        ]
+    whole, holed = y.astype(float), y
+    for gap in gaps:
+        whole.loc[gap] = np.nan
+        holed = holed.drop(gap, errors="ignore")
+    data = [Dataset("data", each, 12, 6) for each in (whole, holed)]
+    expected, found = (
+        mean_change(
+            seasonal_changes(each), each.y.groupby(instances_of(each.y)).head(n)
+        )
+        for each, n in zip(data, (50, -10), strict=True)
+    )
+    assert (expected < 3).all(axis=None)  # in phase
+    pd.testing.assert_frame_equal(found, expected)
+
+
+def test_a_season_is_one_of_time_where_rows_are_missing():
+    at = np.arange(120)
+    noise = np.random.default_rng(0).normal(size=120)
+    y = months(100 * np.sin(at * np.pi / 6) + noise)
+    holed = y.drop(y.index[[20, 50, 80]])
+    options = {"horizon": 6, "seasonal_period": 12, "n_folds": 1, "levels": [80]}
+    given = {"forecaster": Repeat(1.0), **options}
+    found, expected = (
+        compare_naive(each, **given)[0].loc[0, "MASE"]
+        for each in (holed, holed.reindex(y.index))
+    )
+    assert found == pytest.approx(expected)
 
 
 def test_a_series_without_values_to_forecast_is_left_out():

@@ -190,6 +190,13 @@ def test_series_of_a_panel_are_told_apart(ids):
         (pd.period_range("2020", periods=30, freq="15min"), "time (15 minutes)"),
         (pd.period_range("2020", periods=30, freq="W-MON", name="t"), "t (week)"),
         (pd.period_range("2020", periods=30, freq="h", name="t"), "t (hour)"),
+        (pd.date_range("2020", periods=30, freq="SME"), "time"),
+        (pd.date_range("2020", periods=30, freq="SMS"), "time"),
+        (pd.date_range("2020", periods=30, freq="WOM-1MON"), "time"),
+        (pd.date_range("2020", periods=30, freq="bh"), "time"),
+        (pd.date_range("2020", periods=30, freq="BQS-FEB"), "time (quarter)"),
+        (pd.date_range("2020", periods=30, freq="2BME"), "time (2 months)"),
+        (pd.date_range("2020", periods=30, freq="YE"), "time (year)"),
     ],
     ids=str,
 )
@@ -282,7 +289,14 @@ def test_alignment_shows_every_cosine_and_scale():
 
 @pytest.mark.parametrize(
     ("similarity", "own", "chance"),
-    [(ALIGNED, "50%", "25%"), ([[0.3]], "100%", "100%"), (np.eye(8), "100%", "12%")],
+    [
+        (ALIGNED, "50%", "25%"),
+        ([[0.3]], "100%", "100%"),
+        (np.eye(8), "100%", "12%"),
+        (np.full((4, 4), 0.3), "25%", "25%"),
+        (0.3 + 1e-8 * np.eye(4), "25%", "25%"),  # but for rounding
+        (np.kron(np.eye(2), np.ones((2, 2))), "50%", "25%"),
+    ],
 )
 def test_alignment_counts_the_series_whose_own_text_is_nearest(similarity, own, chance):
     title = plot_alignment(make_alignment(similarity, 0.0567)).axes[0].get_title()

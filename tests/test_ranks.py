@@ -42,6 +42,22 @@ def test_ranks_and_p_values_are_those_of_scipy_and_statsmodels():
     assert ranks.friedman == pytest.approx(chi.pvalue)
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_errors_that_differ_by_rounding_are_equal(scale):
+    errors = scale * errors_of(20)
+    errors.iloc[3] = [0.0, 1.0, 0.0, np.inf]
+    errors["again"] = np.nextafter(errors["good"], np.inf)
+    errors["third"] = errors["good"] * (1 - 1e-12)
+    ranks = rank_forecasters(errors)
+    assert ranks.mean_ranks["good"] == ranks.mean_ranks["again"]
+    assert ranks.p_values.loc["good", ["again", "third"]].tolist() == [1.0, 1.0]
+    exact = rank_forecasters(errors.assign(again=errors["good"], third=errors["good"]))
+    pd.testing.assert_frame_equal(ranks.p_values, exact.p_values)
+    errors["again"] = errors["good"] * (1 + 1e-8)
+    ranks = rank_forecasters(errors.drop(index=3))
+    assert ranks.p_values.loc["good", "again"] < 0.01
+
+
 def test_groups_are_what_no_test_tells_apart():
     ranks = rank_forecasters(errors_of(30))
     assert ranks.groups == [("best", "good"), ("worse", "worst")]

@@ -17,6 +17,7 @@ from sktime_llm.backbone.adapters import (
 )
 from sktime_llm.backbone.loading import (
     BackboneChoice,
+    FrozenModel,
     load_frozen,
     load_tokenizer,
     tokenizer_fingerprint,
@@ -42,7 +43,7 @@ class Backbone(nn.Module):
     """Longest input, None if there is no limit."""
     embedding_scale: float = 1.0
     """Factor between the word embeddings and what the layers expect of words."""
-    _uses_tokenizer = False
+    _tokenizer: "tuple[PreTrainedTokenizerBase, str] | None" = None
 
     @property
     def is_causal(self) -> bool:
@@ -95,8 +96,10 @@ class Backbone(nn.Module):
 
     def tokenizer(self) -> "PreTrainedTokenizerBase":
         """Return the tokenizer of the language model."""
-        self._uses_tokenizer = True
-        return load_tokenizer(self.choice.name, self.choice.revision)
+        if self._tokenizer is None:
+            tokenizer = load_tokenizer(self.choice.name, self.choice.revision)
+            self._tokenizer = tokenizer, tokenizer_fingerprint(tokenizer)
+        return self._tokenizer[0]
 
     def word_embeddings(self, device: torch.device | str = "cpu") -> Tensor:
         """Word embeddings, (vocabulary, hidden_size), frozen, one copy per device.
@@ -114,14 +117,12 @@ class Backbone(nn.Module):
 
     def fingerprints(self) -> dict[str, str]:
         """SHA-256, by name, of what this object has used and does not pickle."""
-        if not self._uses_tokenizer:
-            return {}
-        choice = self.choice
-        return {"tokenizer": tokenizer_fingerprint(choice.name, choice.revision)}
+        return {} if self._tokenizer is None else {"tokenizer": self._tokenizer[1]}
 
     def _check_fingerprints(self, saved: Mapping[str, str]) -> None:
         """Raise a BackboneCorruptedError if something is not as it was when saved."""
-        self._uses_tokenizer = "tokenizer" in saved
+        if "tokenizer" in saved:
+            self.tokenizer()
         for what, found in self.fingerprints().items():
             if found != saved[what]:
                 raise BackboneCorruptedError(
@@ -146,11 +147,16 @@ class LanguageModelBackbone(Backbone):
 
     _uses_words = False
 
-    def __init__(self, choice: BackboneChoice, tuning: AdapterConfig) -> None:
+    def __init__(
+        self,
+        choice: BackboneChoice,
+        tuning: AdapterConfig,
+        frozen: FrozenModel | None = None,
+    ) -> None:
         super().__init__()
         self.choice = choice
         self.tuning = tuning
-        self._frozen = load_frozen(choice)
+        self._frozen = load_frozen(choice) if frozen is None else frozen
         self.model = _own_module(self._frozen.model, tuning)
         self._shared_names = {
             name: name.replace(".base_layer.", ".")
@@ -252,6 +258,13 @@ class LanguageModelBackbone(Backbone):
         state = (self.trained_state(), self._like(), self.training, trains)
         return _rebuild, made_of + state
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "LanguageModelBackbone":
+        """Copy what trains, and share the rest, whatever the files are by now."""
+        rebuild, made_of = self.__reduce__()
+        shared = self._frozen, self._tokenizer
+        copied: LanguageModelBackbone = rebuild(*copy.deepcopy(made_of, memo), shared)
+        return copied
+
 
 def _own_module(frozen: nn.Module, tuning: AdapterConfig) -> Any:
     """Return a module whose frozen parameters share their storage with `frozen`."""
@@ -297,9 +310,12 @@ def _rebuild(
     like: Tensor,
     training: bool,
     trains: bool,
+    shared: tuple[Any, Any] = (None, None),
 ) -> LanguageModelBackbone:
+    frozen, tokenizer = shared
     with own_random_numbers(0):  # LoRA's, which the state overwrites
-        backbone = LanguageModelBackbone(choice, tuning).to(like)
+        backbone = LanguageModelBackbone(choice, tuning, frozen).to(like)
+    backbone._tokenizer = tokenizer
     backbone._check_fingerprints(fingerprints)
     missing, unexpected = backbone.model.load_state_dict(state, strict=False)
     lost = sorted(set(missing) - set(backbone._shared_names)) + unexpected

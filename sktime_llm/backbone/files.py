@@ -13,7 +13,11 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from sktime_llm.errors import BackboneCorruptedError, BackboneNotFoundError
+from sktime_llm.errors import (
+    BackboneCorruptedError,
+    BackboneNotFoundError,
+    UnsupportedBackboneError,
+)
 
 DEFAULT_BACKBONE = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -29,7 +33,9 @@ _CONFIGURATION_FILES = ["*.json", "tokenizer*", "vocab.*", "merges.txt", "*.mode
 _VOCABULARY_FILES = ["tokenizer.json", "vocab.*", "*.model"]
 _WEIGHTS = "model.safetensors"
 _WEIGHT_FILES = [_WEIGHTS, "model-*.safetensors"]
+_READ = [*_CONFIGURATION_FILES, "*.safetensors"]
 _CONNECT_SECONDS = 5
+_ADAPTER = "adapter_config.json"
 _MALFORMED = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
@@ -47,8 +53,7 @@ def locate_backbone(
     Without `weights`, the configuration suffices. With `tokenizer`, the cache counts
     only if it has one; whether the folder does is for the caller to check.
     """
-    folder = Path(name).expanduser()
-    if folder.is_dir():
+    if folder := _local_folder(name):
         return _checked_folder(folder, name, weights)
     if revision is None and (packaged := _packaged_folder(name, verify=weights)):
         return packaged
@@ -57,8 +62,27 @@ def locate_backbone(
         (weights and not _has_weights(cached))
         or (tokenizer and not has_tokenizer(cached))
     ):
-        return cached
+        return _checked_folder(cached, name, weights)
     return _from_hub(name, revision, weights)
+
+
+def _local_folder(name: str) -> Path | None:
+    folder = Path(name).expanduser()
+    return folder if folder.is_dir() else None
+
+
+def version_of(name: str) -> tuple[object, ...]:
+    """Return where a local model is, and the sizes and times of its files.
+
+    It differs as soon as the name stands for another folder or other files; of a name
+    on the Hub it is empty.
+    """
+    folder = _local_folder(name)
+    if folder is None:
+        return ()
+    files = {file for pattern in _READ for file in folder.glob(pattern)}
+    found = sorted((file.name, file.stat()) for file in files)
+    return folder.resolve(), *((n, s.st_size, s.st_mtime_ns) for n, s in found)
 
 
 def _checked_folder(folder: Path, name: str, weights: bool) -> Path:
@@ -73,6 +97,12 @@ def _checked_folder(folder: Path, name: str, weights: bool) -> Path:
             f"backbone={name!r} has no safetensors weights, or not all; found {found}. "
             "Pickled weights (.bin, .pt) are never loaded: save the model again with "
             "save_pretrained(), which writes model.safetensors."
+        )
+    if weights and (folder / _ADAPTER).is_file():
+        raise UnsupportedBackboneError(
+            f"backbone={name!r} has an adapter ({_ADAPTER}) beside its weights, which "
+            "transformers would add; expected a model without one. Merge it by peft's "
+            "merge_and_unload() and save that model, or remove the adapter's files."
         )
     return folder
 

@@ -16,7 +16,7 @@ from sktime_llm._devices import own_random_numbers
 from sktime_llm._threads import LOADING, one_at_a_time
 from sktime_llm._validation import integer
 from sktime_llm.backbone.causality import attends_only_back
-from sktime_llm.backbone.files import has_tokenizer, locate_backbone
+from sktime_llm.backbone.files import has_tokenizer, locate_backbone, version_of
 from sktime_llm.backbone.quantized import loading_options, use_own_layers
 from sktime_llm.errors import (
     BackboneCorruptedError,
@@ -34,6 +34,9 @@ PUBLISHED_LAYERS = 6
 
 _NEEDED = ("num_hidden_layers", "num_attention_heads", "hidden_size", "vocab_size")
 _PROBED_WORDS = 2000
+
+kept_tensors = torch.inference_mode(False)
+"""Around what makes tensors that are kept: training cannot use inference tensors."""
 
 
 class BackboneSizes(NamedTuple):
@@ -93,6 +96,7 @@ class FrozenModel:
         """Whether no token attends to later ones."""
         return attends_only_back(self.model)
 
+    @kept_tensors
     def tensors_on(self, device: torch.device) -> dict[str, Tensor]:
         """Return the weights by name, on a device; one copy per device and process."""
         with LOADING:
@@ -103,6 +107,7 @@ class FrozenModel:
                 }
             return self._on_device[device]
 
+    @kept_tensors
     def word_embeddings_on(self, device: torch.device) -> Tensor:
         """Return the word embeddings on a device; one copy per device and process."""
         with LOADING:
@@ -122,9 +127,12 @@ _CACHE_SIZE = 4
 
 
 def load_frozen(choice: BackboneChoice) -> FrozenModel:
-    """Return a frozen model; the last four are kept, and threads load each once."""
+    """Return a frozen model; the last four are kept, and threads load each once.
+
+    Files that changed since are read again, and so are tokenizers'.
+    """
     with LOADING:
-        return _load(choice)
+        return _load(choice, version_of(choice.name))
 
 
 def clear_backbone_cache() -> None:
@@ -139,7 +147,7 @@ def clear_backbone_cache() -> None:
     >>> clear_backbone_cache()
     """
     with LOADING:
-        for cached in (_load, load_tokenizer, tokenizer_fingerprint):
+        for cached in (_load, _load_tokenizer, tokenizer_fingerprint):
             cached.cache_clear()
 
 
@@ -176,10 +184,16 @@ def check_heads(config: "PreTrainedConfig | BackboneSizes") -> None:
         )
 
 
-@lru_cache(maxsize=_CACHE_SIZE)
 @one_at_a_time
 def load_tokenizer(name: str, revision: str | None = None) -> "PreTrainedTokenizerBase":
     """Read the fast tokenizer of a model; the last four are kept."""
+    return _load_tokenizer(name, revision, version_of(name))
+
+
+@lru_cache(maxsize=_CACHE_SIZE)
+def _load_tokenizer(
+    name: str, revision: str | None, version: tuple[object, ...]
+) -> "PreTrainedTokenizerBase":
     if name in TINY_NAMES:
         from sktime_llm.backbone.tiny import make_tiny_tokenizer
 
@@ -199,9 +213,8 @@ def load_tokenizer(name: str, revision: str | None = None) -> "PreTrainedTokeniz
 
 
 @lru_cache(maxsize=_CACHE_SIZE)
-def tokenizer_fingerprint(name: str, revision: str | None = None) -> str:
+def tokenizer_fingerprint(tokenizer: "PreTrainedTokenizerBase") -> str:
     """SHA-256 of a tokenizer's vocabulary, and of how it reads words from it."""
-    tokenizer = load_tokenizer(name, revision)
     vocabulary = sorted(tokenizer.get_vocab().items())
     step = 1 + len(vocabulary) // _PROBED_WORDS
     text = " ".join(word for word, _ in vocabulary[::step])
@@ -225,8 +238,8 @@ def count_layers(config: "PreTrainedConfig", n_layers: int | None) -> int:
 
 
 @lru_cache(maxsize=_CACHE_SIZE)
-@torch.inference_mode(False)  # gradients may have to pass, now or later
-def _load(choice: BackboneChoice) -> FrozenModel:
+@kept_tensors
+def _load(choice: BackboneChoice, version: tuple[object, ...]) -> FrozenModel:
     from transformers import AutoModel
 
     config = load_config(choice.name, choice.revision)

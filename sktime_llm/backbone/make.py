@@ -16,6 +16,7 @@ from sktime_llm.backbone.loading import (
     BackboneChoice,
     BackboneSizes,
     check_heads,
+    kept_tensors,
     load_config,
 )
 
@@ -114,7 +115,8 @@ class AblationBackbone(Backbone):
         return _random_table(*self._table, torch.device(device))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_fingerprints": self.fingerprints()}
+        own = {**self.__dict__, "_tokenizer": None}  # read again from its files
+        return {**own, "_fingerprints": self.fingerprints()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         saved = state.pop("_fingerprints")
@@ -123,6 +125,7 @@ class AblationBackbone(Backbone):
 
 
 @lru_cache(maxsize=4)
+@kept_tensors
 def _random_table(
     vocabulary_size: int, width: int, seed: int, device: torch.device
 ) -> Tensor:

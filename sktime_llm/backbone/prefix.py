@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sktime_llm._threads import one_at_a_time
+from sktime_llm.backbone.loading import kept_tensors
 from sktime_llm.errors import UnsupportedBackboneError
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def _new_cache() -> "DynamicCache":
     return DynamicCache()
 
 
+@kept_tensors
+@torch.no_grad()
 def read_prefix(model: "PreTrainedModel", prefix: Tensor, mask: Tensor) -> Tensor:
     """Return the keys and values that a frozen model has of embedded texts.
 
@@ -56,13 +59,11 @@ def read_prefix(model: "PreTrainedModel", prefix: Tensor, mask: Tensor) -> Tenso
     """
     cache = _ending_when_filled(model.config.num_hidden_layers)
     earlier = {_cache_name(model): cache}
-    # not as an inference tensor, which a later training step could not use
-    with torch.inference_mode(False), torch.no_grad():
-        with suppress(_CacheFilled):
-            model(inputs_embeds=prefix, attention_mask=mask, **earlier)
-        kept: list[Any] = cache.layers
-        layers = [torch.stack([layer.keys, layer.values]) for layer in kept]
-        return torch.stack(layers).permute(2, 4, 0, 1, 3, 5)
+    with suppress(_CacheFilled):
+        model(inputs_embeds=prefix, attention_mask=mask, **earlier)
+    kept: list[Any] = cache.layers
+    layers = [torch.stack([layer.keys, layer.values]) for layer in kept]
+    return torch.stack(layers).permute(2, 4, 0, 1, 3, 5)
 
 
 def states_after_prefix(

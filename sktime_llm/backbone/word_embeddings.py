@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sktime_llm.backbone._module import Backbone
+from sktime_llm.backbone.loading import kept_tensors
 from sktime_llm.errors import InputError
 
 _ROWS_AT_ONCE = 8192
@@ -49,6 +50,7 @@ def principal_word_embeddings(backbone: Backbone, n_components: int) -> Tensor:
 
 
 @lru_cache(maxsize=8)
+@kept_tensors
 def _principal_components(vocabulary: _Vocabulary) -> Tensor:
     """All ``hidden_size - 1`` components, from the small Gram matrix in float64."""
     table = vocabulary.table()

@@ -12,6 +12,12 @@ from sktime_llm.errors import InputError
 
 _STEPS_PER_SEASON = {"M": 12, "Q": 4, "W": 52, "D": 7, "B": 5, "h": 24, "s": 60}
 
+# So many units make the next larger one: 300 seconds are 5 minutes, 7 days a week.
+_LARGER = {
+    **{"ns": ("us", 1000), "us": ("ms", 1000), "ms": ("s", 1000), "s": ("min", 60)},
+    **{"min": ("h", 60), "h": ("D", 24), "D": ("W", 7), "M": ("Q", 3), "Q": ("Y", 4)},
+}
+
 # Of the steps between rows, those that are alike if the others are odd.
 _USUAL_SHARE = 0.75
 
@@ -25,7 +31,8 @@ def infer_seasonal_period(y: pd.Series | pd.DataFrame) -> int:
     Months have a season of 12 steps, quarters 4, weeks 52, days 7, business days 5,
     hours 24, seconds 60. Steps of five minutes or more have a season of a day, those of
     one to four of an hour. Steps of several units have fewer: two hours give 12, ten
-    seconds 6. All others, such as years and integers, have no season.
+    seconds 6. Seven days are a week, 300 seconds five minutes. All others, such as
+    years and integers, have no season.
 
     Parameters
     ----------
@@ -55,7 +62,11 @@ def infer_seasonal_period(y: pd.Series | pd.DataFrame) -> int:
         count, unit = split_alias(period_alias(alias or ""))
     except InputError:
         return 1
-    steps = _STEPS_PER_SEASON.get(unit.partition("-")[0], 1)
+    unit = unit.partition("-")[0]
+    while unit in _LARGER and count % _LARGER[unit][1] == 0:
+        unit, n = _LARGER[unit]
+        count //= n
+    steps = _STEPS_PER_SEASON.get(unit, 1)
     if unit == "min":
         steps = 24 * 60 if count >= 5 else 60
     return steps // count if steps % count == 0 else 1

@@ -39,9 +39,15 @@ def gain_of(error: np.ndarray, other: np.ndarray) -> Gain:
     often as there are folds. A factor of one has no draws: the interval holds for it
     only. Few draws tell little of how much they vary, so the interval is widened by the
     quantiles of Student's t, each factor by its share in the variance. NaN, where
-    nothing was observed, counts in neither error. Sources: A. B. Owen (2007), The
-    pigeonhole bootstrap, Annals of Applied Statistics 1; T. Hesterberg (2015), What
-    teachers should know about the bootstrap, American Statistician 69.
+    nothing was observed, counts in neither error.
+
+    The interval is conservative, as what differs from fit to fit without any pattern is
+    drawn with each factor, up to three times. Of 3 seeds, 3 folds and 20 series it is
+    1.1 times as wide as 1.96 standard deviations on each side if series make all the
+    difference, 1.6 times if fits differ as much by themselves, and 4 times if only
+    these do; of 5, 5 and 50 it is 1.0, 1.2 and 3 times as wide. Sources: A. B. Owen
+    (2007), The pigeonhole bootstrap, Annals of Applied Statistics 1; T. Hesterberg
+    (2015), What teachers should know about the bootstrap, American Statistician 69.
     """
     observed = np.isfinite(other)
     # what was observed nowhere is nothing to draw

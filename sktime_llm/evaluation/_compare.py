@@ -139,6 +139,7 @@ def compare_forecasters(
         {"horizon": horizon, "seasonal_period": seasonal_period, **options},
         _CONSTRAINTS,
     )
+    levels = list(dict.fromkeys(levels))
     datasets = as_datasets(data, horizon, seasonal_period)
     for dataset in datasets:
         check_length(dataset, n_folds)

@@ -13,6 +13,7 @@ from sktime_llm._validation import check_parameters, instance_of, integer
 from sktime_llm.datasets import Dataset, infer_seasonal_period
 from sktime_llm.datasets._source import listed
 from sktime_llm.errors import InputError, UndefinedScoreWarning
+from sktime_llm.forecasting._series import with_all_rows
 
 _CONSTRAINTS = {"seasonal_period": integer(1), "horizon": integer(1)}
 _DATA = instance_of(Dataset, expected="a pandas object, a Dataset or several of them")
@@ -49,13 +50,17 @@ def as_datasets(
 
 
 def _check_index(dataset: Dataset) -> None:
-    """Raise if times are repeated, or those of a single series are not in order."""
+    """Raise if times are repeated, or those of a series are not in order."""
     index, got = dataset.y.index, ""
     times = index.get_level_values(-1)
     if index.has_duplicates:
         got = f"has {index[index.duplicated()][0]} more than once"
-    elif index.nlevels == 1 and not index.is_monotonic_increasing:
-        got = f"has {index[index.argmin()]} after later times"
+    else:
+        order = pd.Series(index.get_level_values(-1).factorize(sort=True)[0])
+        by = instances_of(dataset.y)
+        early = order.groupby(by, dropna=False, observed=True).diff() < 0
+        if early.any():
+            got = f"has {index[early.argmax()]} after later times"
     if got:
         raise InputError(
             f"The index of the data set {dataset.name!r} {got}; expected each time "
@@ -127,7 +132,7 @@ def find_scalable(dataset: Dataset, n_folds: int) -> pd.DataFrame:
     y_train = y.groupby(instances_of(y)).head(-tested)
     # Also false where too many values are missing for a change to be known.
     rounding = _ROUNDING * y_train.abs().groupby(instances_of(y_train)).max()
-    change = mean_change(y_train, dataset.seasonal_period)
+    change = mean_change(seasonal_changes(dataset), y_train)
     scalable = change > rounding.clip(lower=SMALLEST_CHANGE)
     # Nullable booleans of several columns would be objects in arrays.
     scalable = scalable.fillna(False).astype(bool)
@@ -174,14 +179,23 @@ def _check_observed(name: str, tested: pd.DataFrame, scalable: pd.DataFrame) -> 
     warnings.warn(message, UndefinedScoreWarning, stacklevel=4)
 
 
-def mean_change(y: pd.DataFrame, seasonal_period: int) -> pd.DataFrame:
-    """Return the mean change of each series over one season, (instance, variate)."""
-    instances = instances_of(y)
-    changes = y.groupby(instances).diff(seasonal_period).abs()
-    return changes.groupby(instances).mean()
+def seasonal_changes(dataset: Dataset) -> pd.DataFrame:
+    """Return how much values differ from those one season before, in every row.
+
+    A season is one of time, also where rows are missing.
+    """
+    y, times = as_frame(dataset.y), dataset.y.index
+    known = getattr(times.levels[-1] if times.nlevels > 1 else times, "freq", None)
+    y = with_all_rows(y, known)
+    return y.groupby(instances_of(y)).diff(dataset.seasonal_period).abs()
 
 
-def instances_of(y: pd.DataFrame) -> list[pd.Index | np.ndarray]:
+def mean_change(changes: pd.DataFrame, y: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean change of each series in the rows of y, (instance, variate)."""
+    return changes.reindex(y.index).groupby(instances_of(y)).mean()
+
+
+def instances_of(y: pd.Series | pd.DataFrame) -> list[pd.Index | np.ndarray]:
     """Return the instance of each row; a single series is the instance 0."""
     levels = range(y.index.nlevels - 1)
     return [y.index.get_level_values(i) for i in levels] or [np.zeros(len(y), int)]

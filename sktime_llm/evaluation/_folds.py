@@ -11,7 +11,7 @@ from sktime.performance_metrics.base import BaseMetric
 
 from sktime_llm.datasets import Dataset
 from sktime_llm.datasets._long import long_table
-from sktime_llm.evaluation._data import as_frame
+from sktime_llm.evaluation._data import as_frame, seasonal_changes
 from sktime_llm.evaluation._scores import bounds_of, like_truth, score_series
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def evaluate_folds(
     with library_warnings_off(f"{name} on {dataset.name}: "):
         folds = _run_folds(dataset, forecaster, n_folds, levels)
     rows = [fold for _, fold in folds.iterrows()]
-    season = dataset.seasonal_period
-    parts = [score_series(one, season, scalable, levels) for one in rows]
+    changes = seasonal_changes(dataset)
+    parts = [score_series(one, changes, scalable, levels) for one in rows]
     keys = parts[0][["id", "variate"]]
     means = pd.concat([part.drop(columns=list(keys)) for part in parts])
     by_series = keys.join(means.groupby(level=0).mean())
@@ -62,9 +62,9 @@ def fold_errors(
 ) -> tuple[pd.DataFrame, dict[str, float], "BaseForecaster"]:
     """Return MASE by fold and series, mean seconds, and the last fitted forecaster."""
     folds = _run_folds(dataset, forecaster, n_folds, (), keep_fitted=True)
-    kept = scalable.to_numpy().ravel()
+    kept, changes = scalable.to_numpy().ravel(), seasonal_changes(dataset)
     parts = [
-        score_series(fold, dataset.seasonal_period, scalable)["MASE"][kept]
+        score_series(fold, changes, scalable)["MASE"][kept]
         for _, fold in folds.iterrows()
     ]
     table = pd.concat(

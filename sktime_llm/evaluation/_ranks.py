@@ -12,17 +12,18 @@ from sktime_llm._validation import real
 from sktime_llm.errors import InputError
 
 MIN_SERIES = 5
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
 class Ranks:
     """Mean ranks of forecasters over series, returned by `Comparison.ranks`.
 
-    On every series the forecaster of the lowest error has rank 1; equal errors share
-    their mean rank. Forecasters are told apart by Friedman's test and, if it finds a
-    difference, by Wilcoxon's signed-rank test of each pair, with Holm's correction
-    [1]_ [2]_. The tests take series as independent, which they are not quite if they
-    are of one data set.
+    On every series the forecaster of the lowest error has rank 1; equal errors, also
+    those that differ by less than 1e-9 of them, share their mean rank. Forecasters are
+    told apart by Friedman's test and, if it finds a difference, by Wilcoxon's signed-
+    rank test of each pair, with Holm's correction [1]_ [2]_. The tests take series as
+    independent, which they are not quite if they are of one data set.
 
     Parameters
     ----------
@@ -149,6 +150,7 @@ def rank_forecasters(errors: pd.DataFrame, *, alpha: float = 0.05) -> Ranks:
     scored = errors.dropna(how="all")
     left_out = tuple(scored.columns[scored.isna().any()])
     scored = scored.drop(columns=list(left_out))
+    scored = scored.apply(_without_rounding, axis=1, raw=True)
     n_series, n = scored.shape
     if n < 2 or n_series < MIN_SERIES:
         raise InputError(
@@ -167,6 +169,17 @@ def rank_forecasters(errors: pd.DataFrame, *, alpha: float = 0.05) -> Ranks:
         friedman = float(stats.friedmanchisquare(*values.T).pvalue)
     p_values = pd.DataFrame(table, index=ranks.index, columns=ranks.index)
     return Ranks(ranks, n_series, p_values, friedman, left_out, alpha)
+
+
+def _without_rounding(errors: np.ndarray) -> np.ndarray:
+    """Make those errors equal, (forecaster,), that differ by rounding only."""
+    order = errors.argsort()
+    values = errors[order].astype(float)
+    same = values[1:] <= values[:-1] + _ROUNDING * np.abs(values[:-1])
+    values[1:][same] = -np.inf
+    rounded = np.empty_like(values)
+    rounded[order] = np.maximum.accumulate(values)
+    return rounded
 
 
 def _maximal_groups(same: np.ndarray) -> list[list[int]]:

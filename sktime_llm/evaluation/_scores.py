@@ -14,12 +14,13 @@ from sktime_llm.evaluation._data import (
 
 def score_series(
     fold: pd.Series,
-    seasonal_period: int,
+    changes: pd.DataFrame,
     scalable: pd.DataFrame,
     levels: Sequence[float] = (),
 ) -> pd.DataFrame:
     """Return one row of scores per series of a fold: id, variate, MASE, sMAPE, MAE.
 
+    The scale of MASE is the mean of the `seasonal_changes` of the training rows.
     For each level of intervals also the share of values that they cover, and their mean
     scaled interval score, that of the M4 competition: width and misses, which weigh
     2 / (1 - level), over the same scale as in MASE. Values that were not observed count
@@ -35,7 +36,7 @@ def score_series(
     forecast = like_truth(fold["y_pred"], fold)
     error = (truth - forecast).abs()
     size = (truth.abs() + forecast.abs()) / 2
-    scale = mean_change(train, seasonal_period).where(scalable)
+    scale = mean_change(changes, train).where(scalable)
     scores = {
         "MASE": mean_of_each(error) / scale,
         "sMAPE": mean_of_each(error / size.clip(lower=SMALLEST_CHANGE)),

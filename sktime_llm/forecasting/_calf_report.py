@@ -52,7 +52,8 @@ class CrossModalReport:
         By ``stage`` and ``layer`` (0 is the input) the cosine of the hidden states of
         both branches, mean over windows: ``own`` of the same window, ``other`` of
         different ones. And ``own_projected`` and ``other_projected`` of the projections
-        that the feature loss compares, NaN without it. None if the textual branch was
+        that the feature loss compares, NaN without it. With `residual_in_features` the
+        last state has the residual, as in that loss. None if the textual branch was
         not kept.
     """
 

@@ -38,11 +38,13 @@ class QuantileHead(nn.Module):
 
 
 def pinball_loss(quantiles: Tensor, target: Tensor) -> Tensor:
-    """Mean over all `LEVELS` and observed values; twice the mean loss of a quantile.
+    """Twice the mean pinball loss over all `LEVELS` and observed values.
 
-    So many levels make it an approximation of the CRPS. Source: R. Koenker, G. Bassett
-    (1978), Regression quantiles, Econometrica 46. Quantiles are (batch, time, channel,
-    level), the target (batch, time, channel) with NaN where it is missing.
+    It is no CRPS, of which it would be an approximation if levels were equally far from
+    each other: these are close together in the tails, where losses are small. Source:
+    R. Koenker, G. Bassett (1978), Regression quantiles, Econometrica 46. Quantiles are
+    (batch, time, channel, level), the target (batch, time, channel) with NaN where it
+    is missing.
     """
     observed = ~target.isnan()
     error = (target.nan_to_num().unsqueeze(-1) - quantiles) * observed.unsqueeze(-1)

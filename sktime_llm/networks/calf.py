@@ -95,8 +95,9 @@ def _projections(n: int, width: int) -> nn.ModuleList:
 class Branches(NamedTuple):
     """Tokens and hidden states of windows, all (window, channel, d_model).
 
-    Attention of time tokens is (window, channel, entry). All but the time tokens and
-    states are None without a source branch.
+    States are as the feature loss compares them, the last one with the residual if the
+    network has `residual_in_features`. Attention of time tokens is (window, channel,
+    entry). All but the time tokens and states are None without a source branch.
     """
 
     tokens: Tensor
@@ -209,13 +210,22 @@ class CALFNetwork(ForecastNetwork):
         """Return what both branches make of windows without covariates."""
         context, observed = fill_missing(context, last_observed)
         tokens = self.embedding(self._instance_norm(context, observed).values, observed)
-        states = self.time_backbone(tokens)
+        states = self._compared(self.time_backbone(tokens), tokens)
         if self.textual is None:
             return Branches(tokens, states)
         words = self.textual.principal_embeddings
         attention = self.textual.match.weights(tokens, words)
         text_tokens, text_states = self.textual(tokens)
+        text_states = self._compared(text_states, text_tokens)
         return Branches(tokens, states, text_tokens, text_states, attention)
+
+    def _compared(
+        self, states: tuple[Tensor, ...], tokens: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Return the states of a branch as the feature loss compares them."""
+        if self.residual_in_features:
+            return (*states[:-1], states[-1] + tokens)
+        return states
 
     def _guided(
         self,
@@ -230,18 +240,18 @@ class CALFNetwork(ForecastNetwork):
         assert self.textual is not None
         text_tokens, text_states = self.textual(tokens)
         first = tokens.shape[1] - context.shape[2]  # the others are covariates
-        text_states = _from(first, text_states)
-        text_last = text_states[-1] + text_tokens[:, first:]
+        text_states, text_tokens = _from(first, text_states), text_tokens[:, first:]
         if self.consistency_loss_weight:
-            other = self._forecast(text_last, window)
+            other = self._forecast(text_states[-1] + text_tokens, window)
             consistency = self._consistency(forecast, other, context)
             losses["consistency"] = consistency
             losses["loss"] = losses["loss"] + self.consistency_loss_weight * consistency
         if self.feature_loss_weight:
-            if self.residual_in_features:
-                states = (*states[:-1], states[-1] + tokens[:, first:])
-                text_states = (*text_states[:-1], text_last)
-            feature = self.textual.feature_loss(states, text_states, self.feature_loss)
+            feature = self.textual.feature_loss(
+                self._compared(states, tokens[:, first:]),
+                self._compared(text_states, text_tokens),
+                self.feature_loss,
+            )
             losses["feature"] = feature
             losses["loss"] = losses["loss"] + self.feature_loss_weight * feature
         return losses

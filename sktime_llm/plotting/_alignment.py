@@ -2,12 +2,16 @@
 
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 import pandas as pd
 
 from sktime_llm.plotting._panels import require_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+_SAME = 1e-6
+"""Cosines in single precision differ by less than this without meaning anything."""
 
 
 class _Alignment(Protocol):
@@ -59,8 +63,9 @@ def plot_alignment(alignment: _Alignment) -> "Figure":
     cosines = alignment.similarity.to_numpy()
     image = left.imshow(cosines, aspect="equal", interpolation="nearest")
     figure.colorbar(image, ax=left, label="cosine")
-    # Series whose own text is the most similar one, ties included.
-    own, chance = (cosines.diagonal() >= cosines.max(axis=1)).mean(), 1 / len(cosines)
+    # Series whose own text is the most similar one; of k that are alike, one in k is.
+    best = cosines >= cosines.max(axis=1, keepdims=True) - _SAME
+    own, chance = np.mean(best.diagonal() / best.sum(axis=1)), 1 / len(cosines)
     left.set_title(
         f"own text most similar: {own:.0%} (by chance {chance:.0%}), "
         f"temperature {alignment.temperature:.3f}",

@@ -26,10 +26,13 @@ COLORS = ["#D55E00", "#009E73", "#CC79A7", "#0072B2", "#E69F00", "#56B4E9", "#7F
 _WIDTH, _DPI = 10.0, 160  # inches, dots per inch: 1,600 pixels
 _HEIGHTS = {1: 4.3, 2: 2.9, 3: 2.4}
 _NOTE_WIDTHS = {1: 140, 2: 72, 3: 48}  # characters
+_ENDS = {"Y": "year", "A": "year", "Q": "quarter", "M": "month"}
 _UNITS = {
-    **{"Y": "year", "A": "year", "Q": "quarter", "M": "month", "W": "week", "D": "day"},
-    **{"B": "business day", "H": "hour", "h": "hour", "S": "second", "s": "second"},
-    **{"T": "minute", "min": "minute"},
+    **{"W": "week", "D": "day", "B": "business day", "H": "hour", "h": "hour"},
+    **{"T": "minute", "min": "minute", "S": "second", "s": "second"},
+    # whose time is the first or last day, or business day
+    **{f"{b}{a}{end}": u for a, u in _ENDS.items() for b in ("", "B") for end in "ES"},
+    **{f"{b}{alias}": unit for alias, unit in _ENDS.items() for b in ("", "B")},
 }
 _MAX_LABEL = 32
 _HISTORY_PER_FORECAST = 3
@@ -225,8 +228,6 @@ def label_of_time(times: pd.Index) -> str:
     default = "step" if times.dtype.kind in "iu" else "time"
     name = default if times.name is None else str(times.name)
     count, letters = re.findall(r"^(\d*)([A-Za-z]*)", alias or "")[0]
-    if letters not in _UNITS and len(letters) > 1:
-        letters = letters[1] if letters[0] == "B" else letters[0]
     unit = _UNITS.get(letters)
     if unit is None or name.lower() == unit:
         return name

@@ -191,7 +191,9 @@ class LanguageModel(NamedTuple):
         self, encoded: Any, max_new_tokens: int, temperature: float
     ) -> list[str]:
         """Return the text after each prompt, its white space as single spaces."""
-        sampling = {"temperature": temperature} if temperature > 0 else {}
+        sampling: dict[str, Any] = {}
+        if temperature > 0:  # among all tokens; transformers would take the best 50
+            sampling = {"temperature": temperature, "top_k": 0}
         tokens = self.model.generate(
             encoded["input_ids"].to(self.model.device),
             attention_mask=encoded["attention_mask"].to(self.model.device),

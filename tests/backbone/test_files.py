@@ -11,7 +11,11 @@ import pytest
 
 from sktime_llm.backbone import files
 from sktime_llm.backbone.files import DEFAULT_BACKBONE, locate_backbone
-from sktime_llm.errors import BackboneCorruptedError, BackboneNotFoundError
+from sktime_llm.errors import (
+    BackboneCorruptedError,
+    BackboneNotFoundError,
+    UnsupportedBackboneError,
+)
 
 MODEL = {
     "config.json": b'{"model_type": "bert"}',
@@ -90,6 +94,20 @@ def test_pickled_weights_are_refused(tmp_path, pickled):
     with pytest.raises(BackboneNotFoundError, match=message):
         locate_backbone(str(folder))
     assert locate_backbone(str(folder), weights=False) == folder
+
+
+@pytest.mark.parametrize("place", ["folder", "cache"])
+def test_an_adapter_beside_the_weights_is_refused(place, tmp_path, request):
+    name = str(tmp_path / "model")
+    content = {**MODEL, "adapter_config.json": b"{}"}
+    if place == "folder":
+        write(tmp_path / "model", content)
+    else:
+        name = "org/model"
+        write_cache(request.getfixturevalue("cache"), name, content)
+    with pytest.raises(UnsupportedBackboneError, match=r"adapter .* Merge it by peft"):
+        locate_backbone(name)
+    locate_backbone(name, weights=False)  # which the adapter does not change
 
 
 def test_sharded_weights_must_be_complete(tmp_path):

@@ -526,13 +526,12 @@ def test_tokenizer_of_the_default_backbone(minilm):
 )
 def test_fingerprint_of_a_tokenizer(minilm, tmp_path, file, old, new):
     folder = shutil.copytree(files.locate_backbone(minilm), tmp_path / "copy")
-    before = tokenizer_fingerprint(str(folder))
-    assert before == tokenizer_fingerprint(minilm)
+    before = fingerprint_at(folder)
+    assert before == fingerprint_at(minilm)
     content = (folder / file).read_text(encoding="utf-8")
     assert old in content
     (folder / file).write_text(content.replace(old, new), encoding="utf-8")
-    clear_backbone_cache()
-    assert tokenizer_fingerprint(str(folder)) != before
+    assert fingerprint_at(folder) != before
 
 
 def test_fingerprint_of_words_is_that_of_their_scale_too():
@@ -545,12 +544,66 @@ def test_fingerprint_of_words_is_that_of_their_scale_too():
 
 
 def test_fingerprint_does_not_depend_on_how_the_tokenizer_was_used():
-    before = tokenizer_fingerprint("tiny-random")
+    before = fingerprint_at("tiny-random")
     tokenizer = load_tokenizer("tiny-random")
     tokenizer.pad_token = "[MASK]"
     tokenizer(["a", "bcd"], padding=True, truncation=True, max_length=2)
     tokenizer_fingerprint.cache_clear()
-    assert tokenizer_fingerprint("tiny-random") == before
+    assert fingerprint_at("tiny-random") == before
+
+
+def fingerprint_at(name):
+    return tokenizer_fingerprint(load_tokenizer(str(name)))
+
+
+def spoil_weight(folder):
+    weights = load_file(folder / "model.safetensors")
+    weights["wte.weight"][0] += 1
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+
+
+def test_a_name_is_that_of_the_folder_it_stands_for_now(copied, monkeypatch):
+    folder = copied()
+    choice, prints = BackboneChoice(folder.name), []
+    for place in ("one", "two"):
+        other = shutil.copytree(folder, folder.parent / place / folder.name)
+        if place == "two":
+            spoil_weight(other)
+        monkeypatch.chdir(other.parent)
+        prints.append(load_frozen(choice).words_fingerprint)
+    assert prints[0] != prints[1]
+    again = load_frozen(choice)
+    monkeypatch.chdir(folder.parent / "one")
+    assert load_frozen(choice) is not again
+    assert load_frozen(choice).words_fingerprint == prints[0]
+
+
+@pytest.mark.parametrize("mode", ["pretrained", "random"])
+def test_files_that_changed_are_read_again(copied, mode):
+    folder = copied()
+    choice = BackboneChoice(str(folder), mode=mode)
+    first = load_frozen(choice)
+    assert load_frozen(choice) is first
+    (folder / "notes.txt").write_text("what a model is not made of")
+    assert load_frozen(choice) is first
+    spoil_weight(folder)
+    changed = load_frozen(choice).words_fingerprint != first.words_fingerprint
+    assert changed == (mode == "pretrained")
+
+
+KEPT = {
+    "weights": lambda frozen: frozen.tensors_on(torch.device("cpu")).values(),
+    "copies": lambda frozen: frozen.tensors_on(torch.device("meta")).values(),
+    "words": lambda frozen: [frozen.word_embeddings_on(torch.device("meta"))],
+}
+
+
+@pytest.mark.parametrize("what", KEPT)
+def test_no_tensor_that_is_kept_is_an_inference_tensor(what):
+    frozen = load_frozen(TINY)
+    with torch.inference_mode():
+        kept = KEPT[what](frozen)
+    assert not any(one.is_inference() for one in kept)
 
 
 def test_transformers_is_quiet_and_then_as_before(folders, capfd):

@@ -142,6 +142,16 @@ def test_random_word_embeddings(folders, mode):
     assert not torch.equal(other.word_embeddings(), table)
 
 
+def test_random_words_first_read_in_inference_can_train_later(folders):
+    backbone = make(folders["bert"], "none", seed=7)
+    words = torch.tensor([[1, 2]])
+    with torch.inference_mode():
+        backbone.embed(words)
+    layer = torch.nn.Linear(16, 1)
+    layer(backbone.embed(words)).sum().backward()
+    assert layer.weight.grad is not None
+
+
 def test_random_mode(folders):
     def outputs(mode, seed=0):
         clear_backbone_cache()

@@ -349,6 +349,24 @@ def test_pickle_refuses_what_changed(saved_model, what, mode):
             pickle.loads(data)
 
 
+@pytest.mark.parametrize("mode", ["pretrained", "none", "attention"])
+def test_copies_and_pickles_are_of_what_was_read(saved_model, mode, monkeypatch):
+    monkeypatch.chdir(saved_model.parent)
+    backbone = make_backbone(BackboneChoice(saved_model.name, mode=mode), EVERYTHING)
+    tokenizer, before = backbone.tokenizer(), backbone.fingerprints()
+    change(saved_model, "tokenizer")
+    change(saved_model, "weights")
+    assert backbone.tokenizer() is tokenizer
+    assert backbone.fingerprints() == before
+    with pytest.raises(BackboneCorruptedError, match=r"changed since"):
+        pickle.loads(pickle.dumps(backbone))
+    if mode == "pretrained":
+        monkeypatch.chdir("/")
+        copied = copy.deepcopy(backbone)
+        assert copied.tokenizer() is tokenizer
+        assert copied.fingerprints() == before
+
+
 @pytest.mark.parametrize("change", ["lack", "add"])
 def test_copy_refuses_trained_weights_that_do_not_fit(make, monkeypatch, change):
     backbone = make("gpt2", tuning=EVERYTHING)

@@ -1,5 +1,7 @@
 """Shipped data sets and seasonal periods."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -40,6 +42,10 @@ PERIODS = {1: "Y 2D ms", 4: "Q Q-NOV", 6: "2M 10s", 7: "D", 12: "M 2h", 24: "h"}
 PERIODS |= {48: "30min", 52: "W W-WED", 60: "min", 96: "15min", 288: "5min"}
 STAMPS = {1: "YS SME", 4: "QS-FEB QE BQS", 5: "B", 7: "D", 12: "MS ME BMS BME"}
 STAMPS |= {24: "h", 52: "W-MON"}
+SAME = {"24h": "D", "1440min": "D", "86400s": "D", "7D": "W", "168h": "W", "14D": "2W"}
+SAME |= {"300s": "5min", "900s": "15min", "60s": "min", "120s": "2min", "60min": "h"}
+SAME |= {"3600s": "h", "7200s": "2h", "1000ms": "s", "3600000ms": "h", "3ME": "QE"}
+SAME |= {"12ME": "YE", "12MS": "YS", "6MS": "2QS", "4QE": "YE", "48h": "2D"}
 
 
 def cases(seasons):
@@ -60,6 +66,21 @@ def test_seasonal_period_of_time_stamps(frequency, expected, keep_frequency):
         index = pd.DatetimeIndex(index.to_numpy())
         assert index.freq is None
     assert infer_seasonal_period(pd.Series(0.0, index=index)) == expected
+
+
+@pytest.mark.parametrize("kind", ["stamps", "no frequency", "periods"])
+@pytest.mark.parametrize(("one", "other"), SAME.items())
+def test_seasonal_period_is_that_of_the_same_step_in_other_units(one, other, kind):
+    def season(alias):
+        index = pd.date_range("2020-01-06", periods=20, freq=alias)
+        if kind == "no frequency":
+            index = pd.DatetimeIndex(index.to_numpy())
+        if kind == "periods":
+            alias = re.sub("(?<=[MQY])[ES]$", "", alias)
+            index = pd.period_range("2020-01-06", periods=20, freq=alias)
+        return infer_seasonal_period(pd.Series(0.0, index=index))
+
+    assert season(one) == season(other)
 
 
 @pytest.mark.parametrize("index", [pd.DatetimeIndex([]), range(10), range(5, 15)])

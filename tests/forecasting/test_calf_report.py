@@ -223,6 +223,28 @@ def test_too_few_windows_and_covariates_are_refused():
     assert np.isfinite(forecaster.inspect_alignment().distances).all(axis=None)
 
 
+@pytest.mark.parametrize("residual", [False, True])
+def test_projections_are_those_that_the_feature_loss_compares(residual, monkeypatch):
+    y = make_series()
+    forecaster = make(**KEPT, residual_in_features=residual).fit(y)
+    network, seen = forecaster.network_.eval(), []
+    monkeypatch.setattr(
+        type(network.textual),
+        "feature_loss",
+        lambda self, *pair_and_distance: (
+            seen.append(pair_and_distance) or torch.ones(())
+        ),
+    )
+    context = torch.randn(8, network.context_length, y.shape[1])
+    with torch.no_grad():
+        network(context, torch.randn(8, network.prediction_length, y.shape[1]))
+        found = network.branches(context)
+    ((states, text_states, _),) = seen
+    for one, other in ((found.states, states), (found.text_states, text_states)):
+        for shown, compared in zip(one, other, strict=True):
+            torch.testing.assert_close(shown, compared)
+
+
 def test_the_picture_shows_what_is_there():
     pytest.importorskip("matplotlib")
     from sktime_llm.plotting import plot_cross_modal

@@ -4,6 +4,7 @@ import copy
 import pickle
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -130,6 +131,21 @@ def test_sampling_follows_its_seed_and_leaves_the_global_state(decoder):
     before = torch.get_rng_state()
     assert sample(0) == sample(0) != sample(1)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_all_tokens_may_be_drawn(decoder):
+    model = _generation._load(str(decoder), None, "float32", torch.device("cpu"))
+    n_words = model.model.config.vocab_size
+    assert n_words > 50
+    ids = torch.zeros(4000, 1, dtype=torch.long)
+    encoded = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    drawn = []
+    tokenizer = SimpleNamespace(
+        batch_decode=lambda new, **_: drawn.append(new) or ["-"] * len(new)
+    )
+    torch.manual_seed(0)
+    model._replace(tokenizer=tokenizer).generate(encoded, 1, 1000.0)
+    assert len(drawn[0].unique()) > 0.9 * n_words
 
 
 def test_a_temperature_of_next_to_nothing_draws_the_most_likely(decoder):
