@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from transformers import DynamicCache, PreTrainedModel
 
 _CACHES = ("cache", "past_key_values")  # from transformers 5.24 on, and before
+# These count tokens by their place, so that those after a padded text are too far on.
+_WITHOUT_POSITIONS = ("mpt",)
 
 
 class _CacheFilled(Exception):
@@ -104,11 +106,14 @@ def _for_every_query(mask: Tensor, tokens: Tensor) -> Tensor:
 def _cache_name(model: "PreTrainedModel") -> str:
     """Name under which ``forward`` takes the keys and values of earlier tokens."""
     arguments = inspect.signature(model.forward).parameters
-    for name in _CACHES:
-        if name in arguments:
-            return name
-    raise UnsupportedBackboneError(
-        f"{type(model).__name__} cannot keep the keys and values of a text; expected a "
-        "decoder, or an encoder such as BERT or RoBERTa. Choose another backbone, or "
-        "prompt_order='prompts-first'."
-    )
+    name = next((name for name in _CACHES if name in arguments), None)
+    if name is None or model.config.model_type in _WITHOUT_POSITIONS:
+        what = "keep the keys and values of a text"
+        if name is not None:
+            what = "give tokens the positions that follow a text of its own length"
+        raise UnsupportedBackboneError(
+            f"{type(model).__name__} cannot {what}; expected a decoder such as GPT-2, "
+            "or an encoder such as BERT or RoBERTa. Choose another backbone, or "
+            "prompt_order='prompts-first'."
+        )
+    return name

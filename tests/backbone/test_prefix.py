@@ -174,7 +174,7 @@ def test_bfloat16_autocast(backbone, mode):
 class OneLayer(nn.Module):
     """Takes earlier keys and values as its subclasses call them, and adds them up."""
 
-    config = SimpleNamespace(num_hidden_layers=1)
+    config = SimpleNamespace(num_hidden_layers=1, model_type="one")
 
     def run(self, states, cache):
         heads = states[:, None]
@@ -240,6 +240,15 @@ def test_models_without_a_cache(kind, save_model):
     name = type(backbone.model).__name__
     message = rf"{name} cannot keep.*BERT or RoBERTa.*prompt_order='prompts-first'"
     prefix, mask, _ = make_data(torch.float32)
+    with pytest.raises(UnsupportedBackboneError, match=message):
+        backbone.read(prefix, mask)
+
+
+def test_models_that_count_tokens_by_their_place(save_model):
+    sizes = {"d_model": 16, "n_heads": 2, "n_layers": 1, "max_seq_len": 32}
+    backbone = make_backbone(BackboneChoice(save_model("mpt", vocab_size=40, **sizes)))
+    prefix, mask, _ = make_data(torch.float32)
+    message = r"MptModel cannot give tokens the positions.*prompt_order='prompts-first'"
     with pytest.raises(UnsupportedBackboneError, match=message):
         backbone.read(prefix, mask)
 
