@@ -152,7 +152,7 @@ def test_nothing_of_the_future_of_a_past_covariate_is_known(make, data):
 @with_X
 def test_a_past_covariate_is_not_known_in_the_targets_of_training(make, monkeypatch):
     # scaled alike, so that the targets of the one window are all that differs
-    monkeypatch.setattr(Scaling, "of_stack", plain_scaling)
+    monkeypatch.setattr(Scaling, "of", plain_scaling)
     y, X = make_data(n_rows=11)
     one, other = (
         make(past_covariates=["wind"]).fit(y, X=values, fh=FH).network_.state_dict()
