@@ -111,7 +111,8 @@ def forecast_partitions(
         several machines, all of them see the paths.
     workers : int, optional
         Processes that forecast, each on one thread and with a copy of the forecaster.
-        Default: this process alone if local, else one per CPU.
+        Default: this process alone if local, else one per CPU. If ray was initialized
+        before, no more than these run at once, by default as many as it has CPUs.
     scheduler : str, optional
         Address of a running cluster, such as ``"tcp://10.0.0.1:8786"`` of dask or
         ``"auto"`` of ray. Default: one on this machine, for as long as this runs.
