@@ -694,3 +694,13 @@ def test_a_fit_from_a_checkpoint_takes_its_covariates(make, tmp_path):
     same(from_fitted.predict(X=one[1]), fitted_one.predict(X=one[1]), rtol=1e-5)
     with pytest.raises(InputError, match=r"past_covariates=\['wind'\] with checkpoint"):
         make(checkpoint=tmp_path / "fitted", past_covariates=["wind"]).fit(*one, fh=FH)
+
+
+@with_X
+@pytest.mark.parametrize("kinds", [(list, tuple), (tuple, list)])
+def test_names_in_a_list_or_a_tuple_are_the_same_to_a_checkpoint(
+    make, kinds, data, tmp_path
+):
+    saved, given = (kind(["wind"]) for kind in kinds)
+    fitted(make, data, past_covariates=saved).save_pretrained(tmp_path / "fitted")
+    fitted(make, data, past_covariates=given, checkpoint=tmp_path / "fitted")
