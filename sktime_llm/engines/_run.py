@@ -94,7 +94,9 @@ def forecast_partitions(
     id_column : str or sequence of str
         Columns that name the series of a row.
     target : str or sequence of str, optional
-        Columns to forecast. Default: all other named columns of a numeric type.
+        Columns to forecast. Default: all other named columns of a numeric type. If
+        their names are those that the forecaster was fitted on, any order does; else
+        their order is that of its variates.
     frequency : str, optional
         Time between rows as a pandas alias. Default: that of the first partition.
     date_format : str, optional
