@@ -35,9 +35,9 @@ class RobustScaling(Scaling):
     """Median and interquartile range in the place of mean and standard deviation."""
 
     @classmethod
-    def of(cls, values: np.ndarray, n_train: int | None = None) -> Scaling:
-        usual = Scaling.of(values, n_train)
-        low, middle, high = np.nanpercentile(values[:n_train], [25, 50, 75], axis=0)
+    def of(cls, values: np.ndarray) -> Scaling:
+        usual = Scaling.of(values)
+        low, middle, high = np.nanpercentile(values, [25, 50, 75], axis=-2)
         return Scaling(middle, (high - low) / 1.349, usual.known)
 
 

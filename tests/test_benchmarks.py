@@ -281,6 +281,13 @@ def test_rates_of_updates_are_compared(call, load, monkeypatch, tmp_path):
     assert row[4] in ("0\N{NBSP}%", "100\N{NBSP}%")
 
 
+def test_the_robust_scaling_is_that_of_the_forecasters(load):
+    script, values = load("outliers"), np.array([[1.0], [2], [3], [4], [900]])
+    with script.scaling_by(script.RobustScaling):
+        (found,) = script._training.Scaling.of_each([values], [5])
+    assert found.loc.tolist() == [3.0]
+
+
 def test_outliers_and_prompt_pool_are_recorded(call, load, monkeypatch, tmp_path):
     monkeypatch.setattr(load("outliers"), "error", lambda *arguments: 1.25)
     options = ["--factors", 3, "--results", tmp_path / "outliers.jsonl"]

@@ -29,12 +29,13 @@ def run(
     """Run a function on all items, in any order, on an engine by its name.
 
     Without `workers` there is one locally, and one per CPU on the other engines;
-    `scheduler` is the address of a cluster that has its own.
+    `scheduler` is the address of a cluster that has its own, and so has a ray that was
+    initialized before.
     """
     if engine == "local":
         return _run_local(task, items, workers or 1)
     run_there = {"dask": _run_dask, "ray": _run_ray}[engine]
-    return run_there(task, items, workers or os.cpu_count() or 1, scheduler)
+    return run_there(task, items, workers, scheduler)
 
 
 def require(engine: str) -> Any:
@@ -84,7 +85,7 @@ def _run_local(
 def _run_dask(
     task: Callable[[Item], Result],
     items: Sequence[Item],
-    workers: int,
+    workers: int | None,
     scheduler: str | None,
 ) -> Iterator[Result]:
     distributed = require("dask")
@@ -92,7 +93,9 @@ def _run_dask(
         address = scheduler
         if address is None:
             cluster = distributed.LocalCluster(
-                n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0"
+                n_workers=workers or os.cpu_count() or 1,
+                threads_per_worker=1,
+                dashboard_address="127.0.0.1:0",
             )
             address = stack.enter_context(cluster)
         client = distributed.Client(address, set_as_default=False)
@@ -113,19 +116,22 @@ def _run_dask(
 def _run_ray(
     task: Callable[[Item], Result],
     items: Iterable[Item],
-    workers: int,
+    workers: int | None,
     scheduler: str | None,
 ) -> Iterator[Result]:
     ray = require("ray")
     of = ray.exceptions
     deaths = (of.WorkerCrashedError, of.NodeDiedError, of.OutOfMemoryError)
     with ExitStack() as stack:
+        n_pending = workers  # in a ray of others, only so many run at once
         if not ray.is_initialized():
-            n_cpus = workers if scheduler is None else None
-            ray.init(scheduler, num_cpus=n_cpus, include_dashboard=False)
+            ray.init(scheduler, num_cpus=workers, include_dashboard=False)
             stack.callback(ray.shutdown)
+            n_pending = None
+        if n_pending is None:
+            n_pending = _PENDING * max(1, int(ray.cluster_resources().get("CPU", 1)))
         call = ray.remote(lambda item: task(item))
-        waiting, n_pending = iter(items), _PENDING * workers
+        waiting = iter(items)
         pending: list[Any] = []
         while True:
             for item in waiting:

@@ -94,7 +94,9 @@ def forecast_partitions(
     id_column : str or sequence of str
         Columns that name the series of a row.
     target : str or sequence of str, optional
-        Columns to forecast. Default: all other named columns of a numeric type.
+        Columns to forecast. Default: all other named columns of a numeric type. If
+        their names are those that the forecaster was fitted on, any order does; else
+        their order is that of its variates.
     frequency : str, optional
         Time between rows as a pandas alias. Default: that of the first partition.
     date_format : str, optional
@@ -111,7 +113,8 @@ def forecast_partitions(
         several machines, all of them see the paths.
     workers : int, optional
         Processes that forecast, each on one thread and with a copy of the forecaster.
-        Default: this process alone if local, else one per CPU.
+        Default: this process alone if local, else one per CPU. If ray was initialized
+        before, no more than these run at once, by default as many as it has CPUs.
     scheduler : str, optional
         Address of a running cluster, such as ``"tcp://10.0.0.1:8786"`` of dask or
         ``"auto"`` of ray. Default: one on this machine, for as long as this runs.

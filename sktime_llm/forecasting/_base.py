@@ -40,10 +40,7 @@ from sktime_llm.forecasting._known import (
     extend,
 )
 from sktime_llm.forecasting._panel import Key, Panel
-from sktime_llm.forecasting._predicting import (
-    SeriesForecasts,
-    forecast_series,
-)
+from sktime_llm.forecasting._predicting import SeriesForecasts, forecast_series
 from sktime_llm.forecasting._pretrained import network_of_checkpoint
 from sktime_llm.forecasting._regular import check_frequency, frequency_of
 from sktime_llm.forecasting._resuming import resume_of
@@ -97,12 +94,12 @@ class BaseLLMForecaster(MethodHooks):
         warn_outliers(panel, series)
         network, known = self._pretrained()
         covariates = covariates_of(self, X, y, network, known)
-        n_epochs = self.fine_tune_epochs
+        is_new, n_epochs = network is None, self.fine_tune_epochs
         if network is None:
             network = self._new_network(panel, series, fh, covariates)
             n_epochs = self.max_epochs
         else:
-            check_observed(series, y.columns)
+            self._check_values(series, y.columns)
         lengths = [len(values) for values in series.values()]
         fraction = self._calibration_fraction()
         n_held_out = rows_to_hold_out(lengths, network.prediction_length, fraction)
@@ -113,7 +110,9 @@ class BaseLLMForecaster(MethodHooks):
         registered = self._register_series(
             network, split, y.columns, trains=n_epochs > 0
         )
-        trained = self._train(network, split, scalings, registered, n_epochs, "fit")
+        trained = self._train(
+            network, split, scalings, registered, n_epochs, "fit", is_new=is_new
+        )
         self._drop_unneeded(network)
         shape = shape_of(network)
         self.context_length_ = shape.context_length
@@ -222,6 +221,8 @@ class BaseLLMForecaster(MethodHooks):
         registered: Registered,
         n_epochs: int,
         stage: str,
+        *,
+        is_new: bool,
     ) -> TrainingResult:
         if n_epochs == 0:
             return TrainingResult(pd.DataFrame())
@@ -236,7 +237,7 @@ class BaseLLMForecaster(MethodHooks):
             config,
             stage=stage,
             callbacks=self.callbacks or (),
-            resume=resume_of(self, network, split, registered, stage),
+            resume=resume_of(self, network, split, registered, stage, is_new=is_new),
         )
         self._interruption = trained.interruption
         return trained
@@ -352,12 +353,10 @@ class BaseLLMForecaster(MethodHooks):
         panel = Panel.of(y)
         network, known = self._pretrained()
         covariates = covariates_of(self, X, y, network, known)
+        is_new = network is None
         if network is None:
             network = self._new_network(panel, to_arrays(panel), fh, covariates)
-        else:
-            check_observed(to_arrays(panel), y.columns)
-            self._restore_dropped(network)
-        return self._pretrain_network(network, panel, covariates)
+        return self._pretrain_network(network, panel, covariates, is_new=is_new)
 
     def _pretrain_update(
         self, y: pd.DataFrame, X: Any = None, fh: ForecastingHorizon | None = None
@@ -366,27 +365,29 @@ class BaseLLMForecaster(MethodHooks):
             known, covariates = self.pretrained_network_, self.pretrained_covariates_
         else:
             known, covariates = self.network_, self._known.covariates
-        network = copy.deepcopy(known)
-        self._restore_dropped(network)
-        y = self._with_rows(y)
+        network, y = copy.deepcopy(known), self._with_rows(y)
         covariates = covariates_of(self, X, y, network, covariates)
-        panel = Panel.of(y)
-        check_observed(to_arrays(panel), y.columns)
-        return self._pretrain_network(network, panel, covariates)
+        return self._pretrain_network(network, Panel.of(y), covariates, is_new=False)
 
     def _pretrain_network(
         self,
         network: ForecastNetwork,
         panel: Panel,
         covariates: Covariates | None,
+        *,
+        is_new: bool,
     ) -> "BaseLLMForecaster":
         series, columns = to_arrays(panel), panel.rows.columns
+        if not is_new:
+            check_observed(series, columns)
+            self._restore_dropped(network)
         warn_outliers(panel, series)
         split = self._split(series, network, covariates)
         scalings = self._make_scalings(split)
         registered = self._register_series(network, split, columns, trains=True)
+        n_epochs = self.max_epochs
         trained = self._train(
-            network, split, scalings, registered, self.max_epochs, "pretrain"
+            network, split, scalings, registered, n_epochs, "pretrain", is_new=is_new
         )
         self.pretrain_history_ = trained.history
         self.pretrained_network_ = network.eval()

@@ -221,7 +221,7 @@ def warn_outliers(
 def _has_outlier(stack: np.ndarray) -> np.ndarray:
     """Tell which of (series, time, channel) have an outlier."""
     # cheaper than quartiles, which most series then do not need
-    scaling = Scaling.of_stack(stack)
+    scaling = Scaling.of(stack)
     distance = np.abs(stack - scaling.loc[:, None]) / scaling.scale[:, None]
     found = (distance > _PEAK).any(axis=(1, 2))
     if found.any():

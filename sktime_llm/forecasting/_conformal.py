@@ -165,7 +165,8 @@ def errors_of(
     one_target = windows.gather(torch.zeros_like(windows.starts[:1]))[1]
     room = MAX_ERRORS // one_target.numel()
     n = min(len(windows), max(MIN_WINDOWS, min(room, MAX_WINDOWS)))
-    which = torch.linspace(0, len(windows) - 1, n).round().long()
+    last = len(windows) - 1  # float32 has not all integers
+    which = torch.linspace(0, last, n, dtype=torch.float64).round().long()
     which = which.to(windows.starts.device)
     context, target = windows.gather(which)
     features = windows.features(which)

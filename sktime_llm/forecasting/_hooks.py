@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import fields
 
+import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
 from sktime_llm.forecasting._checkpoint import TensorInfo
+from sktime_llm.forecasting._checks import check_observed, warn_empty
 from sktime_llm.forecasting._contract import SktimeForecaster
 from sktime_llm.forecasting._known import KnownSeries, Registered
+from sktime_llm.forecasting._panel import Key
 from sktime_llm.forecasting._training import SeriesSplit
 from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.training.config import MAX_BATCH_SIZE, TrainingConfig
@@ -26,6 +29,7 @@ class MethodHooks(SktimeForecaster):
     """
 
     _max_variates: int | None = None
+    _is_transferred = False  # to series of which one may have no value
 
     def _build_network(self, shape: WindowShape) -> ForecastNetwork:
         """Return the untrained network, on the CPU."""
@@ -71,6 +75,13 @@ class MethodHooks(SktimeForecaster):
         """Return whether windows are to be relative to their last value."""
         subtract_last = getattr(self, "subtract_last", False)  # not all have a choice
         return by_default if subtract_last is None else bool(subtract_last)
+
+    def _check_values(
+        self, series: Mapping[Key, np.ndarray], columns: pd.Index
+    ) -> None:
+        """Raise if there is no value that a pretrained network can forecast from."""
+        check = warn_empty if self._is_transferred else check_observed
+        check(series, columns)
 
     # parameters, as training takes them
 

@@ -13,9 +13,9 @@ from sktime_llm.forecasting._checks import with_columns_of
 from sktime_llm.forecasting._known import KnownSeries
 from sktime_llm.forecasting._panel import Key, Panel
 from sktime_llm.forecasting._predicting import Contexts, latest_contexts, on_device
-from sktime_llm.forecasting._regular import of_series
+from sktime_llm.forecasting._regular import are_all_on, of_series
 from sktime_llm.forecasting._scaling import Scaling
-from sktime_llm.forecasting._series import MTYPES, to_arrays
+from sktime_llm.forecasting._series import MTYPES, to_arrays, with_all_rows
 from sktime_llm.forecasting._training import split_in_time
 from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.training.windows import last_observed_before, shape_of
@@ -34,9 +34,12 @@ def contexts(
 
     if y is None:
         return latest_contexts(network, known), labels_of_latest(known)
+    frame = with_columns_of(known.rows, convert_to(y, MTYPES))
+    if forecaster.missing == "mask":
+        frame = with_all_rows(frame, known.frequency)
     return contexts_of(
         network,
-        y,
+        frame,
         known,
         scale_like_known,
         stride=stride or forecaster.prediction_length_,
@@ -69,7 +72,7 @@ def check_no_covariates(known: KnownSeries) -> None:
 
 def contexts_of(
     network: ForecastNetwork,
-    y: Any,
+    frame: pd.DataFrame,
     known: KnownSeries,
     scalings: Callable[[dict[Key, np.ndarray]], dict[Key, Scaling]],
     *,
@@ -78,13 +81,11 @@ def contexts_of(
     """Return contexts of given series, every `stride` steps back from their ends.
 
     And their labels: series, last time and variate, window by window. `scalings` makes
-    the scalings of series that are not known. Raise an InputError if `y` has other
-    columns than in fit, or a series shorter than a context.
+    the scalings of series that are not known. Raise an InputError if times are not
+    regular, or a series is shorter than a context.
     """
-    length = network.context_length
-    frame = with_columns_of(known.rows, convert_to(y, MTYPES))
-    panel = Panel.of(frame)
-    series = to_arrays(panel)
+    length, panel = network.context_length, Panel.of(frame)
+    series = to_arrays(panel, _known_frequency(panel, known))
     for key, values in series.items():
         if len(values) < length:
             raise InputError(
@@ -103,6 +104,13 @@ def contexts_of(
             labels += [(key, times[end - 1], name) for name in frame.columns]
     stacked = on_device(network, np.stack(contexts), np.stack(observed))
     return stacked, _window_index(labels, frame)
+
+
+def _known_frequency(panel: Panel, known: KnownSeries) -> pd.offsets.BaseOffset | None:
+    """Return the frequency of fit if the series have it; None lets it be inferred."""
+    frequency = known.frequency
+    is_known = frequency is not None and isinstance(panel.times, pd.DatetimeIndex)
+    return frequency if is_known and are_all_on(panel, frequency) else None
 
 
 def labels_of_latest(known: KnownSeries) -> pd.MultiIndex:

@@ -13,7 +13,7 @@ from sktime.datatypes import update_data
 from sktime_llm.errors import InputError, LaterRowsDroppedWarning
 from sktime_llm.forecasting._covariates import Covariates
 from sktime_llm.forecasting._panel import Key, Panel, in_stacks
-from sktime_llm.forecasting._regular import check_frequency, of_series
+from sktime_llm.forecasting._regular import of_series
 from sktime_llm.forecasting._scaling import Scaling
 from sktime_llm.forecasting._series import (
     last_rows,
@@ -182,10 +182,13 @@ def extend(
     _warn_dropped(known, y)
     before = Panel.of(known.rows)
     place_of = {key: i for i, key in enumerate(before.keys)}
-    frame = extend_rows(known.rows, y, known.frequency, fills_gaps=fills_gaps)
+    # the rows kept do, unless some before them are needed
+    old = known.rows
+    if known.past is not None and _reaches_back(known.rows, y):
+        old = known.past
+    frame = extend_rows(old, y, known.frequency, fills_gaps=fills_gaps)
     panel = Panel.of(frame)
-    series = to_arrays(panel)
-    check_frequency(panel, known.frequency)
+    series = to_arrays(panel, known.frequency)
     starts = panel.times[panel.codes[panel.bounds[:-1]]]
     earlier = {
         key: known.last_observed[key].until(start)
@@ -194,7 +197,9 @@ def extend(
     }
     new = {key: values for key, values in series.items() if key not in place_of}
     rows = last_rows(frame, n_kept)
-    past = None if known.past is None else _with_later(known.past, frame)
+    past = known.past
+    if past is not None:
+        past = frame if old is past else _with_later(past, frame)
     covariates = of_past = None
     if known.covariates is not None and X is not None:
         covariates = known.covariates.with_rows(X, frame)
@@ -221,6 +226,13 @@ def extend(
     return Extension(extended, series, n_new, first, new, seen, covariates)
 
 
+def _reaches_back(recent: pd.DataFrame, y: pd.DataFrame) -> bool:
+    """Tell whether a series begins before its recent rows, or ends before their end."""
+    old, new = _ends(recent), _ends(y)
+    old, new = old.align(new, join="inner", axis=0)
+    return bool(((new["first"] < old["first"]) | (new["last"] < old["last"])).any())
+
+
 def _warn_dropped(known: KnownSeries, y: pd.DataFrame) -> None:
     """Warn of rows that are later than the last one of their series in a frame."""
     if not _is_after(known.rows, y).any():
@@ -238,11 +250,17 @@ def _warn_dropped(known: KnownSeries, y: pd.DataFrame) -> None:
             f"If rows of y are later than these, number them from {last + 1} on, as by "
             f"pd.RangeIndex({last + 1}, {last + 1 + len(y)}); an array begins at 0"
         )
+    padded = ""
+    if known.past is None:
+        padded = (
+            ". As it was saved without its past, rows before those kept are lacking: "
+            "contexts that need them are padded with the first row that is known"
+        )
     warnings.warn(
         f"y{of_series(key if isinstance(index, pd.MultiIndex) else None)} ends at "
         f"{_ends(y)['last'][key]} in update, before the last row known; {len(index)} "
         f"later row(s){of_all}{here} from {first} to {last}, are dropped, since "
-        f"forecasts begin after the last row of an update. {what_to_do}.",
+        f"forecasts begin after the last row of an update{padded}. {what_to_do}.",
         LaterRowsDroppedWarning,
         stacklevel=2,
     )
@@ -267,7 +285,7 @@ def extend_rows(
     *,
     fills_gaps: bool,
 ) -> pd.DataFrame:
-    """Join the rows kept of each series and new ones, up to the last new one.
+    """Join recent rows of each series and new ones, up to the last new one.
 
     Values that are in both are taken from `y` where it has them. A series that is not
     in `y` stays as it is. Steps between the old rows and the new ones are NaN, or an
@@ -310,7 +328,7 @@ def _keys(index: pd.Index) -> pd.Index:
     """Return the series of each row; 0 for a single one."""
     if isinstance(index, pd.MultiIndex):
         return index.droplevel(-1)
-    return pd.Index([0] * len(index))
+    return pd.Index(np.zeros(len(index), np.int64))
 
 
 def _ends(frame: pd.DataFrame) -> pd.DataFrame:

@@ -71,11 +71,6 @@ class Panel:
             index if self.is_single else index.droplevel(list(range(index.nlevels - 1)))
         )
 
-    def frame_of(self, i: int) -> pd.DataFrame:
-        """Return the rows of a series, with a plain time index."""
-        rows = self.rows.iloc[self.bounds[i] : self.bounds[i + 1]]
-        return rows.set_axis(self.index_of(i))
-
     def arrays(self) -> list[np.ndarray]:
         """Copy the series into arrays of shape (time, channel), float64.
 

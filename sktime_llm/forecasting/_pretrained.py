@@ -228,7 +228,7 @@ def network_of_checkpoint(
     conflicts = {
         name: theirs[name]
         for name in sorted(structure)
-        if mine[name] is not None and mine[name] != theirs[name]
+        if mine[name] is not None and _as_list(mine[name]) != _as_list(theirs[name])
     }
     if conflicts:
         raise InputError(
@@ -246,6 +246,10 @@ def network_of_checkpoint(
     known = state["_known"].covariates if name == "network_" else None
     covariates = state.get("pretrained_covariates_", known)
     return network.to(resolve_device(forecaster.device)), covariates
+
+
+def _as_list(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _chosen(saved: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,13 +18,20 @@ def of_series(key: Key) -> str:
     return "" if key is None else f" (series {key!r})"
 
 
-def are_all_regular(panel: Panel) -> bool:
-    """Tell quickly that the times of all series are regular; False if unsure."""
+def are_all_regular(
+    panel: Panel, frequency: pd.offsets.BaseOffset | None = None
+) -> bool:
+    """Tell quickly that the times of all series are regular; False if unsure.
+
+    Datetimes have to be on their frequency, if it is known.
+    """
     times = panel.times
     earlier, later = panel.steps()
     if panel.is_single or (panel.codes < 0).any():
         return False
     if isinstance(times, pd.DatetimeIndex):
+        if frequency is not None:
+            return are_all_on(panel, frequency)
         is_grid = len(times) < 3 or _freq_or_inferred(times) is not None
         return is_grid and bool((panel.codes[later] - panel.codes[earlier] == 1).all())
     positions = _positions(times)
@@ -43,8 +50,13 @@ def _positions(times: pd.Index) -> tuple[np.ndarray, int] | None:
     return None
 
 
-def check_regular(index: pd.Index, key: Key) -> None:
-    """Raise an InputError if the times of a series are not regular."""
+def check_regular(
+    index: pd.Index, key: Key, frequency: pd.offsets.BaseOffset | None = None
+) -> None:
+    """Raise an InputError if the times of a series are not regular.
+
+    Or, of datetimes, not on their frequency, if it is known.
+    """
     if index.has_duplicates:
         twice = index[index.duplicated()][0]
         raise InputError(
@@ -53,7 +65,9 @@ def check_regular(index: pd.Index, key: Key) -> None:
             f"{advice_on_clocks(index)}."
         )
     if isinstance(index, pd.DatetimeIndex):
-        if index.freq is None and len(index) >= 3:
+        if frequency is not None:
+            _check_known_frequency(index, key, frequency)
+        elif index.freq is None and len(index) >= 3:
             _infer_frequency(index, key)
         return
     found = _positions(index)
@@ -94,8 +108,8 @@ def _irregular(
     index: pd.Index,
     at: int,
     key: Key,
-    what_to_do: str = 'If rows are missing, set missing="mask"; else resample y, for '
-    "example by y.asfreq(...).",
+    what_to_do: str = "If only rows are missing, and all times are on one grid, set "
+    'missing="mask"; else resample y, for example by y.asfreq(...).',
 ) -> InputError:
     alias = _period_of(index)
     if alias is not None:
@@ -137,17 +151,14 @@ def frequency_of(panel: Panel) -> pd.offsets.BaseOffset | None:
     order = np.argsort(lengths, kind="stable")[::-1].tolist()
     longest = _frequency_of_one(panel.index_of(order[0]))
 
-    def is_of_all(frequency: pd.offsets.BaseOffset) -> bool:
-        return next(_others(panel, frequency), None) is None
-
-    if longest is None or is_of_all(longest):
+    if longest is None or are_all_on(panel, longest):
         return longest
-    others = (
+    others = dict.fromkeys(
         _frequency_of_one(panel.index_of(i))
         for i in panel.distinct(order[1:])
         if lengths[i] > 2
     )
-    return next(filter(is_of_all, dict.fromkeys(others)), longest)
+    return next((one for one in others if are_all_on(panel, one)), longest)
 
 
 def _frequency_of_one(index: pd.DatetimeIndex) -> pd.offsets.BaseOffset | None:
@@ -206,6 +217,25 @@ def _others(panel: Panel, frequency: pd.offsets.BaseOffset) -> Iterator[int]:
     for i in panel.distinct():
         if _first_other_step(panel.index_of(i), frequency) is not None:
             yield i
+
+
+def are_all_on(panel: Panel, frequency: pd.offsets.BaseOffset) -> bool:
+    """Tell whether the datetimes of all series are on a frequency."""
+    return next(_others(panel, frequency), None) is None
+
+
+def _check_known_frequency(
+    index: pd.DatetimeIndex, key: Key, frequency: pd.offsets.BaseOffset
+) -> None:
+    other = _first_other_step(index, frequency)
+    if other is not None:
+        at, expected = other
+        raise InputError(
+            f"y{of_series(key)} has {index[at]}, expected {expected}: fit saw the "
+            f"frequency {frequency.freqstr!r}. If only rows are missing, and all times "
+            'are on it, set missing="mask"; else bring y to it, for example by '
+            "resampling, or fit again."
+        )
 
 
 def check_frequency(panel: Panel, frequency: pd.offsets.BaseOffset | None) -> None:

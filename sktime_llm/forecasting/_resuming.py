@@ -41,8 +41,13 @@ def resume_of(
     split: SeriesSplit,
     registered: Registered,
     stage: str,
+    *,
+    is_new: bool,
 ) -> Resume | None:
-    """Return where the state of a training is kept and what it is of, if it is."""
+    """Return where the state of a training is kept and what it is of, if it is.
+
+    `is_new` says that the network comes from the seed alone.
+    """
     if forecaster.resume is None:
         return None
     parameters = {
@@ -56,7 +61,7 @@ def resume_of(
         **parameters,
         "digest of the series": _digest(_parts_of(split)),
         "digest of the descriptions": _digest_of_descriptions(registered),
-        "digest of the pretrained weights": _digest_of_pretrained(forecaster, network),
+        "digest of the pretrained weights": None if is_new else _digest_of(network),
         **_backbone(network),
         "type of device": device_of(network).type,
         "number of processes": connect().num_processes,
@@ -103,10 +108,8 @@ def _digest_of_descriptions(registered: Registered) -> str | None:
     return _digest(str(text).encode() for text in registered.texts)
 
 
-def _digest_of_pretrained(forecaster: Any, network: ForecastNetwork) -> str | None:
-    """Digest what trains, where it does not start from a seed."""
-    if not hasattr(forecaster, "pretrained_network_") and forecaster.checkpoint is None:
-        return None
+def _digest_of(network: ForecastNetwork) -> str:
+    """Digest what trains."""
     trained = (p.detach() for p in network.parameters() if p.requires_grad)
     return _digest(p.cpu().numpy().tobytes() for p in trained)
 

@@ -23,20 +23,12 @@ class Scaling(NamedTuple):
     known: np.ndarray
 
     @classmethod
-    def of(cls, values: np.ndarray, n_train: int | None = None) -> "Scaling":
-        """Return mean and biased standard deviation over time, of (time, channel).
+    def of(cls, values: np.ndarray) -> "Scaling":
+        """Return mean and biased standard deviation over time, of (..., time, channel).
 
-        Only the first `n_train` rows count, and all rows for a channel that does not
-        vary in these. A deviation that is only rounding of the mean is zero. Missing
-        values do not count; without any value the mean is 0.
+        A deviation that is only rounding of the mean is zero. Missing values do not
+        count; without any value the mean is 0.
         """
-        if n_train is not None and n_train < len(values):
-            return cls.of(values[:n_train]).completed(values)
-        return cls.of_stack(values)
-
-    @classmethod
-    def of_stack(cls, values: np.ndarray) -> "Scaling":
-        """Return the statistics, (..., channel), of (..., time, channel)."""
         observed = np.isfinite(values)
         n = np.maximum(observed.sum(axis=-2), 1)
         loc = np.where(observed, values, 0.0).sum(axis=-2) / n
@@ -51,12 +43,16 @@ class Scaling(NamedTuple):
     def of_each(
         cls, series: Sequence[np.ndarray], n_train: Sequence[int] | None = None
     ) -> list["Scaling"]:
-        """Return `of` of each series, many at once."""
+        """Return `of` each series, many at once.
+
+        Only the first `n_train` rows of each count, and all rows for a channel that
+        does not vary in these.
+        """
         ends = list(map(len, series)) if n_train is None else n_train
         heads = [values[:end] for values, end in zip(series, ends, strict=True)]
         scalings: list[Any] = [None] * len(series)
         for numbers, stack in in_stacks(heads):
-            parts = cls.of_stack(stack)
+            parts = cls.of(stack)
             is_whole = np.atleast_1d(parts.known.all(axis=1))
             for at, i in enumerate(numbers.tolist()):
                 one = cls(*(part[at] for part in parts))

@@ -106,16 +106,17 @@ def with_all_rows(
 ) -> pd.DataFrame:
     """Add the rows, of NaN, that are missing between those of each series.
 
-    The frequency of datetimes is inferred unless it is known. A series whose times lie
-    on no common grid stays as it is. Integers have steps of 1; raise an InputError if
-    only a longer one fits, unless the frame goes on from rows that are known.
+    The frequency of datetimes is the one that is known, or that their index carries;
+    else it is inferred. A series whose times lie on no common grid stays as it is.
+    Integers have steps of 1; raise an InputError if only a longer one fits, unless the
+    frame goes on from rows that are known.
     """
     panel = Panel.of(frame)
     if not goes_on:
         check_unit_steps(panel)
     if frequency is None and isinstance(panel.times, pd.DatetimeIndex):
         longest = int(np.argmax(panel.lengths))
-        frequency = infer_frequency(panel.index_of(longest))
+        frequency = _carried_by(frame.index) or infer_frequency(panel.index_of(longest))
     left_out_of: dict[bytes, pd.Index] = {}
     left_out: list[tuple[Key, Any]] = []
     for i, key in enumerate(panel.keys):
@@ -126,6 +127,13 @@ def with_all_rows(
             left_out_of[codes] = _all_times(index, frequency).difference(index)
         left_out += [(key, time) for time in left_out_of[codes]]
     return with_rows(frame, left_out) if left_out else frame
+
+
+def _carried_by(index: pd.Index) -> pd.offsets.BaseOffset | None:
+    """Return the frequency that datetimes carry, or those of all series together."""
+    if isinstance(index, pd.MultiIndex):
+        index = index.remove_unused_levels().levels[-1]
+    return index.freq
 
 
 def _all_times(
@@ -159,19 +167,22 @@ def with_rows(frame: pd.DataFrame, labels: list[tuple[Key, Any]]) -> pd.DataFram
 # arrays, with checks of values and times
 
 
-def to_arrays(panel: Panel) -> dict[Key, np.ndarray]:
+def to_arrays(
+    panel: Panel, frequency: pd.offsets.BaseOffset | None = None
+) -> dict[Key, np.ndarray]:
     """Check series and copy them into arrays of shape (time, channel), float64.
 
-    Raise an InputError if a value is infinite, or if the time index is not regular.
+    Raise an InputError if a value is infinite, if the time index is not regular, or if
+    datetimes are not on a frequency that is known.
     """
     series = panel.arrays()
-    if not (_are_sound(series) and are_all_regular(panel)):
+    if not (_are_sound(series) and are_all_regular(panel, frequency)):
         check_unit_steps(panel)
         distinct = set(panel.distinct())
         for i, (key, values) in enumerate(zip(panel.keys, series, strict=True)):
             _check_values(values, panel, i)
             if i in distinct:
-                check_regular(panel.index_of(i), key)
+                check_regular(panel.index_of(i), key, frequency)
     return dict(zip(panel.keys, series, strict=True))
 
 

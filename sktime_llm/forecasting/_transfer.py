@@ -31,6 +31,11 @@ def transferred(forecaster: Any, y: pd.DataFrame) -> Any:
     one.pretrained_network_, one.pretrained_covariates_ = network, None
     one._state = "pretrained"
     one._pretrained_attrs = ["pretrained_network_", "pretrained_covariates_"]
+    one._is_transferred = True
+    if is_fitted:
+        # the network, and the errors that calibrate, know variates by their places
+        names = list(forecaster._known.rows.columns)
+        y = y[names] if set(names) == set(y.columns) else y
     one.fit(y)
     known = forecaster._known.scalings if is_fitted else {}
     if one.standardize:
@@ -38,14 +43,12 @@ def transferred(forecaster: Any, y: pd.DataFrame) -> Any:
         own = one._known.scalings
         before = Typical.of(own.values())  # by series that happen to be beside it
         scalings = {key: each.filled(typical, before) for key, each in own.items()}
-    elif is_fitted:
+    else:  # then it is fitted, see `check_transferable`
         scale = float(next(iter(known.values())).scale[0])
         scalings = {
             key: scaling.rescaled(scale, keep_level=False)
             for key, scaling in one._known.scalings.items()
         }
-    else:
-        scalings = one._known.scalings
     one._known = replace(one._known, scalings=scalings)
     if not is_fitted:
         return one

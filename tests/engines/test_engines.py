@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -58,6 +59,63 @@ def test_workers_have_one_thread_and_tell_their_errors(engine, monkeypatch, tmp_
     assert [next(results), next(results)] == ["1", "1"]
     with pytest.raises(InputError, match=r"^row 7 is bad$"):
         next(results)
+
+
+class FakeRay:
+    """Run items one after the other, and count those that wait or run."""
+
+    def __init__(self, n_cpus, is_initialized):
+        self.n_cpus, self.is_on = n_cpus, is_initialized
+        self.asked_for = self.most = None
+        died = type("Died", (Exception,), {})
+        names = ("WorkerCrashedError", "NodeDiedError", "OutOfMemoryError")
+        self.exceptions = SimpleNamespace(
+            RayTaskError=died, **dict.fromkeys(names, died)
+        )
+
+    def is_initialized(self):
+        return self.is_on
+
+    def init(self, address, num_cpus, include_dashboard):
+        self.asked_for = address, num_cpus
+        self.n_cpus = num_cpus or self.n_cpus
+
+    def shutdown(self):
+        pass
+
+    def cluster_resources(self):
+        return {"CPU": float(self.n_cpus)}
+
+    def remote(self, call):
+        return SimpleNamespace(remote=call)
+
+    def wait(self, pending):
+        self.most = max(self.most or 0, len(pending))
+        return pending[:1], pending[1:]
+
+    def get(self, done):
+        return done
+
+
+@pytest.mark.parametrize(
+    ("is_initialized", "workers", "scheduler", "asked_for", "most"),
+    [
+        (False, 2, None, (None, 2), 8),
+        (False, None, None, (None, None), 20),
+        (False, None, "auto", ("auto", None), 20),  # the CPUs of the cluster
+        (True, 2, None, None, 2),  # no more run at once
+        (True, None, None, None, 20),
+    ],
+)
+def test_ray_has_the_workers_that_were_asked_for_or_its_own(
+    monkeypatch, is_initialized, workers, scheduler, asked_for, most
+):
+    ray = FakeRay(5, is_initialized)
+    monkeypatch.setattr(_engines, "require", lambda engine: ray)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)  # where the run is begun
+    found = _engines.run("ray", abs, range(50), workers=workers, scheduler=scheduler)
+    assert list(found) == list(range(50))
+    assert (ray.asked_for, ray.most) == (asked_for, most)
 
 
 def die(_):

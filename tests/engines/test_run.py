@@ -14,6 +14,7 @@ from sktime_llm import forecast_partitions, load_pretrained
 from sktime_llm.datasets import read_table
 from sktime_llm.engines import _work
 from sktime_llm.errors import (
+    EmptySeriesWarning,
     InputError,
     MissingPackageError,
     NoIntervalsError,
@@ -153,6 +154,48 @@ def test_targets_are_all_columns_of_a_numeric_type(pretrained, tmp_path, empty):
     keys = ["variate", "series", "time"]
     parted, whole = parted.set_index(keys), whole.set_index(keys).sort_index()
     pd.testing.assert_frame_equal(parted.sort_index(), whole, rtol=1e-5)
+
+
+@each_forecaster
+def test_targets_in_another_order_are_the_same_variates(make, tmp_path):
+    y = make_panel(n_columns=2)
+    y["y1"] = 1000 * y["y1"].groupby(level=0).cumsum()
+    forecaster = make(calibration_fraction=0.2).fit(y, fh=[1, 2, 3])
+    model = forecaster.save_pretrained(tmp_path / "model")
+    table = make_table(4).rename(columns={"units": "y0"})
+    data = write(table.assign(y1=1000 * table["y0"].cumsum()), tmp_path / "t.parquet")
+    one, other = (
+        read(
+            forecast_partitions(
+                data, model, tmp_path / targets[0], target=targets, levels=[50], **NAMES
+            )
+        )
+        for targets in (["y0", "y1"], ["y1", "y0"])
+    )
+    pd.testing.assert_frame_equal(one, other)
+
+
+@each_forecaster
+@pytest.mark.parametrize("only_pretrained", [True, False])
+def test_a_partition_without_any_value_is_forecast(make, only_pretrained, tmp_path):
+    if only_pretrained:
+        forecaster = make(intervals=None).pretrain(make_panel(), fh=[1, 2, 3])
+    else:
+        forecaster = make().fit(make_panel(), fh=[1, 2, 3])
+    model = forecaster.save_pretrained(tmp_path / "model")
+    table = make_table(4)
+    table.loc[table["shop"] == "shop 1", "units"] = np.nan
+    data = write(table, tmp_path / "panel.parquet")
+    tables = []
+    for size in (1, 2, 4):
+        how = {"partition_size": size, **NAMES}
+        with pytest.warns(EmptySeriesWarning, match=r"1 of \d variates .* 'shop 1'"):
+            tables.append(
+                read(forecast_partitions(data, model, tmp_path / f"{size}", **how))
+            )
+    for table in tables:
+        assert table["forecast"].notna().all()
+        pd.testing.assert_frame_equal(table, tables[0], rtol=1e-4, atol=1e-6)
 
 
 def test_a_file_without_numbers_has_no_targets(panel, model, tmp_path):

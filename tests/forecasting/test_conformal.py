@@ -3,10 +3,17 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from sktime_llm import CALFForecaster, LLMTSNetForecaster
 from sktime_llm.errors import FewWindowsWarning, NoIntervalsError
-from sktime_llm.forecasting._conformal import FLOOR, Calibration, window_scale
+from sktime_llm.forecasting._conformal import (
+    FLOOR,
+    Calibration,
+    errors_of,
+    window_scale,
+)
+from sktime_llm.training.windows import Windows, WindowShape
 
 from .common import FORECASTERS
 
@@ -192,3 +199,14 @@ def test_a_series_that_is_too_short_to_calibrate_is_told_what_to_do():
     calf = small(calibration_fraction=0.0).fit(y, fh=[1])
     with pytest.raises(NoIntervalsError, match=r"Set calibration_fraction, such as"):
         calf.predict_interval()
+
+
+def test_more_windows_than_float32_can_count():
+    settings = {"context_length": 2, "prediction_length": 1, "max_epochs": 1}
+    y = pd.DataFrame({"y0": np.arange(30.0) % 7})
+    network = FORECASTERS["calf"](**settings).fit(y).network_
+    n = 2**24 + 4
+    values = torch.zeros(1).expand(n + 2, 1)
+    windows = Windows(values, torch.arange(n), WindowShape(2, 1))
+    errors = errors_of(network, windows, batch_size=256, precision="float32")
+    assert errors.shape == (1000, 1, 1)

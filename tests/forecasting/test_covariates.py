@@ -152,7 +152,7 @@ def test_nothing_of_the_future_of_a_past_covariate_is_known(make, data):
 @with_X
 def test_a_past_covariate_is_not_known_in_the_targets_of_training(make, monkeypatch):
     # scaled alike, so that the targets of the one window are all that differs
-    monkeypatch.setattr(Scaling, "of_stack", plain_scaling)
+    monkeypatch.setattr(Scaling, "of", plain_scaling)
     y, X = make_data(n_rows=11)
     one, other = (
         make(past_covariates=["wind"]).fit(y, X=values, fh=FH).network_.state_dict()
@@ -694,3 +694,13 @@ def test_a_fit_from_a_checkpoint_takes_its_covariates(make, tmp_path):
     same(from_fitted.predict(X=one[1]), fitted_one.predict(X=one[1]), rtol=1e-5)
     with pytest.raises(InputError, match=r"past_covariates=\['wind'\] with checkpoint"):
         make(checkpoint=tmp_path / "fitted", past_covariates=["wind"]).fit(*one, fh=FH)
+
+
+@with_X
+@pytest.mark.parametrize("kinds", [(list, tuple), (tuple, list)])
+def test_names_in_a_list_or_a_tuple_are_the_same_to_a_checkpoint(
+    make, kinds, data, tmp_path
+):
+    saved, given = (kind(["wind"]) for kind in kinds)
+    fitted(make, data, past_covariates=saved).save_pretrained(tmp_path / "fitted")
+    fitted(make, data, past_covariates=given, checkpoint=tmp_path / "fitted")

@@ -191,3 +191,39 @@ def test_an_update_without_values_moves_the_context(make):
     forecast = forecaster.predict(fh=FH)
     assert forecast.index[0] == y.index[51]
     assert forecast.notna().all(axis=None)
+
+
+CALENDARS = {
+    "every second business day": "2B",
+    "half months": "SMS",
+    "a week from Sunday": pd.offsets.CustomBusinessDay(weekmask="Sun Mon Tue Wed Thu"),
+    "holidays": pd.offsets.CustomBusinessDay(holidays=["2024-01-15", "2024-02-19"]),
+}
+
+
+@pytest.mark.parametrize("freq", CALENDARS.values(), ids=CALENDARS)
+@pytest.mark.parametrize("panel", [False, True])
+def test_the_frequency_that_an_index_carries_is_kept(freq, panel):
+    make = FORECASTERS["calf"]
+    index = pd.date_range("2024-01-02", periods=64, freq=freq)
+    y = make_series(index=index[:60])
+    if panel:
+        y = pd.concat({"a": y, "b": 2 * y})
+    masked, plain = (make(missing=m).fit(y) for m in ("mask", "error"))
+    assert masked._known.past["y0"].notna().all()
+    forecast = masked.predict(fh=FH)
+    pd.testing.assert_frame_equal(forecast, plain.predict(fh=FH))
+    assert forecast.index.get_level_values(-1)[:4].tolist() == list(index[60:])
+
+
+@each_forecaster
+@each_index
+def test_missing_rows_of_series_that_are_inspected(make, index):
+    y = make_series(index=index)
+    forecaster = make(missing="mask").fit(without_rows(y))
+    found = forecaster.inspect_alignment(without_rows(y))
+    expected = forecaster.inspect_alignment(with_nan(y))
+    table = next(name for name in ("texts", "distances") if hasattr(found, name))
+    assert getattr(found, table).equals(getattr(expected, table))
+    with pytest.raises(InputError, match=r"not regular.*If only rows are missing"):
+        make().fit(y).inspect_alignment(without_rows(y))

@@ -155,6 +155,32 @@ def test_another_fit_is_refused_by_what_differs(make, tmp_path):
 
 
 @each_forecaster
+@pytest.mark.parametrize("start", ["updated", "fitted on others", "new"])
+def test_pretraining_from_another_start_is_refused(make, start, tmp_path):
+    y, panel, folder = make_series(), make_panel(), tmp_path / "resume"
+    settings = {"max_epochs": 1, "update_epochs": 3}
+
+    def fitted(y):
+        forecaster = make(**settings).fit(y)
+        forecaster.resume = folder
+        return forecaster
+
+    first = fitted(y[:50]).pretrain(panel)
+    again = fitted(y[:50]).pretrain(panel)
+    pd.testing.assert_frame_equal(
+        again.pretrain_history_, first.pretrain_history_, check_exact=True
+    )
+    if start == "updated":
+        other = fitted(y[:50]).update(y[50:])
+    elif start == "new":
+        other = make(**settings, resume=folder)
+    else:
+        other = fitted(y * 2 + np.arange(60)[:, None])
+    with pytest.raises(ResumeError, match="digest of the pretrained weights was"):
+        other.pretrain(panel)
+
+
+@each_forecaster
 @pytest.mark.parametrize("numbers", [(1, 2), (2, 1)])
 def test_another_number_of_processes_is_refused(make, numbers, tmp_path, monkeypatch):
     before, now = numbers

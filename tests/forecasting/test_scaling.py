@@ -8,7 +8,7 @@ NAN = np.nan
 
 def test_mean_and_deviation_of_the_training_part():
     values = np.array([[1.0, 10.0], [3.0, NAN], [NAN, 30.0], [99.0, 99.0]])
-    scaling = Scaling.of(values, 3)
+    scaling = Scaling.of(values[:3])
     assert scaling.loc.tolist() == [2.0, 20.0]
     assert scaling.scale.tolist() == [1.0, 10.0]
     assert scaling.known.tolist() == [True, True]
@@ -17,7 +17,7 @@ def test_mean_and_deviation_of_the_training_part():
 
 def test_a_channel_that_stands_still_in_the_training_part_counts_as_a_whole():
     values = np.array([[1.0, 5.0, NAN], [3.0, 5.0, NAN], [9.0, 7.0, 2.0], [9, 7, 4]])
-    scaling = Scaling.of(values, 2)
+    (scaling,) = Scaling.of_each([values], [2])
     assert scaling.loc.tolist() == [2.0, 6.0, 3.0]
     assert scaling.scale.tolist() == [1.0, 1.0, 1.0]
     assert scaling.known.all()
@@ -66,7 +66,8 @@ def test_each_of_many_series_has_the_scaling_that_it_has_alone(n_train):
     each = Scaling.of_each(series, ends)
     assert len(each) == len(series)
     for found, values in zip(each, series, strict=True):
-        for part, expected in zip(found, Scaling.of(values, n_train), strict=True):
+        alone = Scaling.of(values[:n_train]).completed(values)
+        for part, expected in zip(found, alone, strict=True):
             np.testing.assert_array_equal(part, expected)
 
 

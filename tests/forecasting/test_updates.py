@@ -356,8 +356,111 @@ def test_rows_that_are_not_on_the_steps_are_irregular():
     later = y[43:50].set_axis(y.index[43:50] + pd.Timedelta(days=1))
     for name in FORECASTERS:
         forecaster = FORECASTERS[name]().fit(y[:40])
-        with pytest.raises(InputError, match="is not regular: 2020-03-28"):
+        with pytest.raises(InputError, match=r"has 2020-03-28 .* frequency '2D'"):
             forecaster.update(later)
+
+
+@pytest.mark.parametrize("missing", ["error", "mask"])
+@pytest.mark.parametrize(
+    ("freq", "later"),
+    [
+        ("B", ["2024-01-27"]),  # a Saturday, after 20 business days
+        ("D", ["2024-01-20 12:00", "2024-01-21"]),
+        ("D", ["2024-01-20 12:00", "2024-01-21 12:00", "2024-01-22 12:00"]),
+        ("MS", ["2025-09-02"]),
+        ("SMS", ["2024-11-02"]),
+    ],
+)
+def test_rows_off_the_frequency_of_fit_are_refused(freq, later, missing):
+    y = make_series(20, index=pd.date_range("2024-01-01", periods=20, freq=freq))
+    # few rows are kept, so that with the new ones they may tell another frequency
+    settings = {"context_length": 2, "prediction_length": 1, "missing": missing}
+    forecaster = FORECASTERS["calf"](**settings).fit(y)
+    expected = forecaster.predict(fh=FH)
+    new = make_series(len(later), index=pd.DatetimeIndex(later))
+    with pytest.raises(InputError, match=rf"^y has {later[0]}.* the frequency '{freq}"):
+        forecaster.update(new)
+    pd.testing.assert_frame_equal(forecaster.predict(fh=FH), expected)
+
+
+HOLIDAYS = pd.offsets.CustomBusinessDay(holidays=["2024-01-10", "2024-03-06"])
+
+
+@pytest.mark.parametrize("freq", ["SMS", "2B", HOLIDAYS], ids=str)
+@pytest.mark.parametrize("panel", [False, True])
+def test_rows_on_a_frequency_that_times_do_not_tell(freq, panel):
+    index = pd.date_range("2024-01-01", periods=60, freq=freq)
+    y = make_series(index=index)
+    forecaster = FORECASTERS["calf"](missing="mask")
+    old, new = y[:50], y[52:55].set_axis(pd.DatetimeIndex(list(index[52:55])))
+    if panel:
+        old, new = pd.concat({"a": old}), pd.concat({"a": new})
+    forecaster.fit(old).update(new, update_params=False)
+    assert forecaster._known.past["y0"].isna().sum() == 2
+    forecast = forecaster.predict(fh=[-1, 0, 1, 2])
+    assert forecast.index.get_level_values(-1).tolist() == list(index[53:57])
+    if not panel:  # of the rows that are known, whose index lost its frequency
+        assert forecaster.inspect_alignment() is not None
+
+
+@each_forecaster
+@taken_back
+@pytest.mark.parametrize("rows", [slice(105, 110), slice(50, 55), slice(100, 101)])
+def test_an_update_that_goes_back_keeps_the_context(make, rows):
+    y = make_series(120, index=pd.RangeIndex(120))
+    settings = {"context_length": 24, "max_epochs": 1}
+    forecaster, whole = (make(**settings).fit(y) for _ in range(2))
+    forecaster.update(y[rows], update_params=False)
+    whole.update(y[: rows.stop], update_params=False)
+    pd.testing.assert_frame_equal(forecaster._known.rows, whole._known.rows)
+    pd.testing.assert_frame_equal(forecaster.predict(fh=FH), whole.predict(fh=FH))
+
+
+@each_forecaster
+@taken_back
+def test_one_series_of_a_panel_that_goes_back_keeps_its_context(make):
+    y = make_panel((60, 60), index=pd.RangeIndex(60))
+    forecaster, whole = (make(context_length=24).fit(y) for _ in range(2))
+    forecaster.update(y.loc[["s1"]][30:34], update_params=False)
+    whole.update(y.loc[["s1"]][:34], update_params=False)
+    forecast = forecaster.predict(fh=[1])
+    pd.testing.assert_frame_equal(forecast, whole.predict(fh=[1]))
+    assert forecast.index.tolist() == [("s0", 60), ("s1", 34)]
+
+
+def test_a_context_that_is_lost_is_told_of(tmp_path):
+    y = make_series(60)
+    forecaster = FORECASTERS["calf"]().fit(y)
+    kept, lost = (
+        FORECASTERS["calf"]().from_pretrained(
+            forecaster.save_pretrained(tmp_path / str(keep), keep_past=keep)
+        )
+        for keep in (True, False)
+    )
+    with pytest.warns(LaterRowsDroppedWarning, match=r"last row of an update\. If"):
+        kept.update(y[40:42], update_params=False)
+    message = "saved without its past, rows before those kept are lacking"
+    with pytest.warns(LaterRowsDroppedWarning, match=message):
+        lost.update(y[40:42], update_params=False)
+
+
+@pytest.mark.parametrize("panel", [False, True])
+@pytest.mark.parametrize("end", [52, 45])
+@taken_back
+def test_values_that_an_update_lacks_remain_however_old(end, panel):
+    y = make_series(60, index=pd.RangeIndex(60))
+    new = y[20:end].copy()
+    new.iloc[[3, 22]] = np.nan
+    new.iloc[5] = 99.0
+    expected = y[:end].copy()
+    expected.iloc[25] = 99.0
+    old = y[:50]
+    if panel:
+        old, new, expected = (pd.concat({"a": each}) for each in (old, new, expected))
+    forecaster = FORECASTERS["calf"]().fit(old).update(new, update_params=False)
+    pd.testing.assert_frame_equal(
+        forecaster._known.past, expected, check_names=False, check_index_type=False
+    )
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
