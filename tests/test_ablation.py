@@ -19,7 +19,7 @@ from sktime_llm.evaluation._bootstrap import (
     draws_that_would_tell,
     gain_of,
 )
-from sktime_llm.evaluation._data import find_scalable
+from sktime_llm.evaluation._data import find_scalable, seasonal_changes
 from sktime_llm.evaluation._folds import fold_errors
 from sktime_llm.plotting import plot_ablation
 
@@ -323,9 +323,10 @@ def test_errors_of_folds_are_of_series_with_a_scale_and_the_last_fit_is_kept():
     varies = months(seed=0)
     y = pd.concat({"a": varies, "b": 0 * varies, "c": varies + 1}, names=["id", "t"])
     data = Dataset("small", y.to_frame("y"), seasonal_period=1, horizon=3)
+    changes = seasonal_changes(data)
     with pytest.warns(UndefinedScoreWarning, match="1 of 3"):
-        scalable = find_scalable(data, 2)
-    errors, seconds, fitted = fold_errors(data, NaiveForecaster(), 2, scalable)
+        scalable = find_scalable(data, 2, changes)
+    errors, seconds, fitted = fold_errors(data, NaiveForecaster(), 2, scalable, changes)
     places = list(zip(errors["fold"], errors["series"], strict=True))
     assert places == [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert errors["MASE"].notna().all()

@@ -191,6 +191,14 @@ def test_too_few_to_rank(shape):
         rank_forecasters(pd.DataFrame(np.ones(shape)))
 
 
+@pytest.mark.parametrize("errors", [np.empty((0, 2)), np.full((6, 2), np.nan)])
+def test_nothing_to_rank(errors):
+    gaps = np.where(np.eye(6, 2), np.nan, 1.0)  # each fails once
+    for each in (errors, gaps):
+        with pytest.raises(InputError, match="expected at least 2 with an error"):
+            rank_forecasters(pd.DataFrame(each))
+
+
 @pytest.mark.parametrize("alpha", [0, 1, "0.05"])
 def test_a_level_that_is_none(alpha):
     with pytest.raises(InputError, match=r"alpha=.*, expected a number above"):

@@ -1,5 +1,6 @@
 """From a forecaster's parameters to a backbone or its replacement in an ablation."""
 
+import copy
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -113,6 +114,13 @@ class AblationBackbone(Backbone):
     def word_embeddings(self, device: torch.device | str = "cpu") -> Tensor:
         """See `Backbone.word_embeddings`; they are random."""
         return _random_table(*self._table, torch.device(device))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "AblationBackbone":
+        """Copy the modules, and share the tokenizer, whatever its files are by now."""
+        copied = type(self).__new__(type(self))
+        memo |= {id(self): copied, id(self._tokenizer): self._tokenizer}
+        copied.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return copied
 
     def __getstate__(self) -> dict[str, Any]:
         own = {**self.__dict__, "_tokenizer": None}  # read again from its files

@@ -115,8 +115,10 @@ def _warn_of_thousands(source: Source, name: object, numbers: pd.Series) -> None
         return
     texts = cells.astype("object").map(str).str.strip()
     grouped = texts.str.fullmatch(_grouped(",", "."))
+    if not grouped.any():
+        return
     plain = texts.str.fullmatch(r"[+-]?\d{1,3}")
-    if grouped.any() and plain.any() and (grouped | plain | numbers.isna()).all():
+    if plain.any() and (grouped | plain | numbers.isna()).all():
         i, beside = int(grouped.argmax()), texts[plain].iloc[0]
         warnings.warn(
             f"{source.name}, {source.row(i)}, column {name!r}: {texts.iloc[i]!r} is "

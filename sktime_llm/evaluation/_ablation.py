@@ -11,7 +11,12 @@ from sktime_llm._validation import Constraint, check_parameters, integer, one_of
 from sktime_llm.datasets import Dataset
 from sktime_llm.errors import InputError
 from sktime_llm.evaluation._bootstrap import Gain, draws_that_would_tell, gain_of
-from sktime_llm.evaluation._data import as_datasets, check_length, find_scalable
+from sktime_llm.evaluation._data import (
+    as_datasets,
+    check_length,
+    find_scalable,
+    seasonal_changes,
+)
 from sktime_llm.evaluation._folds import fold_errors, library_warnings_off
 
 if TYPE_CHECKING:
@@ -271,7 +276,8 @@ def ablate(
         [data] if isinstance(data, Dataset) else data, horizon, seasonal_period
     )
     check_length(dataset, n_folds)
-    scalable = find_scalable(dataset, n_folds)
+    changes = seasonal_changes(dataset)
+    scalable = find_scalable(dataset, n_folds, changes)
     report = progress or (lambda done, total, label: None)
     jobs = [(name, seed) for name in variants for seed in seeds]
     errors, costs = [], []
@@ -279,7 +285,9 @@ def ablate(
         report(done, len(jobs), f"{dataset.name}: {name}, seed {seed}")
         one = forecaster.clone().set_params(**variants[name], random_state=seed)
         with library_warnings_off(f"{name}: "):
-            table, seconds, fitted = fold_errors(dataset, one, n_folds, scalable)
+            table, seconds, fitted = fold_errors(
+                dataset, one, n_folds, scalable, changes
+            )
         errors.append(table.assign(variant=name, seed=seed))
         costs.append({"variant": name, **_sizes(fitted), **seconds})
     report(len(jobs), len(jobs), "done")

@@ -14,7 +14,12 @@ from sktime_llm.errors import (
     ForecasterFailedError,
     UnsupportedBackboneError,
 )
-from sktime_llm.evaluation._data import as_datasets, check_length, find_scalable
+from sktime_llm.evaluation._data import (
+    as_datasets,
+    check_length,
+    find_scalable,
+    seasonal_changes,
+)
 from sktime_llm.evaluation._folds import FORECAST_COLUMNS, evaluate_folds
 from sktime_llm.evaluation._forecasters import default_forecasters
 from sktime_llm.evaluation._result import Comparison
@@ -143,7 +148,10 @@ def compare_forecasters(
     datasets = as_datasets(data, horizon, seasonal_period)
     for dataset in datasets:
         check_length(dataset, n_folds)
-    scalable = {dataset.name: find_scalable(dataset, n_folds) for dataset in datasets}
+    changes = {each.name: seasonal_changes(each) for each in datasets}
+    scalable = {
+        each.name: find_scalable(each, n_folds, changes[each.name]) for each in datasets
+    }
     jobs = [
         (dataset, name, forecaster)
         for dataset in datasets
@@ -161,6 +169,7 @@ def compare_forecasters(
             forecaster,
             n_folds=n_folds,
             scalable=scalable[dataset.name],
+            changes=changes[dataset.name],
             levels=levels,
             on_error=on_error,
         )
@@ -198,6 +207,7 @@ def _evaluate(
     *,
     n_folds: int,
     scalable: pd.DataFrame,
+    changes: pd.DataFrame,
     levels: Sequence[float],
     on_error: str,
 ) -> tuple[dict[str, object], pd.DataFrame, pd.DataFrame]:
@@ -209,7 +219,7 @@ def _evaluate(
     reason = ""
     try:
         seconds, scores, forecasts = evaluate_folds(
-            dataset, name, forecaster, n_folds, scalable, levels
+            dataset, name, forecaster, n_folds, scalable, changes, levels
         )
     except _SETUP_ERRORS:
         raise

@@ -120,10 +120,13 @@ def as_frame(y: pd.Series | pd.DataFrame) -> pd.DataFrame:
     return y.to_frame(y.name or "y") if isinstance(y, pd.Series) else y
 
 
-def find_scalable(dataset: Dataset, n_folds: int) -> pd.DataFrame:
+def find_scalable(
+    dataset: Dataset, n_folds: int, changes: pd.DataFrame
+) -> pd.DataFrame:
     """Mark the series that have a MASE, (instance, variate); warn of the others.
 
-    MASE divides by the mean change of a series over one season of its training rows.
+    MASE divides by the mean change of a series over one season of its training rows,
+    the mean of its `seasonal_changes`.
     The first fold decides: all other folds begin with its rows, so a series that
     changes in the first fold changes in all of them.
     """
@@ -132,7 +135,7 @@ def find_scalable(dataset: Dataset, n_folds: int) -> pd.DataFrame:
     y_train = y.groupby(instances_of(y)).head(-tested)
     # Also false where too many values are missing for a change to be known.
     rounding = _ROUNDING * y_train.abs().groupby(instances_of(y_train)).max()
-    change = mean_change(seasonal_changes(dataset), y_train)
+    change = mean_change(changes, y_train)
     scalable = change > rounding.clip(lower=SMALLEST_CHANGE)
     # Nullable booleans of several columns would be objects in arrays.
     scalable = scalable.fillna(False).astype(bool)
@@ -184,9 +187,7 @@ def seasonal_changes(dataset: Dataset) -> pd.DataFrame:
 
     A season is one of time, also where rows are missing.
     """
-    y, times = as_frame(dataset.y), dataset.y.index
-    known = getattr(times.levels[-1] if times.nlevels > 1 else times, "freq", None)
-    y = with_all_rows(y, known)
+    y = with_all_rows(as_frame(dataset.y))
     return y.groupby(instances_of(y)).diff(dataset.seasonal_period).abs()
 
 

@@ -11,7 +11,7 @@ from sktime.performance_metrics.base import BaseMetric
 
 from sktime_llm.datasets import Dataset
 from sktime_llm.datasets._long import long_table
-from sktime_llm.evaluation._data import as_frame, seasonal_changes
+from sktime_llm.evaluation._data import as_frame
 from sktime_llm.evaluation._scores import bounds_of, like_truth, score_series
 
 if TYPE_CHECKING:
@@ -32,11 +32,13 @@ def evaluate_folds(
     forecaster: "BaseForecaster",
     n_folds: int,
     scalable: pd.DataFrame,
+    changes: pd.DataFrame,
     levels: Sequence[float] = (),
 ) -> tuple[dict[str, float], pd.DataFrame, pd.DataFrame]:
     """Return mean seconds, scores by series, and the forecasts of the last fold.
 
-    Scores are means over folds. Intervals of `levels`, in percent, are scored if the
+    `scalable` and `changes` are those of the data set, for MASE. Scores are means over
+    folds. Intervals of `levels`, in percent, are scored if the
     forecaster has any.
     """
     if not forecaster.get_tag("capability:pred_int"):
@@ -44,7 +46,6 @@ def evaluate_folds(
     with library_warnings_off(f"{name} on {dataset.name}: "):
         folds = _run_folds(dataset, forecaster, n_folds, levels)
     rows = [fold for _, fold in folds.iterrows()]
-    changes = seasonal_changes(dataset)
     parts = [score_series(one, changes, scalable, levels) for one in rows]
     keys = parts[0][["id", "variate"]]
     means = pd.concat([part.drop(columns=list(keys)) for part in parts])
@@ -58,11 +59,15 @@ def evaluate_folds(
 
 
 def fold_errors(
-    dataset: Dataset, forecaster: "BaseForecaster", n_folds: int, scalable: pd.DataFrame
+    dataset: Dataset,
+    forecaster: "BaseForecaster",
+    n_folds: int,
+    scalable: pd.DataFrame,
+    changes: pd.DataFrame,
 ) -> tuple[pd.DataFrame, dict[str, float], "BaseForecaster"]:
     """Return MASE by fold and series, mean seconds, and the last fitted forecaster."""
     folds = _run_folds(dataset, forecaster, n_folds, (), keep_fitted=True)
-    kept, changes = scalable.to_numpy().ravel(), seasonal_changes(dataset)
+    kept = scalable.to_numpy().ravel()
     parts = [
         score_series(fold, changes, scalable)["MASE"][kept]
         for _, fold in folds.iterrows()

@@ -150,13 +150,13 @@ def rank_forecasters(errors: pd.DataFrame, *, alpha: float = 0.05) -> Ranks:
     scored = errors.dropna(how="all")
     left_out = tuple(scored.columns[scored.isna().any()])
     scored = scored.drop(columns=list(left_out))
-    scored = scored.apply(_without_rounding, axis=1, raw=True)
     n_series, n = scored.shape
     if n < 2 or n_series < MIN_SERIES:
         raise InputError(
             f"{n} forecaster(s) cannot be ranked over {n_series} series; expected at "
             f"least 2 with an error on each of at least {MIN_SERIES} series."
         )
+    scored = scored.apply(_without_rounding, axis=1, raw=True)
     ranks = scored.rank(axis=1).mean().sort_values(kind="stable")
     values = scored[ranks.index].to_numpy(float)
     pairs = list(combinations(range(n), 2))

@@ -2,7 +2,6 @@
 
 import numbers
 import warnings
-from bisect import bisect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -37,6 +36,9 @@ def explaining(y: Any, X: Any = None) -> Iterator[None]:
 
 def _what_is_wrong(name: str, data: Any) -> str | None:
     """Describe the first thing that sktime does not take, and say what to do."""
+    if isinstance(data, list) and any(isinstance(one, pd.DataFrame) for one in data):
+        each = (_what_is_wrong(f"{name}[{i}]", one) for i, one in enumerate(data))
+        return next(filter(None, each), None)
     if isinstance(data, list | tuple | dict):
         return (
             f"{name} is of type {type(data).__name__}, expected a pandas Series or "
@@ -61,6 +63,8 @@ def _what_is_wrong(name: str, data: Any) -> str | None:
 
 
 def _what_is_wrong_with_times(name: str, index: pd.Index) -> str | None:
+    if not len(index):
+        return f"{name} has no rows, expected those of at least one series."
     is_panel = isinstance(index, pd.MultiIndex)
     levels = list(index.levels) if is_panel else [index]
     if not _are_times(levels[-1]):
@@ -72,23 +76,24 @@ def _what_is_wrong_with_times(name: str, index: pd.Index) -> str | None:
             f"{where} of {name} has values such as {levels[-1][0]!r}, expected "
             f"datetimes, periods or integers. {advice}"
         )
+    times = index.get_level_values(-1)
+    if times.hasnans:
+        row = int(times.isna().argmax())
+        return f"{name} has no time (NaT) in row {row}, expected one in each row."
     if is_panel and index.has_duplicates:
         twice = index[index.duplicated()][0]
         return (
             f"{name} has the row {twice} more than once, expected every time of a "
             "series once. Aggregate the rows of one time first."
         )
-    if not index.is_monotonic_increasing:
-        # the first row of those that are not in order with all before
-        at = bisect(
-            range(1, len(index)),
-            0,
-            key=lambda row: not index[: row + 1].is_monotonic_increasing,
-        )
+    series = index.droplevel(-1) if is_panel else np.zeros(len(index))
+    places = pd.Series(times.factorize(sort=True)[0])
+    is_early = places.groupby(pd.factorize(series)[0]).diff() < 0
+    if is_early.any():
+        row = int(is_early.argmax())
         return (
-            f"the rows of {name} are not in order: {index[at + 1]} follows {index[at]} "
-            f"(rows {at} and {at + 1}); expected the times of a series in order. Sort "
-            f"them: {name}.sort_index()."
+            f"{name} has {index[row]} in row {row}, after later times of the same "
+            f"series; expected times in order. Sort them: {name}.sort_index()."
         )
     return None
 

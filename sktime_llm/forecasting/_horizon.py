@@ -23,8 +23,11 @@ def check_kind(fh: Any, cutoff: pd.Index | None) -> None:
 
     Periods and datetimes, periods of two frequencies, times with and without a zone.
     """
-    times = fh.to_pandas() if isinstance(fh, ForecastingHorizon) else fh
-    if cutoff is None or not isinstance(times, pd.PeriodIndex | pd.DatetimeIndex):
+    is_horizon = isinstance(fh, ForecastingHorizon)
+    times = fh.to_pandas() if is_horizon else fh
+    is_absolute = is_horizon and not fh.is_relative
+    is_date = isinstance(times, pd.PeriodIndex | pd.DatetimeIndex)
+    if cutoff is None or not (is_date or is_absolute):
         return
     given, known = kind_of(times), kind_of(cutoff)
     if given != known:

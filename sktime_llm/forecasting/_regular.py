@@ -175,8 +175,8 @@ def _infer_frequency(index: pd.DatetimeIndex, key: Key = None) -> pd.offsets.Bas
             raise InputError(
                 f"y{of_series(key)} has two rows, {step.days} days apart, which may be "
                 "so many days, or months, quarters or years; expected times whose "
-                'frequency is known. Set it, as by y.asfreq("MS") for first days of '
-                'months, or use periods: y.to_period("M").'
+                'frequency is known. Use periods, as by y.to_period("M") on each '
+                "series."
             )
         return pd.tseries.frequencies.to_offset(step)
     frequency = _freq_or_inferred(index)

@@ -32,12 +32,18 @@ def as_dates(periods):
     return pd.Index([date(t.year, t.month, 1) for t in periods], dtype=object)
 
 
+def without_a_time(frame):
+    return with_times(frame, lambda t: t.where(t != t[3]))
+
+
 def twice(frame):
     return pd.concat([frame, frame], axis=1)
 
 
 ANY = [
-    (shuffled, r"the rows of {} are not in order: .* \(rows \d+ and \d+\).*sort_index"),
+    (shuffled, r"{} has .* in row \d+, after later times .*sort_index"),
+    (without_a_time, r"{} has no time \(NaT\) in row \d+, expected one"),
+    (lambda frame: with_times(frame, as_dates)[:0], "{} has no rows, expected"),
     (twice, r"{} has the column '.*' more than once, .*columns\.duplicated"),
     (lambda frame: with_times(frame, as_dates), r"of {} has .*date\(20.*to_datetime"),
     (lambda frame: with_times(frame, lambda t: t.astype(str)), r"of {} has .*'200.-"),
@@ -84,9 +90,28 @@ def test_other_formats(y, message):
 
 def test_the_first_row_that_is_not_in_order():
     order = [*range(30), 31, 30, *range(32, 60)]
-    message = r"2002-07 follows 2002-08 \(rows 30 and 31\)"
+    message = r"y has 2002-07 in row 31, after later times"
     with pytest.raises(DataFormatError, match=message):
         make_calf().fit(Y.iloc[order], fh=[1])
+
+
+@pytest.mark.parametrize("keys", ["ba", "ab"])
+def test_panels_in_any_order_have_their_own_faults_named(keys):
+    y = pd.concat(dict.fromkeys(keys, Y), names=["series", "time"])
+    mixed = y.iloc[np.arange(len(y)).reshape(2, -1).T.ravel()]
+    for panel in (y, mixed):
+        make_calf(max_epochs=1).fit(panel, fh=[1])
+        with pytest.raises(ColumnTypeError, match=r"not numbers: \{'y1'"):
+            make_calf().fit(panel.assign(y1="text"), fh=[1])
+        with pytest.raises(DataFormatError, match=r"X has 1 index level\(s\) and y"):
+            make_calf().fit(panel, X=COVARIATES, fh=[1])
+
+
+def test_the_frame_of_a_list_that_is_wrong():
+    y = Y.reset_index(drop=True)
+    with pytest.raises(DataFormatError, match=r"^y\[1\] has 58 in row 1, after"):
+        make_calf().fit([y, y.iloc[::-1]], fh=[1])
+    make_calf(max_epochs=1).fit([y, y], fh=[1])
 
 
 def test_covariates_with_other_levels_than_the_series():

@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+from sktime.forecasting.base import ForecastingHorizon
 
 from sktime_llm.errors import InputError
 
@@ -36,6 +37,17 @@ def test_times_that_are_not_steps_are_refused(make, freq, start, off, zone):
         with pytest.raises(InputError, match=message):
             forecaster.predict(fh=pd.DatetimeIndex(sorted(fh)))
     assert list(forecaster.predict(fh=index[[61]]).index) == [index[61]]
+
+
+@each_forecaster
+def test_numbers_that_are_no_steps_are_no_times(make):
+    fh = ForecastingHorizon([61, 62], is_relative=False)
+    for index in (pd.date_range("2001-01-01", periods=60), None):
+        forecaster = make(max_epochs=1).fit(make_series(index=index))
+        with pytest.raises(InputError, match=r"fh has integers such as 61, but the"):
+            forecaster.predict(fh=fh)
+    forecaster = make(max_epochs=1).fit(make_series(index=pd.RangeIndex(60)))
+    assert list(forecaster.predict(fh=fh).index) == [61, 62]
 
 
 @each_forecaster
