@@ -118,7 +118,7 @@ def of_covariates() -> Iterator[dict]:
     """MAE of the load, beside the better of the last day and the last week."""
     table = named(read("covariates.jsonl"))
     for (horizon, given), own in table.groupby(["horizon", "covariates"], sort=False):
-        errors = own.set_index("method")["mae"]
+        errors = own.groupby("method")["mae"].mean()
         task = f"a {horizon}" + ("" if given == "none" else f", with {given}")
         naive = {s: own[f"mae_of_last_{s}"].iloc[0] for s in ("day", "week")}
         naive = pd.Series(naive).rename(lambda season: f"the last {season}")
