@@ -120,7 +120,7 @@ def test_rows_may_come_in_any_order(any_client):
 
 
 @pytest.mark.filterwarnings("ignore::sktime_llm.errors.LaterRowsDroppedWarning")
-@pytest.mark.parametrize("n", [2, 10, 56, 57, 100])
+@pytest.mark.parametrize("n", [2, 10, 56])
 def test_rows_that_end_before_the_last_known_one_are_refused(any_client, n):
     client, rows = any_client
     stale = {"time": earlier(rows[0]["time"], n), "value": 1.0}
@@ -143,9 +143,10 @@ def test_the_last_known_row_may_be_sent_again(any_client):
 def test_rows_before_the_first_known_one_are_refused(any_client, n):
     client, rows = any_client
     first = {"time": earlier(rows[0]["time"], n), "value": 1.0}
-    answer = client.post("/forecast", json={"rows": [first, *rows], "horizon": 1})
-    assert answer.status_code == 422, answer.text
-    assert answer.json()["detail"]
+    for each in ([first], [first, *rows]):
+        answer = client.post("/forecast", json={"rows": each, "horizon": 1})
+        assert answer.status_code == 422, answer.text
+        assert "before the first row that is known" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(

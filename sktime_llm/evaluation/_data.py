@@ -13,7 +13,6 @@ from sktime_llm._validation import check_parameters, instance_of, integer
 from sktime_llm.datasets import Dataset, infer_seasonal_period
 from sktime_llm.datasets._source import listed
 from sktime_llm.errors import InputError, UndefinedScoreWarning
-from sktime_llm.forecasting._series import with_all_rows
 
 _CONSTRAINTS = {"seasonal_period": integer(1), "horizon": integer(1)}
 _DATA = instance_of(Dataset, expected="a pandas object, a Dataset or several of them")
@@ -187,6 +186,8 @@ def seasonal_changes(dataset: Dataset) -> pd.DataFrame:
 
     A season is one of time, also where rows are missing.
     """
+    from sktime_llm.forecasting._series import with_all_rows  # imports torch
+
     y = with_all_rows(as_frame(dataset.y))
     return y.groupby(instances_of(y)).diff(dataset.seasonal_period).abs()
 

@@ -179,6 +179,7 @@ def extend(
 
     Raise an InputError if the rows cannot follow those that are known.
     """
+    _check_not_earlier(known, y)
     _warn_dropped(known, y)
     before = Panel.of(known.rows)
     place_of = {key: i for i, key in enumerate(before.keys)}
@@ -224,6 +225,22 @@ def extend(
     seen = frame if past is None else past
     seen = seen[_keys(seen.index).isin(_keys(y.index))]
     return Extension(extended, series, n_new, first, new, seen, covariates)
+
+
+def _check_not_earlier(known: KnownSeries, y: pd.DataFrame) -> None:
+    """Raise if a series begins before all of its rows that are known."""
+    if known.past is None:
+        return
+    first, new = _ends(known.past)["first"], _ends(y)["first"]
+    first, new = first.align(new, join="inner")
+    if (new < first).any():
+        key = (new < first).idxmax()
+        of = of_series(key if isinstance(y.index, pd.MultiIndex) else None)
+        raise InputError(
+            f"y{of} begins at {new[key]} in update, before the first row that is "
+            f"known, of {first[key]}; expected rows from there on. Leave earlier rows "
+            "out, or fit again with them."
+        )
 
 
 def _reaches_back(recent: pd.DataFrame, y: pd.DataFrame) -> bool:

@@ -157,6 +157,21 @@ def test_update_predict_single_keeps_the_format(make, of_series):
     same(forecast, expected)
 
 
+@each_forecaster
+@pytest.mark.parametrize("missing", ["error", "mask"])
+@pytest.mark.parametrize("of_panel", [False, True])
+def test_rows_before_the_first_known_one_are_refused(make, missing, of_panel):
+    y = make_panel((40, 40)) if of_panel else make_series(40)
+    times = y.index.get_level_values(-1)
+    forecaster = make(max_epochs=1, missing=missing).fit(y[times > times.min()])
+    expected = forecaster.predict(fh=[1])
+    of = r" \(series 's0'\)" if of_panel else ""
+    message = rf"^y{of} begins at 2000-01 in update, .* known, of 2000-02; expected"
+    with pytest.raises(InputError, match=message):
+        forecaster.update(y, update_params=False)
+    pd.testing.assert_frame_equal(forecaster.predict(fh=[1]), expected)
+
+
 @each_index
 def test_steps_left_out_are_missing_values(index):
     y = make_series(index=index.rename("t"))
