@@ -123,13 +123,13 @@ def _run_ray(
     of = ray.exceptions
     deaths = (of.WorkerCrashedError, of.NodeDiedError, of.OutOfMemoryError)
     with ExitStack() as stack:
-        n_pending = workers  # in a ray of others, only so many run at once
-        if not ray.is_initialized():
+        is_own = not ray.is_initialized()
+        if is_own:
             ray.init(scheduler, num_cpus=workers, include_dashboard=False)
             stack.callback(ray.shutdown)
-            n_pending = None
-        if n_pending is None:
-            n_pending = _PENDING * max(1, int(ray.cluster_resources().get("CPU", 1)))
+        n_pending = _PENDING * max(1, int(ray.cluster_resources().get("CPU", 1)))
+        if workers and not is_own:
+            n_pending = workers  # in a ray of others, only so many run at once
         call = ray.remote(lambda item: task(item))
         waiting = iter(items)
         pending: list[Any] = []
