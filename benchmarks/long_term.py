@@ -45,6 +45,7 @@ METHODS = {
             "feature_loss_weight": 0.01,
             "projection_learning_rate": None,
             "residual_in_features": False,
+            "ema_decay": 0.99,
         },
     ),
     "balm-tsf": (
@@ -58,6 +59,7 @@ METHODS = {
             "alignment_loss_weight": 1.0,
             "prompt_order": "text-first",
             "text_style": "short",
+            "ema_decay": None,
             "text_cache_gigabytes": 2.0,
         },
     ),
@@ -73,6 +75,7 @@ PUBLISHED = {
         "consistency_loss": "mae",
         "projection_learning_rate": 1e-4,
         "residual_in_features": True,
+        "ema_decay": None,
     },
     "balm-tsf": {
         "epochs": 100,

@@ -139,6 +139,10 @@ class BALMTSFForecaster(BaseLLMForecaster):
         Epochs in which the cosine schedule falls to 1e-8, before it rises again.
     gradient_clip : float, optional
         Maximum norm of the gradient; None does not clip.
+    ema_decay : float, optional
+        Share of itself that an exponential moving average of the weights keeps in a
+        step, such as 0.99; the average forecasts instead of the last weights. None: no
+        average, as published.
     steps_per_epoch : int, optional
         Maximum steps per epoch, which then sees a random part of the windows.
     max_validation_windows : int, optional
@@ -213,10 +217,8 @@ class BALMTSFForecaster(BaseLLMForecaster):
     six layers are kept. docs/methods.md of the repository lists all departures, and
     what they do to accuracy.
 
-    Parallel fits, in threads (``"threading"``, dask) or processes (``"loky"``),
-    forecast as serial ones do, unless another thread draws from PyTorch's shared random
-    numbers meanwhile; long steps on one thread can change the last digits. On a GPU,
-    tune with ``backend=None``: every loky worker loads its own backbone.
+    Parallel fits, in threads or processes, forecast as serial ones do
+    (docs/hardware.md).
 
     References
     ----------
@@ -279,6 +281,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
         lr_schedule: str = "one-cycle",
         cosine_epochs: int = 20,
         gradient_clip: float | None = None,
+        ema_decay: float | None = None,
         steps_per_epoch: int | None = None,
         max_validation_windows: int | None = None,
         standardize: bool = True,
@@ -327,6 +330,7 @@ class BALMTSFForecaster(BaseLLMForecaster):
         self.lr_schedule = lr_schedule
         self.cosine_epochs = cosine_epochs
         self.gradient_clip = gradient_clip
+        self.ema_decay = ema_decay
         self.steps_per_epoch = steps_per_epoch
         self.max_validation_windows = max_validation_windows
         self.standardize = standardize

@@ -68,8 +68,8 @@ class CALFForecaster(BaseLLMForecaster):
     n_heads : int, optional
         Heads of the variate encoder and the cross-attention. None uses the backbone's.
     d_ff : int, optional
-        Feed-forward width of the variate encoder. None uses 8/3 of the backbone's
-        width: the published 2048 for GPT-2, 1024 for the default backbone.
+        Feed-forward width of the variate encoder. None uses 8/3 of the backbone's: the
+        published 2048 for GPT-2, 1024 for the default backbone.
     dropout : float, default=0.1
         Dropout rate of the variate encoder.
     task_loss : {"mae", "mse", "smooth_l1", "smape"}, default="mae"
@@ -136,6 +136,10 @@ class CALFForecaster(BaseLLMForecaster):
         Epochs in which the cosine schedule falls to 1e-8, before it rises again.
     gradient_clip : float, optional
         Maximum norm of the gradient; None does not clip.
+    ema_decay : float, optional
+        Share of itself that an exponential moving average of the weights keeps in a
+        step, such as 0.99; the average forecasts instead of the last weights. None: no
+        average, as published.
     steps_per_epoch : int, optional
         Maximum steps per epoch, which then sees a random part of the windows.
     max_validation_windows : int, optional
@@ -151,8 +155,8 @@ class CALFForecaster(BaseLLMForecaster):
         Epochs that `update` trains, on the windows that end in the new rows.
     checkpoint : str or Path, optional
         A folder that `save_pretrained` wrote, or its name on the Hub: `fit` starts from
-        its network, as it does after `pretrain`. Parameters that shape the network must
-        be those of the checkpoint; None takes them from there.
+        its network, as after `pretrain`. Parameters that shape the network must be
+        those of the checkpoint; None takes them from there.
     callbacks : list of Callback, optional
         Objects that are told of every epoch: see `sktime_llm.callbacks.Callback`.
     resume : str or Path, optional
@@ -176,8 +180,7 @@ class CALFForecaster(BaseLLMForecaster):
     network_ : CALFNetwork
         The trained network.
     history_ : pandas.DataFrame
-        One row per epoch: losses, learning rate, seconds, whether it was the best, and
-        the ``stage``, ``"fit"`` or ``"update"``.
+        One row per epoch: losses, rate, seconds, if it was the best, and the ``stage``.
     context_length_, prediction_length_ : int
         Lengths in use.
     pretrained_network_, pretrain_history_, pretrained_covariates_
@@ -205,16 +208,12 @@ class CALFForecaster(BaseLLMForecaster):
 
     Notes
     -----
-    The network is as published; some defaults are not. The published long-term setting
-    is ``context_length=96, batch_size=256, max_epochs=100, consistency_loss="mae",
+    The network is as published; docs/methods.md lists which defaults are not, and what
+    they do to accuracy. The published long-term setting is ``context_length=96,
+    batch_size=256, max_epochs=100, consistency_loss="mae",
     backbone="openai-community/gpt2"``, in the public code also
-    ``projection_learning_rate=1e-4, residual_in_features=True``. docs/methods.md of the
-    repository lists all departures, and what they do to accuracy.
-
-    Parallel fits, in threads (``"threading"``, dask) or processes (``"loky"``),
-    forecast as serial ones do, unless another thread draws from PyTorch's shared random
-    numbers meanwhile; long steps on one thread can change the last digits. On a GPU,
-    tune with ``backend=None``: every loky worker loads its own backbone.
+    ``projection_learning_rate=1e-4, residual_in_features=True``. Parallel fits, in
+    threads or processes, forecast as serial ones do (docs/hardware.md).
 
     References
     ----------
@@ -226,8 +225,7 @@ class CALFForecaster(BaseLLMForecaster):
     >>> from sktime.datasets import load_airline
     >>> from sktime_llm import CALFForecaster
     >>> forecaster = CALFForecaster(backbone="tiny-random", max_epochs=1)
-    >>> y_pred = forecaster.fit(load_airline(), fh=[1, 2, 3]).predict()
-    >>> len(y_pred)
+    >>> len(forecaster.fit(load_airline(), fh=[1, 2, 3]).predict())
     3
     """
 
@@ -275,6 +273,7 @@ class CALFForecaster(BaseLLMForecaster):
         lr_schedule: str = "cosine",
         cosine_epochs: int = 20,
         gradient_clip: float | None = None,
+        ema_decay: float | None = None,
         steps_per_epoch: int | None = None,
         max_validation_windows: int | None = None,
         standardize: bool = True,
@@ -326,6 +325,7 @@ class CALFForecaster(BaseLLMForecaster):
         self.lr_schedule = lr_schedule
         self.cosine_epochs = cosine_epochs
         self.gradient_clip = gradient_clip
+        self.ema_decay = ema_decay
         self.steps_per_epoch = steps_per_epoch
         self.max_validation_windows = max_validation_windows
         self.standardize = standardize

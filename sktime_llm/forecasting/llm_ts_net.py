@@ -153,6 +153,10 @@ class LLMTSNetForecaster(LLMTSNetMethod):
         Epochs in which the cosine schedule falls to 1e-8, before it rises again.
     gradient_clip : float, optional
         Maximum norm of the gradient; None does not clip.
+    ema_decay : float, optional
+        Share of itself that an exponential moving average of the weights keeps in a
+        step, such as 0.99; the average forecasts instead of the last weights. None: no
+        average, as published.
     steps_per_epoch : int, optional
         Maximum steps per epoch, which then sees a random part of the windows.
     max_validation_windows : int, optional
@@ -230,10 +234,8 @@ class LLMTSNetForecaster(LLMTSNetMethod):
     -----
     docs/methods.md of the repository lists what the paper leaves open.
 
-    Parallel fits, in threads (``"threading"``, dask) or processes (``"loky"``),
-    forecast as serial ones do, unless another thread draws from PyTorch's shared random
-    numbers meanwhile; long steps on one thread can change the last digits. On a GPU,
-    tune with ``backend=None``: every loky worker loads its own backbone.
+    Parallel fits, in threads or processes, forecast as serial ones do
+    (docs/hardware.md).
 
     References
     ----------
@@ -301,6 +303,7 @@ class LLMTSNetForecaster(LLMTSNetMethod):
         lr_schedule: str = "cosine",
         cosine_epochs: int = 20,
         gradient_clip: float | None = None,
+        ema_decay: float | None = None,
         steps_per_epoch: int | None = None,
         max_validation_windows: int | None = None,
         standardize: bool = True,
@@ -359,6 +362,7 @@ class LLMTSNetForecaster(LLMTSNetMethod):
         self.lr_schedule = lr_schedule
         self.cosine_epochs = cosine_epochs
         self.gradient_clip = gradient_clip
+        self.ema_decay = ema_decay
         self.steps_per_epoch = steps_per_epoch
         self.max_validation_windows = max_validation_windows
         self.standardize = standardize

@@ -33,6 +33,7 @@ TRAINING_CONSTRAINTS = {
     "lr_schedule": one_of("cosine", "one-cycle", "step", "constant"),
     "cosine_epochs": integer(1),
     "gradient_clip": real(above=0) | None,
+    "ema_decay": real(0, below=1) | None,
     "steps_per_epoch": integer(1) | None,
     "max_validation_windows": integer(1) | None,
     "validation_loss": one_of(*DISTANCES, NLL),
@@ -67,6 +68,7 @@ class TrainingConfig:
     lr_schedule: str = "cosine"
     cosine_epochs: int = 20
     gradient_clip: float | None = None
+    ema_decay: float | None = None
     steps_per_epoch: int | None = None
     max_validation_windows: int | None = None
     validation_loss: str = "mse"

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from sktime_llm._files import replacing
 from sktime_llm.errors import ResumeError
+from sktime_llm.training.averaging import fill_in
 from sktime_llm.training.processes import from_all_processes
 
 _FORMAT = 1
@@ -91,6 +91,8 @@ def state_of(run: Any) -> State:
     """Return what a run goes on from after its last epoch; all processes call this."""
     optimizer = run.optimizer.state_dict()
     tensors = dict(_named("weights", run.trained))
+    if run.average is not None:
+        tensors |= _named("average", run.average.weights)
     if run.best_epoch < len(run.records):
         tensors |= _named("best", run.best_state)
     for index, name in enumerate(_names_in_order(run)):
@@ -102,6 +104,7 @@ def state_of(run: Any) -> State:
         "records": run.records,
         "best_epoch": run.best_epoch,
         "best_loss": run.best_loss,
+        "averaged": run.average.n_steps if run.average is not None else None,
         "groups": [_without_parameters(group) for group in optimizer["param_groups"]],
         "schedule": {name: getattr(run.schedule, name) for name in _OF_SCHEDULE},
     }
@@ -114,9 +117,10 @@ def go_on(run: Any, state: State) -> None:
     run.records = progress["records"]
     run.best_epoch, run.best_loss = progress["best_epoch"], progress["best_loss"]
     weights = _below("weights", tensors)
-    with torch.no_grad():
-        for name, parameter in run.trained.items():
-            parameter.copy_(weights[name])
+    fill_in(run.trained, weights)
+    if run.average is not None:
+        run.average.n_steps, weights = progress["averaged"], _below("average", tensors)
+        fill_in(run.average.weights, weights)
     best = _below("best", tensors) or weights
     run.best_state = {name: best[name].to(run.device) for name in run.trained}
     optimizer = run.optimizer.state_dict()

@@ -3,7 +3,8 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -12,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
-from torch.optim import lr_scheduler
 from tqdm.auto import tqdm
 
 from sktime_llm._devices import RandomStream, autocast, explaining_memory
@@ -22,8 +22,9 @@ from sktime_llm.errors import InputError, TrainingDivergedError, TrainingInterru
 from sktime_llm.layers.dropout import drop_in_blocks
 from sktime_llm.layers.losses import DISTANCES
 from sktime_llm.networks._interface import ForecastNetwork, ForecastOutput
+from sktime_llm.training.averaging import WeightAverage, fill_in
 from sktime_llm.training.callbacks import Callback
-from sktime_llm.training.config import CYCLE_START, NLL, OPTIMIZERS, TrainingConfig
+from sktime_llm.training.config import NLL, OPTIMIZERS, TrainingConfig
 from sktime_llm.training.processes import (
     connect,
     from_main_process,
@@ -31,6 +32,7 @@ from sktime_llm.training.processes import (
 )
 from sktime_llm.training.resuming import Resume, go_on, state_of
 from sktime_llm.training.rollout import flops_of
+from sktime_llm.training.schedules import make_schedule
 from sktime_llm.training.sharing import Share, part_of
 from sktime_llm.training.windows import Windows
 
@@ -94,7 +96,7 @@ class _Run:
         self.batch_size = config.batch_size_for(len(training))
         n_steps = math.ceil(len(training) / self.batch_size)
         self.n_steps = min(n_steps, config.steps_per_epoch or n_steps)
-        self.schedule = self._make_schedule()
+        self.schedule = make_schedule(config, self.optimizer, self.n_steps)
         self.model: nn.Module = network
         # every process has to draw the same order of windows
         seed = from_main_process(config.seed)
@@ -104,6 +106,8 @@ class _Run:
         self._hold_projection_rate()
         if self.accelerator.num_processes > 1:
             self._distribute()
+        decay = config.ema_decay
+        self.average = WeightAverage(self.trained, decay) if decay is not None else None
         self.best_epoch, self.best_loss = 0, math.inf
         self.best_state: dict[str, Tensor] = {}
         self.records: list[dict[str, float]] = []
@@ -123,21 +127,6 @@ class _Run:
             groups[name in apart]["params"].append(parameter)
         return [group for group in groups if group["params"]]
 
-    def _make_schedule(self) -> lr_scheduler.LRScheduler:
-        config, optimizer = self.config, self.optimizer
-        if config.lr_schedule == "cosine":
-            epochs, final = config.cosine_epochs, min(1e-8, config.learning_rate)
-            return lr_scheduler.CosineAnnealingLR(optimizer, epochs, eta_min=final)
-        if config.lr_schedule == "step":
-            return lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.5)
-        if config.lr_schedule == "one-cycle":
-            steps, peak = config.max_epochs * self.n_steps, config.learning_rate
-            if steps == 1:  # which torch would make the last one, of next to no rate
-                return lr_scheduler.ConstantLR(optimizer, factor=CYCLE_START)
-            start = 1 / CYCLE_START
-            return lr_scheduler.OneCycleLR(optimizer, peak, steps, div_factor=start)
-        return lr_scheduler.ConstantLR(optimizer, factor=1.0)
-
     def _step_schedule(self) -> None:
         self.schedule.step()
         self._hold_projection_rate()
@@ -156,6 +145,11 @@ class _Run:
             )
         self.model = self.accelerator.prepare_model(self.network)
         self.optimizer = self.accelerator.prepare_optimizer(self.optimizer)
+
+    @property
+    def weights(self) -> Mapping[str, Tensor]:
+        """The weights that an epoch leaves: the average, or those that train."""
+        return self.trained if self.average is None else self.average.weights
 
     def fit_and_tell(self) -> list[dict[str, float]]:
         """Train between the callbacks' first and last hooks."""
@@ -198,9 +192,7 @@ class _Run:
                     ) from None
                 interrupted = True
             # inside, so that what the network keeps belongs to these weights
-            with torch.no_grad():
-                for name, value in self.trained.items():
-                    value.copy_(self.best_state[name])
+            fill_in(self.trained, self.best_state)
             self.records[self.best_epoch - 1]["best"] = 1
         self.network.train(was_training)
         if failure is not None:
@@ -226,7 +218,7 @@ class _Run:
             self._check_epoch(epoch, loss)
             self.records.append(record)
             if not self.validation or loss < self.best_loss:
-                state = {n: p.detach().clone() for n, p in self.trained.items()}
+                state = {n: p.detach().clone() for n, p in self.weights.items()}
                 self.best_state, self.best_loss, self.best_epoch = state, loss, epoch
             bar.set_postfix(epoch=epoch, loss=record["loss"], validation=loss)
             if self.config.verbose > 1:
@@ -308,12 +300,18 @@ class _Run:
         if self.config.gradient_clip is not None:
             clip_grad_norm_(self.trained.values(), self.config.gradient_clip)
         self.optimizer.step()
+        if self.average is not None:
+            self.average.update()
         if self.config.lr_schedule == "one-cycle":
             self._step_schedule()
         return {name: value.detach() for name, value in losses.items()}
 
     def validate(self) -> float:
         """Return the mean loss over all validation windows, without dropout."""
+        with self.average.in_place() if self.average is not None else nullcontext():
+            return self._validate()
+
+    def _validate(self) -> float:
         if not self.validation:
             return math.nan
         self.network.eval()

@@ -56,6 +56,7 @@ REFUSED_BY_ALL = [
     ({"batch_size": 0}, f"{AT_LEAST_1}, or None"),
     ({"max_epochs": 0}, AT_LEAST_1),
     ({"gradient_clip": 0}, "expected a number above 0, or None"),
+    ({"ema_decay": 1}, "expected a number of at least 0 and below 1, or None"),
     ({"dropout": 1}, "expected a number of at least 0 and below 1"),
     ({"device": "gpu"}, "expected 'auto'"),
 ]
@@ -124,6 +125,7 @@ def test_scalars_of_numpy(make):
         "n_backbone_layers": 1,
         "validation_fraction": 0.2,
         "gradient_clip": 1.0,
+        "ema_decay": 0.5,
         "steps_per_epoch": 2,
         "max_validation_windows": 2,
         "n_heads": 2,

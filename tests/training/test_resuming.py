@@ -18,6 +18,8 @@ SETTINGS = [
     {"lr_schedule": "constant", "precision": "bfloat16"},
     {"cosine_epochs": 2, "steps_per_epoch": 3},
     {"learning_rate": 0.5, "patience": 2, "max_epochs": 30},
+    {"ema_decay": 0.9},
+    {"learning_rate": 0.5, "patience": 2, "max_epochs": 30, "ema_decay": 0.9},
     {"projection_learning_rate": 1e-3, "lr_schedule": "one-cycle"},
 ]
 
