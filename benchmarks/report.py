@@ -45,6 +45,7 @@ NOT_RECORDED = "Not recorded yet."
 TABLES: dict[str, tuple[str, Callable]] = {
     "long-term": ("long_term.jsonl", _accuracy.long_term),
     "long-term-runs": ("long_term.jsonl", _accuracy.attempts),
+    "few-shot": ("few_shot.jsonl", _accuracy.few_shot),
     "deep-models": ("deep_models.jsonl", _accuracy.deep_models),
     "m3": ("competitions.jsonl", partial(_competitions.competition, name="M3")),
     "m3-ranking": ("competitions.jsonl", partial(_competitions.ranking, name="M3")),
