@@ -139,7 +139,7 @@ def attempts(records: pd.DataFrame) -> str:
         row |= {"language model": _kind(run)}
         row |= {"batch": run["batch_size"], "rate": run["learning_rate"]}
         row |= {"d_ff": f"{run['d_ff']:.0f}" if pd.notna(run["d_ff"]) else ""}
-        row |= {"losses": _losses(run)}
+        row |= {"losses": _losses(run), "EMA": _decay(run)}
         row |= {"seed": run["seed"], "epoch": f"{run['best_epoch']} of {run['epochs']}"}
         lowest = min(run["history"]["validation_loss"])
         row |= {"validation": number(lowest)}
@@ -147,6 +147,36 @@ def attempts(records: pd.DataFrame) -> str:
         row |= {"seconds": number(run["fit_seconds"], 0)}
         rows.append(row)
     return markdown(rows)
+
+
+def few_shot(records: pd.DataFrame) -> str:
+    """Few-shot, by the epochs of the lowest validation error, and zero-shot."""
+    rows = []
+    by = ["method", "dataset", "horizon", "share", "trained_on"]
+    records = records.assign(kind=records.apply(_kind, axis=1))
+    for (method, dataset, horizon, share, source), found in records.groupby(
+        by, sort=False, dropna=False
+    ):
+        seen = f"{share:.0%} of it" if share > 0 else source
+        start = {"method": NAMES[method], "data": f"{dataset}, {horizon}"}
+        start |= {"trained on": seen}
+        kinds = dict(iter(found.groupby("kind", sort=False)))
+        for kind in _with_none(list(kinds)):
+            if kind not in kinds:
+                continue
+            own = kinds[kind]
+            best = own.loc[own.groupby("seed")["validation_mse"].idxmin()]
+            row = {"language model": kind, "seeds": len(best)}
+            row |= {"epochs": ", ".join(map(str, sorted(set(best["epochs"]))))}
+            row |= {"validation": number(best["validation_mse"].mean())}
+            row |= {"MSE / MAE": numbers(best["mse"].mean(), best["mae"].mean())}
+            row |= {"seconds": number(own["fit_seconds"].sum() / len(best), 0)}
+            rows.append(start | row)
+    return markdown(rows)
+
+
+def _decay(run: pd.Series) -> str:
+    return f"{run['ema_decay']:g}" if run["ema_decay"] > 0 else ""
 
 
 def _losses(run: pd.Series) -> str:
