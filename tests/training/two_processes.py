@@ -22,7 +22,8 @@ def train_linear():
     network = make_network(seed=PartialState().process_index)  # only rank 0's counts
     # batches of 7: the parts of two processes are not equally long; each process comes
     # with a seed of its own, as without a random_state, and the first one's counts
-    config = make_config(batch_size=7, seed=PartialState().process_index)
+    averaged = {"ema_decay": 0.9}  # of the first one's weights
+    config = make_config(batch_size=7, seed=PartialState().process_index, **averaged)
     history = train(network, *make_windows(), config)
     return network.linear.weight.detach(), [r["validation_loss"] for r in history]
 
@@ -41,7 +42,7 @@ class FailsOnce(Callback):
 
 def train_resumed(folder):
     """Weights of a training that an error stopped, and of one that nothing did."""
-    config = make_config(batch_size=7, max_epochs=4)
+    config = make_config(batch_size=7, max_epochs=4, ema_decay=0.9)
     callback, resume = FailsOnce(), Resume(folder / "fit.safetensors", {})
     weights = []
     for keep, n_errors in ((None, 0), (resume, 1), (resume, 0)):
