@@ -1,4 +1,4 @@
-"""Data and forecasters from the options that both commands have."""
+"""Data and forecasters from the options that all commands have."""
 
 import argparse
 import sys

@@ -195,7 +195,7 @@ def _are_sound(series: Sequence[np.ndarray]) -> bool:
 
 
 def _is_tiny(values: np.ndarray) -> np.ndarray:
-    """Tell of (..., time, channel) which channels vary by too little to be squared."""
+    """Tell of each channel of (..., time, channel) whether its range has no square."""
     amplitude = _amplitude(values)
     return (amplitude > 0) & (amplitude < _MIN_AMPLITUDE)
 

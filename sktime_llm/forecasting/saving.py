@@ -100,8 +100,8 @@ def zip_path(path: str | Path) -> Path:
 def _check_format(file: Path, archive: ZipFile) -> None:
     if _VERSIONS not in archive.namelist():
         raise SavedForecasterError(
-            f"{file} does not say by which version of sktime-llm it was written, so it "
-            "is of one before 0.1, or not ours. Fit the forecaster again and save it."
+            f"{file} does not say by which version of sktime-llm it was written: it is "
+            "no forecaster of ours. Fit one and save it."
         )
     versions = json.loads(archive.read(_VERSIONS))
     if versions["format"] != FORMAT:

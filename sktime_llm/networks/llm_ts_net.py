@@ -126,11 +126,6 @@ class LLMTSNetwork(ForecastNetwork):
         if quantiles:
             self.quantile_head = QuantileHead(d_model, prediction_length)
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        if "level" not in self._modules:  # of a network pickled before there was one
-            self.level = None
-
     def add_covariates(self, past_only: Sequence[bool]) -> None:
         """Take covariates as further series of the attention between series."""
         if not self.inter_series:
