@@ -381,18 +381,6 @@ def test_windows_at_another_level_differ_only_with_the_level():
         assert torch.allclose(here + 5, there) != level_input
 
 
-@pytest.mark.parametrize("level_input", [False, True])
-def test_pickles_have_a_level_or_none(level_input):
-    network, (context, _) = build(level_input=level_input), make_data()
-    if not level_input:
-        del network.level  # as before there was one
-    again = pickle.loads(pickle.dumps(network))
-    assert (again.level is not None) == level_input
-    whole = build(level_input=level_input)
-    whole.load_state_dict(again.state_dict())
-    exact(run(again, context).forecast, run(whole, context).forecast)
-
-
 def test_of_many_series_only_those_of_a_batch_are_pooled():
     descriptions = build().descriptions
     texts = [f"series {i} {'rises' if i % 3 else 'falls'}" for i in range(5 * M)]
