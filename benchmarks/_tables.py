@@ -23,6 +23,12 @@ NAMES = {
     "balm-tsf-random-llm": "BALM-TSF with random weights",
     "llm-ts-net": "LLM-TS Net",
     "llm-ts-net-no-llm": "LLM-TS Net without text",
+    "calf-no-llm with averaged weights": (
+        "CALF without language model, averaged weights"
+    ),
+    "llm-ts-net-no-llm with averaged weights": (
+        "LLM-TS Net without text, averaged weights"
+    ),
     "llm-ts-net with level": "LLM-TS Net with level",
     "llm-ts-net-no-llm with level": "LLM-TS Net with level, without text",
     "llm-ts-net-random-llm": "LLM-TS Net with random weights",

@@ -8,9 +8,10 @@ Each is fitted on the two years before, of which four weeks are missing, without
 covariates, with the mean temperature of the 11 stations, or also with the calendar
 (hour, day of the week and day of the year, as waves). The temperature of the horizon is
 the one that came, as if a weather forecast were perfect: what it gains is an upper
-bound. "With level" is with ``level_input``. Training is short: see the options. Mean
-absolute error, and how much smaller it is than that of the last week, or day, repeated
-(skill). A run that is already in the results file is not repeated.
+bound. "With level" is with ``level_input``, "with averaged weights" with ``ema_decay``.
+Training is short: see the options. Mean absolute error, and how much smaller it is than
+that of the last week, or day, repeated (skill). A run that is already in the results
+file is not repeated.
 """
 
 import argparse
@@ -25,9 +26,11 @@ from _records import RESULTS, provenance, run_missing
 from sktime_llm._devices import resolve_device
 from sktime_llm.evaluation import default_forecasters
 
-LEVEL = " with level"
+LEVEL, AVERAGED = " with level", " with averaged weights"
+OPTIONS = {LEVEL: {"level_input": True}, AVERAGED: {"ema_decay": 0.99}}
 METHODS = ("calf-no-llm", "llm-ts-net-no-llm", "calf", "llm-ts-net")
 METHODS += (f"llm-ts-net-no-llm{LEVEL}", f"llm-ts-net{LEVEL}")
+METHODS += (f"calf-no-llm{AVERAGED}", f"llm-ts-net-no-llm{AVERAGED}")
 COVARIATES = ("none", "temperature", "temperature and calendar")
 HORIZONS = {"day": 24, "week": 168}
 CONTEXT = 168
@@ -99,7 +102,8 @@ def run(args: argparse.Namespace, settings: dict) -> dict:
     horizon, given = HORIZONS[settings["horizon"]], settings["covariates"]
     X = {"none": None, "temperature": X}.get(given, with_calendar(X))
     origins = origins_of(len(y), horizon)
-    name, own = settings["name"].removesuffix(LEVEL), {"device": args.device}
+    name, _, option = settings["name"].partition(" ")
+    own = {"device": args.device}
     own |= {"random_state": settings["seed"], "max_epochs": settings["epochs"]}
     forecaster = default_forecasters(168, [name], **own)[name]
     forecaster.set_params(
@@ -107,8 +111,8 @@ def run(args: argparse.Namespace, settings: dict) -> dict:
         batch_size=settings["batch_size"],
         steps_per_epoch=settings["steps_per_epoch"],
     )
-    if settings["name"].endswith(LEVEL):
-        forecaster.set_params(level_input=True)
+    if option:
+        forecaster.set_params(**OPTIONS[f" {option}"])
     first = origins[0] - settings["rows"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
