@@ -138,8 +138,8 @@ class CALFForecaster(BaseLLMForecaster):
         Maximum norm of the gradient; None does not clip.
     ema_decay : float, optional
         Share of itself that an exponential moving average of the weights keeps in a
-        step; the average forecasts instead of the last weights. With 0.99, errors on
-        ETTh1 are up to 2 % lower. None, as published: no average.
+        step; the average forecasts instead of the last weights. With 0.99, errors of
+        CALF on ETTh1 are up to 2 % lower. None, as published: no average.
     steps_per_epoch : int, optional
         Maximum steps per epoch, which then sees a random part of the windows.
     max_validation_windows : int, optional
@@ -208,12 +208,12 @@ class CALFForecaster(BaseLLMForecaster):
 
     Notes
     -----
-    The network is as published; docs/methods.md lists which defaults are not, and what
-    they do to accuracy. The published long-term setting is ``context_length=96,
-    batch_size=256, max_epochs=100, consistency_loss="mae",
-    backbone="openai-community/gpt2"``, in the public code also
-    ``projection_learning_rate=1e-4, residual_in_features=True``. Parallel fits, in
-    threads or processes, forecast as serial ones do (docs/hardware.md).
+    The network is as published; docs/methods.md lists which defaults are not. The
+    published long-term setting is ``context_length=96, batch_size=256, max_epochs=100,
+    consistency_loss="mae", backbone="openai-community/gpt2"``, in the public code also
+    ``projection_learning_rate=1e-4, residual_in_features=True``.
+
+    Parallel fits, in threads or processes, forecast as serial ones: docs/hardware.md.
 
     References
     ----------

@@ -61,7 +61,7 @@ def test_shared_parameters_are_described_alike(cls):
 def test_shared_attributes_errors_and_notes_are_described_alike(cls):
     first, other = sections(CALFForecaster), sections(cls)
     notes = [of["Notes"].split("\n\n")[-1] for of in (first, other)]
-    assert "loky" in notes[0]
+    assert "Parallel fits" in notes[0]
     assert notes[0] == notes[1]
     for section in ("Attributes", "Raises"):
         ours, theirs = entries(first[section]), entries(other[section])
