@@ -8,7 +8,7 @@ rows, which is recorded of each. Zero-shot: a network that was trained on the ot
 set, as `long_term.py` does, forecasts without having seen this one. Errors are those of
 `long_term.py`, on the same test windows, standardized in the same way. CALF has no
 second copy where rows are few, as published. A run that is already in the results file
-is not repeated.
+is not repeated. ``--share`` without shares leaves the few-shot runs out.
 """
 
 import argparse
@@ -51,11 +51,11 @@ def run(args: argparse.Namespace, settings: dict) -> dict:
     """Train once; return the errors on the validation rows and on the test rows."""
     own = argparse.Namespace(**{**vars(args), **settings})
     table, train_end, test_start = DATASETS[own.dataset](args.data_dir)
-    source = DATASETS[settings.get("trained_on", own.dataset)](args.data_dir)
     if "share" in settings:
-        seen, fraction = source[0].iloc[: round(own.share * source[1])], 0.0
+        seen, fraction = table.iloc[: round(own.share * train_end)], 0.0
     else:
-        seen, fraction = source[0].iloc[: source[2]], 1 - source[1] / source[2]
+        other, other_train_end, other_end = DATASETS[own.trained_on](args.data_dir)
+        seen, fraction = other.iloc[:other_end], 1 - other_train_end / other_end
     forecaster = make_forecaster(own, own.horizon, fraction)
     started = time.perf_counter()
     forecaster.fit(seen)

@@ -308,20 +308,20 @@ class _Run:
 
     def validate(self) -> float:
         """Return the mean loss over all validation windows, without dropout."""
-        with self.average.in_place() if self.average is not None else nullcontext():
-            return self._validate()
-
-    def _validate(self) -> float:
         if not self.validation:
             return math.nan
+        with self.average.in_place() if self.average is not None else nullcontext():
+            return self._validate(self.validation)
+
+    def _validate(self, validation: Windows) -> float:
         self.network.eval()
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
-        mine = torch.arange(rank, len(self.validation), world, device=self.device)
+        mine = torch.arange(rank, len(validation), world, device=self.device)
         total = torch.zeros(2, device=self.device)  # of distances, and of values
         with torch.inference_mode(), autocast(self.config.precision, self.device):
             for indices in mine.split(self.batch_size):
-                context, target = self.validation.gather(indices)
-                features = self.validation.features(indices)
+                context, target = validation.gather(indices)
+                features = validation.features(indices)
                 output = self.network(context, features=features)
                 observed = ~target.isnan()
                 if observed.any():
