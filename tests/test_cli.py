@@ -654,6 +654,14 @@ def test_pictures_of_an_earlier_comparison_are_removed(run):
     assert "ranks.png" not in out
 
 
+def test_without_plots_no_picture_is_touched(run):
+    Path("mine").mkdir()
+    Path("mine/forecasts.png").write_text("not yours")
+    arguments = ["compare", "--dataset", "airline", "--quiet", *NAIVE]
+    assert run(*arguments, "--no-plot", "--output", "mine")[0] == 0
+    assert Path("mine/forecasts.png").read_text() == "not yours"
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

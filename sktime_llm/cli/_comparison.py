@@ -184,12 +184,15 @@ def _draw(
 ) -> list[str]:
     """Draw the pictures; return the names of the files.
 
-    A picture of an earlier run, which these results do not have, is removed.
+    A picture of an earlier run, which these results do not have, is removed; with
+    --no-plot, what is there stays as it is.
     """
+    if options.no_plot:
+        return []
     drawn = {}
-    if not options.no_plot and not comparison.forecasts.empty:
+    if not comparison.forecasts.empty:
         drawn["forecasts.png"] = plot_comparison(comparison)
-    if not options.no_plot and ranks is not None:
+    if ranks is not None:
         drawn["ranks.png"] = plot_ranks(ranks)
     for name in _PICTURES:
         if name in drawn:

@@ -227,6 +227,11 @@ def _locate(name: str | Path, revision: str | None) -> tuple[Path, Path]:
         folder = kept_beside(folder)  # a save was killed in the moment of the renames
     if folder.is_dir():
         return folder, folder.resolve()
+    if folder.is_file():
+        raise SavedForecasterError(
+            f"{folder} is a file, expected a folder that save_pretrained() wrote. If "
+            "save() wrote it, read it by sktime_llm.load()."
+        )
     fetched = _fetch(str(name), revision)
     return fetched, fetched.parents[1].resolve()  # which also has the Hub's blobs
 

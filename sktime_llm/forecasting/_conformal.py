@@ -27,7 +27,7 @@ FLOOR = 0.1
 
 @dataclass(frozen=True)
 class Calibration:
-    """Errors of a network on windows used neither to train nor to select it.
+    """Errors of a network on windows that it had not learned from when it made them.
 
     Attributes
     ----------

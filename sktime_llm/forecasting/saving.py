@@ -68,6 +68,11 @@ def load(path: str | Path) -> Any:
     True
     """
     file = zip_path(path)
+    if not file.is_file() and Path(path).is_dir():
+        raise SavedForecasterError(
+            f"{path} is a folder. If save_pretrained() wrote it, read it by "
+            "sktime_llm.load_pretrained(); load() reads the file that save() wrote."
+        )
     if not file.is_file():
         raise FileNotFoundError(
             f"there is no saved forecaster {str(file)!r}; expected the path that was "

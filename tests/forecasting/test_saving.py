@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from sktime.base import load as load_by_sktime
 
-from sktime_llm import load
+from sktime_llm import load, load_pretrained
 from sktime_llm.errors import InputError, SavedForecasterError
 
 from .common import FORECASTERS, each_forecaster, make_series
@@ -84,6 +84,15 @@ def test_what_cannot_be_a_path_or_a_format(fitted, tmp_path):
         fitted.save(tmp_path / "saved", serialization_format="json")
     with pytest.raises(FileNotFoundError, match="there is no saved forecaster"):
         load(tmp_path / "saved")
+
+
+def test_what_the_other_function_wrote(fitted, tmp_path):
+    fitted.save(tmp_path / "saved")
+    with pytest.raises(SavedForecasterError, match=r"sktime_llm\.load\(\)"):
+        load_pretrained(tmp_path / "saved.zip")
+    fitted.save_pretrained(tmp_path / "folder")
+    with pytest.raises(SavedForecasterError, match=r"sktime_llm\.load_pretrained\(\)"):
+        load(tmp_path / "folder")
 
 
 def test_a_leftover_folder_or_file_does_not_block(fitted, tmp_path):
