@@ -394,3 +394,17 @@ def test_no_gain_is_above_a_hundred_percent():
     rng = np.random.default_rng(0)
     error, other = rng.lognormal(0, 2, size=(2, 2, 3, 1))
     assert gain_of(error, other).upper <= 100
+
+
+def test_covariates_are_given_to_every_variant():
+    rng = np.random.default_rng(0)
+    y = months()
+    X = pd.DataFrame({"price": rng.normal(size=60)}, y.index)
+    options = {"n_folds": 1, "seeds": [0], "horizon": 3, "seasonal_period": 1}
+    variants = {"pretrained": {}, "no language model": {"backbone_mode": "none"}}
+    method = CALFForecaster(**SMALL)
+    without = ablate(method, y, **options, variants=variants).errors["MASE"]
+    found = ablate(method, y, X=X, **options, variants=variants).errors["MASE"]
+    assert (found != without).all()
+    with pytest.raises(InputError, match="BALMTSFForecaster takes none"):
+        ablate(BALMTSFForecaster(**SMALL), y, X=X, **options)

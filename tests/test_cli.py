@@ -666,7 +666,7 @@ def test_without_plots_no_picture_is_touched(run):
     ("arguments", "words"),
     [
         (["--method", "theta", "--dataset", "airline"], "--method theta, expected one"),
-        ([], "Name a FILE, or a data set"),
+        ([], "Name a FILE, before the options, or a data set"),
         (["FILE", "--dataset", "airline"], "Got both a FILE and --dataset"),
     ],
 )
@@ -1087,3 +1087,61 @@ def test_partitions_that_cannot_be_forecast(run, arguments, words):
     assert (code, out) == (2, "")
     for word in words:
         assert word in err
+
+
+@pytest.fixture
+def priced(tmp_path):
+    """Arguments for a CSV of two shops whose sales are ten times the price."""
+    rng = np.random.default_rng(0)
+    dates = pd.date_range("2015-01-01", periods=60, freq="MS")
+    rows = {"store": np.repeat(["north", "east"], 60), "date": [*dates, *dates]}
+    frame = pd.DataFrame(rows).assign(price=rng.normal(5, 1, 120))
+    known = frame["date"] < "2019-09"
+    frame["units"] = (10 * frame["price"]).where(known)
+    frame.to_csv(tmp_path / "priced.csv", index=False)
+    return [tmp_path / "priced.csv", *STORES, "--covariates", "price", "--quiet"]
+
+
+def test_covariates_that_are_known_in_the_future(run, priced):
+    pytest.importorskip("statsforecast")
+    method = ["--method", "auto-arima", "--horizon", "3", "--output", "out.csv"]
+    code, _, err = run("forecast", *priced, *method)
+    assert code == 0, err
+    assert "covariates: price" in err
+    found = pd.read_csv("out.csv")
+    frame = pd.read_csv(priced[0]).query("date >= '2019-09' and date < '2019-12'")
+    expected = 10 * frame.sort_values(["store", "date"])["price"].to_numpy()
+    np.testing.assert_allclose(found["forecast"], expected, rtol=1e-3)
+    code, _, err = run("forecast", *priced, *method, "--horizon", "5")
+    assert code == 2
+    assert "known for 4 of the 5 steps after the last value of the series 'east'" in err
+    code, _, err = run("forecast", *priced, "--method", "naive", "--horizon", "3")
+    assert code == 2
+    assert "NaiveForecaster takes none" in err
+
+
+def test_covariates_in_a_comparison(run, priced):
+    pytest.importorskip("statsforecast")
+    options = ["--horizon", "3", "--seasonal-period", "1", "--no-plot"]
+    forecasters = ["--forecasters", "naive", "auto-arima"]
+    code, _, err = run("compare", *priced, *options, *forecasters)
+    assert code == 0, err
+    assert "forecast without them: naive." in err
+    results = pd.read_csv("compare_results/results.csv", index_col="forecaster")
+    assert results.loc["auto-arima", "MASE"] < 0.01
+
+
+def test_a_saved_forecaster_with_covariates(run, priced):
+    small = ["--backbone", "tiny-random", "--max-epochs", "1", "--horizon", "3"]
+    assert run("forecast", *priced, *small, "--no-plot", "--save", "fitted")[0] == 0
+    code, _, err = run("forecast", "--load", "fitted")
+    assert code == 2
+    assert "needs the future of its covariates price, which --load cannot give" in err
+
+
+@pytest.mark.parametrize("command", ["forecast", "ablate"])
+def test_a_file_behind_an_option_of_several_values(run, sales, command):
+    code, _, err = run(command, "--time-column", "date", "--target", "units", sales)
+    assert code == 2
+    assert "Name a FILE" in err
+    assert ", before the options" in err

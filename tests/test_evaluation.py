@@ -746,3 +746,52 @@ def test_standings_of_all_of_ours_and_of_none():
         "llm-ts-net is 2nd of 2; calf is 67 % better"
     ]
     assert make_comparison().standings() == []
+
+
+def with_prices(n=60, ids=("a", "b")):
+    """Return series that are ten times a price, and the price, longer and shuffled."""
+    rng = np.random.default_rng(0)
+    months = pd.period_range("2015-01", periods=n + 5, freq="M", name="month")
+    index = pd.MultiIndex.from_product([ids, months], names=["shop", "month"])
+    X = pd.DataFrame({"price": rng.normal(5, 1, len(index))}, index)
+    y = 10 * X.groupby("shop").head(n).rename(columns={"price": "units"})
+    return y, X.sample(frac=1, random_state=0)
+
+
+def test_covariates_reach_the_forecasters_that_take_them():
+    pytest.importorskip("statsforecast")
+    y, X = with_prices()
+    forecasters = default_forecasters(1, ["naive", "auto-arima"])
+    options = {"horizon": 3, "seasonal_period": 1}
+    with pytest.warns(errors.UnusedCovariatesWarning, match=r"without them: naive\."):
+        found = compare_forecasters(y, forecasters, X=X, **options).scores
+    scores = found.set_index("forecaster")["MASE"]
+    assert scores["auto-arima"] < 0.01
+    assert scores["naive"] > 0.5
+    one, of_one = y.loc["a"]["units"], X.loc["a"].sort_index()
+    single = compare_forecasters(
+        Dataset("one", one, 1, 3, of_one), {"it": forecasters["auto-arima"]}
+    )
+    assert single.scores["MASE"].item() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("X", "error"),
+    [
+        (lambda X: X.iloc[1:], "no row, or more than one, at"),
+        (lambda X: pd.concat([X, X.iloc[:1]]), "no row, or more than one, at"),
+        (lambda X: X["price"], "are a Series, expected a pandas.DataFrame"),
+        (lambda X: X.droplevel(0), "no row, or more than one, at"),
+    ],
+)
+def test_covariates_that_do_not_go_with_the_data(X, error):
+    y, prices = with_prices(ids=("a",))
+    given = X(prices.sort_index())
+    with pytest.raises(InputError, match=error):
+        compare_forecasters(y, {"it": Repeat()}, X=given, horizon=3, seasonal_period=1)
+
+
+def test_covariates_of_a_data_set_are_its_own():
+    y, X = with_prices()
+    with pytest.raises(InputError, match="Got X beside a Dataset"):
+        compare_forecasters(Dataset("shops", y, 1, 3), {"it": Repeat()}, X=X)

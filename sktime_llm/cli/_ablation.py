@@ -67,7 +67,9 @@ def ablate(options: argparse.Namespace) -> bool:
 
 def _load(options: argparse.Namespace) -> Dataset:
     if options.file is None and options.dataset is None:
-        raise InputError("Name a FILE, or a data set with --dataset.")
+        raise InputError(
+            "Name a FILE, before the options, or a data set with --dataset."
+        )
     if options.file is not None and options.dataset is not None:
         raise InputError("Got both a FILE and --dataset; expected one of them.")
     if options.file is not None:

@@ -59,6 +59,7 @@ _FORECAST_EXAMPLES = """\
 examples:
   sktime-llm forecast sales.csv --time-column date --target units --horizon 12
   sktime-llm forecast sales.csv --time-column date --method auto-ets --levels 50 90
+  sktime-llm forecast sales.csv --time-column date --target units --covariates price
   sktime-llm forecast sales.csv --time-column date --save model
   sktime-llm forecast --load model --output -
   sktime-llm forecast panel.parquet --engine dask --load model --horizon 12 \\
@@ -100,6 +101,13 @@ TABLE_OPTIONS: dict[str, dict[str, Any]] = {
         "nargs": "+",
         "metavar": "COLUMN",
         "help": "columns that tell several series apart",
+    },
+    "covariates": {
+        "nargs": "+",
+        "metavar": "COLUMN",
+        "help": "columns that are known in the future, such as prices, which calf, "
+        "llm-ts-net and auto-arima use; forecast needs rows with them, without a value "
+        "of the target, at the steps to forecast (default: none)",
     },
     "frequency": {
         "metavar": "ALIAS",

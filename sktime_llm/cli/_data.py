@@ -66,7 +66,8 @@ def read_dataset(
     forecasters = make_forecasters(1).values()
     take_missing = all(one.get_tag("capability:missing_values") for one in forecasters)
     given.setdefault("missing", "values" if take_missing else "error")
-    y = read_table(options.file, report=partial(echo, file=sys.stderr), **given)
+    found = read_table(options.file, report=partial(echo, file=sys.stderr), **given)
+    y, X = found if "covariates" in given else (found, None)
     season = options.seasonal_period or infer_seasonal_period(y)
     horizon = options.horizon or season
     if horizon == 1 and options.horizon is None:
@@ -74,4 +75,4 @@ def read_dataset(
             f"The data in {options.file} have no season to forecast by default. Give "
             f"the number of steps with --horizon."
         )
-    return Dataset(options.file.stem, y, season, horizon)
+    return Dataset(options.file.stem, y, season, horizon, X)

@@ -26,6 +26,7 @@ from sktime_llm.cli._output import (
     shown_progress,
 )
 from sktime_llm.cli._partitions import check_no_engine, forecast_by_partition
+from sktime_llm.datasets._covariates import check_takes_covariates, rows_ahead
 from sktime_llm.datasets._long import as_written, forecast_table, long_table
 from sktime_llm.datasets._source import listed
 from sktime_llm.errors import (
@@ -60,10 +61,10 @@ def forecast(options: argparse.Namespace) -> bool:
     try:
         with shown_progress(show=not options.quiet) as progress:
             if options.load:
-                forecaster, y, name = _load(options.load)
+                (forecaster, y, name), ahead = _load(options.load), None
             else:
-                forecaster, y, name = _fit(options, progress)
-            table = _predict(forecaster, y, options)
+                forecaster, y, name, ahead = _fit(options, progress)
+            table = _predict(forecaster, y, ahead, options)
             _check_no_gaps(table, y)
     except ForecasterFailedError as error:
         echo_error(f"the forecaster failed: {error}")
@@ -93,7 +94,10 @@ def _check(options: argparse.Namespace) -> None:
                 f"after the data that it was fitted on. Leave one of them out."
             )
     elif options.file is None:
-        raise InputError("Name a FILE to forecast, or a fitted forecaster with --load.")
+        raise InputError(
+            "Name a FILE to forecast, before the options, or a fitted forecaster with "
+            "--load."
+        )
     if options.save:
         make_folder(options.save)
     if options.output == STDOUT:
@@ -122,8 +126,11 @@ def _check(options: argparse.Namespace) -> None:
 
 def _fit(
     options: argparse.Namespace, progress: Progress
-) -> tuple["BaseForecaster", pd.Series | pd.DataFrame, str]:
-    """Fit a forecaster on all rows; return it, the rows, and a title."""
+) -> tuple["BaseForecaster", pd.Series | pd.DataFrame, str, pd.DataFrame | None]:
+    """Fit a forecaster on all rows; return it, the rows, a title, and covariates.
+
+    These are the covariates at the steps to forecast, if there are any.
+    """
     from sktime_llm.forecasting._checkpoint import check_replaceable
 
     method = options.method or _DEFAULT_METHOD
@@ -139,10 +146,15 @@ def _fit(
     if options.save:
         check_replaceable(options.save)  # before a fit that would be lost
     _levels(forecaster, options)
+    X = ahead = None
+    if dataset.X is not None:
+        check_takes_covariates(forecaster)
+        X = dataset.X.loc[dataset.y.index]
+        ahead = rows_ahead(dataset.y, dataset.X, dataset.horizon)
     progress(0, 1, f"{dataset.name}: {method}")
     try:
         with library_warnings_off():
-            forecaster.fit(dataset.y, fh=range(1, dataset.horizon + 1))
+            forecaster.fit(dataset.y, X=X, fh=range(1, dataset.horizon + 1))
     except (SktimeLLMError, ImportError):
         raise
     except Exception as error:
@@ -150,7 +162,7 @@ def _fit(
             f"{type(error).__name__}: {error} ({_shortest(dataset.y)})"
         ) from error
     progress(1, 1, "done")
-    return forecaster, dataset.y, dataset.name
+    return forecaster, dataset.y, dataset.name, ahead
 
 
 def _shortest(y: pd.Series | pd.DataFrame) -> str:
@@ -202,14 +214,18 @@ def _is_calibrated(forecaster: Any) -> bool:
 def _predict(
     forecaster: "BaseForecaster",
     y: pd.Series | pd.DataFrame,
+    X: pd.DataFrame | None,
     options: argparse.Namespace,
 ) -> pd.DataFrame:
-    """Return the forecasts, one row per value, with the bounds of the intervals."""
+    """Return the forecasts, one row per value, with the bounds of the intervals.
+
+    X are the covariates at the steps to forecast.
+    """
     levels = _levels(forecaster, options)
     fh = _horizon(forecaster, options)
     with library_warnings_off():
         name = y.name if y.ndim == 1 else None
-        return forecast_table(forecaster, fh, levels, name)
+        return forecast_table(forecaster, fh, levels, name, X)
 
 
 def _check_no_gaps(table: pd.DataFrame, y: pd.Series | pd.DataFrame) -> None:
@@ -289,6 +305,7 @@ def _load(folder: Path) -> tuple["BaseForecaster", pd.Series | pd.DataFrame, str
     """Load what --save wrote; return it, the rows that it keeps, and a title."""
     from sktime_llm.forecasting.pretrained import (
         answer_in_frames,
+        covariates_ahead_of,
         load_pretrained,
         rows_of,
     )
@@ -308,6 +325,12 @@ def _load(folder: Path) -> tuple["BaseForecaster", pd.Series | pd.DataFrame, str
         raise InputError(
             f"The forecaster in {str(folder)!r} is only pretrained. Fit it on a series "
             "in Python, or make one with --save."
+        )
+    if covariates := covariates_ahead_of(forecaster):
+        raise InputError(
+            f"The forecaster in {str(folder)!r} needs the future of its covariates "
+            f"{', '.join(map(str, covariates))}, which --load cannot give. Forecast in "
+            "Python: sktime_llm.load_pretrained(DIR).predict(X=...)."
         )
     answer_in_frames(forecaster)
     return forecaster, rows_of(forecaster), folder.resolve().name

@@ -6,6 +6,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from sktime_llm._validation import LEVELS, integer
+from sktime_llm.datasets._covariates import (
+    check_takes_covariates,
+    rows_ahead,
+    split_covariates,
+)
 from sktime_llm.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,6 +28,7 @@ def forecast_frame(
     id_column: str | None = "unique_id",
     time_column: str = "ds",
     target: Any = "y",
+    covariates: Any = (),
     levels: Sequence[float] = (),
 ) -> pd.DataFrame:
     """Fit a forecaster on a long or wide frame, and forecast it in the same shape.
@@ -42,6 +48,10 @@ def forecast_frame(
         Column of datetimes at equal steps, or of integers.
     target : label or sequence of labels, default="y"
         Columns to forecast.
+    covariates : label or sequence of label, optional
+        Columns of numbers that are known in the future, such as prices. The rows after
+        the last value of `target` in a series, of which there are at least `horizon`,
+        are of steps to forecast. Default: none.
     levels : sequence of float, optional
         Coverages of prediction intervals in percent, such as ``[80, 95]``.
 
@@ -55,7 +65,8 @@ def forecast_frame(
     ------
     InputError
         If it is no frame of pandas, a column is not there or named twice, there are no
-        rows, times are text, an id is missing, or a parameter is invalid.
+        rows, times are text, an id is missing, a covariate is not known at a step to
+        forecast, or the forecaster takes none, or a parameter is invalid.
 
     Examples
     --------
@@ -72,13 +83,20 @@ def forecast_frame(
     integer(1).check("horizon", horizon)
     LEVELS.check("levels", levels)
     targets = list(target) if pd.api.types.is_list_like(target) else [target]
+    beside = list(covariates) if pd.api.types.is_list_like(covariates) else [covariates]
     keys = [time_column] if id_column is None else [id_column, time_column]
-    y = _indexed(frame, keys, targets)
-    forecaster.fit(y, fh=range(1, horizon + 1))
-    forecasts: pd.DataFrame = forecaster.predict()
+    y = _indexed(frame, keys, targets, beside)
+    X = ahead = None
+    if beside:
+        check_takes_covariates(forecaster)
+        y, X = split_covariates(y, targets, beside)
+        ahead = rows_ahead(y, X, horizon)
+        X = X.loc[y.index]
+    forecaster.fit(y, X=X, fh=range(1, horizon + 1))
+    forecasts: pd.DataFrame = forecaster.predict(X=ahead)
     if levels:
         coverage = [level / 100 for level in levels]
-        bounds = forecaster.predict_interval(coverage=coverage)
+        bounds = forecaster.predict_interval(X=ahead, coverage=coverage)
         for name in targets:
             for level in levels:
                 for side, short in (("lower", "lo"), ("upper", "hi")):
@@ -87,7 +105,10 @@ def forecast_frame(
     return forecasts.rename_axis(keys).reset_index()
 
 
-def _indexed(frame: pd.DataFrame, keys: list[str], targets: list[Any]) -> Any:
+def _indexed(
+    frame: pd.DataFrame, keys: list[str], targets: list[Any], beside: list[Any]
+) -> Any:
+    """Return the columns with the keys as index, sorted."""
     if not isinstance(frame, pd.DataFrame):
         kind = type(frame)
         ways = [f"frame.{way}()" for way in _WAYS_TO_FRAMES if hasattr(frame, way)]
@@ -96,16 +117,18 @@ def _indexed(frame: pd.DataFrame, keys: list[str], targets: list[Any]) -> Any:
             "expected a pandas.DataFrame with a column of times and one of values. "
             f"Make it first, for example by {[*ways, 'pandas.DataFrame(frame)'][0]}."
         )
-    missing = [name for name in [*keys, *targets] if name not in frame]
+    columns = [*targets, *beside]
+    missing = [name for name in [*keys, *columns] if name not in frame]
     if missing:
         raise InputError(
             f"frame has no column {', '.join(map(repr, missing))}; it has "
             f"{', '.join(map(repr, frame.columns))}. Name the columns by id_column "
-            "(None in a wide frame), time_column and target."
+            "(None in a wide frame), time_column, target and covariates."
         )
-    if not targets or len({*keys, *targets}) < len(keys) + len(targets):
+    if not targets or len({*keys, *columns}) < len(keys) + len(columns):
+        also = f", the covariates {beside}" * bool(beside)
         raise InputError(
-            f"got the columns {keys} of ids and times and the targets {targets}; "
+            f"got the columns {keys} of ids and times{also} and the targets {targets}; "
             "expected at least one target, and no column twice."
         )
     if frame.empty:
@@ -116,7 +139,7 @@ def _indexed(frame: pd.DataFrame, keys: list[str], targets: list[Any]) -> Any:
             f"row {int(unknown.argmax())} of frame has no {' or no '.join(keys)}; "
             "expected both in every row. Fill or drop such rows first."
         )
-    y = frame.set_index(keys)[targets]
+    y = frame.set_index(keys)[columns]
     times = y.index if len(keys) == 1 else y.index.levels[-1]
     is_time = isinstance(times, pd.DatetimeIndex | pd.PeriodIndex)
     if not (is_time or pd.api.types.is_integer_dtype(times)):

@@ -34,16 +34,18 @@ def forecast_table(
     fh: Iterable[int],
     levels: Sequence[float] = (),
     name: object = None,
+    X: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Return forecasts and the bounds of intervals of `levels`, in percent.
 
-    `name` is that of the variate of a series without any.
+    `name` is that of the variate of a series without any, X the covariates at the
+    steps to forecast.
     """
-    y = forecaster.predict(fh)
+    y = forecaster.predict(fh, X=X)
     frames = {"forecast": y.to_frame(name or "y") if y.ndim == 1 else y}
     if levels:
         coverage = [level / 100 for level in levels]
-        bounds = forecaster.predict_interval(fh, coverage=coverage)
+        bounds = forecaster.predict_interval(fh, X=X, coverage=coverage)
     for level in levels:
         for side in ("lower", "upper"):
             frame = bounds.xs((level / 100, side), axis=1, level=[1, 2])

@@ -22,6 +22,9 @@ class Dataset:
         Steps in one season; 1 if there is none.
     horizon : int
         Steps to forecast.
+    X : pandas.DataFrame, optional
+        Covariates that are known in the future, with the index of `y`; rows beyond it
+        are left alone. Forecasters that take covariates get them.
 
     Examples
     --------
@@ -36,6 +39,7 @@ class Dataset:
     y: pd.Series | pd.DataFrame
     seasonal_period: int
     horizon: int
+    X: pd.DataFrame | None = None
 
     @property
     def n_variates(self) -> int:

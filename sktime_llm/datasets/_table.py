@@ -1,13 +1,16 @@
 """Users' own tables in the formats that sktime forecasts."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from sktime_llm._validation import Constraint, check_parameters, integer, one_of
 from sktime_llm.datasets._cells import integer_format, read_targets, read_times
+from sktime_llm.datasets._covariates import up_to_last_value
 from sktime_llm.datasets._frequency import period_alias
 from sktime_llm.datasets._series import FILLS, Rows, fill, lay_out, sort_rows
 from sktime_llm.datasets._source import Columns, Source, listed, open_source
@@ -32,6 +35,7 @@ def read_table(
     time_column: str,
     target: Columns = None,
     id_column: Columns = None,
+    covariates: Columns = None,
     frequency: str | None = None,
     date_format: str | None = None,
     decimal: str = ".",
@@ -41,7 +45,7 @@ def read_table(
     missing: str = "error",
     min_length: int = 1,
     report: Callable[[str], None] | None = None,
-) -> pd.Series | pd.DataFrame:
+) -> Any:
     """Read a CSV or Parquet file into a format that sktime forecasts.
 
     The file is wide (one row per time, one column per variate) or long (one row per
@@ -63,6 +67,10 @@ def read_table(
         Columns to forecast. Default: all other named columns that mostly hold numbers.
     id_column : str or sequence of str, optional
         Columns that name the series of a row. Default: one series.
+    covariates : str or sequence of str, optional
+        Columns of numbers that help to forecast. Rows after the last value of the
+        targets in a series are of steps to forecast, at which covariates are known.
+        Default: none.
     frequency : str, optional
         Time between rows as a pandas alias, such as ``"D"``, ``"M"`` or ``"15min"``;
         each row is then put into its day, month or minute, and has to be a multiple of
@@ -91,7 +99,8 @@ def read_table(
         A Series for one target, a DataFrame for several, and with `id_column` a
         DataFrame with index levels (`id_column`, `time_column`). Time is a
         `PeriodIndex`, an integer index of row numbers, or a `DatetimeIndex` of business
-        days. Values are float64, ids are text as written.
+        days. Values are float64, ids are text as written. With `covariates` a
+        pair: this, and a DataFrame of the covariates in the same rows and those after.
 
     Raises
     ------
@@ -125,11 +134,12 @@ def read_table(
     check_parameters(locals(), _CONSTRAINTS)
     alias = None if frequency is None else period_alias(frequency)
     source = open_source(Path(path), separator, skip_rows, time_column)
-    return arrange(
+    y, X = arrange(
         source,
         time_column=time_column,
         target=target,
         id_column=id_column,
+        covariates=covariates,
         alias=alias,
         date_format=date_format,
         decimal=decimal,
@@ -138,6 +148,7 @@ def read_table(
         min_length=min_length,
         report=report,
     )
+    return y if X is None else (y, X)
 
 
 def arrange(
@@ -146,6 +157,7 @@ def arrange(
     time_column: str,
     target: Columns = None,
     id_column: Columns = None,
+    covariates: Columns = None,
     alias: str | None = None,
     date_format: str | None = None,
     decimal: str = ".",
@@ -153,10 +165,12 @@ def arrange(
     missing: str = "error",
     min_length: int = 1,
     report: Callable[[str], None] | None = None,
-) -> pd.Series | pd.DataFrame:
+) -> tuple[pd.Series | pd.DataFrame, pd.DataFrame | None]:
     """Return the rows of a source as `read_table` does; `alias` is the frequency."""
-    times_name, ids, targets = _find_columns(source, time_column, id_column, target)
-    taken = [times_name, *ids]
+    times_name, ids, targets, beside = _find_columns(
+        source, time_column, id_column, target, covariates
+    )
+    taken = [times_name, *ids, *beside]
     values, left_out = read_targets(source, targets, taken, decimal, thousands)
     times = read_times(source, times_name, date_format, alias)
     series, keys = _number_series(source, ids)
@@ -169,39 +183,77 @@ def arrange(
         )
     kept = lengths[series] >= min_length
     short = [names[i] for i in np.flatnonzero(lengths < min_length)]
-    rows = sort_rows(source, times[kept], series[kept], names, alias)
-    index, series, y = lay_out(rows, values, missing)
-    if missing in FILLS:
-        y = fill(rows, index, series, y, missing)
+    every = sort_rows(source, times[kept], series[kept], names, alias)
+    rows = _with_values(every, values) if beside else every
+
+    def lay_out_and_fill(rows: Rows, values: pd.DataFrame) -> pd.DataFrame:
+        index, series, table = lay_out(rows, values, missing)
+        if missing in FILLS:
+            table = fill(rows, index, series, table, missing)
+        return _set_index(table, index, series, keys, times_name)
+
+    y, X = lay_out_and_fill(rows, values), None
+    if beside:
+        numbers, _ = read_targets(source, beside, [], decimal, thousands)
+        X = lay_out_and_fill(every, numbers)
     if report is not None:
         how = f"filled by {missing}" if missing in FILLS else "kept as NaN"
         n_values = int(values.loc[rows.times.index].isna().sum().sum())
         n_missing = {"row": len(y) - len(rows.times), "value": n_values}
+        n_ahead = len(every.times) - len(rows.times)
         found = {
             "times": [times_name],
             "targets": values.columns,
             "ids": ids,
+            "covariates": beside,
+            "after the last value": [_count(n_ahead, "row")] if n_ahead else [],
             "left out": [f"{name} ({reason})" for name, reason in left_out.items()],
             f"left out, shorter than {min_length} rows": short,
             f"missing, {how}": [_count(n, one) for one, n in n_missing.items() if n],
         }
-        _report(report, rows, found)
-    return _set_index(y, index, series, keys, times_name)
+        _report(report, every, found)
+    return y.iloc[:, 0] if y.shape[1] == 1 and not ids else y, X
+
+
+def _with_values(rows: Rows, values: pd.DataFrame) -> Rows:
+    """Return the rows of each series up to its last value; each must have one."""
+    known = up_to_last_value(values.loc[rows.times.index], rows.series)
+    without = np.setdiff1d(rows.series, rows.series[known])
+    if len(without):
+        named = listed([repr(rows.names[i]) for i in without if rows.names[i]])
+        of = f" of {len(without)} series: {named}" if named else ""
+        raise InputError(
+            f"{rows.source.name}: {', '.join(map(repr, values.columns))} has no value "
+            f"in the rows{of}. Expected at least one to forecast from. Fill them in, "
+            "or remove the rows."
+        )
+    return replace(
+        rows,
+        times=rows.times[known],
+        series=rows.series[known],
+        ordinals=rows.ordinals[known],
+    )
 
 
 def _find_columns(
-    source: Source, time_column: str, id_column: Columns, target: Columns
-) -> tuple[object, list[object], list[object] | None]:
+    source: Source,
+    time_column: str,
+    id_column: Columns,
+    target: Columns,
+    covariates: Columns,
+) -> tuple[object, list[object], list[object] | None, list[object]]:
     (times_name,) = source.find(time_column, "time column")
     ids = source.find(id_column, "id column")
     targets = None if target is None else source.find(target, "target")
-    every = [times_name, *ids, *(targets or [])]
+    beside = source.find(covariates, "covariate")
+    every = [times_name, *ids, *(targets or []), *beside]
     if targets == [] or len(set(every)) < len(every):
+        also = f", the covariates {beside}" * bool(beside)
         raise InputError(
-            f"Got the time column {times_name!r}, the id columns {ids} and the targets "
-            f"{targets}; expected at least one target, and no column twice."
+            f"Got the time column {times_name!r}, the id columns {ids}{also} and the "
+            f"targets {targets}; expected at least one target, and no column twice."
         )
-    return times_name, ids, targets
+    return times_name, ids, targets, beside
 
 
 def _number_series(
@@ -244,7 +296,7 @@ def _set_index(
     series: np.ndarray,
     keys: pd.DataFrame,
     times_name: object,
-) -> pd.Series | pd.DataFrame:
+) -> pd.DataFrame:
     if not keys.empty:
         ids = [keys[name].to_numpy(dtype="object")[series] for name in keys]
         names = [*keys.columns, times_name]
@@ -257,5 +309,4 @@ def _set_index(
         return y.set_axis(of_rows)
     if isinstance(index, pd.DatetimeIndex):
         index = pd.DatetimeIndex(index, freq="B")
-    y = y.set_axis(index.rename(times_name))
-    return y.iloc[:, 0] if y.shape[1] == 1 else y
+    return y.set_axis(index.rename(times_name))

@@ -49,7 +49,7 @@ class Layout:
         self, source: Source, report: Callable[[str], None] | None = None
     ) -> pd.DataFrame:
         """Return the series of some rows, and report them as `read_table` does."""
-        return arrange(
+        y, _ = arrange(
             source,
             time_column=self.time_column,
             target=self.targets,
@@ -59,6 +59,7 @@ class Layout:
             missing=self.missing,
             report=report,
         )
+        return y
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from sktime_llm._validation import Constraint, check_parameters, integer, one_of
 from sktime_llm.datasets import Dataset
+from sktime_llm.datasets._covariates import check_takes_covariates
 from sktime_llm.errors import InputError
 from sktime_llm.evaluation._bootstrap import Gain, draws_that_would_tell, gain_of
 from sktime_llm.evaluation._data import (
@@ -202,6 +203,7 @@ def ablate(
     forecaster: "BaseForecaster",
     data: Dataset | pd.Series | pd.DataFrame,
     *,
+    X: pd.DataFrame | None = None,
     horizon: int | None = None,
     seasonal_period: int | None = None,
     n_folds: int = 3,
@@ -221,6 +223,8 @@ def ablate(
         The method, which is not changed.
     data : Dataset, pandas.Series or pandas.DataFrame
         The data to forecast, in one of sktime's pandas formats.
+    X : pandas.DataFrame, optional
+        Covariates, as in `compare_forecasters`.
     horizon : int, optional
         Steps to forecast. Default: that of the `Dataset`; a pandas object needs one.
     seasonal_period : int, optional
@@ -245,7 +249,7 @@ def ablate(
     ------
     InputError
         If the data are too short, a parameter is invalid, or the forecaster has no
-        language model.
+        language model, or takes no covariates where there are some.
 
     Examples
     --------
@@ -273,8 +277,10 @@ def ablate(
             "another to compare it with."
         )
     (dataset,) = as_datasets(
-        [data] if isinstance(data, Dataset) else data, horizon, seasonal_period
+        [data] if isinstance(data, Dataset) else data, horizon, seasonal_period, X
     )
+    if dataset.X is not None:
+        check_takes_covariates(forecaster)
     check_length(dataset, n_folds)
     changes = seasonal_changes(dataset)
     scalable = find_scalable(dataset, n_folds, changes)

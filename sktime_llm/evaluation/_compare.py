@@ -1,5 +1,6 @@
 """Rolling-origin comparison of forecasters on one or more data sets."""
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -13,6 +14,7 @@ from sktime_llm.errors import (
     DeviceNotAvailableError,
     ForecasterFailedError,
     UnsupportedBackboneError,
+    UnusedCovariatesWarning,
 )
 from sktime_llm.evaluation._data import (
     as_datasets,
@@ -63,6 +65,7 @@ def compare_forecasters(
     data: Dataset | Iterable[Dataset] | pd.Series | pd.DataFrame,
     forecasters: Forecasters | Callable[[int], Forecasters] = default_forecasters,
     *,
+    X: pd.DataFrame | None = None,
     horizon: int | None = None,
     seasonal_period: int | None = None,
     n_folds: int = 3,
@@ -84,6 +87,9 @@ def compare_forecasters(
         several variates as columns, or a panel with index levels (instance, time).
     forecasters : mapping or callable, default `default_forecasters`
         Forecasters by name, or a function that makes them for a seasonal period.
+    X : pandas.DataFrame, optional
+        Covariates beside a pandas object, with its index, which are known in the
+        future. Forecasters that take none forecast without them. Default: none.
     horizon : int, optional
         Steps to forecast. Default: that of the `Dataset`; a pandas object needs one.
     seasonal_period : int, optional
@@ -126,6 +132,8 @@ def compare_forecasters(
         rows of the first fold. MASE divides by that change, so it is the mean over the
         other series; sMAPE and MAE count all. Also if values to forecast are missing,
         which count in no score.
+    UnusedCovariatesWarning
+        If there are covariates, and forecasters that take none.
 
     Examples
     --------
@@ -145,7 +153,7 @@ def compare_forecasters(
         _CONSTRAINTS,
     )
     levels = list(dict.fromkeys(levels))
-    datasets = as_datasets(data, horizon, seasonal_period)
+    datasets = as_datasets(data, horizon, seasonal_period, X)
     for dataset in datasets:
         check_length(dataset, n_folds)
     changes = {each.name: seasonal_changes(each) for each in datasets}
@@ -157,6 +165,7 @@ def compare_forecasters(
         for dataset in datasets
         for name, forecaster in _forecasters_for(dataset, forecasters).items()
     ]
+    _warn_of_unused_covariates(jobs)
     report = progress or (lambda done, total, label: None)
     rows: list[dict[str, object]] = []
     errors: list[pd.DataFrame] = []
@@ -184,6 +193,22 @@ def compare_forecasters(
         _stack(parts),
         _stack(errors),
     )
+
+
+def _warn_of_unused_covariates(
+    jobs: list[tuple[Dataset, str, "BaseForecaster"]],
+) -> None:
+    unused = [
+        name
+        for dataset, name, forecaster in jobs
+        if dataset.X is not None and not forecaster.get_tag("capability:exogenous")
+    ]
+    if unused:
+        message = (
+            f"These take no covariates, and forecast without them: "
+            f"{', '.join(dict.fromkeys(unused))}."
+        )
+        warnings.warn(message, UnusedCovariatesWarning, stacklevel=3)
 
 
 def _stack(parts: list[pd.DataFrame]) -> pd.DataFrame:

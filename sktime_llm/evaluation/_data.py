@@ -26,13 +26,22 @@ def as_datasets(
     data: Dataset | Iterable[Dataset] | pd.Series | pd.DataFrame,
     horizon: int | None,
     seasonal_period: int | None,
+    X: pd.DataFrame | None = None,
 ) -> list[Dataset]:
-    """Return the data sets with the horizon and seasonal period that were asked for."""
+    """Return the data sets with the horizon and seasonal period that were asked for.
+
+    The covariates X go with a pandas object; a `Dataset` has its own.
+    """
     if isinstance(data, (pd.Series, pd.DataFrame)):
         if horizon is None:
             raise InputError("Give the horizon: the number of steps to forecast.")
         name = (data.name if data.ndim == 1 else None) or "data"
-        datasets = [Dataset(str(name), data, infer_seasonal_period(data), horizon)]
+        datasets = [Dataset(str(name), data, infer_seasonal_period(data), horizon, X)]
+    elif X is not None:
+        raise InputError(
+            "Got X beside a Dataset; expected it beside a pandas object. Give it to "
+            "the Dataset itself."
+        )
     else:
         datasets = list(data) if isinstance(data, Iterable) else [data]
     for one in datasets:
@@ -45,7 +54,30 @@ def as_datasets(
         )
     changes = {"horizon": horizon, "seasonal_period": seasonal_period}
     given: dict[str, Any] = {k: v for k, v in changes.items() if v is not None}
-    return [replace(one, y=_with_plain_ids(one), **given) for one in datasets]
+    plain = [replace(one, y=_with_plain_ids(one.name, one.y)) for one in datasets]
+    return [replace(one, X=_covariates(one), **given) for one in plain]
+
+
+def _covariates(dataset: Dataset) -> pd.DataFrame | None:
+    """Return the covariates at the rows of the data set, which must all be there."""
+    if dataset.X is None:
+        return None
+    if not isinstance(dataset.X, pd.DataFrame):
+        raise InputError(
+            f"The covariates X of the data set {dataset.name!r} are a "
+            f"{type(dataset.X).__name__}, expected a pandas.DataFrame."
+        )
+    X, index = _with_plain_ids(dataset.name, dataset.X), dataset.y.index
+    places = np.full(len(index), -1)
+    if X.index.is_unique:
+        places = X.index.get_indexer(index)
+    if (places < 0).any():
+        raise InputError(
+            f"The covariates X of the data set {dataset.name!r} have no row, or more "
+            f"than one, at {index[int((places < 0).argmax())]}; expected one at each "
+            "time of each series. Add the rows, or leave X out."
+        )
+    return X.iloc[places].set_axis(index)
 
 
 def _check_index(dataset: Dataset) -> None:
@@ -68,24 +100,24 @@ def _check_index(dataset: Dataset) -> None:
         )
 
 
-def _with_plain_ids(dataset: Dataset) -> pd.Series | pd.DataFrame:
+def _with_plain_ids(name: str, data: Any) -> Any:
     """Name all levels, turn categorical ids into values, and refuse missing ids."""
-    index = dataset.y.index
+    index = data.index
     if index.nlevels == 1:
-        return dataset.y
+        return data
     ids = [index.get_level_values(i) for i in range(index.nlevels - 1)]
     if any(level.hasnans for level in ids):
         raise InputError(
-            f"In the data set {dataset.name!r}, rows have no id; expected one in every "
+            f"In the data set {name!r}, rows have no id; expected one in every "
             f"row. Fill the ids in, or remove the rows."
         )
     plain = pd.MultiIndex.from_arrays(
         [level.astype(getattr(level, "categories", level).dtype) for level in ids]
     )
-    names = [f"level {i}" if n is None else n for i, n in enumerate(index.names)]
+    named = [f"level {i}" if n is None else n for i, n in enumerate(index.names)]
     # the times as they are, which may be known to be business days
     levels, codes = [*plain.levels, index.levels[-1]], [*plain.codes, index.codes[-1]]
-    return dataset.y.set_axis(pd.MultiIndex(levels, codes, names=names))
+    return data.set_axis(pd.MultiIndex(levels, codes, names=named))
 
 
 def join_ids(key: object) -> str:

@@ -111,17 +111,21 @@ def _run_folds(
     keep_fitted: bool = False,
 ) -> pd.DataFrame:
     from sktime.forecasting.model_evaluation import evaluate
-    from sktime.split import ExpandingGreedySplitter
+    from sktime.split import ExpandingGreedySplitter, SameLocSplitter
 
     y = as_frame(dataset.y)
+    # cuts the folds off the end of every series, whatever its length
+    splitter = ExpandingGreedySplitter(test_size=int(dataset.horizon), folds=n_folds)
     asked: list[Any] = [_Asked("pred")]
     if levels:
         asked.append(_Asked("pred_interval", [level / 100 for level in levels]))
     folds = evaluate(
         forecaster,
-        # Cuts the folds off the end of every series, whatever its length.
-        cv=ExpandingGreedySplitter(test_size=int(dataset.horizon), folds=n_folds),
+        cv=splitter,
+        # by default X to predict also has the training rows, which AutoARIMA misreads
+        cv_X=SameLocSplitter(splitter, y),
         y=y,
+        X=dataset.X if forecaster.get_tag("capability:exogenous") else None,
         strategy="refit",
         scoring=asked,
         return_data=True,

@@ -190,6 +190,15 @@ def rows_of(forecaster: Any) -> pd.Series | pd.DataFrame:
     return rows.iloc[:, 0].rename(forecaster._converter_store_y.get("name"))
 
 
+def covariates_ahead_of(forecaster: Any) -> list[Any]:
+    """Return the names of the covariates that a forecast needs the future of."""
+    covariates = forecaster._known.covariates
+    if covariates is None:
+        return []
+    pairs = zip(covariates.names, covariates.past_only, strict=True)
+    return [name for name, is_past in pairs if not is_past]
+
+
 def answer_in_frames(forecaster: Any) -> None:
     """Let a forecaster that was given arrays or lists forecast frames with times."""
     if forecaster._y_mtype_last_seen != "pd.Series":

@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sktime.forecasting.naive import NaiveForecaster
+from sktime.forecasting.statsforecast import StatsForecastAutoARIMA
 
 from sktime_llm import CALFForecaster
 from sktime_llm.datasets import forecast_frame
@@ -168,3 +169,77 @@ def test_a_target_need_not_be_text():
     assert list(found) == ["unique_id", "ds", 0]
     with pytest.raises(InputError, match="no column 1; it has 'unique_id', 'ds', 0"):
         forecast_frame(NaiveForecaster(), frame, 2, target=1)
+
+
+def priced(ends):
+    """Return a frame of series that are ten times their price, known up to some day."""
+    days = pd.date_range("2024-01-01", periods=60)
+    rng = np.random.default_rng(0)
+    frames = []
+    for name, end in ends.items():
+        price = rng.normal(5, 1, 60)
+        y = np.where(np.arange(60) < end, 10 * price, np.nan)
+        columns = {"unique_id": name, "ds": days, "y": y, "price": price}
+        frames.append(pd.DataFrame(columns))
+    return pd.concat(frames).sample(frac=1, random_state=0)
+
+
+def test_covariates_are_known_after_the_last_value():
+    pytest.importorskip("statsforecast")
+    frame = priced({"a": 50, "b": 55})
+    found = forecast_frame(
+        StatsForecastAutoARIMA(), frame, 4, covariates="price", levels=[80]
+    )
+    known = frame.set_index(["unique_id", "ds"])["price"]
+    expected = 10 * known.loc[list(found.set_index(["unique_id", "ds"]).index)]
+    assert found["ds"].dt.dayofyear.tolist() == [51, 52, 53, 54, 56, 57, 58, 59]
+    np.testing.assert_allclose(found["y"], expected, rtol=1e-3)
+    assert list(found)[-2:] == ["y-lo-80", "y-hi-80"]
+
+
+def test_our_forecasters_take_covariates():
+    frame = priced({"a": 50, "b": 55})
+    forecasts = []
+    for change in (0, 100):
+        frame.loc[frame["y"].isna(), "price"] += change
+        forecaster = CALFForecaster(
+            backbone="tiny-random", context_length=8, max_epochs=1, random_state=0
+        )
+        forecasts.append(forecast_frame(forecaster, frame, 4, covariates=["price"]))
+    assert (forecasts[0]["y"] != forecasts[1]["y"]).all()
+    one = frame[frame["unique_id"] == "a"].drop(columns="unique_id")
+    wide = forecast_frame(forecaster, one, 4, covariates=["price"], id_column=None)
+    assert list(wide) == ["ds", "y"]
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (lambda frame: (frame, 6), "known for 5 of the 6 steps .* of the series 'b'"),
+        (
+            lambda frame: (
+                frame.assign(price=frame["price"].where(~is_last(frame))),
+                5,
+            ),
+            "'price' has no value at b / 2024-02-29",
+        ),
+        (lambda frame: (frame.drop(columns="price"), 1), "no column 'price'"),
+        (lambda frame: (frame.assign(y=np.nan), 1), "no value of 'y'"),
+    ],
+)
+def test_covariates_that_cannot_be_used(change, error):
+    frame, horizon = change(priced({"a": 50, "b": 55}))
+    pytest.importorskip("statsforecast")
+    with pytest.raises(InputError, match=error):
+        forecast_frame(StatsForecastAutoARIMA(), frame, horizon, covariates=["price"])
+
+
+def is_last(frame):
+    return frame["ds"] == frame["ds"].max()
+
+
+def test_covariates_are_never_left_unused():
+    with pytest.raises(InputError, match="NaiveForecaster takes none"):
+        forecast_frame(NaiveForecaster(), priced({"a": 50}), 2, covariates=["price"])
+    with pytest.raises(InputError, match=r"covariates \['y'\] .* no column twice"):
+        forecast_frame(NaiveForecaster(), priced({"a": 50}), 2, covariates=["y"])

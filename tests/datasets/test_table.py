@@ -897,3 +897,53 @@ def test_files_that_cannot_be_read(csv, tmp_path, monkeypatch):
     monkeypatch.setattr(pd, "read_parquet", fail)
     with pytest.raises(ImportError, match=re.escape("sktime-llm[baselines]")):
         read_table(path, time_column="date")
+
+
+PRICED = ["date,shop,units,price"]
+PRICED += [f"2024-01-0{d},{s},{d if d < e else ''},{d / 2}" for s, e in
+           (("b", 5), ("a", 4)) for d in range(1, 7)]  # fmt: skip
+
+
+def test_covariates_go_on_after_the_last_value(csv):
+    options = {"id_column": "shop", "target": "units", "covariates": "price"}
+    (y, X), report = read(csv(*PRICED), **options)
+    assert y.index.equals(X.index[[0, 1, 2, 6, 7, 8, 9]])
+    assert list(y.columns) == ["units"]
+    assert y["units"].tolist() == [1, 2, 3, 1, 2, 3, 4]
+    assert list(X.columns) == ["price"]
+    assert X["price"].tolist() == 2 * [0.5, 1, 1.5, 2, 2.5, 3]
+    assert "12 rows of 2 series, 2024-01-01 to 2024-01-06" in report
+    assert "\n  covariates: price\n  after the last value: 5 rows" in report
+
+
+def test_a_single_series_with_a_single_covariate(csv):
+    lines = [line.replace(",b,", ",") for line in PRICED if ",a," not in line]
+    lines[0] = "date,units,price"
+    y, X = read_table(csv(*lines), time_column="date", covariates=["price"])
+    assert isinstance(y, pd.Series)
+    assert y.tolist() == [1, 2, 3, 4]
+    assert isinstance(X, pd.DataFrame)
+    assert X.index[:4].equals(y.index)
+    assert len(X) == 6
+
+
+@pytest.mark.parametrize("missing", ["error", "values", "keep", "interpolate", "ffill"])
+def test_rows_to_forecast_are_no_missing_values(csv, missing):
+    options = {"id_column": "shop", "covariates": "price", "missing": missing}
+    y, _ = read_table(csv(*PRICED), time_column="date", **options)
+    assert y["units"].tolist() == [1, 2, 3, 1, 2, 3, 4]
+
+
+def test_covariates_that_cannot_be_read(csv):
+    options = {"id_column": "shop", "covariates": "price"}
+    wrong = [line.replace("2.5", "high") for line in PRICED]
+    assert_fails(csv(*wrong), "column 'price'", "got 'high'", **options)
+    gone = [line.replace(",2.5", ",") for line in PRICED]
+    assert_fails(csv(*gone), "column 'price'", "missing value", **options)
+    (_, X), _ = read(csv(*gone), missing="values", **options)
+    assert X["price"].isna().sum() == 2
+    empty = [re.sub("(b),[0-9]*", r"\1,", line) for line in PRICED]
+    assert_fails(csv(*empty), "'units' has no value", "of 1 series: 'b'", **options)
+    twice = options | {"covariates": ["price", "units"], "target": "units"}
+    assert_fails(csv(*PRICED), "no column twice", "covariates", **twice)
+    assert_fails(csv(*PRICED), "no column 'cost' (the cov", covariates="cost")
