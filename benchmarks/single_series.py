@@ -9,8 +9,10 @@ Prints MASE, the mean over series, and seconds per series, also of the mean fore
 three classical methods where all of them are recorded. With ``--without-fh`` a
 forecaster is fitted before the horizon is known. With ``--part validation`` the last
 block of every training part is forecast, and the test part is never seen: settings,
-such as ``--set learning_rate=1e-3``, are chosen with it. A run that is already in the
-results file is not repeated.
+such as ``--set learning_rate=1e-3``, are chosen with it. With ``--deseasonalize`` our
+methods forecast what is left after sktime's `Deseasonalizer`, which divides by a season
+of constant shape, or subtracts it where values are not all positive. A run that is
+already in the results file is not repeated.
 """
 
 import argparse
@@ -22,6 +24,7 @@ import numpy as np
 import pandas as pd
 from _records import RESULTS, find, provenance, run_missing
 from competitions import SEASON, hold_out, parse_setting, point_errors, read
+from sktime.transformations.series.detrend import Deseasonalizer
 
 from sktime_llm._devices import resolve_device
 from sktime_llm.evaluation import default_forecasters, forecaster_names
@@ -54,6 +57,9 @@ def forecast(args: argparse.Namespace, name: str, period: str, y, horizon: int):
     forecaster = default_forecasters(season, [name], **own)[name]
     if name in OURS:
         forecaster.set_params(**args.set)
+        if args.deseasonalize and 1 < season <= len(y) // 2:
+            model = "multiplicative" if (y > 0).all() else "additive"
+            forecaster = Deseasonalizer(sp=season, model=model) * forecaster
     index = pd.period_range("1950-01", periods=len(y), freq=FREQUENCIES[period])
     series = pd.Series(y, index=index)
     with warnings.catch_warnings():
@@ -105,6 +111,7 @@ def main() -> None:
     parser.add_argument("--draw-seed", type=int, default=0)
     parser.add_argument("--method", nargs="+", default=[*OURS, *BASELINES])
     parser.add_argument("--without-fh", action="store_true")
+    parser.add_argument("--deseasonalize", action="store_const", const=True)
     parser.add_argument("--set", nargs="+", type=parse_setting, default=[])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
