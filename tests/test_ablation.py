@@ -396,6 +396,13 @@ def test_no_gain_is_above_a_hundred_percent():
     assert gain_of(error, other).upper <= 100
 
 
+def test_a_subclass_is_what_it_is_made_of():
+    class Mine(BALMTSFForecaster):
+        pass
+
+    assert parts_of(Mine()) == parts_of(BALMTSFForecaster())
+
+
 def test_covariates_are_given_to_every_variant():
     rng = np.random.default_rng(0)
     y = months()

@@ -3,7 +3,6 @@
 import argparse
 import os
 import sys
-import warnings
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from sktime_llm._warn import warn
 from sktime_llm.cli._arguments import TABLE_OPTIONS
 from sktime_llm.cli._data import forecaster_maker, given_options, read_dataset
 from sktime_llm.cli._output import (
@@ -246,7 +246,7 @@ def _check_no_gaps(table: pd.DataFrame, y: pd.Series | pd.DataFrame) -> None:
             "Give these series more rows, or choose another --method or a shorter "
             "--seasonal-period."
         )
-        warnings.warn(message, SktimeLLMWarning, stacklevel=2)
+        warn(message, SktimeLLMWarning)
 
 
 def _with_gaps(

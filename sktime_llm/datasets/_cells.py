@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from pandas.tseries.api import guess_datetime_format
 
+from sktime_llm._warn import warn
 from sktime_llm.datasets._frequency import has_dates
 from sktime_llm.datasets._source import Source
 from sktime_llm.errors import AmbiguousNumbersWarning, InputError
@@ -120,12 +121,11 @@ def _warn_of_thousands(source: Source, name: object, numbers: pd.Series) -> None
     plain = texts.str.fullmatch(r"[+-]?\d{1,3}")
     if plain.any() and (grouped | plain | numbers.isna()).all():
         i, beside = int(grouped.argmax()), texts[plain].iloc[0]
-        warnings.warn(
+        warn(
             f"{source.name}, {source.row(i)}, column {name!r}: {texts.iloc[i]!r} is "
             f"read as {numbers.iloc[i]:g}, but there is {beside!r} without decimals, "
             "too. If the dots separate thousands, give `--decimal , --thousands .`.",
             AmbiguousNumbersWarning,
-            stacklevel=2,
         )
 
 

@@ -1,6 +1,5 @@
 """Forecasts of all series of a large table, partition by partition."""
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -11,6 +10,7 @@ import pandas as pd
 
 from sktime_llm._validation import LEVELS, check_parameters, integer, one_of
 from sktime_llm._version import __version__
+from sktime_llm._warn import warn
 from sktime_llm.datasets._frequency import period_alias
 from sktime_llm.datasets._series import FILLS
 from sktime_llm.datasets._source import Columns, listed
@@ -297,4 +297,4 @@ def _forecast_missing(
         for category, messages in warned.items():
             more = len(messages) - 1
             also = f" There are such warnings of {more} more partition(s)." * bool(more)
-            warnings.warn(messages[0] + also, category, stacklevel=3)
+            warn(messages[0] + also, category)

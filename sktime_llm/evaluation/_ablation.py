@@ -333,13 +333,14 @@ def parts_of(forecaster: "BaseForecaster") -> dict[str, dict[str, Any]]:
 
 
 def _method_of(forecaster: Any) -> str:
-    name = type(forecaster).__name__
-    if name not in PARTS:
-        raise InputError(
-            f"forecaster is a {name}, expected one with a language model: "
-            f"{', '.join(PARTS)}."
-        )
-    return name
+    names = [cls.__name__ for cls in type(forecaster).__mro__]
+    for name in names:
+        if name in PARTS:
+            return name
+    raise InputError(
+        f"forecaster is a {names[0]}, expected one with a language model: "
+        f"{', '.join(PARTS)}."
+    )
 
 
 def _sizes(fitted: Any) -> dict[str, float]:

@@ -1,12 +1,12 @@
 """Rolling-origin comparison of forecasters on one or more data sets."""
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
 from sktime_llm._validation import LEVELS, Constraint, check_parameters, integer, one_of
+from sktime_llm._warn import warn
 from sktime_llm.datasets import Dataset
 from sktime_llm.errors import (
     BackboneCorruptedError,
@@ -208,7 +208,7 @@ def _warn_of_unused_covariates(
             f"These take no covariates, and forecast without them: "
             f"{', '.join(dict.fromkeys(unused))}."
         )
-        warnings.warn(message, UnusedCovariatesWarning, stacklevel=3)
+        warn(message, UnusedCovariatesWarning)
 
 
 def _stack(parts: list[pd.DataFrame]) -> pd.DataFrame:

@@ -1,6 +1,5 @@
 """The data sets of a comparison, and the series of them that have a MASE."""
 
-import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -10,6 +9,7 @@ import pandas as pd
 
 from sktime_llm._frequency import advice_on_clocks
 from sktime_llm._validation import check_parameters, instance_of, integer
+from sktime_llm._warn import warn
 from sktime_llm.datasets import Dataset, infer_seasonal_period
 from sktime_llm.datasets._source import listed
 from sktime_llm.errors import InputError, UndefinedScoreWarning
@@ -189,7 +189,7 @@ def find_scalable(
             f"the training rows of the first fold show no change over {steps} beyond "
             f"rounding: {listed(left_out)}. sMAPE and MAE count all."
         )
-        warnings.warn(message, UndefinedScoreWarning, stacklevel=3)
+        warn(message, UndefinedScoreWarning)
     _check_observed(dataset.name, y.groupby(instances_of(y)).tail(tested), scalable)
     return scalable
 
@@ -210,7 +210,7 @@ def _check_observed(name: str, tested: pd.DataFrame, scalable: pd.DataFrame) -> 
         f"{name}: {n_missing} of the {tested.size} values to forecast are missing; "
         f"they count in no score."
     )
-    warnings.warn(message, UndefinedScoreWarning, stacklevel=4)
+    warn(message, UndefinedScoreWarning)
 
 
 def seasonal_changes(dataset: Dataset) -> pd.DataFrame:

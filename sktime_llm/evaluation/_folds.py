@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from sktime.performance_metrics.base import BaseMetric
 
+from sktime_llm._warn import warn
 from sktime_llm.datasets import Dataset
 from sktime_llm.datasets._long import long_table
 from sktime_llm.evaluation._data import as_frame
@@ -162,4 +163,4 @@ def library_warnings_off(prefix: str = "") -> Iterator[None]:
         if not issubclass(one.category, _FOR_DEVELOPERS)
     }
     for message, category in sorted(messages, key=str):
-        warnings.warn(prefix + message, category, stacklevel=5)
+        warn(prefix + message, category)

@@ -1,6 +1,5 @@
 """What is wrong, or odd, with data as series are read."""
 
-import warnings
 from collections.abc import Callable, Mapping
 from itertools import compress
 
@@ -8,6 +7,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from sktime_llm._warn import warn
 from sktime_llm.errors import (
     ConstantSeriesWarning,
     DivergingForecastWarning,
@@ -128,7 +128,7 @@ def warn_short(series: Mapping[Key, np.ndarray], shape: WindowShape) -> None:
                 f"{len(short)} of {len(series)} series have {of_window}, such as "
                 f"{short[0]!r} with {n_rows}; they are padded with their first row"
             )
-        warnings.warn(f"{found}.", ShortSeriesWarning, stacklevel=2)
+        warn(f"{found}.", ShortSeriesWarning)
 
 
 def check_observed(series: Mapping[Key, np.ndarray], columns: pd.Index) -> None:
@@ -158,11 +158,10 @@ def check_varies(series: Mapping[Key, np.ndarray]) -> None:
             "constant one is best forecast by sktime's NaiveForecaster."
         )
     if constant:
-        warnings.warn(
+        warn(
             f"{len(constant)} of {len(series)} series never change, such as "
             f"{constant[0]!r}; nothing is learned from them.",
             ConstantSeriesWarning,
-            stacklevel=2,
         )
 
 
@@ -172,12 +171,11 @@ def warn_empty(series: Mapping[Key, np.ndarray], columns: pd.Index) -> None:
     if len(empty):
         key, column = list(series)[empty[0, 0]], columns[empty[0, 1]]
         owner = "" if key is None else f" of series {key!r}"
-        warnings.warn(
+        warn(
             f"{len(empty)} of {len(series) * len(columns)} variates have no value at "
             f"all, such as {column!r}{owner}. They are forecast around 0, as nothing "
             "is known of their level; leave them out.",
             EmptySeriesWarning,
-            stacklevel=2,
         )
 
 
@@ -206,14 +204,13 @@ def warn_outliers(
         if not (excess > _OUTLIER).any():
             continue
         row, column = np.unravel_index(np.nanargmax(excess), excess.shape)
-        warnings.warn(
+        warn(
             f"y{of_series(key)} has {values[row, column]} in column "
             f"{panel.rows.columns[column]!r} at {panel.index_of(i)[row]}, which is "
             f"{excess[row, column]:.1g} interquartile ranges from the median. What is "
             "learned from such a value spoils all forecasts. Correct it, or replace "
             "it, for example by sktime's HampelFilter and Imputer.",
             OutlierWarning,
-            stacklevel=2,
         )
         return
 
@@ -256,9 +253,8 @@ def check_forecasts(mean: Tensor, context: Tensor, trained_length: int) -> None:
     usual = context.nan_to_num().abs().amax(dim=(1, 2)).clamp(min=1)
     ratio = float((mean.abs().amax(dim=(1, 2)) / usual).max())
     if ratio > _DIVERGED:
-        warnings.warn(
+        warn(
             f"forecasts reach {ratio:.1g} times the largest value of the context, in "
             f"deviations from the mean. {what_to_do}",
             DivergingForecastWarning,
-            stacklevel=2,
         )

@@ -6,7 +6,6 @@ so that calm windows get narrow intervals. Source: J. Lei et al. (2018),
 Distribution-free predictive inference for regression, arXiv 1604.04173, section 5.2.
 """
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from sktime_llm._warn import warn
 from sktime_llm.errors import FewWindowsWarning, NoIntervalsError
 from sktime_llm.networks._interface import ForecastNetwork
 from sktime_llm.training.rollout import roll_forward
@@ -90,12 +90,11 @@ def _check_truth(has_truth: np.ndarray) -> None:
             "value."
         )
     if n:
-        warnings.warn(
+        warn(
             f"{n} of {n + int(has_truth.sum())} variates have no value in the rows "
             "that calibrate intervals. Their intervals are as wide as the mean of the "
             "others', relative to what they vary by.",
             FewWindowsWarning,
-            stacklevel=2,
         )
 
 
@@ -105,12 +104,11 @@ def _warn_of_steps(n: np.ndarray) -> None:
     if lacking:
         n_steps, n_variates = n.shape
         of = f" of {n_variates} variates" if n_variates > 1 else ""
-        warnings.warn(
+        warn(
             f"{lacking} of {n_steps * n_variates} steps{of} have no value in the rows "
             "that calibrate intervals. Their intervals are those of the nearest step "
             "of the same variate that has one. Set a larger calibration_fraction.",
             FewWindowsWarning,
-            stacklevel=3,
         )
 
 
@@ -130,13 +128,12 @@ def _nearest(has_truth: np.ndarray) -> np.ndarray:
 def _warn_of_few(n: int, coverage: float) -> None:
     needed = int(np.ceil(1 / (1 - coverage) - _ROUNDING)) - 1
     if n < needed:
-        warnings.warn(
+        warn(
             f"A coverage of {coverage:.3g} needs {needed} windows to calibrate on, but "
             f"there are {n}: the largest errors are taken, which cover "
             f"{n / (n + 1):.0%}. Set a larger calibration_fraction, or ask for a lower "
             "coverage.",
             FewWindowsWarning,
-            stacklevel=2,
         )
 
 

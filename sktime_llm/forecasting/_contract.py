@@ -2,7 +2,6 @@
 
 import importlib
 import numbers
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 
 from sktime_llm._devices import autocast, resolve_device
 from sktime_llm._validation import Constraint, check_parameters, one_of
+from sktime_llm._warn import warn
 from sktime_llm.backbone.make import BackboneChoice, BackboneSizes
 from sktime_llm.errors import (
     ClippedParameterWarning,
@@ -148,23 +148,21 @@ class SktimeForecaster(PretrainedFolders, BaseForecaster):
         if value is None:
             return min(default, maximum)
         if value > maximum:
-            warnings.warn(
+            warn(
                 f"{name}={value}, but {why}; it is clipped to {maximum}.",
                 ClippedParameterWarning,
-                stacklevel=2,
             )
         return min(int(value), maximum)
 
     def set_params(self, **params: Any) -> "SktimeForecaster":
         """Set parameters as sktime does, which resets the forecaster."""
         if params and hasattr(self, "pretrained_network_"):
-            warnings.warn(
+            warn(
                 f"set_params({', '.join(params)}) resets the forecaster, as in all of "
                 "sktime: what it was pretrained on is lost, and fit will train new "
                 "weights. Set parameters before pretrain, or with the parameter "
                 "checkpoint, which is kept.",
                 PretrainingLostWarning,
-                stacklevel=2,
             )
         return super().set_params(**params)
 

@@ -1,6 +1,5 @@
 """Covariates: matched with the rows of series by their labels, checked, and scaled."""
 
-import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sktime_llm._warn import warn
 from sktime_llm.errors import ConstantSeriesWarning, InputError
 from sktime_llm.forecasting._checks import check_kind_of_times, in_time_zone_of
 from sktime_llm.forecasting._panel import Key, Panel
@@ -80,12 +80,11 @@ def _warn_constant(
 ) -> None:
     constant = [n for n, varies in zip(names, common.known, strict=True) if not varies]
     if constant:
-        warnings.warn(
+        warn(
             f"the column(s) {constant} of X never change in the rows to train on, of "
             f"which there are {sum(map(len, values.values()))}; nothing can be learned "
             "of them, and they change no forecast. Leave them out, or give more rows.",
             ConstantSeriesWarning,
-            stacklevel=2,
         )
 
 

@@ -1,7 +1,6 @@
 """What is wrong with data as it was given, before sktime looks at it."""
 
 import numbers
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sktime_llm._warn import warn
 from sktime_llm.errors import (
     ColumnTypeError,
     DataFormatError,
@@ -225,12 +225,11 @@ def check_unused_covariates(
     """Warn in fit that X is not used; raise if X of predict has columns of its own."""
     columns = columns_of(X)
     if not is_fitted and X is not None:
-        warnings.warn(
+        warn(
             f"{owner} does not use X; its columns {columns} change nothing: it "
             "forecasts each variate from its own past. Leave X out, or choose "
             "CALFForecaster or LLMTSNetForecaster, which use covariates.",
             UnusedCovariatesWarning,
-            stacklevel=2,
         )
     if is_fitted and columns is not None and seen is not None:
         unseen = [name for name in columns if name not in seen]

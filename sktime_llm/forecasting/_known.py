@@ -1,6 +1,5 @@
 """What a fitted forecaster knows of its series, and how new rows extend it."""
 
-import warnings
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from itertools import compress
@@ -10,6 +9,7 @@ import numpy as np
 import pandas as pd
 from sktime.datatypes import update_data
 
+from sktime_llm._warn import warn
 from sktime_llm.errors import InputError, LaterRowsDroppedWarning
 from sktime_llm.forecasting._covariates import Covariates
 from sktime_llm.forecasting._panel import Key, Panel, in_stacks
@@ -273,13 +273,12 @@ def _warn_dropped(known: KnownSeries, y: pd.DataFrame) -> None:
             ". As it was saved without its past, rows before those kept are lacking: "
             "contexts that need them are padded with the first row that is known"
         )
-    warnings.warn(
+    warn(
         f"y{of_series(key if isinstance(index, pd.MultiIndex) else None)} ends at "
         f"{_ends(y)['last'][key]} in update, before the last row known; {len(index)} "
         f"later row(s){of_all}{here} from {first} to {last}, are dropped, since "
         f"forecasts begin after the last row of an update{padded}. {what_to_do}.",
         LaterRowsDroppedWarning,
-        stacklevel=2,
     )
 
 

@@ -1,11 +1,11 @@
 """How long context and forecast of a window are, given the data."""
 
-import warnings
 from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
 
+from sktime_llm._warn import warn
 from sktime_llm.errors import ClippedParameterWarning, SeriesTooShortError
 from sktime_llm.forecasting._panel import Panel
 from sktime_llm.forecasting._regular import frequency_of
@@ -54,13 +54,12 @@ def choose_shape(
         usual = min(MAX_CONTEXT, max(MIN_CONTEXT, 2 * prediction_length))
         context_length = min(default_context or usual, half)
     elif context_length > room:
-        warnings.warn(
+        warn(
             f"context_length={context_length} does not fit: of the {longest} rows of "
             f"the longest series, {longest - room - prediction_length} are for "
             f"validation and {prediction_length} for the forecast, which leaves "
             f"{room}. It is clipped to {half}, so that there are some windows.",
             ClippedParameterWarning,
-            stacklevel=2,
         )
         context_length = half
     return WindowShape(int(context_length), int(prediction_length))

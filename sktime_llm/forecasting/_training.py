@@ -1,6 +1,5 @@
 """From series to windows, and from windows to a trained network."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import compress
@@ -9,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from sktime_llm._warn import warn
 from sktime_llm.errors import ClippedParameterWarning, TrainingInterrupted
 from sktime_llm.forecasting._covariates import Covariates
 from sktime_llm.forecasting._known import Extension, KnownSeries
@@ -310,12 +310,11 @@ def _warn_no_validation(parts: SeriesSplit, max_epochs: int) -> None:
     series = parts.series.values()
     missing = np.isnan(np.concatenate([values.ravel() for values in series])).mean()
     share = f", and {missing:.0%} of all values are missing" if missing else ""
-    warnings.warn(
+    warn(
         f"validation_fraction={parts.wanted_share} leaves no window to train on, or "
         f"none to validate on; the longest series has {max(map(len, series))} "
         f"rows{share}. All {max_epochs} epochs are trained, on all rows.",
         ClippedParameterWarning,
-        stacklevel=2,
     )
 
 

@@ -172,8 +172,8 @@ class CALFForecaster(BaseLLMForecaster):
         Precision of the computation; what trains is always float32. ``"auto"`` is
         bfloat16 on GPUs that support it, else float32.
     verbose : int, default=1
-        0 is silent; 1 shows a progress bar on a terminal if training takes more than
-        two seconds; 2 also logs every epoch to the logger ``sktime_llm``.
+        0 is silent; 1 shows a progress bar on a terminal if training takes long; 2 also
+        logs every epoch, which ``logging.basicConfig(level="INFO")`` shows.
 
     Attributes
     ----------

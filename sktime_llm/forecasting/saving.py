@@ -4,7 +4,6 @@ import copy
 import json
 import os
 import pickle
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -19,6 +18,7 @@ from sktime_llm._devices import resolve_device
 from sktime_llm._files import replacing
 from sktime_llm._validation import PATH
 from sktime_llm._version import __version__
+from sktime_llm._warn import warn
 from sktime_llm.errors import (
     DeviceChangedWarning,
     DeviceNotAvailableError,
@@ -155,11 +155,10 @@ def move_networks(state: dict[str, Any], owner: str) -> None:
     try:
         device = resolve_device(state["device"])
     except DeviceNotAvailableError as error:
-        warnings.warn(
+        warn(
             f"a {owner} with device={state['device']!r} was loaded where there is "
             f"none, and runs on the CPU: {error}",
             DeviceChangedWarning,
-            stacklevel=2,
         )
         device = torch.device("cpu")
     for network in networks:
