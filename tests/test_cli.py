@@ -1,5 +1,6 @@
 """The command ``sktime-llm``."""
 
+import json
 import os
 import re
 import subprocess
@@ -298,13 +299,15 @@ def test_options_reach_the_forecasters(run, monkeypatch):
     arguments = ["compare", "--dataset", "lynx", "--forecasters", "calf", "theta"]
     arguments += ["--seasonal-period", "5", "--backbone", "here", "--max-epochs", "3"]
     arguments += ["--device", "cpu", "--random-state", "8", "--levels", "80"]
-    run(*arguments, "--quiet")
+    run(*arguments, "--set", "lora_rank=2", "task_loss=mse", "--quiet")
     expected = {"seasonal_period": 5, "names": ["calf", "theta"], "backbone": "here"}
     expected |= {"max_epochs": 3, "device": "cpu", "random_state": 8, "verbose": 0}
     expected["calibration_fraction"] = 0.2
+    expected["parameters"] = {"lora_rank": 2, "task_loss": "mse"}
     assert seen == expected
     run("compare", "--dataset", "lynx")
     expected = dict.fromkeys(expected) | {"seasonal_period": 10, "random_state": 0}
+    expected["parameters"] = {}
     assert seen == expected
 
 
@@ -1145,3 +1148,42 @@ def test_a_file_behind_an_option_of_several_values(run, sales, command):
     assert code == 2
     assert "Name a FILE" in err
     assert ", before the options" in err
+
+
+def test_further_parameters_are_set(run, sales):
+    small = ["--backbone", "tiny-random", "--max-epochs", "1", "--horizon", "3"]
+    arguments = ["forecast", sales, *STORES, *small, "--quiet", "--no-plot"]
+    found = []
+    for settings in ([], ["--set", "subtract_last=True", "task_loss=mse"]):
+        assert run(*arguments, *settings, "--save", "fitted")[0] == 0
+        found.append(pd.read_csv("forecast.csv")["forecast"])
+    assert (found[0] != found[1]).all()
+    parameters = json.loads(Path("fitted/config.json").read_text())["parameters"]
+    assert parameters["subtract_last"] is True
+    assert parameters["task_loss"] == "mse"
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        (["ema_decay=2"], "ema_decay=2, expected"),
+        (["task_loss=huber"], "task_loss='huber', expected"),
+        (["lora=8"], "has no parameter 'lora'; it has backbone, "),
+        (["describer=template"], "calf has no parameter 'describer'"),
+    ],
+)
+@pytest.mark.parametrize("command", ["forecast", "compare", "ablate"])
+def test_parameters_that_cannot_be_set(run, sales, command, settings, error):
+    chosen = ["--forecasters", "naive", "llm-ts-net", "calf"]
+    arguments = [*STORES, "--horizon", "3", *(chosen if command == "compare" else [])]
+    code, _, err = run(command, sales, *arguments, "--set", *settings)
+    assert code == 2
+    assert error in err
+
+
+def test_parameters_of_no_forecaster(run, sales, capsys):
+    code, _, err = run("compare", sales, *STORES, *NAIVE, "--set", "ema_decay=0.9")
+    assert code == 2
+    assert "none of naive, seasonal-naive is a language-model forecaster" in err
+    assert stop("compare", str(sales), *STORES, "--set", "ema_decay") == 2
+    assert "expected NAME=VALUE, got 'ema_decay'" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """Arguments of the commands, and what their help says."""
 
 import argparse
+import ast
 from pathlib import Path
 from typing import Any
 
@@ -319,6 +320,8 @@ def _add_training_arguments(add: Any) -> None:
     add("--backbone", metavar="NAME", help=backbone)
     add("--max-epochs", type=_positive, metavar="N", help="training epochs")
     add("--device", metavar="NAME", help="device, such as cpu or cuda")
+    what = "further parameters of calf, balm-tsf and llm-ts-net, such as ema_decay=0.99"
+    add("--set", nargs="+", type=_setting, metavar="NAME=VALUE", help=what)
 
 
 def _add_seed(add: Any) -> None:
@@ -333,6 +336,17 @@ def _add_output_arguments(
     add("--output", **place, help=f"{what} (default: {default})")
     add("--no-plot", action="store_true", help=f"do not draw {picture}")
     add("--quiet", action="store_true", help="show no progress")
+
+
+def _setting(text: str) -> tuple[str, object]:
+    """Return name and value; a value that is not Python's is text."""
+    name, is_given, value = text.partition("=")
+    if not (name and is_given):
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
 
 
 def _positive(text: str) -> int:

@@ -33,6 +33,7 @@ def forecaster_maker(
         device=options.device,
         verbose=0 if options.quiet else None,
         calibration_fraction=CALIBRATION_FRACTION if options.levels else None,
+        parameters=dict(options.set or ()),
     )
 
 

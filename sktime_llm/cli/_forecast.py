@@ -49,7 +49,7 @@ _N_RECENT = 200
 
 # Options of fitting, which cannot change a forecaster that is loaded.
 _FITTING = ["file", "method", "backbone", "max_epochs", "device", "seasonal_period"]
-_FITTING += ["random_state", "save", *TABLE_OPTIONS]
+_FITTING += ["random_state", "save", "set", *TABLE_OPTIONS]
 
 
 def forecast(options: argparse.Namespace) -> bool:

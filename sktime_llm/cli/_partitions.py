@@ -18,7 +18,7 @@ _NEEDED = ["file", "load", "time_column", "id_column", "horizon"]
 _READING = ["time_column", "id_column", "target", "frequency", "date_format", "missing"]
 # Of fitting, and of files other than Parquet.
 _UNUSED = ["method", "backbone", "max_epochs", "random_state", "seasonal_period"]
-_UNUSED += ["save", *(name for name in TABLE_OPTIONS if name not in _READING)]
+_UNUSED += ["save", "set", *(name for name in TABLE_OPTIONS if name not in _READING)]
 _OWN = ["workers", "scheduler", "partition_size"]
 
 

@@ -1,10 +1,11 @@
 """The forecasters of a comparison, by name."""
 
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import sktime_llm
+from sktime_llm._validation import check_parameters
 from sktime_llm.errors import InputError, MissingPackageError
 from sktime_llm.evaluation._folds import library_warnings_off
 
@@ -69,6 +70,7 @@ def default_forecasters(
     device: str | None = None,
     verbose: int | None = None,
     calibration_fraction: float | None = None,
+    parameters: Mapping[str, Any] | None = None,
 ) -> dict[str, "BaseForecaster"]:
     """Make language-model forecasters and the baselines to compare them with.
 
@@ -85,6 +87,9 @@ def default_forecasters(
     calibration_fraction : float, optional
         Share of each series that these hold out to calibrate intervals. Default: none,
         and no intervals.
+    parameters : mapping, optional
+        Further parameters of the language-model forecasters, such as
+        ``{"ema_decay": 0.99}``. All of them must have each.
 
     Returns
     -------
@@ -94,7 +99,7 @@ def default_forecasters(
     Raises
     ------
     InputError
-        If a name is unknown.
+        If a name is unknown, or one of `parameters` is, or has a value that is invalid.
     MissingPackageError
         If a forecaster needs statsforecast, and it is not installed.
 
@@ -119,6 +124,12 @@ def default_forecasters(
     options |= {"random_state": random_state, "verbose": verbose}
     options["calibration_fraction"] = calibration_fraction
     given = {key: value for key, value in options.items() if value is not None}
+    given |= parameters or {}
+    if parameters and not any(name in _LANGUAGE_MODELS for name in names):
+        raise InputError(
+            f"Got the parameters {', '.join(parameters)}, but none of "
+            f"{', '.join(names)} is a language-model forecaster. Leave them out."
+        )
     with library_warnings_off():
         return {name: _make(name, seasonal_period, given) for name in names}
 
@@ -128,7 +139,18 @@ def _make(name: str, seasonal_period: int, options: dict[str, Any]) -> "BaseFore
         class_name, mode = _LANGUAGE_MODELS[name]
         make = getattr(sktime_llm, class_name)
         intervals = "conformal" if "calibration_fraction" in options else None
-        return make(backbone_mode=mode, intervals=intervals, **options)
+        options = {"backbone_mode": mode, "intervals": intervals, **options}
+        unknown = options.keys() - set(make.get_param_names())
+        if unknown:
+            raise InputError(
+                f"{name} has no parameter {', '.join(map(repr, sorted(unknown)))}; it "
+                f"has {', '.join(make.get_param_names())}."
+            )
+        forecaster = make(**options)
+        check_parameters(
+            forecaster.get_params(deep=False), forecaster._parameter_constraints
+        )
+        return forecaster
     if name in _STATISTICAL:
         return _make_statistical(name, seasonal_period)
     from sktime.forecasting.naive import NaiveForecaster
