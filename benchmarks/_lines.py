@@ -129,7 +129,9 @@ def _part(row: pd.Series, method: str) -> str:
     digits, without = digits_of(row), WITHOUT[method]
     beside = ""
     if row["other"]:
-        other = f"{row['other']} ({number(row['error of other'], digits)})"
+        name, _, quoted = row["other"].partition(" (from memory")
+        error = number(row["error of other"], digits) + ", from memory" * bool(quoted)
+        other = f"{name} ({error})"
         beside = f", {more_or_less(row['beside'], other)}"
     if pd.isna(row["with"]):
         text = f"{without} {number(row['without'], digits)}{beside}"

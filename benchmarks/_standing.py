@@ -20,7 +20,18 @@ from _competitions import (
 from _further import named
 from _questions import FIVE, SINGLE, fitted_to_each
 from _simulated import PIECES
-from _tables import NAMES, WITHOUT, markdown, number, of, percent, published, read
+from _tables import (
+    NAMES,
+    WITHOUT,
+    from_memory,
+    markdown,
+    number,
+    of,
+    percent,
+    published,
+    published_as,
+    read,
+)
 
 COMPETITIONS = ("M1", "M3", "M4", "Tourism")
 CLASSICAL = ("AutoETS", "AutoARIMA", "Theta", "seasonal naive", "naive")
@@ -29,7 +40,6 @@ SIMPLE = ("last value", "historical average", "ridge per sensor", "ridge, all se
 SIMPLE += (TIMED,)
 NAIVE2 = pd.Series({"Naive2": 1.0})  # by the definition of the OWA
 LONG_TERM = ["dataset", "horizon", "method", "context_length"]
-PUBLISHED = "published"
 ONE_PASS = "a year, pretrained on others"
 PRETRAINED = {
     FIVE: ("five small data sets", ONE_PASS),
@@ -76,9 +86,9 @@ def of_long_term() -> Iterator[dict]:
         name = NAMES[method]
         model = of(own, "mse", kind="MiniLM, pretrained")
         errors = pd.Series({name: model, WITHOUT[name]: of(own, "mse", kind="none")})
-        paper = pd.Series(
-            {PUBLISHED: published(data, horizon, "MSE").get(name)}, dtype=float
-        )
+        error = published(data, horizon, "MSE").get(name)
+        said = published_as(name, data, horizon)
+        paper = pd.Series({said: error}, dtype=float)
         yield from rows_of(data, f"{horizon} steps", "MSE", errors, paper)
 
 
@@ -91,6 +101,8 @@ def of_competitions() -> Iterator[dict]:
         for period in [p for p in (*PERIODS, "all") if p in set(found["period"])]:
             own = found[found["period"] == period]
             others = published_errors(name, period)[leading]
+            data = f"{name} {period}"
+            others.index = [one + from_memory(one, data) for one in others.index]
             if leading == "owa":
                 others = others.combine_first(NAIVE2)
             errors = own.set_index("method")[leading]

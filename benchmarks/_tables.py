@@ -159,12 +159,17 @@ def published(dataset: str, horizon: int | None, metric: str) -> pd.Series:
 
 def published_as(method: str, dataset: str, horizon: int | None = None) -> str:
     """Return the name of a published row, marked if it is quoted from memory."""
+    return f"published{from_memory(method, dataset, horizon)}"
+
+
+def from_memory(method: str, dataset: str, horizon: int | None = None) -> str:
+    """Return the mark of published errors that are quoted from memory, or nothing."""
     table = read_published()
     found = table[(table["method"] == method) & (table["dataset"] == dataset)]
     if horizon is not None:
         found = found[found["horizon"] == horizon]
-    is_checked = not found["source"].str.contains("from memory").any()
-    return "published" if is_checked else "published (from memory)"
+    is_quoted = found["source"].str.contains("from memory").any()
+    return " (from memory)" if is_quoted else ""
 
 
 def number(value: float | None, digits: int = 3) -> str:
