@@ -196,12 +196,12 @@ def single_series(records: pd.DataFrame) -> str:
     """Each series by itself: errors on test parts, the best method first."""
     rows = []
     own = records[records["part"] == "test"]
-    for _, found in own.groupby("settings", sort=False):
-        one = found.iloc[0]
-        start = {"series": f"{one['n_series']} of {' and '.join(one['competition'])}"}
-        start |= {"horizon in fit": "unknown" if one["without_fh"] else "known"}
+    drawn = own["competition"].map(" and ".join)
+    for keys, found in own.groupby([own["n_series"], drawn, "without_fh"], sort=False):
+        start = {"series": f"{keys[0]} of {keys[1]}"}
+        start |= {"horizon in fit": "unknown" if keys[2] else "known"}
         for _, run in found.sort_values("mase").iterrows():
-            row = start | {"method": NAMES.get(run["name"], run["name"])}
+            row = start | {"method": _of_single(run)}
             row |= {period: number(e) for period, e in run["mase_by_period"].items()}
             middle = np.median(list(run["mase_of_each"].values()))
             row |= {"MASE": number(run["mase"]), "median": number(middle)}
@@ -210,8 +210,15 @@ def single_series(records: pd.DataFrame) -> str:
     return markdown(rows)
 
 
+def _of_single(run: pd.Series) -> str:
+    """Name a method of single series, and what was done to its values."""
+    name = NAMES.get(run["name"], run["name"])
+    name += ", deseasonalized" * (run["deseasonalize"] is True)
+    return name + ", relative to the last value" * bool(run["set"].get("subtract_last"))
+
+
 def last_value(records: pd.DataFrame) -> str:
-    """MASE on held-out blocks of single series, by context and location of windows.
+    """MASE on held-out blocks of single series, by what is done to their values.
 
     Changes are from the first row of the same series, the geometric mean over them.
     """
@@ -219,18 +226,20 @@ def last_value(records: pd.DataFrame) -> str:
         context=records["set"].map(lambda own: own.get("context_length", "24 to 96")),
         location=records["set"].map(lambda own: own.get("subtract_last")),
         data=records["competition"].map(" and ".join),
-    )
+        values=records["deseasonalize"].map({True: "deseasonalized"}),
+    ).fillna({"values": "as they are"})
     rows = []
     own = own.dropna(subset="location")
     for (name, data), found in own.groupby(["name", "data"], sort=False):
         first = None
-        for keys, runs in found.groupby(["context", "location"], sort=False):
+        by = ["context", "location", "values"]
+        for keys, runs in found.groupby(by, sort=False):
             errors = pd.concat([pd.Series(run) for run in runs["mase_of_each"]])
             errors = errors.groupby(level=0).first()  # draws may share series
             first = errors if first is None else first
             change = np.log(errors.clip(lower=0.01) / first.clip(lower=0.01)).mean()
             row = {"method": NAMES[name], "series": f"{len(errors)} of {data}"}
-            row |= {"context": keys[0]}
+            row |= {"values": keys[2], "context": keys[0]}
             row |= {"relative to their": "last value" if keys[1] else "mean"}
             row |= {"MASE": number(errors.mean())}
             row |= {
