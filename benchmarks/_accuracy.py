@@ -222,12 +222,18 @@ def last_value(records: pd.DataFrame) -> str:
 
     Changes are from the first row of the same series, the geometric mean over them.
     """
-    own = records[records["part"] == "validation"].assign(
-        context=records["set"].map(lambda own: own.get("context_length", "24 to 96")),
-        location=records["set"].map(lambda own: own.get("subtract_last")),
-        data=records["competition"].map(" and ".join),
-        values=records["deseasonalize"].map({True: "deseasonalized"}),
-    ).fillna({"values": "as they are"})
+    own = (
+        records[records["part"] == "validation"]
+        .assign(
+            context=records["set"].map(
+                lambda own: own.get("context_length", "24 to 96")
+            ),
+            location=records["set"].map(lambda own: own.get("subtract_last")),
+            data=records["competition"].map(" and ".join),
+            values=records["deseasonalize"].map({True: "deseasonalized"}),
+        )
+        .fillna({"values": "as they are"})
+    )
     rows = []
     own = own.dropna(subset="location")
     for (name, data), found in own.groupby(["name", "data"], sort=False):

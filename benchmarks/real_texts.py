@@ -12,7 +12,7 @@ series) and monthly (863 for 1,428), and some get there what is true of them.
 Errors are MASE, of the competition's test part, over several seeds; gains over no text
 are paired by seed and series, with a bootstrap interval over both. Cold start: a third
 of the series is kept from training, and `update` shows the network their first few
-values and their text; the steps that follow are scored. A run that is already in the
+values and their text; the steps that follow are scored, with such intervals, too. A run that is already in the
 results file is not repeated.
 """
 
@@ -30,6 +30,7 @@ from sktime_llm import LLMTSNetForecaster
 from sktime_llm._devices import resolve_device
 from sktime_llm.datasets import Dataset
 from sktime_llm.evaluation import Ablation, ablate
+from sktime_llm.evaluation._bootstrap import gain_of
 from sktime_llm.text.describers import Describer, TemplateDescriber
 
 WORDS, TEMPLATE, BOTH = "people's words", "template", "both"
@@ -155,7 +156,7 @@ def errors_of_cold(args, settings: dict, series: dict, about, words) -> dict:
     names = np.random.default_rng(args.data_seed).permutation(list(series)).tolist()
     cold = names[: len(names) // 3]
     known = {name: parts for name, parts in series.items() if name not in set(cold)}
-    tables: dict[str, dict] = {}
+    errors: dict[int, dict[str, list]] = {n: {} for n in OBSERVATIONS}
     for variant, own in variants_of(words, args.data_seed).items():
         given = own.get("descriptions")
         if given is not None:
@@ -164,14 +165,34 @@ def errors_of_cold(args, settings: dict, series: dict, about, words) -> dict:
             forecaster = make_forecaster(args, len(next(iter(known.values()))[1]))
             forecaster.set_params(**own, random_state=seed).fit(panel(known))
             for n in OBSERVATIONS:
-                error = cold_error(forecaster, given, series, cold, n, season)
-                tables.setdefault(str(n), {}).setdefault(variant, []).append(error)
+                found = cold_errors(forecaster, given, series, cold, n, season)
+                errors[n].setdefault(variant, []).append(found)
     for n in OBSERVATIONS:
         parts = first_values(series, cold, n)
         last = np.stack([np.full_like(test, old[-1]) for old, test in parts.values()])
-        naive = scaled_errors(series, parts, last, season)
-        tables[str(n)]["last value"] = [float(naive.mean())]
-    return {"mase_of_seeds": tables, "cold_series": len(cold)}
+        errors[n]["last value"] = [scaled_errors(series, parts, last, season)]
+    return {
+        "mase_of_seeds": {
+            str(n): {
+                name: [float(each.mean()) for each in of] for name, of in own.items()
+            }
+            for n, own in errors.items()
+        },
+        "gain": {str(n): gains_of(own) for n, own in errors.items()},
+        "cold_series": len(cold),
+    }
+
+
+def gains_of(errors: dict[str, list]) -> dict[str, dict]:
+    """Return what texts gain over none, and own words over others', in percent."""
+    stacked = {name: np.stack(own)[:, None] for name, own in errors.items()}
+    pairs = {name: (name, NO_TEXT) for name in (WORDS, TEMPLATE, BOTH, SHUFFLED)}
+    pairs[f"{WORDS} over {SHUFFLED}"] = (WORDS, SHUFFLED)
+    found = {}
+    for label, (name, other) in pairs.items():
+        gain = gain_of(stacked[name], stacked[other])
+        found[label] = {"gain": gain.mean, "lower": gain.lower, "upper": gain.upper}
+    return found
 
 
 def first_values(series: dict, names: list[str], n: int) -> dict:
@@ -183,8 +204,10 @@ def first_values(series: dict, names: list[str], n: int) -> dict:
     return parts
 
 
-def cold_error(forecaster, given, series: dict, names, n: int, season: int) -> float:
-    """Return the mean MASE of forecasts after the first `n` values of new series."""
+def cold_errors(
+    forecaster, given, series: dict, names, n: int, season: int
+) -> np.ndarray:
+    """Return MASE of forecasts after the first `n` values of new series, by series."""
     parts = first_values(series, names, n)
     horizon = len(next(iter(parts.values()))[1])
     forecaster = copy.deepcopy(forecaster)
@@ -192,7 +215,7 @@ def cold_error(forecaster, given, series: dict, names, n: int, season: int) -> f
     forecaster.update(panel(parts), update_params=False)
     y_pred = forecaster.predict(fh=range(1, horizon + 1))["value"]
     forecasts = np.stack([y_pred.loc[name].to_numpy() for name in names])
-    return float(scaled_errors(series, parts, forecasts, season).mean())
+    return scaled_errors(series, parts, forecasts, season)
 
 
 def scaled_errors(series: dict, parts: dict, forecasts, season: int) -> np.ndarray:
