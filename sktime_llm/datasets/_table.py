@@ -175,14 +175,8 @@ def arrange(
     times = read_times(source, times_name, date_format, alias)
     series, keys = _number_series(source, ids)
     names = [" / ".join(key) for key in keys.itertuples(index=False)] or [""]
-    lengths = np.bincount(series)
-    if lengths.max() < min_length:
-        raise InputError(
-            f"{source.name}: the longest series has {lengths.max()} rows, expected at "
-            f"least {min_length}. Give a smaller --min-length."
-        )
-    kept = lengths[series] >= min_length
-    short = [names[i] for i in np.flatnonzero(lengths < min_length)]
+    is_long = _has_length(source, series, min_length)
+    kept, short = is_long[series], [names[i] for i in np.flatnonzero(~is_long)]
     every = sort_rows(source, times[kept], series[kept], names, alias)
     rows = _with_values(every, values) if beside else every
 
@@ -213,6 +207,17 @@ def arrange(
         }
         _report(report, every, found)
     return y.iloc[:, 0] if y.shape[1] == 1 and not ids else y, X
+
+
+def _has_length(source: Source, series: np.ndarray, min_length: int) -> np.ndarray:
+    """Tell which series have enough rows, given the series of each row."""
+    lengths = np.bincount(series)
+    if lengths.max() < min_length:
+        raise InputError(
+            f"{source.name}: the longest series has {lengths.max()} rows, expected at "
+            f"least {min_length}. Give a smaller --min-length."
+        )
+    return lengths >= min_length
 
 
 def _with_values(rows: Rows, values: pd.DataFrame) -> Rows:
