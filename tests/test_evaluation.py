@@ -795,3 +795,20 @@ def test_covariates_of_a_data_set_are_its_own():
     y, X = with_prices()
     with pytest.raises(InputError, match="Got X beside a Dataset"):
         compare_forecasters(Dataset("shops", y, 1, 3), {"it": Repeat()}, X=X)
+
+
+def test_covariates_known_in_the_past_only_stay_hidden_in_a_comparison():
+    y, X = with_prices(ids=("a",))
+    small = {"backbone": "tiny-random", "max_epochs": 2, "random_state": 0}
+    small |= {"context_length": 8, "intervals": None, "verbose": 0}
+    options = {"horizon": 3, "seasonal_period": 1, "n_folds": 1}
+    scores = []
+    for past in ([], ["price"]):
+        forecaster = CALFForecaster(past_covariates=past, **small)
+        for change in (0, 5):
+            given = X.copy()
+            given.loc[y.index[-3:], "price"] += change
+            found = compare_forecasters(y, {"it": forecaster}, X=given, **options)
+            scores.append(found.scores["MASE"].item())
+    assert scores[0] != scores[1]
+    assert scores[2] == scores[3]
