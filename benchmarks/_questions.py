@@ -39,7 +39,11 @@ def cold_starts(records: pd.DataFrame) -> str:
             row = {"data": f"{run['competition']}, {run['period']}"}
             row |= {"series": f"{run['cold_series']:.0f}", "values seen": n}
             means = {text: sum(of) / len(of) for text, of in errors.items()}
-            rows.append(row | {text: number(mase) for text, mase in means.items()})
+            gains = run["gain"].get(n, {})
+            part = {"mase": means, "gain": gains}
+            row |= {text: _with_gain(part, text) for text in means}
+            over = [gains[label] for label in gains if " over " in label]
+            rows.append(row | {"own words over another's": _told(*over)})
     return markdown(rows)
 
 
@@ -48,15 +52,17 @@ def _of_start(records: pd.DataFrame, start: str) -> pd.DataFrame:
 
 
 def _with_gain(part: dict, text: str) -> str:
-    """Write a MASE, with its gain over no text; in bold what is beyond chance."""
-    mase = number(part["mase"][text])
-    if text == NO_TEXT:
-        return mase
-    gain = part["gain"][text]
+    """Write a MASE, with its gain over no text, if there is one."""
+    mase, gain = number(part["mase"][text]), part["gain"].get(text)
+    return f"{mase} ({_told(gain)})" if gain else mase
+
+
+def _told(gain: dict | None = None) -> str:
+    """Write a gain in percent, in bold if it is beyond chance."""
+    if gain is None:
+        return ""
     told = percent(gain["gain"])
-    if gain["lower"] > 0 or gain["upper"] < 0:
-        told = f"**{told}**"
-    return f"{mase} ({told})"
+    return f"**{told}**" if gain["lower"] > 0 or gain["upper"] < 0 else told
 
 
 def pretrained_start(records: pd.DataFrame) -> str:

@@ -12,8 +12,8 @@ series) and monthly (863 for 1,428), and some get there what is true of them.
 Errors are MASE, of the competition's test part, over several seeds; gains over no text
 are paired by seed and series, with a bootstrap interval over both. Cold start: a third
 of the series is kept from training, and `update` shows the network their first few
-values and their text; the steps that follow are scored, with such intervals, too. A run that is already in the
-results file is not repeated.
+values and their text; the steps that follow are scored, with such intervals, too. A run
+that is already in the results file is not repeated.
 """
 
 import argparse
@@ -171,13 +171,12 @@ def errors_of_cold(args, settings: dict, series: dict, about, words) -> dict:
         parts = first_values(series, cold, n)
         last = np.stack([np.full_like(test, old[-1]) for old, test in parts.values()])
         errors[n]["last value"] = [scaled_errors(series, parts, last, season)]
+    means = {
+        str(n): {name: np.mean(runs, axis=1).tolist() for name, runs in own.items()}
+        for n, own in errors.items()
+    }
     return {
-        "mase_of_seeds": {
-            str(n): {
-                name: [float(each.mean()) for each in of] for name, of in own.items()
-            }
-            for n, own in errors.items()
-        },
+        "mase_of_seeds": means,
         "gain": {str(n): gains_of(own) for n, own in errors.items()},
         "cold_series": len(cold),
     }

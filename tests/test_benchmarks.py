@@ -674,8 +674,16 @@ def test_texts_of_real_series_are_compared(load, call, tmp_path):
     assert errors.tolist() == [1.5]
     tables, records = load("_questions"), load("_tables").from_records([known, cold])
     assert f"| M1, yearly | all (6) | {words:.3f} (" in (tables.real_texts(records))
-    last = cold["mase_of_seeds"]["8"]["last value"][0]
-    assert tables.cold_starts(records).rstrip().endswith(f"| {last:.3f} |")
+    (template,), (last,), (without,) = (
+        cold["mase_of_seeds"]["8"][name]
+        for name in ("template", "last value", "no text")
+    )
+    gain = cold["gain"]["8"]["template"]
+    assert gain["gain"] == pytest.approx(100 * (1 - template / without))
+    assert gain["lower"] <= gain["gain"] <= gain["upper"]
+    row = tables.cold_starts(records).splitlines()[-1]
+    assert f" | {template:.3f} (" in row
+    assert f" | {without:.3f} | {last:.3f} | " in row
 
 
 @pytest.mark.filterwarnings("ignore:.*fewer than")
