@@ -89,7 +89,7 @@ class SktimeForecaster(PretrainedFolders, BaseForecaster):
         "requires-fh-in-fit": False,
         "X-y-must-have-same-index": False,
     }
-    # the recent rows that a forecast needs are kept here, the rest is not
+    # rows are kept in `_known`, once
     _config = {"remember_data": False}
 
     _parameter_constraints: ClassVar[Mapping[str, Constraint]] = SHARED_CONSTRAINTS
