@@ -780,7 +780,7 @@ def test_covariates_reach_the_forecasters_that_take_them():
     [
         (lambda X: X.iloc[1:], "no row, or more than one, at"),
         (lambda X: pd.concat([X, X.iloc[:1]]), "no row, or more than one, at"),
-        (lambda X: X["price"], "are a Series, expected a pandas.DataFrame"),
+        (lambda X: X["price"], "(?s)^X=.*, expected a pandas.DataFrame of"),
         (lambda X: X.droplevel(0), "no row, or more than one, at"),
     ],
 )

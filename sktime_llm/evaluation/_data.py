@@ -15,6 +15,7 @@ from sktime_llm.datasets._source import listed
 from sktime_llm.errors import InputError, UndefinedScoreWarning
 
 _CONSTRAINTS = {"seasonal_period": integer(1), "horizon": integer(1)}
+_X = instance_of(pd.DataFrame, expected="a pandas.DataFrame of covariates")
 _DATA = instance_of(Dataset, expected="a pandas object, a Dataset or several of them")
 
 # A seasonal change is only rounding if it is a smaller part than this of the values.
@@ -62,11 +63,7 @@ def _covariates(dataset: Dataset) -> pd.DataFrame | None:
     """Return the covariates at the rows of the data set, which must all be there."""
     if dataset.X is None:
         return None
-    if not isinstance(dataset.X, pd.DataFrame):
-        raise InputError(
-            f"The covariates X of the data set {dataset.name!r} are a "
-            f"{type(dataset.X).__name__}, expected a pandas.DataFrame."
-        )
+    _X.check("X", dataset.X)
     X, index = _with_plain_ids(dataset.name, dataset.X), dataset.y.index
     places = np.full(len(index), -1)
     if X.index.is_unique:
