@@ -3,7 +3,7 @@
 import sys
 import warnings
 
-_INSIDE = frozenset({"sktime_llm", "sktime", "skbase", "contextlib"})
+_INSIDE = frozenset({"sktime_llm", "sktime", "skbase", "joblib", "contextlib"})
 
 
 def warn(message: str, category: type[Warning]) -> None:

@@ -1134,6 +1134,23 @@ def test_covariates_in_a_comparison(run, priced):
     assert results.loc["auto-arima", "MASE"] < 0.01
 
 
+def test_covariates_that_a_command_does_not_use_may_be_empty(run, priced):
+    frame = pd.read_csv(priced[0])
+    frame["visitors"] = frame["units"]
+    frame["price"] = frame["price"].where(frame["date"] < "2019-11-15")
+    frame.to_csv(priced[0], index=False)
+    options = [*priced[:-1], "visitors", "--backbone", "tiny-random", "--no-plot"]
+    options += ["--max-epochs", "1", "--horizon", "3", "--seasonal-period", "1"]
+    code, _, err = run("compare", *options, "--forecasters", "calf")
+    assert code == 0, err
+    code, _, err = run("forecast", *options)
+    assert code == 2
+    assert "'visitors' has no value at east / 2019-09, a step to forecast" in err
+    code, _, err = run("forecast", *options, "--set", "past_covariates=['visitors']")
+    assert code == 0, err
+    assert pd.read_csv("forecast.csv")["forecast"].notna().all()
+
+
 def test_a_saved_forecaster_with_covariates(run, priced):
     small = ["--backbone", "tiny-random", "--max-epochs", "1", "--horizon", "3"]
     assert run("forecast", *priced, *small, "--no-plot", "--save", "fitted")[0] == 0
@@ -1154,7 +1171,8 @@ def test_further_parameters_are_set(run, sales):
     small = ["--backbone", "tiny-random", "--max-epochs", "1", "--horizon", "3"]
     arguments = ["forecast", sales, *STORES, *small, "--quiet", "--no-plot"]
     found = []
-    for settings in ([], ["--set", "subtract_last=True", "task_loss=mse"]):
+    further = ["--set", "subtract_last=True", "--set", "task_loss=mse"]
+    for settings in ([], further):
         assert run(*arguments, *settings, "--save", "fitted")[0] == 0
         found.append(pd.read_csv("forecast.csv")["forecast"])
     assert (found[0] != found[1]).all()
@@ -1170,6 +1188,11 @@ def test_further_parameters_are_set(run, sales):
         (["task_loss=huber"], "task_loss='huber', expected"),
         (["lora=8"], "has no parameter 'lora'; it has backbone, "),
         (["describer=template"], "calf has no parameter 'describer'"),
+        (["ema_decay=0.9", "--set", "ema_decay=0.8"], "--set ema_decay twice"),
+        (["dropout=0", "max_epochs=2"], "'max_epochs' among the further parameters"),
+        (["backbone_mode=none"], "Choose a forecaster by its name instead"),
+        (["intervals=None"], "intervals if levels are asked for"),
+        (["dropout={[]:1}"], "dropout='{[]:1}', expected"),
     ],
 )
 @pytest.mark.parametrize("command", ["forecast", "compare", "ablate"])

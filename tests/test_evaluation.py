@@ -782,6 +782,12 @@ def test_covariates_reach_the_forecasters_that_take_them():
         (lambda X: pd.concat([X, X.iloc[:1]]), "no row, or more than one, at"),
         (lambda X: X["price"], "(?s)^X=.*, expected a pandas.DataFrame of"),
         (lambda X: X.droplevel(0), "no row, or more than one, at"),
+        (
+            lambda X: X.set_index(
+                X.index.set_levels(X.index.levels[-1].to_timestamp(), level=-1)
+            ),
+            "index of X is of datetimes without a time zone, that of y of periods",
+        ),
     ],
 )
 def test_covariates_that_do_not_go_with_the_data(X, error):

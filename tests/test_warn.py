@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
+from sktime.forecasting.compose import EnsembleForecaster
 from sktime.transformations.series.difference import Differencer
 
 from sktime_llm import CALFForecaster, LLMTSNetForecaster
@@ -41,6 +42,13 @@ def test_fit_by_the_user():
 
 def test_fit_within_a_pipeline_of_sktime():
     y, forecaster = short_panel(), Differencer() * LLMTSNetForecaster(**SMALL)
+    found, expected = lines_of_warnings(lambda: forecaster.fit(y, fh=[1, 2, 3]))
+    assert found == expected
+
+
+def test_fit_within_an_ensemble():
+    y = short_panel()
+    forecaster = EnsembleForecaster([("one", CALFForecaster(**SMALL))])
     found, expected = lines_of_warnings(lambda: forecaster.fit(y, fh=[1, 2, 3]))
     assert found == expected
 

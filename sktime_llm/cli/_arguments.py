@@ -321,7 +321,8 @@ def _add_training_arguments(add: Any) -> None:
     add("--max-epochs", type=_positive, metavar="N", help="training epochs")
     add("--device", metavar="NAME", help="device, such as cpu or cuda")
     what = "further parameters of calf, balm-tsf and llm-ts-net, such as ema_decay=0.99"
-    add("--set", nargs="+", type=_setting, metavar="NAME=VALUE", help=what)
+    settings: dict[str, Any] = {"nargs": "+", "action": "extend", "type": _setting}
+    add("--set", **settings, metavar="NAME=VALUE", help=what)
 
 
 def _add_seed(add: Any) -> None:
@@ -345,7 +346,7 @@ def _setting(text: str) -> tuple[str, object]:
         raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
     try:
         return name, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return name, value
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +33,18 @@ def forecaster_maker(
         device=options.device,
         verbose=0 if options.quiet else None,
         calibration_fraction=CALIBRATION_FRACTION if options.levels else None,
-        parameters=dict(options.set or ()),
+        parameters=_parameters(options.set or ()),
     )
+
+
+def _parameters(settings: Sequence[tuple[str, object]]) -> dict[str, object]:
+    """Return the values of --set by name."""
+    parameters = dict(settings)
+    if len(parameters) < len(settings):
+        names = [name for name, _ in settings]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"Got --set {twice} twice; expected each parameter once.")
+    return parameters
 
 
 def given_options(

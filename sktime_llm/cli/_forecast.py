@@ -26,7 +26,11 @@ from sktime_llm.cli._output import (
     shown_progress,
 )
 from sktime_llm.cli._partitions import check_no_engine, forecast_by_partition
-from sktime_llm.datasets._covariates import check_takes_covariates, rows_ahead
+from sktime_llm.datasets._covariates import (
+    check_takes_covariates,
+    past_covariates_of,
+    rows_ahead,
+)
 from sktime_llm.datasets._long import as_written, forecast_table, long_table
 from sktime_llm.datasets._source import listed
 from sktime_llm.errors import (
@@ -150,7 +154,8 @@ def _fit(
     if dataset.X is not None:
         check_takes_covariates(forecaster)
         X = dataset.X.loc[dataset.y.index]
-        ahead = rows_ahead(dataset.y, dataset.X, dataset.horizon)
+        past = past_covariates_of(forecaster)
+        ahead = rows_ahead(dataset.y, dataset.X, dataset.horizon, past)
     progress(0, 1, f"{dataset.name}: {method}")
     try:
         with library_warnings_off():

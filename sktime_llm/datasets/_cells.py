@@ -58,13 +58,8 @@ def read_targets(
             left_out[name] = "; ".join(filter(None, [reason, _fitting_options(cells)]))
         elif target is None and numbers.isna().all():
             left_out[name] = "holds no values"
-        elif bad.any():
-            advice = "Write it as 1234.5, or leave the column out with --target"
-            if options := _fitting_options(cells):
-                advice = f"Give {options}"
-            problem = f"got {found}, expected a finite number. {advice}."
-            source.fail(name, position, problem)
         else:
+            _check_numbers(source, name, bad, "--target")
             columns[name] = numbers
             if (decimal, thousands) == (".", None):
                 _warn_of_thousands(source, name, numbers)
@@ -77,6 +72,38 @@ def read_targets(
             f"{reasons or 'none'}."
         )
     return pd.DataFrame(columns), left_out
+
+
+def read_covariates(
+    source: Source, covariates: Sequence[object], decimal: str, thousands: str | None
+) -> pd.DataFrame:
+    """Return the covariates as numbers, 1 and 0 for true and false, NaN if missing."""
+    columns = {}
+    for name in covariates:
+        cells = source.frame[name]
+        texts = cells.astype("object").map(str).str.strip().str.lower()
+        truths = texts.map({"true": 1.0, "false": 0.0})
+        if truths.notna().any() and (truths.notna() | texts.isin(_MISSING)).all():
+            columns[name] = truths
+            continue
+        numbers, bad = _parse_numbers(cells, decimal, thousands)
+        _check_numbers(source, name, bad, "--covariates")
+        columns[name] = numbers
+        if (decimal, thousands) == (".", None):
+            _warn_of_thousands(source, name, numbers)
+    return pd.DataFrame(columns, index=source.frame.index)
+
+
+def _check_numbers(source: Source, name: object, bad: pd.Series, option: str) -> None:
+    """Raise if cells hold no finite numbers."""
+    if not bad.any():
+        return
+    position, cells = int(bad.argmax()), source.frame[name]
+    advice = f"Write it as 1234.5, or leave the column out with {option}"
+    if options := _fitting_options(cells):
+        advice = f"Give {options}"
+    found = repr(str(cells.iloc[position]))
+    source.fail(name, position, f"got {found}, expected a finite number. {advice}.")
 
 
 def _parse_numbers(

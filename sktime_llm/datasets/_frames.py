@@ -8,6 +8,7 @@ import pandas as pd
 from sktime_llm._validation import LEVELS, integer
 from sktime_llm.datasets._covariates import (
     check_takes_covariates,
+    past_covariates_of,
     rows_ahead,
     split_covariates,
 )
@@ -28,7 +29,7 @@ def forecast_frame(
     id_column: str | None = "unique_id",
     time_column: str = "ds",
     target: Any = "y",
-    covariates: Any = (),
+    covariates: Any = None,
     levels: Sequence[float] = (),
 ) -> pd.DataFrame:
     """Fit a forecaster on a long or wide frame, and forecast it in the same shape.
@@ -51,7 +52,8 @@ def forecast_frame(
     covariates : label or sequence of label, optional
         Columns of numbers that are known in the future, such as prices. The rows after
         the last value of `target` in a series, of which there are at least `horizon`,
-        are of steps to forecast. Default: none.
+        are of steps to forecast. Those in `past_covariates` of the forecaster need no
+        value there. Default: none.
     levels : sequence of float, optional
         Coverages of prediction intervals in percent, such as ``[80, 95]``.
 
@@ -82,15 +84,15 @@ def forecast_frame(
     """
     integer(1).check("horizon", horizon)
     LEVELS.check("levels", levels)
-    targets = list(target) if pd.api.types.is_list_like(target) else [target]
-    beside = list(covariates) if pd.api.types.is_list_like(covariates) else [covariates]
+    targets = _as_list(target)
+    beside = _as_list(covariates)
     keys = [time_column] if id_column is None else [id_column, time_column]
     y = _indexed(frame, keys, targets, beside)
     X = ahead = None
     if beside:
         check_takes_covariates(forecaster)
         y, X = split_covariates(y, targets, beside)
-        ahead = rows_ahead(y, X, horizon)
+        ahead = rows_ahead(y, X, horizon, past_covariates_of(forecaster))
         X = X.loc[y.index]
     forecaster.fit(y, X=X, fh=range(1, horizon + 1))
     forecasts: pd.DataFrame = forecaster.predict(X=ahead)
@@ -103,6 +105,12 @@ def forecast_frame(
                     column = f"{name}-{short}-{level:g}"
                     forecasts[column] = bounds[name, level / 100, side]
     return forecasts.rename_axis(keys).reset_index()
+
+
+def _as_list(names: Any) -> list[Any]:
+    if names is None:
+        return []
+    return list(names) if pd.api.types.is_list_like(names) else [names]
 
 
 def _indexed(

@@ -142,10 +142,8 @@ def lay_out(
 ) -> tuple[pd.Index, np.ndarray, pd.DataFrame]:
     """Return times, series numbers and values of all periods, NaN where missing.
 
-    Missing rows and values are an error unless `missing` allows them.
+    Missing rows are an error unless `missing` allows them.
     """
-    if missing == "error":
-        _check_no_missing_value(rows, values)
     distances, step = rows.distances(), step_of(rows.alias)
     gaps = distances != 1
     if gaps.any() and (missing in ("error", "values") or (distances % 1).any()):
@@ -176,7 +174,8 @@ def _check_gaps(distances: np.ndarray, rows: Rows) -> None:
         rows.fail(int(distances.argmax()) + 1, problem, advice)
 
 
-def _check_no_missing_value(rows: Rows, values: pd.DataFrame) -> None:
+def check_no_missing_value(rows: Rows, values: pd.DataFrame) -> None:
+    """Raise if one of the rows lacks a value."""
     found = np.argwhere(values.loc[rows.times.index].isna().to_numpy())
     if len(found):
         position, name = rows.times.index[found[0, 0]], values.columns[found[0, 1]]
@@ -191,13 +190,18 @@ def _check_no_missing_value(rows: Rows, values: pd.DataFrame) -> None:
 def fill(
     rows: Rows, index: pd.Index, series: np.ndarray, values: pd.DataFrame, how: str
 ) -> pd.DataFrame:
-    """Fill NaN from values of the same series; raise an error where there is none."""
+    """Fill NaN from values of the same series.
+
+    Raise an error where there is none, up to the last one of `rows` in each series.
+    """
     groups = values.groupby(series)
     filled = groups.ffill()
     if how == "interpolate":
         is_inside = filled.notna() & groups.bfill().notna()
         filled = values.interpolate().where(is_inside)
-    left = np.argwhere(filled.isna().to_numpy())
+    lengths = np.bincount(rows.series, np.r_[1, rows.distances()])
+    is_known = (groups.cumcount() < lengths[series]).to_numpy()
+    left = np.argwhere(filled.isna().to_numpy() & is_known[:, None])
     if len(left):
         i, j = left[0]
         name = rows.names[series[i]]

@@ -9,10 +9,22 @@ import numpy as np
 import pandas as pd
 
 from sktime_llm._validation import Constraint, check_parameters, integer, one_of
-from sktime_llm.datasets._cells import integer_format, read_targets, read_times
+from sktime_llm.datasets._cells import (
+    integer_format,
+    read_covariates,
+    read_targets,
+    read_times,
+)
 from sktime_llm.datasets._covariates import up_to_last_value
 from sktime_llm.datasets._frequency import period_alias
-from sktime_llm.datasets._series import FILLS, Rows, fill, lay_out, sort_rows
+from sktime_llm.datasets._series import (
+    FILLS,
+    Rows,
+    check_no_missing_value,
+    fill,
+    lay_out,
+    sort_rows,
+)
 from sktime_llm.datasets._source import Columns, Source, listed, open_source
 from sktime_llm.errors import InputError
 
@@ -68,9 +80,9 @@ def read_table(
     id_column : str or sequence of str, optional
         Columns that name the series of a row. Default: one series.
     covariates : str or sequence of str, optional
-        Columns of numbers that help to forecast. Rows after the last value of the
-        targets in a series are of steps to forecast, at which covariates are known.
-        Default: none.
+        Columns of numbers, or of True and False, that help to forecast. Rows after the
+        last value of the targets in a series are of steps to forecast, at which
+        covariates are known; empty cells there are NaN. Default: none.
     frequency : str, optional
         Time between rows as a pandas alias, such as ``"D"``, ``"M"`` or ``"15min"``;
         each row is then put into its day, month or minute, and has to be a multiple of
@@ -89,7 +101,7 @@ def read_table(
         as NaN, ``"keep"`` missing rows too. The others fill both within each series,
         linearly between neighbors or with the value before.
     min_length : int, default=1
-        Series with fewer rows are left out.
+        Series with fewer rows, up to their last value, are left out.
     report : callable, optional
         Called with lines about what was found, such as the columns that are left out.
 
@@ -172,29 +184,34 @@ def arrange(
     )
     taken = [times_name, *ids, *beside]
     values, left_out = read_targets(source, targets, taken, decimal, thousands)
+    numbers = read_covariates(source, beside, decimal, thousands)
     times = read_times(source, times_name, date_format, alias)
     series, keys = _number_series(source, ids)
     names = [" / ".join(key) for key in keys.itertuples(index=False)] or [""]
-    is_long = _has_length(source, series, min_length)
+    known = np.ones(len(times), dtype=bool)
+    if beside:
+        known = up_to_last_value(values, series, times)
+    is_long = _has_length(source, series[known], len(names), min_length)
     kept, short = is_long[series], [names[i] for i in np.flatnonzero(~is_long)]
     every = sort_rows(source, times[kept], series[kept], names, alias)
-    rows = _with_values(every, values) if beside else every
+    rows = _only(every, known, values)
 
-    def lay_out_and_fill(rows: Rows, values: pd.DataFrame) -> pd.DataFrame:
-        index, series, table = lay_out(rows, values, missing)
+    def lay_out_and_fill(of: Rows, values: pd.DataFrame) -> pd.DataFrame:
+        if missing == "error":
+            check_no_missing_value(rows, values)
+        index, series, table = lay_out(of, values, missing)
         if missing in FILLS:
             table = fill(rows, index, series, table, missing)
         return _set_index(table, index, series, keys, times_name)
 
-    y, X = lay_out_and_fill(rows, values), None
-    if beside:
-        numbers, _ = read_targets(source, beside, [], decimal, thousands)
-        X = lay_out_and_fill(every, numbers)
+    y = lay_out_and_fill(rows, values)
+    X = lay_out_and_fill(every, numbers) if beside else None
     if report is not None:
         how = f"filled by {missing}" if missing in FILLS else "kept as NaN"
         n_values = int(values.loc[rows.times.index].isna().sum().sum())
         n_missing = {"row": len(y) - len(rows.times), "value": n_values}
-        n_ahead = len(every.times) - len(rows.times)
+        n_empty = int(numbers.loc[every.times.index].isna().sum().sum())
+        n_ahead = 0 if X is None else len(X) - len(y)
         found = {
             "times": [times_name],
             "targets": values.columns,
@@ -204,26 +221,32 @@ def arrange(
             "left out": [f"{name} ({reason})" for name, reason in left_out.items()],
             f"left out, shorter than {min_length} rows": short,
             f"missing, {how}": [_count(n, one) for one, n in n_missing.items() if n],
+            f"missing in covariates, {how}": [_count(n_empty, "value")] * (n_empty > 0),
         }
         _report(report, every, found)
     return y.iloc[:, 0] if y.shape[1] == 1 and not ids else y, X
 
 
-def _has_length(source: Source, series: np.ndarray, min_length: int) -> np.ndarray:
-    """Tell which series have enough rows, given the series of each row."""
-    lengths = np.bincount(series)
+def _has_length(
+    source: Source, series: np.ndarray, n_series: int, min_length: int
+) -> np.ndarray:
+    """Tell which series have enough rows, given the series of each row.
+
+    One without any is not left out by the default length of 1, but an error later.
+    """
+    lengths = np.bincount(series, minlength=n_series)
     if lengths.max() < min_length:
         raise InputError(
             f"{source.name}: the longest series has {lengths.max()} rows, expected at "
             f"least {min_length}. Give a smaller --min-length."
         )
-    return lengths >= min_length
+    return np.maximum(lengths, 1) >= min_length
 
 
-def _with_values(rows: Rows, values: pd.DataFrame) -> Rows:
-    """Return the rows of each series up to its last value; each must have one."""
-    known = up_to_last_value(values.loc[rows.times.index], rows.series)
-    without = np.setdiff1d(rows.series, rows.series[known])
+def _only(rows: Rows, known: np.ndarray, values: pd.DataFrame) -> Rows:
+    """Return the rows that are known, of which each series must have some."""
+    taken = known[rows.times.index]
+    without = np.setdiff1d(rows.series, rows.series[taken])
     if len(without):
         named = listed([repr(rows.names[i]) for i in without if rows.names[i]])
         of = f" of {len(without)} series: {named}" if named else ""
@@ -234,9 +257,9 @@ def _with_values(rows: Rows, values: pd.DataFrame) -> Rows:
         )
     return replace(
         rows,
-        times=rows.times[known],
-        series=rows.series[known],
-        ordinals=rows.ordinals[known],
+        times=rows.times[taken],
+        series=rows.series[taken],
+        ordinals=rows.ordinals[taken],
     )
 
 

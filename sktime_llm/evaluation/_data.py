@@ -63,8 +63,11 @@ def _covariates(dataset: Dataset) -> pd.DataFrame | None:
     """Return the covariates at the rows of the data set, which must all be there."""
     if dataset.X is None:
         return None
+    from sktime_llm.forecasting._checks import check_kind_of_times
+
     _X.check("X", dataset.X)
     X, index = _with_plain_ids(dataset.name, dataset.X), dataset.y.index
+    check_kind_of_times(X, dataset.y)
     places = np.full(len(index), -1)
     if X.index.is_unique:
         places = X.index.get_indexer(index)

@@ -37,6 +37,19 @@ _LANGUAGE_MODELS = {
     for suffix, mode in _BACKBONE_MODES.items()
 }
 
+# Parameters that are no further ones, and what to do instead.
+_SAID_ELSEWHERE = {
+    **dict.fromkeys(
+        ("backbone", "max_epochs", "device", "verbose", "random_state"),
+        "It has an option of its own.",
+    ),
+    "backbone_mode": "Choose a forecaster by its name instead, such as calf-no-llm.",
+    **dict.fromkeys(
+        ("intervals", "calibration_fraction"),
+        "Language models have conformal intervals if levels are asked for.",
+    ),
+}
+
 _DEFAULT_NAMES = [*METHODS, "naive", "seasonal-naive", *_STATISTICAL]
 
 
@@ -124,6 +137,11 @@ def default_forecasters(
     options |= {"random_state": random_state, "verbose": verbose}
     options["calibration_fraction"] = calibration_fraction
     given = {key: value for key, value in options.items() if value is not None}
+    for name in _SAID_ELSEWHERE.keys() & (parameters or {}).keys():
+        raise InputError(
+            f"Got {name!r} among the further parameters, expected none that is set "
+            f"elsewhere. {_SAID_ELSEWHERE[name]}"
+        )
     given |= parameters or {}
     if parameters and not any(name in _LANGUAGE_MODELS for name in names):
         raise InputError(

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from sktime.forecasting.naive import NaiveForecaster
 from sktime.forecasting.statsforecast import StatsForecastAutoARIMA
+from sktime.transformations.series.difference import Differencer
 
 from sktime_llm import CALFForecaster
 from sktime_llm.datasets import forecast_frame
@@ -225,6 +226,14 @@ def test_our_forecasters_take_covariates():
         ),
         (lambda frame: (frame.drop(columns="price"), 1), "no column 'price'"),
         (lambda frame: (frame.assign(y=np.nan), 1), "no value of 'y'"),
+        (
+            lambda frame: (frame.assign(price=frame["price"].astype(str) + " €"), 1),
+            "'price' has the type .* expected numbers",
+        ),
+        (
+            lambda frame: (pd.concat([frame, frame[is_last(frame)]]), 1),
+            "more than one row at . / 2024-02-29",
+        ),
     ],
 )
 def test_covariates_that_cannot_be_used(change, error):
@@ -243,3 +252,80 @@ def test_covariates_are_never_left_unused():
         forecast_frame(NaiveForecaster(), priced({"a": 50}), 2, covariates=["price"])
     with pytest.raises(InputError, match=r"covariates \['y'\] .* no column twice"):
         forecast_frame(NaiveForecaster(), priced({"a": 50}), 2, covariates=["y"])
+
+
+@pytest.mark.parametrize("skipped", [50, 51])
+@pytest.mark.parametrize("id_column", ["unique_id", None])
+@pytest.mark.parametrize(
+    "times",
+    [
+        lambda days: days,
+        lambda days: days.dt.tz_localize("Europe/Berlin"),
+        lambda days: days.dt.to_period("D"),
+        lambda days: (days - days.min()).dt.days,
+        lambda days: pd.Timestamp("2024-01-01") + 7 * (days - days.min()),
+    ],
+)
+def test_covariates_are_those_of_the_next_steps(times, id_column, skipped):
+    pytest.importorskip("statsforecast")
+    frame = priced({"a": 50, "b": 55} if id_column else {"a": 50})
+    frame = frame.sort_values(["unique_id", "ds"], ignore_index=True)
+    frame["ds"] = times(frame["ds"])
+    if id_column is None:
+        frame = frame.drop(columns="unique_id")
+    options = {"covariates": "price", "id_column": id_column}
+    found = forecast_frame(StatsForecastAutoARIMA(), frame, 3, **options)
+    truth = frame.iloc[[50, 51, 52, 115, 116, 117] if id_column else [50, 51, 52]]
+    assert found["ds"].tolist() == truth["ds"].tolist()
+    np.testing.assert_allclose(found["y"], 10 * truth["price"], rtol=1e-3)
+    frame = frame.drop(index=skipped)
+    with pytest.raises(InputError, match=r"no row right after (a / )?.*, a step to"):
+        forecast_frame(StatsForecastAutoARIMA(), frame, 3, **options)
+
+
+def test_covariates_at_irregular_times():
+    pytest.importorskip("statsforecast")
+    frame = priced({"a": 50})
+    n_days = (frame["ds"] - frame["ds"].min()).dt.days
+    frame["ds"] += pd.to_timedelta(n_days**2, unit="D")
+    with pytest.raises(InputError, match="no frequency that pandas can infer"):
+        forecast_frame(StatsForecastAutoARIMA(), frame, 3, covariates="price")
+
+
+def test_covariates_of_the_past_need_no_future():
+    frame = priced({"a": 50, "b": 55})
+    frame["visitors"] = 3 * frame["price"].where(frame["y"].notna())
+    small = {"backbone": "tiny-random", "context_length": 8, "max_epochs": 1}
+    options = {"horizon": 3, "covariates": ["price", "visitors"]}
+    with pytest.raises(InputError, match=r"'visitors' has no value.* past_covariates"):
+        forecast_frame(CALFForecaster(**small), frame, **options)
+    forecaster = CALFForecaster(**small, past_covariates=["visitors"])
+    for one in (forecaster, Differencer() * forecaster):
+        found = forecast_frame(one, frame, **options)
+        assert found["y"].notna().all()
+    forecaster.set_params(past_covariates=["visitors", "price"])
+    found = forecast_frame(forecaster, frame[frame["y"].notna()], **options)
+    assert found.shape == (6, 3)
+
+
+def test_covariates_of_truth_values():
+    pytest.importorskip("statsforecast")
+    frame = priced({"a": 50})
+    frame["high"] = frame["price"] > 5
+    found = [
+        forecast_frame(StatsForecastAutoARIMA(), frame, 3, covariates="number")
+        for frame in (
+            frame.assign(number=frame["high"]),
+            frame.assign(number=frame["high"].astype(float)),
+        )
+    ]
+    pd.testing.assert_frame_equal(*found)
+
+
+def test_no_covariates_may_be_none():
+    frame = long_frame()
+    found = [
+        forecast_frame(NaiveForecaster(), frame, 2, covariates=none)
+        for none in (None, (), [])
+    ]
+    assert all(one.equals(found[0]) for one in found)

@@ -938,7 +938,8 @@ def test_covariates_that_cannot_be_read(csv):
     options = {"id_column": "shop", "covariates": "price"}
     wrong = [line.replace("2.5", "high") for line in PRICED]
     assert_fails(csv(*wrong), "column 'price'", "got 'high'", **options)
-    gone = [line.replace(",2.5", ",") for line in PRICED]
+    assert_fails(csv(*wrong), "leave the column out with --covariates", **options)
+    gone = [line.replace(",1.5", ",") for line in PRICED]
     assert_fails(csv(*gone), "column 'price'", "missing value", **options)
     (_, X), _ = read(csv(*gone), missing="values", **options)
     assert X["price"].isna().sum() == 2
@@ -947,3 +948,42 @@ def test_covariates_that_cannot_be_read(csv):
     twice = options | {"covariates": ["price", "units"], "target": "units"}
     assert_fails(csv(*PRICED), "no column twice", "covariates", **twice)
     assert_fails(csv(*PRICED), "no column 'cost' (the cov", covariates="cost")
+
+
+@pytest.mark.parametrize("missing", ["error", "values", "keep", "interpolate"])
+def test_covariates_may_end_before_the_last_row(csv, missing):
+    lines = [line.replace(",3.0", ",") for line in PRICED]
+    options = {"id_column": "shop", "covariates": "price", "missing": missing}
+    _, X = read_table(csv(*lines), time_column="date", **options)
+    assert X["price"].isna().tolist() == 2 * [False, False, False, False, False, True]
+
+
+def test_filled_covariates_are_counted(csv):
+    lines = [line.replace(",2.5", ",") for line in PRICED]
+    lines.remove("2024-01-05,b,,")
+    options = {"id_column": "shop", "covariates": "price", "missing": "ffill"}
+    (_, X), report = read(csv(*lines), **options)
+    assert X["price"].tolist() == 2 * [0.5, 1, 1.5, 2, 2, 3]
+    assert "after the last value: 5 rows" in report
+    assert "missing in covariates, filled by ffill: 1 value" in report
+
+
+def test_the_length_of_a_series_is_that_of_its_values(csv):
+    new = [line for line in PRICED[1:] if ",b," in line]
+    new = [re.sub("b,[0-9]*", "new,", line) for line in new]
+    options = {"id_column": "shop", "covariates": "price"}
+    (y, X), report = read(csv(*PRICED, *new), min_length=4, **options)
+    for frame in (y, X):
+        assert frame.index.get_level_values(0).unique().tolist() == ["b"]
+    assert "left out, shorter than 4 rows: a, new" in report
+    assert_fails(csv(*PRICED, *new), "'units' has no value", "'new'", **options)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_covariates_that_are_true_or_false(tmp_path, suffix):
+    frame = pd.DataFrame({"date": pd.date_range("2024-01-01", periods=6)})
+    frame["units"], frame["promo"] = range(6), [True, False] * 3
+    path = tmp_path / f"sales.{suffix}"
+    frame.to_csv(path, index=False) if suffix == "csv" else frame.to_parquet(path)
+    _, X = read_table(path, time_column="date", target="units", covariates="promo")
+    assert X["promo"].tolist() == [1.0, 0.0] * 3
