@@ -729,6 +729,40 @@ def test_a_saved_forecaster_forecasts_the_same_in_another_process(run, panel):
     assert len(out.splitlines()) == 5
 
 
+def test_a_saved_forecaster_forecasts_other_rows(run, panel, tmp_path):
+    fast = ["--backbone", "tiny-random", "--max-epochs", "1", "--no-plot", "--quiet"]
+    assert run(*panel, "--method", "calf", *fast, "--save", "model")[0] == 0
+    fitted = pd.read_csv("forecast.csv")
+    command, path, *reading = panel
+    horizon = reading.index("--horizon")
+    reading = reading[:horizon] + reading[horizon + 2 :]
+    load = ["--load", "model", "--no-plot", "--quiet"]
+    assert run(command, path, *reading, *load)[0] == 0
+    pd.testing.assert_frame_equal(pd.read_csv("forecast.csv"), fitted, rtol=1e-5)
+    rows = pd.read_csv(path)
+    rows["units"] = 1000 * rows["units"] + 5
+    rows["store"] = "new " + rows["store"].astype(str)
+    rows.to_csv(tmp_path / "new.csv", index=False)
+    more = ["--horizon", str(len(fitted))]
+    code, out, _ = run(command, tmp_path / "new.csv", *reading, *load, *more)
+    assert (code, out) == (0, "Written: forecast.csv\n")
+    found = pd.read_csv("forecast.csv")
+    assert len(found) == len(fitted) * fitted["series"].nunique()
+    known = found.merge(fitted.assign(series="new " + fitted["series"].astype(str)),
+                        on=["series", "time"])  # fmt: skip
+    assert len(known) == len(fitted)
+    np.testing.assert_allclose(
+        known["forecast_x"], 1000 * known["forecast_y"] + 5, rtol=1e-4
+    )
+
+
+def test_a_saved_forecaster_for_rows_of_other_columns(run, panel, sales):
+    saved_in_python(pd.DataFrame({"a": VALUES, "b": VALUES}), fh=[1])
+    code, _, err = run(*panel, "--load", "model")
+    assert code == 2
+    assert "fitted on 2 variate(s), but the data have 1: units" in err
+
+
 def saved_in_python(y, **fit):
     """Fit a CALF on a few rows, none of which are held out, and save it."""
     forecaster = CALFForecaster(backbone="tiny-random", max_epochs=1, verbose=0)
@@ -807,7 +841,8 @@ def test_levels_of_a_forecaster_that_was_saved_without(run):
     ("arguments", "words"),
     [
         ([], ["FILE", "--load"]),
-        (["FILE", "--load", "x"], ["--load and FILE"]),
+        (["FILE", "--load", "x", "--set", "dropout=0"], ["--load and --set"]),
+        (["FILE", "--load", "x", "--covariates", "y"], ["--load and --covariates"]),
         (["--load", "x", "--target", "y"], ["--load and --target"]),
         (["--load", "x", "--max-epochs", "1"], ["--load and --max-epochs"]),
         (["--load", "x", "--random-state", "0"], ["--load and --random-state"]),

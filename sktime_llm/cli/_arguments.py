@@ -63,6 +63,7 @@ examples:
   sktime-llm forecast sales.csv --time-column date --target units --covariates price
   sktime-llm forecast sales.csv --time-column date --save model
   sktime-llm forecast --load model --output -
+  sktime-llm forecast new.csv --time-column date --load model
   sktime-llm forecast panel.parquet --engine dask --load model --horizon 12 \\
       --time-column month --id-column shop --output forecasts
 """
@@ -213,8 +214,8 @@ def _add_forecast_arguments(parser: argparse.ArgumentParser) -> None:
         "--load",
         type=Path,
         metavar="DIR",
-        help="instead of FILE: forecast after the data of the forecaster in DIR; with "
-        "--engine, forecast FILE by it",
+        help="forecast by the fitted forecaster in DIR, without training: after the "
+        "data that it was fitted on, or after those of FILE",
     )
     _add_training_arguments(add)
     _add_seed(add)

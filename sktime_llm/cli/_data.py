@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from sktime_llm import evaluation
 from sktime_llm.cli._arguments import TABLE_OPTIONS
 from sktime_llm.cli._output import echo
@@ -64,21 +66,28 @@ def check_no_file_options(options: argparse.Namespace) -> None:
         )
 
 
-def read_dataset(
-    options: argparse.Namespace, make_forecasters: ForecasterMaker
-) -> Dataset:
-    """Read FILE, print what its columns were taken for, find its season and horizon."""
+def read_rows(
+    options: argparse.Namespace, *, takes_missing: bool
+) -> tuple[pd.Series | pd.DataFrame, pd.DataFrame | None]:
+    """Read FILE, and print what its columns were taken for."""
     given = given_options(options)
     if "time_column" not in given:
         raise InputError(
             f"Name the column of {options.file} that holds the times with "
             f"--time-column."
         )
-    forecasters = make_forecasters(1).values()
-    take_missing = all(one.get_tag("capability:missing_values") for one in forecasters)
-    given.setdefault("missing", "values" if take_missing else "error")
+    given.setdefault("missing", "values" if takes_missing else "error")
     found = read_table(options.file, report=partial(echo, file=sys.stderr), **given)
-    y, X = found if "covariates" in given else (found, None)
+    return found if "covariates" in given else (found, None)
+
+
+def read_dataset(
+    options: argparse.Namespace, make_forecasters: ForecasterMaker
+) -> Dataset:
+    """Read FILE, and find its season and horizon."""
+    forecasters = make_forecasters(1).values()
+    takes_missing = all(one.get_tag("capability:missing_values") for one in forecasters)
+    y, X = read_rows(options, takes_missing=takes_missing)
     season = options.seasonal_period or infer_seasonal_period(y)
     horizon = options.horizon or season
     if horizon == 1 and options.horizon is None:

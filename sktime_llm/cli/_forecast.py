@@ -4,15 +4,14 @@ import argparse
 import os
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from sktime_llm._warn import warn
-from sktime_llm.cli._arguments import TABLE_OPTIONS
-from sktime_llm.cli._data import forecaster_maker, given_options, read_dataset
+from sktime_llm.cli._data import forecaster_maker, read_dataset
+from sktime_llm.cli._loading import check_not_fitting, load_fitted
 from sktime_llm.cli._output import (
     STDOUT,
     Progress,
@@ -37,7 +36,6 @@ from sktime_llm.errors import (
     ForecasterFailedError,
     InputError,
     NoIntervalsError,
-    SavedForecasterError,
     SktimeLLMError,
     SktimeLLMWarning,
 )
@@ -51,10 +49,6 @@ if TYPE_CHECKING:
 _DEFAULT_METHOD, _DEFAULT_LEVELS = "calf", [80.0, 95.0]
 _N_RECENT = 200
 
-# Options of fitting, which cannot change a forecaster that is loaded.
-_FITTING = ["file", "method", "backbone", "max_epochs", "device", "seasonal_period"]
-_FITTING += ["random_state", "save", "set", *TABLE_OPTIONS]
-
 
 def forecast(options: argparse.Namespace) -> bool:
     """Run the command; return whether the forecaster did not fail."""
@@ -65,7 +59,7 @@ def forecast(options: argparse.Namespace) -> bool:
     try:
         with shown_progress(show=not options.quiet) as progress:
             if options.load:
-                (forecaster, y, name), ahead = _load(options.load), None
+                (forecaster, y, name), ahead = load_fitted(options), None
             else:
                 forecaster, y, name, ahead = _fit(options, progress)
             table = _predict(forecaster, y, ahead, options)
@@ -91,12 +85,7 @@ def forecast(options: argparse.Namespace) -> bool:
 def _check(options: argparse.Namespace) -> None:
     """Raise an error, before anything is fitted, if options do not go together."""
     if options.load:
-        for name in given_options(options, _FITTING):
-            spelled = "FILE" if name == "file" else f"--{name.replace('_', '-')}"
-            raise InputError(
-                f"Got --load and {spelled}; a forecaster that is loaded forecasts "
-                f"after the data that it was fitted on. Leave one of them out."
-            )
+        check_not_fitting(options)
     elif options.file is None:
         raise InputError(
             "Name a FILE to forecast, before the options, or a fitted forecaster with "
@@ -304,38 +293,3 @@ def _write(
     with replacing(picture) as path:
         plot_forecast(_recent(y), table, title=title).savefig(path, format="png")
     return [str(options.output), str(picture)]
-
-
-def _load(folder: Path) -> tuple["BaseForecaster", pd.Series | pd.DataFrame, str]:
-    """Load what --save wrote; return it, the rows that it keeps, and a title."""
-    from sktime_llm.forecasting.pretrained import (
-        answer_in_frames,
-        covariates_ahead_of,
-        load_pretrained,
-        rows_of,
-    )
-
-    if not folder.is_dir():
-        raise InputError(
-            f"There is no fitted forecaster in {str(folder)!r}. Make one with --save."
-        )
-    try:
-        forecaster = load_pretrained(folder)
-    except SavedForecasterError as error:
-        raise InputError(
-            f"Cannot load the forecaster in {str(folder)!r}: {error} Make it anew with "
-            "--save."
-        ) from error
-    if not forecaster.is_fitted:
-        raise InputError(
-            f"The forecaster in {str(folder)!r} is only pretrained. Fit it on a series "
-            "in Python, or make one with --save."
-        )
-    if covariates := covariates_ahead_of(forecaster):
-        raise InputError(
-            f"The forecaster in {str(folder)!r} needs the future of its covariates "
-            f"{', '.join(map(str, covariates))}, which --load cannot give. Forecast in "
-            "Python: sktime_llm.load_pretrained(DIR).predict(X=...)."
-        )
-    answer_in_frames(forecaster)
-    return forecaster, rows_of(forecaster), folder.resolve().name
